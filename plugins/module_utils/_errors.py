@@ -1,0 +1,99 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one exception hierarchy of the collection.
+
+Every error says what happened, what was left as it was, and what to do.
+C(_module.py) turns them into C(fail_json) in one place.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class SageError(Exception):
+    """Base of every error this collection raises on purpose.
+
+    :param what: what happened, one sentence.
+    :param untouched: what was left as it was.
+    :param advice: what the user can do about it.
+    :param details: further facts for machines, JSON-able.
+    """
+
+    def __init__(self, what: str, *, untouched: str = "", advice: str = "", **details: t.Any) -> None:
+        super().__init__(what)
+        self.what = what
+        self.untouched = untouched
+        self.advice = advice
+        self.details = details
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.untouched:
+            parts.append(f"Left as it was: {self.untouched}")
+        if self.advice:
+            parts.append(f"What to do: {self.advice}")
+        return " ".join(parts)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The error as JSON-able data for the module's result."""
+        return {
+            "kind": type(self).__name__,
+            "what": self.what,
+            "untouched": self.untouched,
+            "advice": self.advice,
+            **self.details,
+        }
+
+
+class InputError(SageError):
+    """What the user asked for is impossible or contradictory."""
+
+
+class StateError(SageError):
+    """The state on the host cannot be read, or not be trusted."""
+
+
+class LedgerBroken(StateError):
+    """An entry of the ledger does not follow from the one before it.
+
+    :param number: the entry's number, counted from 1.
+    """
+
+    def __init__(self, what: str, *, number: int, **details: t.Any) -> None:
+        super().__init__(what, number=number, **details)
+        self.number = number
+
+
+class UnsafePath(StateError):
+    """A path leads through a symbolic link, a foreign owner or a place others can write to."""
+
+
+class Busy(StateError):
+    """Another process holds the lock."""
+
+
+class StorageError(StateError):
+    """The disk refused a write (full, read-only, broken); the old state was kept."""
+
+
+class CaptureError(SageError):
+    """Something that would be replaced cannot be captured, so nothing was changed."""
+
+
+class StoreError(SageError):
+    """A captured item is missing or is not what was captured."""
+
+
+class ConflictError(SageError):
+    """Someone changed what an undo would have to overwrite."""
+
+
+class RollbackError(SageError):
+    """An undo did not end identical to what was captured."""
+
+
+class InstallerError(SageError):
+    """pip or uv failed, or did something else than the plan."""

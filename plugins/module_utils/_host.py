@@ -1,0 +1,60 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Facts of the host that an installation rests on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+
+def facts() -> dict[str, str]:
+    """Operating system, architecture and identity of this machine.
+
+    The machine id is hashed with the collection's name, as machine-id(5) asks: the raw id is
+    confidential.
+    """
+    release = _os_release()
+    return {
+        "os": release.get("ID", "unknown"),
+        "os_version": release.get("VERSION_ID", release.get("VERSION_CODENAME", "")),
+        "architecture": os.uname().machine,
+        "machine": _machine(),
+    }
+
+
+def _os_release() -> dict[str, str]:
+    values = {}
+    for line in _read("/etc/os-release").splitlines():
+        name, equals, value = line.partition("=")
+        if equals:
+            values[name.strip()] = value.strip().strip("\"'")
+    return values
+
+
+def _machine() -> str:
+    identity = _read("/etc/machine-id").strip()
+    return hashlib.sha256(f"intellistream.sage:{identity}".encode()).hexdigest()[:32] if identity else ""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def differences(recorded: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Why an installation recorded on one host does not simply continue on this one."""
+    names = {"os": "operating system", "os_version": "operating system's version", "architecture": "architecture"}
+    reasons = [
+        f"the {label} changed from {recorded[name]} to {now[name]}"
+        for name, label in names.items()
+        if recorded.get(name) and recorded[name] != now[name]
+    ]
+    if recorded.get("machine") and now["machine"] and recorded["machine"] != now["machine"]:
+        reasons.append("the state was recorded on another machine (its machine id differs)")
+    return reasons
