@@ -88,11 +88,13 @@ class PrivateDir:
 
     :ivar path: where it was found, for messages.
     :ivar fd: its descriptor; everything below is reached through it.
+    :ivar readonly: nothing will be written, so another user's state may be looked at.
     """
 
-    def __init__(self, path: str, fd: int) -> None:
+    def __init__(self, path: str, fd: int, readonly: bool = False) -> None:
         self.path = path
         self.fd = fd
+        self.readonly = readonly
 
     def __enter__(self) -> PrivateDir:
         return self
@@ -130,7 +132,7 @@ class PrivateDir:
         why = ""
         if not stat.S_ISREG(info.st_mode):
             why = "it is not a regular file"
-        elif info.st_uid not in (os.geteuid(), 0) and os.geteuid() == 0:
+        elif info.st_uid != os.geteuid() and not self.readonly:
             why = f"it belongs to user id {info.st_uid}"
         elif info.st_nlink > 1:
             why = "it is hard-linked to another name"
@@ -153,20 +155,39 @@ class PrivateDir:
 
         :raises StorageError: the disk refused; the old content is still there.
         """
-        temporary = f".{name}.{os.getpid()}.tmp"
-        path = os.path.join(self.path, name)
+        self.stage(name, data)
+        self.publish(name)
+
+    def stage(self, name: str, data: bytes) -> None:
+        """Write a file's next content durably beside it: what needs space is done, only M(publish) is left.
+
+        :raises StorageError: the disk refused; nothing is left behind.
+        """
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK, 0o600, dir_fd=self.fd)
+            fd = os.open(_staged(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK, 0o600, dir_fd=self.fd)
             try:
                 _write_all(fd, data)
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except OSError as error:
+            self.unstage(name)
+            raise storage_error(os.path.join(self.path, name), error) from error
+
+    def publish(self, name: str) -> None:
+        """Put a staged content in place, durably.
+
+        :raises StorageError: the disk refused.
+        """
+        try:
+            os.rename(_staged(name), name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             os.fsync(self.fd)
         except OSError as error:
-            self.remove(temporary)
-            raise storage_error(path, error) from error
+            raise storage_error(os.path.join(self.path, name), error) from error
+
+    def unstage(self, name: str) -> None:
+        """Drop a staged content, if there is one."""
+        self.remove(_staged(name))
 
     def remove(self, name: str) -> bool:
         """Unlink a file; False when there was none."""
@@ -191,7 +212,13 @@ class PrivateDir:
         """
         if name in ("", ".", "..") or "/" in name:
             _refuse(os.path.join(self.path, name), "the name leads elsewhere")
-        return _open_private(os.path.join(self.path, name), name, self.fd, create)
+        path = os.path.join(self.path, name)
+        return _open_directory(path, name, self.fd, create, self.readonly)
+
+
+def _staged(name: str) -> str:
+    # A fixed name: what a killed process left is overwritten by the next one, which holds the lock.
+    return f".{name}.tmp"
 
 
 def _write_all(fd: int, data: bytes) -> None:
@@ -200,10 +227,12 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _open_private(path: str, name: str, parent: int | None, create: bool) -> PrivateDir:
+def _open_directory(
+    path: str, name: str, parent: int | None, create: bool, readonly: bool, mode: int = 0o700
+) -> PrivateDir:
     if create:
         try:
-            os.mkdir(name, 0o700, dir_fd=parent)
+            os.mkdir(name, mode, dir_fd=parent)
             if parent is not None:
                 os.fsync(parent)
         except FileExistsError:
@@ -219,37 +248,36 @@ def _open_private(path: str, name: str, parent: int | None, create: bool) -> Pri
             _refuse(path, "it is a symbolic link or no directory")
         raise storage_error(path, error) from error
     info = os.fstat(fd)
-    if info.st_uid != os.geteuid() and os.geteuid() != 0:
-        # Reading somebody else's state is the kernel's to allow; writing will fail by itself.
-        return PrivateDir(path, fd)
-    if info.st_uid != os.geteuid():
+    if info.st_uid != os.geteuid() and not readonly:
         os.close(fd)
         _refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
-    if create and stat.S_IMODE(info.st_mode) != 0o700:
-        os.fchmod(fd, 0o700)
-    return PrivateDir(path, fd)
+    if stat.S_IMODE(info.st_mode) & ~mode and not readonly:
+        os.fchmod(fd, stat.S_IMODE(info.st_mode) & mode)
+    return PrivateDir(path, fd, readonly)
 
 
 def open_state(root: str, checkpoint_dir: str | None = None, create: bool = False) -> PrivateDir | None:
     """Open the checkpoint directory: C(checkpoint_dir), or C(<root>/.sage/checkpoints).
 
-    :param create: make what is missing, with C(.sage/.gitignore).
+    :param create: make what is missing, with C(.sage/.gitignore); else the state is only read.
     :returns: None when there is no state and C(create) is false.
     :raises UnsafePath: the state lies behind a link or in another user's directory.
     """
-    top = checkpoint_dir or root
-    if not os.path.isabs(top):
-        _refuse(top, "the path is not absolute")
-    check_ancestors(os.path.dirname(os.path.normpath(top)) if checkpoint_dir else top)
+    own = os.path.normpath(checkpoint_dir) if checkpoint_dir else os.path.join(os.path.normpath(root), STATE_DIR)
+    above = os.path.dirname(own)
+    if not os.path.isabs(own):
+        _refuse(own, "the path is not absolute")
     if create:
+        check_ancestors(above)
         try:
-            os.makedirs(os.path.dirname(os.path.normpath(top)) if checkpoint_dir else top, mode=0o755, exist_ok=True)
+            os.makedirs(above, mode=0o755, exist_ok=True)
         except OSError as error:
-            raise storage_error(top, error) from error
+            raise storage_error(above, error) from error
     try:
         if checkpoint_dir:
-            return _open_private(checkpoint_dir, checkpoint_dir, None, create)
-        with _open_private(os.path.join(root, STATE_DIR), os.path.join(root, STATE_DIR), None, create) as state:
+            return _open_directory(own, own, None, create, not create)
+        # The venv lies in here too, and may be used by others: only the checkpoints are private.
+        with _open_directory(own, own, None, create, not create, mode=0o755) as state:
             if create and state.read(".gitignore") is None:
                 state.write(".gitignore", b"*\n")
             return state.child(CHECKPOINTS, create)

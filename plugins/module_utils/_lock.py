@@ -55,7 +55,22 @@ class Lock:
                 pause = min(pause * 1.5, 0.1)
             else:
                 self._sign()
+                self._check_place()
                 return self
+
+    def _check_place(self) -> None:
+        """Whoever held the lock may have reset the state: then this directory is no longer there."""
+        try:
+            same = os.path.samestat(os.stat(self._where.path), os.fstat(self._where.fd))
+        except OSError:
+            same = False
+        if not same:
+            self.__exit__()
+            raise Busy(
+                f"{self._where.path} was reset by another process while this one waited.",
+                untouched="everything.",
+                advice="Run again.",
+            )
 
     def _sign(self) -> None:
         """Leave the process id for whoever has to wait; a full disk is no reason not to work."""

@@ -64,8 +64,12 @@ def _current(installation: Installation) -> str:
 
 
 def render(installation: Installation) -> bytes:
-    """The file's content."""
-    return (json.dumps(view(installation), indent=2, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+    """The file's content: UTF-8, or plain ASCII where a name is no valid text."""
+    content = view(installation)
+    try:
+        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    except UnicodeEncodeError:
+        return (json.dumps(content, indent=2) + "\n").encode("ascii")
 
 
 def condition(content: bytes | None, now: Installation, before: Installation | None) -> str:

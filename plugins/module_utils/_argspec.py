@@ -1,0 +1,64 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Argument specifications that compose."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+
+Spec = t.Dict[str, t.Any]
+
+
+class ArgumentSpec(t.NamedTuple):
+    """What a module accepts; M(merge) puts shared options in.
+
+    :ivar options: C(argument_spec) of AnsibleModule.
+    :ivar rules: C(required_if), C(mutually_exclusive) and their like.
+    """
+
+    options: Spec
+    rules: Spec = {}
+
+    def merge(self, *others: ArgumentSpec) -> ArgumentSpec:
+        """This specification and the others as one."""
+        options, rules = dict(self.options), dict(self.rules)
+        for other in others:
+            options.update(other.options)
+            for name, values in other.rules.items():
+                rules[name] = [*rules.get(name, []), *values]
+        return ArgumentSpec(options, rules)
+
+    def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
+        """The AnsibleModule, arguments parsed and validated."""
+        return AnsibleModule(argument_spec=self.options, supports_check_mode=supports_check_mode, **self.rules)
+
+
+STATE_OPTIONS = ArgumentSpec(
+    {
+        "root": {"type": "path", "required": True},
+        "checkpoint_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_CHECKPOINT_DIR"])},
+        "lock_timeout": {"type": "int", "default": 60},
+    }
+)
+
+RESOURCE_OPTIONS: Spec = {
+    "kind": {"type": "str", "required": True, "choices": ["files", "venv", "git"]},
+    "path": {"type": "path"},
+    "paths": {"type": "list", "elements": "path"},
+    "distributions": {"type": "list", "elements": "dict"},
+}
+
+INDEX_OPTIONS = ArgumentSpec(
+    {
+        "index_url": {"type": "str"},
+        "extra_index_urls": {"type": "list", "elements": "str", "default": []},
+        "find_links": {"type": "list", "elements": "str", "default": []},
+        "no_index": {"type": "bool", "default": False},
+        "ca_certificate": {"type": "path"},
+        "offline": {"type": "bool", "default": False},
+    }
+)

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One call of sage_checkpoint: judge, begin, move phases, capture, record. All of it or nothing."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
+from ansible_collections.intellistream.sage.plugins.module_utils._points import capture
+from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
+from ansible_collections.intellistream.sage.plugins.module_utils._resume import Verdict, judge
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
+
+Result = t.Dict[str, t.Any]
+
+
+class Request(t.NamedTuple):
+    """What the caller wants of one call.
+
+    :ivar inputs: what is wanted, by phase; None leaves the current installation as it is.
+    :ivar resume: continue an unfinished installation; else begin a new one from the first phase.
+    :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
+    :ivar transitions: mappings C(phase), C(status), C(data), C(result), C(capture), C(description).
+    """
+
+    inputs: dict[str, dict[str, t.Any]] | None
+    resume: bool
+    labels: dict[str, str]
+    transitions: list[dict[str, t.Any]]
+
+
+def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
+    """Carry the request out, or with C(check_mode) tell what it would do.
+
+    :raises SageError: nothing was recorded.
+    """
+    with engine.reading() if check_mode else engine.session() as session:
+        before = _summary(session)
+        verdict = _judge(session, request)
+        if verdict is None or verdict.phase is not None:
+            for transition in request.transitions:
+                _move(session, transition, verdict)
+        _describe(session, request.labels)
+        changed = session.changed
+        session.commit()
+        after = _summary(session)
+        return {
+            "changed": changed,
+            "resume": verdict.as_dict() if verdict else None,
+            "repaired": session.repaired,
+            "diff": {"before": before, "after": after} if changed else {"before": {}, "after": {}},
+            **_report(session),
+        }
+
+
+def _judge(session: Session, request: Request) -> Verdict | None:
+    """The verdict on what is wanted; begins the installation that it asks for."""
+    if request.inputs is None:
+        return None
+    inputs = redact(request.inputs)
+    host = _host.facts()
+    base = session.effective() if request.resume else None
+    verdict = judge(base, inputs, host)
+    if verdict.phase is None:
+        return verdict
+    continues = (
+        base is not None
+        and base is session.installation
+        and base.unfinished
+        and (base.inputs, base.environment) == (inputs, host)
+    )
+    if not continues:
+        session.begin(inputs, host, base, PHASES[: PHASES.index(verdict.phase)])
+    return verdict
+
+
+def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | None) -> None:
+    phase, status = transition["phase"], transition["status"]
+    if verdict is not None and phase not in verdict.phases_to_run:
+        return
+    result = None
+    if transition.get("result"):
+        result = [{"spec": spec, "facts": make(spec["kind"], spec).observe()} for spec in transition["result"]]
+    if transition.get("capture"):
+        # Captured and checked before the phase counts as started: nothing is changed before that.
+        event = capture(session, transition["capture"], phase, transition.get("description") or f"before {phase}")
+        if event is not None:
+            session.add(event)
+    session.move(phase, status, redact(transition.get("data")), result)
+
+
+def _describe(session: Session, labels: dict[str, str]) -> None:
+    installation = session.installation
+    new = {name: value for name, value in redact(labels).items() if value is not None}
+    if installation is not None and any(installation.labels.get(name) != value for name, value in new.items()):
+        session.add({"event": "described", **new})
+
+
+def _report(session: Session) -> Result:
+    installation = session.installation
+    if installation is None:
+        return {"install_id": None, "progress": {}, "phases": {}, "rollback_points": []}
+    return {
+        "install_id": installation.install_id,
+        "progress": _progress.view(installation),
+        "phases": {name: phase.status for name, phase in installation.phases.items()},
+        "rollback_points": [point["point"] for point in installation.active_points],
+    }
+
+
+def _summary(session: Session) -> Result:
+    installation = session.installation
+    if installation is None:
+        return {}
+    return {
+        "install_id": installation.install_id,
+        "status": installation.status,
+        "phases": {name: phase.status for name, phase in installation.phases.items()},
+        "rollback_points": len(installation.points),
+    }
+
+
+def reset(engine: Engine, check_mode: bool) -> Result:
+    """Remove the whole state; nothing to do when there is none."""
+    exists = engine.exists()
+    if exists and not check_mode:
+        engine.reset()
+    word = {"state": "present"} if exists else {"state": "absent"}
+    return {"changed": exists, "diff": {"before": word, "after": {"state": "absent"}}}

@@ -1,0 +1,32 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One clock and one id for records, logs and reports."""
+
+from __future__ import annotations
+
+import time
+
+_ID = "%Y%m%d_%H%M%S"
+
+
+def now() -> str:
+    """The local time, ISO 8601 with milliseconds and zone: C(2025-11-15T14:30:00.000+08:00)."""
+    seconds = time.time()
+    local = time.localtime(seconds)
+    hours, minutes = divmod(abs(local.tm_gmtoff) // 60, 60)
+    sign = "-" if local.tm_gmtoff < 0 else "+"
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{int(seconds % 1 * 1000):03d}{sign}{hours:02d}:{minutes:02d}"
+
+
+def new_install_id(last: str | None) -> str:
+    """An install id later than C(last): also within one second, and after the clock was set back."""
+    wanted = time.strftime(_ID)
+    if last is None or wanted > last:
+        return wanted
+    following = time.mktime(time.strptime(last, _ID)) + 1
+    # Where summer time ends, an hour's names come twice: go on until the name is a later one.
+    while time.strftime(_ID, time.localtime(following)) <= last:
+        following += 60
+    return time.strftime(_ID, time.localtime(following))

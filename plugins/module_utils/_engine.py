@@ -1,0 +1,263 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The engine: sessions on a host's state.
+
+A session reads the current installation, takes events, and records them all at once: one call,
+one line in the ledger, one new progress file. In check mode the same session takes the same
+events and writes nothing. The engine knows nothing of pip, git, dpkg or rpm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir, open_state, storage_error
+from ansible_collections.intellistream.sage.plugins.module_utils._ledger import NAME as LEDGER
+from ansible_collections.intellistream.sage.plugins.module_utils._ledger import Entry, Event, Ledger
+from ansible_collections.intellistream.sage.plugins.module_utils._lock import Lock
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, STATUSES, Installation, fold
+
+
+class Session:
+    """The state of one host during one call.
+
+    :ivar where: the checkpoint directory; None when there is none (and this session writes nothing).
+    :ivar installation: the current installation, events of this session included; None before the first.
+    :ivar repaired: what had to be mended to read the state, for the user.
+    """
+
+    def __init__(self, where: PrivateDir | None, path: str, writes: bool) -> None:
+        self.where = where
+        self.path = path
+        self.writes = writes
+        self.repaired: list[str] = []
+        self._ledger = Ledger(where) if where is not None else None
+        self._events: list[Event] = []
+        self._begins = False
+        self._last: Entry | None = None
+        self._view = b""
+        self.installation: Installation | None = None
+        self._load()
+
+    def _load(self) -> None:
+        if self._ledger is None:
+            return
+        if self.writes and self._ledger.repair():
+            self.repaired.append("a last ledger line that was never finished was cut off and kept in ledger.torn")
+        self._last = self._ledger.tail()
+        if self._last is None:
+            if self.where is not None and self.where.read(_progress.NAME) is not None:
+                raise StateError(
+                    f"{self.path} has a progress file but no {LEDGER}: the history is lost.",
+                    untouched="everything.",
+                    advice="Restore ledger.jsonl from a copy. Or reset with intellistream.sage.sage_checkpoint "
+                    "state=absent and install again; what was changed before can then not be undone.",
+                )
+            return
+        self.installation = self._installation_at(self._last.begin)
+        self._view = _progress.render(self.installation)
+        self._mend_progress()
+
+    def _installation_at(self, offset: int) -> Installation:
+        assert self._ledger is not None
+        return fold(self._ledger.since(offset))[0]
+
+    def effective(self) -> Installation | None:
+        """The installation whose result is on the host: the latest that was not undone."""
+        found = self.installation
+        while found is not None and found.status in ("rolled_back", "abandoned"):
+            found = self._installation_at(found.previous) if found.previous is not None else None
+        return found
+
+    def history(self) -> list[Installation]:
+        """All installations, oldest first, the whole chain checked.
+
+        :raises LedgerBroken: with the number of the first entry that does not fit.
+        """
+        return fold(self.entries())
+
+    def entries(self) -> list[Entry]:
+        """All entries on disk, the whole chain checked."""
+        return self._ledger.since(0) if self._ledger is not None else []
+
+    def begin(
+        self,
+        inputs: dict[str, t.Any],
+        environment: dict[str, t.Any],
+        carry_from: Installation | None = None,
+        carry: t.Sequence[str] = (),
+    ) -> Installation:
+        """Begin an installation.
+
+        :param carry_from: the installation whose finished phases are taken over.
+        :param carry: the names of those phases.
+        """
+        before = self.installation
+        install_id = _clock.new_install_id(before.install_id if before else None)
+        if before is not None and before.unfinished:
+            # Recorded in the entry that replaces it: one call, one entry.
+            self._events.append({"event": "ended", "status": "abandoned", "installations": [before.install_id]})
+        self._begins = True
+        self.installation = Installation(install_id, 0, _clock.now())
+        self.add(
+            {
+                "event": "begun",
+                "inputs": inputs,
+                "environment": environment,
+                "previous": before.begin if before is not None else None,
+                "carried": {name: carry_from.phases[name].as_dict() for name in carry} if carry_from else {},
+            }
+        )
+        return self.installation
+
+    def required(self) -> Installation:
+        """The current installation, begun without inputs when there is none yet."""
+        if self.installation is None:
+            self.begin({}, {})
+        assert self.installation is not None
+        return self.installation
+
+    def add(self, event: Event) -> None:
+        """Take an event: visible in C(installation) at once, on disk after M(commit)."""
+        installation = self.required()
+        installation.apply(event, _clock.now())
+        self._events.append(event)
+
+    def move(self, phase: str, status: str, data: t.Any = None, result: list[dict[str, t.Any]] | None = None) -> bool:
+        """Take a phase to a status.
+
+        :returns: False when it is there already, with the same data.
+        :raises InputError: no such phase or status.
+        """
+        if phase not in PHASES:
+            raise InputError(f"There is no phase {phase!r}.", advice=f"Use one of {', '.join(PHASES)}.")
+        if status not in STATUSES:
+            raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
+        now = self.required().phases[phase]
+        if now.status == status and now.data == data:
+            return False
+        event: Event = {"event": "phase", "phase": phase, "status": status, "data": data}
+        if result is not None:
+            event["result"] = result
+        self.add(event)
+        return True
+
+    @property
+    def changed(self) -> bool:
+        """This session has something to record, or mended something."""
+        return bool(self._events or self.repaired)
+
+    def commit(self) -> None:
+        """Record what was added, durably, as one entry; the progress file follows.
+
+        :raises StorageError: the disk refused; the state is as it was before the session.
+        """
+        if not self._events or not self.writes or self.installation is None:
+            return
+        assert self.where is not None and self._ledger is not None
+        now = self.installation
+        begin = None if self._begins else now.begin
+        # What needs space comes first, so that a full disk leaves the old state in both files.
+        view = _progress.render(now)
+        self.where.stage(_progress.NAME, view)
+        try:
+            self._last = self._ledger.append(self._last, now.install_id, self._events, now.updated, begin)
+        except StateError:
+            self.where.unstage(_progress.NAME)
+            raise
+        now.begin = self._last.begin
+        self._events, self._begins, self._view = [], False, view
+        try:
+            self.where.publish(_progress.NAME)
+        except StateError as error:
+            # The ledger has it, and the ledger is the truth: this call succeeded.
+            self.repaired.append(f"the progress file is behind the ledger until the next call: {error.what}")
+
+    def progress_condition(self) -> str:
+        """What the progress file on disk is worth, see M(_progress.condition)."""
+        if self.where is None or self._last is None or self._ledger is None:
+            return "missing"
+        on_disk = self._installation_at(self._last.begin)
+        entries = self._ledger.since(self._last.begin)[:-1]
+        before = fold(entries)[0] if entries else self._before(on_disk)
+        return _progress.condition(self.where.read(_progress.NAME), on_disk, before)
+
+    def _before(self, installation: Installation) -> Installation | None:
+        return self._installation_at(installation.previous) if installation.previous is not None else None
+
+    def _mend_progress(self) -> None:
+        """Rebuild the progress file from the ledger; one that is not ours is put aside, never lost."""
+        if not self.writes or self.where is None or self.where.read(_progress.NAME) == self._view:
+            return
+        condition = self.progress_condition()
+        if condition in ("corrupt", "edited"):
+            aside = f"{_progress.NAME}.{condition}"
+            self.where.write(aside, self.where.read(_progress.NAME) or b"")
+            self.repaired.append(f"the progress file was {condition}: kept as {aside} and rebuilt from the ledger")
+        else:
+            self.repaired.append(f"the progress file was {condition}: rebuilt from the ledger")
+        self.where.write(_progress.NAME, self._view)
+
+
+class Engine:
+    """The way to the state of one root.
+
+    :param root: where SAGE is installed; the state lies in C(<root>/.sage/checkpoints).
+    :param checkpoint_dir: another place for the state.
+    :param lock_timeout: seconds to wait for another process.
+    """
+
+    def __init__(self, root: str, checkpoint_dir: str | None = None, lock_timeout: float = 60.0) -> None:
+        self.root = root
+        self.checkpoint_dir = checkpoint_dir
+        self.lock_timeout = lock_timeout
+
+    @property
+    def path(self) -> str:
+        """Where the state lies or would lie."""
+        return self.checkpoint_dir or os.path.join(self.root, ".sage", "checkpoints")
+
+    @contextlib.contextmanager
+    def session(self) -> t.Iterator[Session]:
+        """A session that may write: the directory exists, the lock is held."""
+        where = open_state(self.root, self.checkpoint_dir, create=True)
+        assert where is not None
+        with where, Lock(where, self.lock_timeout):
+            yield Session(where, self.path, writes=True)
+
+    @contextlib.contextmanager
+    def reading(self) -> t.Iterator[Session]:
+        """A session that writes nothing and waits for nobody; there may be no state at all."""
+        where = open_state(self.root, self.checkpoint_dir)
+        try:
+            yield Session(where, self.path, writes=False)
+        finally:
+            if where is not None:
+                where.close()
+
+    def exists(self) -> bool:
+        """There is a state directory, whatever is in it."""
+        return os.path.lexists(self.path)
+
+    def reset(self) -> None:
+        """Remove the whole state, history and captured content included.
+
+        It is renamed first, so that an interrupted removal never leaves half a state.
+        """
+        where = open_state(self.root, self.checkpoint_dir)
+        if where is None:
+            return
+        with where, Lock(where, self.lock_timeout):
+            gone = f"{self.path}.removed.{os.getpid()}"
+            try:
+                os.rename(self.path, gone)
+                shutil.rmtree(gone)
+            except OSError as error:
+                raise storage_error(self.path, error) from error

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What sage_checkpoint_info tells: progress, history, verdict. Reads only."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import LedgerBroken
+from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._resume import judge
+from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation, fold
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
+
+Result = t.Dict[str, t.Any]
+
+
+def report(engine: Engine, inputs: dict[str, t.Any] | None, history: bool) -> Result:
+    """Everything about the state of a host.
+
+    :param inputs: what is wanted, to judge against; None to judge the record alone.
+    :param history: read and check the whole ledger.
+    :raises StateError: the state cannot be read at all. A broken chain is reported, not raised.
+    """
+    try:
+        with engine.reading() as session:
+            return _report(session, inputs, history)
+    except LedgerBroken as error:
+        return {"changed": False, "exists": True, **_nothing(), "ledger": _ledger(engine.path, None, error)}
+
+
+def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) -> Result:
+    installation = session.installation
+    verdict = judge(session.effective(), redact(inputs) if inputs is not None else None, _host.facts())
+    installations: list[Installation] = [installation] if installation is not None else []
+    entries, broken = None, None
+    if history:
+        try:
+            known = session.entries()
+            installations, entries = fold(known), len(known)
+        except LedgerBroken as error:
+            broken = error
+    points = [point for one in installations for point in one.active_points]
+    result: Result = {
+        "changed": False,
+        "exists": installation is not None,
+        **_nothing(),
+        "resume": verdict.as_dict(),
+        "rollback_points": points,
+        "ledger": _ledger(session.path, entries, broken),
+    }
+    if history:
+        result["installations"] = [one.as_dict() for one in installations]
+    if installation is not None:
+        result.update(
+            install_id=installation.install_id,
+            status=installation.status,
+            progress=_progress.view(installation),
+            progress_file=session.progress_condition(),
+            phases={name: phase.as_dict() for name, phase in installation.phases.items()},
+        )
+    return result
+
+
+def _nothing() -> Result:
+    return {
+        "install_id": None,
+        "status": None,
+        "progress": {},
+        "progress_file": "missing",
+        "phases": {},
+        "resume": None,
+        "rollback_points": [],
+        "installations": [],
+    }
+
+
+def _ledger(path: str, entries: int | None, broken: LedgerBroken | None) -> Result:
+    return {
+        "path": path,
+        "entries": entries,
+        "intact": broken is None,
+        "broken_at": broken.number if broken else None,
+        "message": str(broken) if broken else "",
+    }

@@ -1,0 +1,315 @@
+#!/usr/bin/python
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_checkpoint
+version_added: 1.0.0
+short_description: Record how far an installation has come
+description:
+  - Begins an installation, moves its phases through their states and ends it.
+  - Everything one call does is recorded at once, durably, or not at all. Any number of processes may
+    call at the same time.
+  - The record is a hash-chained ledger; C(install_progress.json) beside it is a view of it.
+  - An installation ends by itself when all its phases are completed or skipped.
+extends_documentation_fragment:
+  - intellistream.sage.attributes.full
+  - intellistream.sage.state
+options:
+  state:
+    description:
+      - V(present) keeps the record and does what the other options say.
+      - V(absent) removes the whole record with all captured content. What was installed stays, but can no
+        longer be undone.
+    type: str
+    choices: [present, absent]
+    default: present
+  inputs:
+    description:
+      - What is wanted, as a mapping from the name of a phase to a mapping of the inputs that the result of
+        that phase depends on.
+      - When given, the module judges whether the last installation is finished and still what is recorded and
+        wanted. If so, nothing happens. If it is unfinished, it is continued. Otherwise a new one begins, from
+        the earliest phase whose result no longer holds.
+      - Credentials are removed before anything is recorded.
+    type: dict
+  resume:
+    description:
+      - Continue an unfinished installation. If V(false), begin a new one from the first phase.
+    type: bool
+    default: true
+  install_mode:
+    description:
+      - Goes into C(install_progress.json) as it is.
+    type: str
+  environment_name:
+    description:
+      - Goes into C(install_progress.json) as it is.
+    type: str
+  python_path:
+    description:
+      - Goes into C(install_progress.json) as it is.
+    type: str
+  phase:
+    description:
+      - The phase to move, for a single transition.
+      - Mutually exclusive with O(transitions).
+    type: str
+    choices: [environment_setup, submodule_sync, python_deps, sage_packages, verification, cleanup]
+  status:
+    description:
+      - The status to move O(phase) to.
+      - Starting a phase sets all later ones back to pending, because they rest on it.
+    type: str
+    choices: [pending, started, completed, skipped, failed]
+  data:
+    description:
+      - What to remember about the transition, free text or a mapping.
+    type: raw
+  transitions:
+    description:
+      - Several transitions, recorded together.
+      - With O(inputs), those of phases that need not run are passed over.
+    type: list
+    elements: dict
+    suboptions:
+      phase:
+        description: The phase to move.
+        type: str
+        required: true
+        choices: [environment_setup, submodule_sync, python_deps, sage_packages, verification, cleanup]
+      status:
+        description: The status to move it to.
+        type: str
+        required: true
+        choices: [pending, started, completed, skipped, failed]
+      data:
+        description: What to remember about the transition, free text or a mapping.
+        type: raw
+      description:
+        description: A description of the rollback point made by O(transitions[].capture).
+        type: str
+      result: &resources
+        description:
+          - Resources whose present state is recorded as the result of the phase. A later call with O(inputs)
+            notices when it no longer holds.
+        type: list
+        elements: dict
+        suboptions:
+          kind:
+            description: The kind of the resource.
+            type: str
+            required: true
+            choices: [files, venv, git]
+          path:
+            description: Where it is; for V(venv) and V(git).
+            type: path
+          paths:
+            description: The files and directories; for V(files).
+            type: list
+            elements: path
+          distributions:
+            description:
+              - The distributions in question, mappings with C(name) and C(version); for V(venv).
+              - If empty, a result takes in the interpreter only, and a capture the whole venv where it is absent.
+            type: list
+            elements: dict
+      capture:
+        <<: *resources
+        description:
+          - Resources to capture as a rollback point before the phase counts as started.
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_checkpoint_info
+  - module: intellistream.sage.sage_backup
+  - module: intellistream.sage.sage_rollback
+"""
+
+EXAMPLES = r"""
+- name: Begin an installation, or find out that nothing is left to do
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    install_mode: standard
+    inputs:
+      environment_setup: {python: python3.11}
+      python_deps: {version: "0.3.2.4"}
+  register: begun
+
+- name: Record that a phase begins
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    phase: python_deps
+    status: started
+
+- name: End one phase and begin the next, with its capture, in one call
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    transitions:
+      - phase: python_deps
+        status: completed
+        result:
+          - kind: venv
+            path: /opt/sage/.sage/venv
+            distributions: [{name: pyyaml, version: "6.0.3"}]
+      - phase: sage_packages
+        status: started
+        capture:
+          - kind: venv
+            path: /opt/sage/.sage/venv
+            distributions: [{name: isage, version: "0.3.2.4"}]
+
+- name: Record a failure in free text
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    phase: python_deps
+    status: failed
+    data: Package installation failed
+
+- name: Forget everything, also what could be undone
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    state: absent
+"""
+
+RETURN = r"""
+install_id:
+  description: The current installation, which is also the transaction id.
+  returned: success
+  type: str
+  sample: "20251115_143000"
+progress:
+  description: The content of C(install_progress.json).
+  returned: success
+  type: dict
+  sample:
+    install_id: "20251115_143000"
+    start_time: "2025-11-15T14:30:00.000+08:00"
+    current_phase: python_deps
+    completed_phases: [environment_setup, submodule_sync]
+    failed_phases: []
+    install_mode: standard
+    environment_name: .sage/venv
+    python_path: /usr/bin/python3.11
+    backup_created: true
+    can_rollback: true
+    last_update: "2025-11-15T14:35:00.000+08:00"
+phases:
+  description: The status of each phase.
+  returned: success
+  type: dict
+  sample: {environment_setup: completed, submodule_sync: skipped, python_deps: started}
+resume:
+  description: The verdict, as it was before this call changed anything.
+  returned: when O(inputs) is given
+  type: dict
+  contains:
+    state:
+      description: One of V(none), V(unfinished), V(finished), V(outdated).
+      type: str
+      sample: unfinished
+    needed:
+      description: Whether an unfinished installation waits to be continued.
+      type: bool
+      sample: true
+    phase:
+      description: The earliest phase that must run, or null.
+      type: str
+      sample: python_deps
+    reasons:
+      description: Mappings with C(phase) and C(reason).
+      type: list
+      elements: dict
+      sample: [{phase: python_deps, reason: it failed}]
+    phases_to_run:
+      description: That phase and all after it.
+      type: list
+      elements: str
+      sample: [python_deps, sage_packages, verification, cleanup]
+rollback_points:
+  description: The rollback points of the installation that can be undone, oldest first.
+  returned: success
+  type: list
+  elements: str
+  sample: ["20251115_143000.1"]
+repaired:
+  description: What had to be mended before the record could be used.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
+    RESOURCE_OPTIONS,
+    STATE_OPTIONS,
+    ArgumentSpec,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, reset
+from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, STATUSES
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+_RESOURCES = {"type": "list", "elements": "dict", "options": RESOURCE_OPTIONS}
+_STATUS = {"type": "str", "choices": [status for status in STATUSES if status != "rolled_back"]}
+_PHASE = {"type": "str", "choices": list(PHASES)}
+_LABELS = ("install_mode", "environment_name", "python_path")
+
+SPEC = ArgumentSpec(
+    {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "inputs": {"type": "dict"},
+        "resume": {"type": "bool", "default": True},
+        **{name: {"type": "str"} for name in _LABELS},
+        "phase": _PHASE,
+        "status": _STATUS,
+        "data": {"type": "raw"},
+        "transitions": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "phase": {**_PHASE, "required": True},
+                "status": {**_STATUS, "required": True},
+                "data": {"type": "raw"},
+                "description": {"type": "str"},
+                "result": _RESOURCES,
+                "capture": _RESOURCES,
+            },
+        },
+    },
+    {
+        "required_together": [("phase", "status")],
+        "required_by": {"data": ["phase"]},
+        "mutually_exclusive": [("phase", "transitions")],
+    },
+).merge(STATE_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Options to one call."""
+    options = module.params
+    if options["state"] == "absent":
+        return reset(engine(module), module.check_mode)
+    transitions = options["transitions"] or []
+    if options["phase"]:
+        transitions = [{name: options[name] for name in ("phase", "status", "data")}]
+    labels = {name: options[name] for name in _LABELS}
+    return checkpoint(
+        engine(module), Request(options["inputs"], options["resume"], labels, transitions), module.check_mode
+    )
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+#!/usr/bin/python
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_checkpoint_info
+version_added: 1.0.0
+short_description: Tell how far an installation has come and what can be undone
+description:
+  - Reads the record that M(intellistream.sage.sage_checkpoint) keeps, and compares it with what is there.
+  - Writes nothing, waits for nobody, and also reads a record that it may not write.
+extends_documentation_fragment:
+  - intellistream.sage.attributes.info
+  - intellistream.sage.state
+options:
+  inputs:
+    description:
+      - What is wanted, as for O(intellistream.sage.sage_checkpoint#module:inputs).
+      - If not given, the verdict in RV(resume) only tells whether the record still holds.
+    type: dict
+  history:
+    description:
+      - Read the whole ledger, check its chain from the first entry on, and return all installations.
+    type: bool
+    default: true
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_checkpoint
+"""
+
+EXAMPLES = r"""
+- name: Ask whether an unfinished installation waits
+  intellistream.sage.sage_checkpoint_info:
+    root: /opt/sage
+  register: found
+
+- name: Show why it has to continue where
+  ansible.builtin.debug:
+    var: found.resume.reasons
+  when: found.resume.needed
+"""
+
+RETURN = r"""
+exists:
+  description: Whether there is a record.
+  returned: success
+  type: bool
+  sample: true
+install_id:
+  description: The current installation, or null.
+  returned: success
+  type: str
+  sample: "20251115_143000"
+status:
+  description: Its status, one of V(running), V(completed), V(failed), V(rolled_back), V(abandoned), or null.
+  returned: success
+  type: str
+  sample: completed
+progress:
+  description: The eleven keys of C(install_progress.json), computed from the ledger.
+  returned: success
+  type: dict
+  sample: {install_id: "20251115_143000", current_phase: python_deps}
+progress_file:
+  description:
+    - What the file on disk is worth. V(stale) means that a run was killed between its two writes; the next call
+      mends it. V(edited) means that somebody changed it.
+  returned: success
+  type: str
+  sample: current
+phases:
+  description: The phases of the current installation with their status, times, data and recorded results.
+  returned: success
+  type: dict
+  sample: {python_deps: {status: completed}}
+resume:
+  description: The verdict, as returned by RV(intellistream.sage.sage_checkpoint#module:resume).
+  returned: success
+  type: dict
+  sample: {state: finished, needed: false, phase: null, reasons: [], phases_to_run: []}
+rollback_points:
+  description: All rollback points that can be undone, oldest first.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{point: "20251115_143000.1", phase: python_deps}]
+installations:
+  description: All installations, oldest first.
+  returned: when O(history) is true
+  type: list
+  elements: dict
+  sample: [{install_id: "20251115_143000", status: completed}]
+ledger:
+  description: The state of the ledger.
+  returned: success
+  type: dict
+  contains:
+    path:
+      description: Where the record lies.
+      type: str
+      sample: /opt/sage/.sage/checkpoints
+    entries:
+      description: How many entries it has; null when O(history) is false.
+      type: int
+      sample: 9
+    intact:
+      description: Whether every entry follows from the one before it.
+      type: bool
+      sample: true
+    broken_at:
+      description: The number of the first entry that does not, or null.
+      type: int
+      sample: null
+    message:
+      description: What is wrong, or an empty string.
+      type: str
+      sample: ""
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._report import report
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec({"inputs": {"type": "dict"}, "history": {"type": "bool", "default": True}}).merge(STATE_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Options to one call."""
+    return report(engine(module), module.params["inputs"], module.params["history"])
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
