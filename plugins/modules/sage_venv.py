@@ -1,0 +1,214 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_venv
+short_description: Make the virtual environment SAGE lives in
+version_added: 1.0.0
+description:
+  - Chooses a Python interpreter and a tool to install with, and makes a virtual environment.
+  - An environment that works and is new enough is left alone.
+  - It makes the environment whole or not at all; one that an earlier run could not finish is made anew.
+options:
+  path:
+    description:
+      - Where the virtual environment is, usually C(<sage_root>/.sage/venv).
+      - Directories above it that do not exist are made with mode C(0700).
+    type: path
+    required: true
+  python:
+    description:
+      - The interpreter for the environment, a path, a name on C(PATH) or a version such as V(3.12).
+      - With V(auto) it is the newest on C(PATH) that is at least O(minimum), and an existing environment may be of any
+        interpreter that is.
+    type: str
+    default: auto
+  minimum:
+    description:
+      - The oldest version of Python that will do. SAGE needs 3.11.
+    type: str
+    default: '3.11'
+  recreate:
+    description:
+      - Make the environment anew if it does not work any more or is not of the wanted interpreter. Everything in it is lost.
+      - Without it, such an environment is an error. One that is in order is never made anew.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - intellistream.sage.attributes
+  - intellistream.sage.installer
+  - intellistream.sage.index
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+notes:
+  - In check mode uv is not fetched; the result assumes that fetching it will work.
+  - uv hard-links files from its cache into the environment where both are on one file system. That makes it fast, and it
+    means that editing a file of the environment in place also edits uv's cache. Set C(UV_LINK_MODE=copy) on the host
+    to have copies.
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_resolve
+  - module: intellistream.sage.sage_install
+"""
+
+EXAMPLES = r"""
+- name: Make the virtual environment with whatever fits best
+  intellistream.sage.sage_venv:
+    path: /opt/sage/.sage/venv
+    tools: /opt/sage/.sage/tools
+
+- name: Make it of one interpreter, with pip
+  intellistream.sage.sage_venv:
+    path: /opt/sage/.sage/venv
+    python: /opt/python3.12/bin/python3
+    installer: pip
+"""
+
+RETURN = r"""
+python:
+  description: The interpreter of the environment.
+  returned: success
+  type: str
+  sample: /opt/sage/.sage/venv/bin/python
+version:
+  description: Its version.
+  returned: success
+  type: str
+  sample: 3.11.2
+base:
+  description: The interpreter the environment was made of.
+  returned: success
+  type: str
+  sample: /usr/bin/python3.11
+installer:
+  description: The tool to install with, V(uv) or V(pip).
+  returned: success
+  type: str
+  sample: uv
+uv:
+  description: Path of uv; empty with pip.
+  returned: success
+  type: str
+  sample: /usr/local/bin/uv
+reason:
+  description: Why it is this tool, when O(installer=auto) had to fetch or to do without uv; empty otherwise.
+  returned: success
+  type: str
+  sample: uv is not on this host
+created:
+  description: Whether the environment was made, or made anew.
+  returned: success
+  type: bool
+  sample: true
+actions:
+  description: What was, or would be, done.
+  returned: success
+  type: list
+  elements: str
+  sample: ["make the virtual environment /opt/sage/.sage/venv of /usr/bin/python3.11 (3.11.2) with uv"]
+"""
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _interpreter, _uv, _venv_create
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
+from ansible_collections.intellistream.sage.plugins.module_utils._module import run
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec(
+    {
+        "path": {"type": "path", "required": True},
+        "python": {"type": "str", "default": "auto"},
+        "minimum": {"type": "str", "default": "3.11"},
+        "recreate": {"type": "bool", "default": False},
+    }
+).merge(INSTALLER_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Look, decide, and (outside check mode) do what was decided."""
+    options = module.params
+    path, minimum, timeout = os.path.abspath(options["path"]), options["minimum"], options["timeout"]
+    index = index_of(module)
+    _interpreter.check_minimum(minimum)
+    wanted = _interpreter.find(options["python"], minimum) if options["python"] != "auto" else None
+    found = _venv_create.look(path, minimum, wanted)
+    if found.state == "unsuitable" and not options["recreate"]:
+        raise InputError(
+            f"The virtual environment {path} will not do: {found.why}.",
+            untouched="everything, the environment included.",
+            advice="Set `recreate: true` to make it anew (everything in it is lost), choose another path, "
+            "or bring back its interpreter.",
+        )
+    choice = _uv.choose(options["installer"], options["uv"], options["tools"])
+    new = found.state != "good"
+    python = found.python if found.python and not new else wanted or _interpreter.find("auto", minimum)
+    if new:
+        _venv_create.check_possible(choice, python)
+    actions = []
+    if choice.fetch:
+        if module.check_mode:
+            actions.append(f"fetch uv to {choice.uv}")
+        else:
+            choice = _uv.obtain(choice, options["installer"], options["tools"], python, index, timeout)
+            if choice.name == "uv":
+                actions.append(f"fetch uv to {choice.uv}")
+            elif new:
+                _venv_create.check_possible(choice, python)
+    if new:
+        anew = "" if found.state == "absent" else " anew"
+        actions.append(
+            f"make the virtual environment {path}{anew} of {python.executable} ({python.version}) with {choice.name}"
+        )
+        if not module.check_mode:
+            python_there = _venv_create.create(path, python, choice, timeout)
+            python = python._replace(version=python_there.version, base=python_there.base)
+    elif choice.name == "pip" and not python.pip:
+        actions.append(f"put pip into {path}")
+        if not module.check_mode:
+            _venv_create.add_pip(python, timeout)
+        elif not python.ensurepip:
+            _venv_create.check_possible(choice, python)
+    before = {"state": found.state, "python": found.python.version if found.python else None}
+    after = {"state": "good", "python": python.version}
+    return {
+        "changed": bool(actions),
+        "actions": actions,
+        "created": new,
+        "python": _interpreter.in_venv(path),
+        "version": python.version,
+        "base": python.base,
+        "installer": choice.name,
+        "uv": choice.uv,
+        "reason": choice.reason,
+        "diff": {
+            "before": "".join(f"{key}: {value}\n" for key, value in before.items()),
+            "after": "".join(f"{key}: {value}\n" for key, value in after.items())
+            + "".join(f"# {action}\n" for action in actions),
+        },
+    }
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
