@@ -1,0 +1,28 @@
+# What a checkout offers. `make run` needs only make and Python; `make test` says what it needs and, as root, installs it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test lint unit sanity integration molecule package fresh bench clean
+
+help:
+	@echo 'make run          install SAGE on this host; options: make run ARGS="-e sage_root=/tmp/x"'
+	@echo 'make test         every check, in a Debian 12 or newer, as root (containers); ONLY="lint unit" selects'
+	@echo 'make lint unit sanity integration molecule package fresh    one group of checks'
+	@echo 'make bench        measure; results go to docs/benchmarks.md'
+	@echo 'make clean        remove what these made in the checkout'
+
+run:
+	@scripts/run.sh $(ARGS)
+
+test:
+	@tests/run/main.sh $(ONLY)
+
+lint unit sanity integration molecule package fresh:
+	@tests/run/main.sh $@
+
+bench:
+	@tests/run/main.sh --bench $(ARGS)
+
+clean:
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .ansible/tmp tests/output
+	rm -f intellistream-sage-*.tar.gz
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,252 @@
+"""Runs the checks, as many at a time as there are cores, and counts the tests that really ran.
+
+run.py [GROUP or STEP...]: all of them when none is named. A step is a shell script in steps/; its output is shown when
+it failed, or always with V=1. The last line is `N passed, N failed`, and the exit status 1 when anything failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+HERE = pathlib.Path(__file__).resolve().parent
+SLOTS = max(2, os.cpu_count() or 2)
+
+
+class Step(NamedTuple):
+    """One script: its groups, arguments, what must have succeeded before, and how its output counts tests."""
+
+    name: str
+    group: str
+    script: str
+    arguments: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    slots: int = 1
+    counts: str = "one"
+    minutes: int = 30
+
+
+# In the order in which they start: what others wait for and what takes longest comes first.
+STEPS = (
+    Step("image-bookworm", "image", "image", ("bookworm",), counts="none"),
+    Step("sanity", "sanity", "sanity", counts="sanity"),
+    Step("image-trixie", "image", "image", ("trixie",), counts="none"),
+    Step("image-bullseye", "image", "image", ("bullseye",), counts="none"),
+    Step("ruff", "lint", "ruff"),
+    Step("mypy", "lint", "mypy"),
+    Step("shellcheck", "lint", "shellcheck"),
+    Step("changelog", "lint", "changelog"),
+    Step("docs", "lint", "docs"),
+    Step("ansible-lint", "lint", "ansible_lint"),
+    Step("unit", "unit", "unit", counts="pytest"),
+    Step("unit-3.9", "unit", "unit_container", ("3.9", "bullseye"), ("image-bullseye",), counts="pytest"),
+    Step("unit-3.13", "unit", "unit_container", ("3.13", "trixie"), ("image-trixie",), counts="pytest"),
+    Step("image-fresh-bookworm", "image", "image", ("fresh-bookworm",), counts="none"),
+    Step("image-fresh-trixie", "image", "image", ("fresh-trixie",), counts="none"),
+    Step("package", "package", "package"),
+    Step("integration", "integration", "integration", counts="integration"),
+    Step("fresh-bookworm", "fresh", "fresh", ("bookworm",), ("image-fresh-bookworm",), counts="fresh"),
+    Step("fresh-trixie", "fresh", "fresh", ("trixie",), ("image-fresh-trixie",), counts="fresh"),
+    Step(
+        "molecule",
+        "molecule",
+        "molecule",
+        needs=("image-bullseye", "image-bookworm", "image-trixie"),
+        slots=SLOTS,
+        counts="molecule",
+        minutes=60,
+    ),
+)
+
+
+class Result(NamedTuple):
+    """How a step ended; `passed` and `failed` are tests."""
+
+    step: Step
+    ok: bool
+    seconds: float
+    passed: int
+    failed: int
+    note: str = ""
+
+
+class Running(NamedTuple):
+    """A step's process."""
+
+    step: Step
+    process: subprocess.Popen[bytes]
+    log: pathlib.Path
+    since: float
+
+
+def count(kind: str, log: str, ok: bool) -> tuple[int, int]:
+    """The tests that passed and failed, read from a step's output."""
+
+    def numbers(pattern: str) -> int:
+        return sum(int(found) for found in re.findall(pattern, log, re.MULTILINE))
+
+    def lines(pattern: str) -> int:
+        return len(re.findall(pattern, log, re.MULTILINE))
+
+    passed, failed = 1, 0
+    if kind == "pytest":
+        passed = numbers(r"^=.* (\d+) passed")
+        failed = numbers(r"^=.* (\d+) failed") + numbers(r"^=.* (\d+) errors?")
+    elif kind == "sanity":
+        passed = lines(r"^Running sanity test ")
+    elif kind == "integration":
+        passed = lines(r"^Running \S+ integration test (?:role|script)")
+    elif kind == "molecule":
+        passed, failed = numbers(r" successful=(\d+) "), numbers(r" failed=(\d+)$")
+    elif kind == "fresh":
+        passed, failed = lines(r"^ok: "), lines(r"^FAILED: ")
+    elif kind == "none":
+        passed = 0
+    if ok:
+        return passed, failed
+    # At least one test did fail; where the output does not tell which, it is among those counted.
+    return (passed if failed else max(passed - 1, 0)), max(failed, 1)
+
+
+def select(wanted: list[str]) -> list[Step]:
+    """The steps of these names or groups, with those they need, in their order."""
+    unknown = set(wanted) - {step.name for step in STEPS} - {step.group for step in STEPS}
+    if unknown:
+        known = dict.fromkeys([step.group for step in STEPS] + [step.name for step in STEPS])
+        sys.exit(f"no such step: {' '.join(sorted(unknown))}; there are: {' '.join(known)}")
+    chosen = {step.name for step in STEPS if not wanted or step.name in wanted or step.group in wanted}
+    chosen |= {need for step in STEPS if step.name in chosen for need in step.needs}
+    return [step for step in STEPS if step.name in chosen]
+
+
+def snapshot(work: pathlib.Path) -> None:
+    """Copy what git tracks or would track to where ansible-test and galaxy want a collection: no links, no caches."""
+    destination = work / "snapshot"
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-coz", "--exclude-standard"], check=True, stdout=subprocess.PIPE
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        if name.startswith(".ansible/") or not os.path.lexists(name):
+            continue
+        target = destination / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(name, target, follow_symlinks=False)
+
+
+def start(step: Step, work: pathlib.Path) -> Running:
+    """Start a step in a session of its own, so that all it started can be ended."""
+    log = work / f"{step.name}.log"
+    directory = work / step.name
+    directory.mkdir()
+    environment = {**os.environ, "SAGE_TEST_SNAPSHOT": str(work / "snapshot"), "SAGE_TEST_WORK": str(directory)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["bash", str(HERE / "steps" / f"{step.script}.sh"), *step.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    return Running(step, process, log, time.monotonic())
+
+
+def end(running: Running) -> None:
+    """End a step with everything it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.process.wait(10)
+            return
+
+
+def finish(running: Running) -> Result | None:
+    """The result of a step that has ended or has run for too long."""
+    seconds = time.monotonic() - running.since
+    status = running.process.poll()
+    note = ""
+    if status is None:
+        if seconds < running.step.minutes * 60:
+            return None
+        end(running)
+        note = f"ended after {running.step.minutes} minutes"
+    log = running.log.read_text(errors="replace")
+    ok = status == 0
+    passed, failed = count(running.step.counts, log, ok)
+    if ok and not passed and running.step.counts != "none":
+        ok, failed, note = False, 1, "ran no test"
+    if not ok or os.environ.get("V"):
+        print(f"----- {running.step.name}\n{log.rstrip()}\n-----", flush=True)
+    return Result(running.step, ok, seconds, passed, failed, note)
+
+
+def report(result: Result) -> None:
+    """One line for a step."""
+    tests = f"{result.passed} passed" + (f", {result.failed} failed" if result.failed else "")
+    tests = "" if result.step.counts == "none" and result.ok else f"  {tests}"
+    note = f"  ({result.note})" if result.note else ""
+    verdict = "ok    " if result.ok else "FAILED"
+    print(f"{verdict} {result.step.name:<22}{result.seconds:7.1f} s{tests}{note}", flush=True)
+
+
+def run(steps: list[Step], work: pathlib.Path) -> list[Result]:
+    """Run the steps, each when what it needs has succeeded and enough slots are free."""
+    waiting, running, results = list(steps), list[Running](), dict[str, Result]()
+    try:
+        while waiting or running:
+            for step in list(waiting):
+                broken = [need for need in step.needs if need in results and not results[need].ok]
+                if broken:
+                    waiting.remove(step)
+                    results[step.name] = Result(step, False, 0, 0, 1, f"needs {' '.join(broken)}")
+                    report(results[step.name])
+                    continue
+                free = SLOTS - sum(other.step.slots for other in running)
+                if step.slots <= free and all(need in results for need in step.needs):
+                    waiting.remove(step)
+                    running.append(start(step, work))
+            for current in list(running):
+                result = finish(current)
+                if result:
+                    running.remove(current)
+                    results[current.step.name] = result
+                    report(result)
+            time.sleep(0.1)
+    finally:
+        for current in running:
+            end(current)
+    return [results[step.name] for step in steps]
+
+
+def main() -> int:
+    """Run what the arguments name."""
+    os.chdir(os.environ["SAGE_TEST_CHECKOUT"])
+    since = time.monotonic()
+    steps = select(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(143))
+    work = pathlib.Path(tempfile.mkdtemp(prefix="run.", dir=os.environ["SAGE_TEST_CACHE"]))
+    try:
+        snapshot(work)
+        results = run(steps, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    print(f"\n{len(steps)} steps in {time.monotonic() - since:.0f} s on {os.cpu_count()} cores")
+    for result in results:
+        report(result)
+    passed, failed = sum(result.passed for result in results), sum(result.failed for result in results)
+    print(f"\n{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

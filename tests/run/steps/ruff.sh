@@ -1,0 +1,2 @@
+set -euo pipefail
+exec ruff check --no-cache --output-format concise .
