@@ -59,9 +59,9 @@ fi
 
 # Ansible refuses other encodings.
 [ "$(locale charmap 2>/dev/null)" = UTF-8 ] || export LC_ALL=C.UTF-8
-# Ansible keeps its temporary files below the home directory; some service accounts have none.
+# Ansible, uv and pip keep files below the home directory; some service accounts have none.
 if [ ! -d "${HOME:-/nonexistent}" ] || [ ! -w "${HOME:-/nonexistent}" ]; then
-    export ANSIBLE_HOME="$here/.ansible" ANSIBLE_REMOTE_TEMP="$here/.ansible/tmp"
+    export ANSIBLE_HOME="$here/.ansible" ANSIBLE_REMOTE_TEMP="$here/.ansible/tmp" XDG_CACHE_HOME="$here/.cache"
 fi
 # By name: Ansible ignores an ansible.cfg that it only finds in a directory which others may write to.
 export ANSIBLE_CONFIG="$here/ansible.cfg"

@@ -42,7 +42,10 @@ git config --global --add safe.directory '*'
 check "clone" git clone --quiet /source "$HOME/my sage"
 cd "$HOME/my sage" || exit 1
 
-check "a missing Python is named" refused "python3-venv" env PATH=/nothing /bin/sh scripts/run.sh
+# A system without Python, as far as the script can see.
+mkdir /tmp/few
+for program in sh dirname cat env; do ln -s "$(command -v $program)" /tmp/few/; done
+check "a missing Python is named" refused "python3-venv" env PATH=/tmp/few sh scripts/run.sh
 check "make run installs" make run
 check "SAGE verifies itself" "$HOME/sage/.sage/venv/bin/sage" verify
 check "make run again changes nothing, in seconds" within 20 nothing_changed make run

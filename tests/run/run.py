@@ -150,7 +150,7 @@ def start(step: Step, work: pathlib.Path) -> Running:
     environment = {**os.environ, "SAGE_TEST_SNAPSHOT": str(work / "snapshot"), "SAGE_TEST_WORK": str(directory)}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["bash", str(HERE / "steps" / f"{step.script}.sh"), *step.arguments],
+            [str(HERE / "steps" / f"{step.script}.sh"), *step.arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the steps that run ansible-test: a copy in a real ansible_collections tree becomes the working directory.
 set -euo pipefail
 root=$SAGE_TEST_WORK/ansible_collections/intellistream
@@ -28,12 +29,11 @@ fi
 
 # Interpreters under their own names: pyenv's shims would not do.
 mkdir -p "$SAGE_TEST_WORK/pythons"
-for candidate in /usr/bin/python3.[0-9]* "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3.[0-9]* \
-    "$(python -c 'import sys; print(sys._base_executable)')"; do
-    [ -x "$candidate" ] || continue
-    name=$("$candidate" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
-    case $candidate in *-config) continue ;; esac
-    ln -sfn "$candidate" "$SAGE_TEST_WORK/pythons/$name"
+base=$(python -c 'import sys; print(sys._base_executable)')
+for candidate in /usr/bin/python3.* "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3.* "${base%/*}"/python3.*; do
+    if [[ $candidate =~ /python3\.[0-9]+$ && -x $candidate ]]; then
+        ln -sfn "$candidate" "$SAGE_TEST_WORK/pythons/"
+    fi
 done
 export PATH="$SAGE_TEST_WORK/pythons:$PATH"
 unset ANSIBLE_COLLECTIONS_PATH ANSIBLE_CONFIG PYTHONPATH

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Documentation of plugins and roles, in a real ansible_collections tree.
 set -euo pipefail
 root=$SAGE_TEST_WORK/ansible_collections/intellistream

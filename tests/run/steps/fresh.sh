@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # fresh.sh SUITE: what the README promises, by an ordinary user in a container that has only what the README asks for.
 set -euo pipefail
 suite=$1

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # All scenarios. Containers that an earlier run left are removed by their creation.
 set -euo pipefail
 [ "$(id -u)" = 0 ] || { echo "containers need root here: run make test as root"; exit 1; }

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Through the link, so that modules have the names by which they import each other.
 set -euo pipefail
 tree=.ansible/collections/ansible_collections/intellistream/sage

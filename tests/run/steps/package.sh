@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The tarball as Galaxy would take it; what is in it is what a user gets.
 set -euo pipefail
 ansible-galaxy collection build --output-path "$SAGE_TEST_WORK" "$SAGE_TEST_SNAPSHOT"

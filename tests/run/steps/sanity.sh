@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 set -euo pipefail
 # shellcheck source=tests/run/steps/ansible_test.sh
 . "$SAGE_TEST_CHECKOUT/tests/run/steps/ansible_test.sh"

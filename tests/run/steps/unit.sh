@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Unit tests on the control node's Python.
 set -euo pipefail
 export HYPOTHESIS_STORAGE_DIRECTORY=$SAGE_TEST_WORK/hypothesis
