@@ -52,11 +52,11 @@ class Index(t.NamedTuple):
     :param offline: never touch the network.
     """
 
-    index_url: t.Optional[str] = None
-    extra_index_urls: t.Tuple[str, ...] = ()
-    find_links: t.Tuple[str, ...] = ()
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
     no_index: bool = False
-    ca_certificate: t.Optional[str] = None
+    ca_certificate: str | None = None
     offline: bool = False
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import version_key
+from ansible_collections.intellistream.sage.plugins.module_utils._requirement import normalise, version_key
 
 Environment = t.Mapping[str, t.Union[str, t.AbstractSet[str]]]
 
@@ -92,8 +92,8 @@ def _compare(left: _Value, operator: str, right: _Value) -> bool:
         return (str(left.value) in right.value) == (operator == "in")
     if not isinstance(left.value, str) or not isinstance(right.value, str):
         # "extra" stands for all the extras at once: any of them may match.
-        group, one = (left.value, right.value) if not isinstance(left.value, str) else (right.value, left.value)
-        return (one in group) == (operator != "!=")
+        group, one = (right.value, left.value) if isinstance(left.value, str) else (left.value, right.value)
+        return (normalise(str(one)) in group) == (operator != "!=")
     variable = left.variable or right.variable
     if variable in _VERSIONED:
         try:
@@ -146,7 +146,7 @@ def satisfies(version: str, specifiers: str) -> bool:
 def applies(marker: str, environment: Environment, extras: t.AbstractSet[str] = frozenset()) -> bool:
     """Whether I(marker) holds in I(environment) (an empty marker always does).
 
-    :param environment: the marker variables of an interpreter, see C(_interpreter.Interpreter.markers).
+    :param environment: the marker variables of an interpreter, see C(_python.Interpreter.markers).
     :param extras: extras that are asked for.
     :raises ValueError: the marker cannot be understood.
     """

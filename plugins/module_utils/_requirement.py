@@ -20,7 +20,7 @@ _VERSION = re.compile(
 )
 _PRE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
-VersionKey = t.Tuple[int, t.Tuple[int, ...], t.Tuple[int, str, int], t.Tuple[int, int], t.Tuple[int, int], str]
+VersionKey = tuple[int, tuple[int, ...], tuple[int, str, int], tuple[int, int], tuple[int, int], str]
 
 
 class Pin(t.NamedTuple):
@@ -34,13 +34,13 @@ class Pin(t.NamedTuple):
     """
 
     name: str
-    version: t.Optional[str]
-    hashes: t.Tuple[str, ...] = ()
-    path: t.Optional[str] = None
+    version: str | None
+    hashes: tuple[str, ...] = ()
+    path: str | None = None
     editable: bool = False
     marker: str = ""
     url: str = ""
-    requires: t.Tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 def normalise(name: str) -> str:

@@ -13,8 +13,10 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _command
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError, SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
-from ansible_collections.intellistream.sage.plugins.module_utils._interpreter import Interpreter
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
+    from ansible_collections.intellistream.sage.plugins.module_utils._python import Interpreter
 
 
 class Choice(t.NamedTuple):

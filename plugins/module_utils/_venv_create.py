@@ -10,10 +10,12 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _command, _interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils import _command, _python
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._interpreter import Interpreter
 from ansible_collections.intellistream.sage.plugins.module_utils._uv import Choice
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._python import Interpreter
 
 # Lies in a venv while it is being made. Paths are baked into a venv, so it cannot be made elsewhere
 # and renamed; a run that finds this file knows that an earlier one was killed half-way.
@@ -28,7 +30,7 @@ class Found(t.NamedTuple):
     """
 
     state: str
-    python: t.Optional[Interpreter] = None
+    python: Interpreter | None = None
     why: str = ""
 
 
@@ -55,10 +57,10 @@ def look(path: str, minimum: str, wanted: Interpreter | None) -> Found:
             advice="Choose another path, or move away what is there.",
         )
     try:
-        have = _interpreter.probe(_interpreter.in_venv(path))
+        have = _python.probe(_python.in_venv(path))
     except InstallerError as error:
         return Found("unsuitable", None, f"its interpreter does not work: {error.what.strip()}")
-    if not _interpreter.at_least(have.version, minimum):
+    if not _python.at_least(have.version, minimum):
         return Found("unsuitable", have, f"it is of Python {have.version}, and {minimum} or newer is needed")
     if wanted is not None and (have.base, have.version) != (wanted.base, wanted.version):
         if os.path.abspath(wanted.executable) != os.path.abspath(have.executable):
@@ -110,7 +112,7 @@ def create(path: str, python: Interpreter, choice: Choice, timeout: float) -> In
         else:
             argv = [python.executable, "-m", "venv", path]
         _command.checked(argv, timeout=timeout, untouched="everything; what was made of the venv was removed.")
-        have = _interpreter.probe(_interpreter.in_venv(path))
+        have = _python.probe(_python.in_venv(path))
         os.unlink(os.path.join(path, UNFINISHED))
     except BaseException:
         clear(path)

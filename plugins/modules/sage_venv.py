@@ -35,7 +35,8 @@ options:
     default: '3.11'
   recreate:
     description:
-      - Make the environment anew if it does not work any more or is not of the wanted interpreter. Everything in it is lost.
+      - Make the environment anew if it does not work any more or is not of the wanted interpreter.
+        Everything in it is lost.
       - Without it, such an environment is an error. One that is in order is never made anew.
     type: bool
     default: false
@@ -52,7 +53,7 @@ attributes:
     platforms: posix
 notes:
   - In check mode uv is not fetched; the result assumes that fetching it will work.
-  - uv hard-links files from its cache into the environment where both are on one file system. That makes it fast, and it
+  - uv hard-links files from its cache into the environment where both are on one file system. That is fast, and it
     means that editing a file of the environment in place also edits uv's cache. Set C(UV_LINK_MODE=copy) on the host
     to have copies.
 author:
@@ -122,7 +123,7 @@ actions:
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _interpreter, _uv, _venv_create
+from ansible_collections.intellistream.sage.plugins.module_utils import _python, _uv, _venv_create
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
@@ -146,8 +147,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     options = module.params
     path, minimum, timeout = os.path.abspath(options["path"]), options["minimum"], options["timeout"]
     index = index_of(module)
-    _interpreter.check_minimum(minimum)
-    wanted = _interpreter.find(options["python"], minimum) if options["python"] != "auto" else None
+    _python.check_minimum(minimum)
+    wanted = _python.find(options["python"], minimum) if options["python"] != "auto" else None
     found = _venv_create.look(path, minimum, wanted)
     if found.state == "unsuitable" and not options["recreate"]:
         raise InputError(
@@ -158,7 +159,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         )
     choice = _uv.choose(options["installer"], options["uv"], options["tools"])
     new = found.state != "good"
-    python = found.python if found.python and not new else wanted or _interpreter.find("auto", minimum)
+    python = found.python if found.python and not new else wanted or _python.find("auto", minimum)
     if new:
         _venv_create.check_possible(choice, python)
     actions = []
@@ -191,7 +192,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         "changed": bool(actions),
         "actions": actions,
         "created": new,
-        "python": _interpreter.in_venv(path),
+        "python": _python.in_venv(path),
         "version": python.version,
         "base": python.base,
         "installer": choice.name,
