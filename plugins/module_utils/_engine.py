@@ -13,12 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir, open_state, storage_error
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import (
+    CHECKPOINTS,
+    STATE_DIR,
+    PrivateDir,
+    check_ancestors,
+    open_state,
+    storage_error,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._ledger import NAME as LEDGER
 from ansible_collections.intellistream.sage.plugins.module_utils._ledger import Entry, Event, Ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._lock import Lock
@@ -49,7 +55,7 @@ class Session:
     def _load(self) -> None:
         if self._ledger is None:
             return
-        if self.writes and self._ledger.repair():
+        if self._ledger.repair(self.writes):
             self.repaired.append("a last ledger line that was never finished was cut off and kept in ledger.torn")
         self._last = self._ledger.tail()
         if self._last is None:
@@ -127,7 +133,9 @@ class Session:
     def add(self, event: Event) -> None:
         """Take an event: visible in C(installation) at once, on disk after M(commit)."""
         installation = self.required()
-        installation.apply(event, _clock.now())
+        # An undo may reach back over several installations; each event names those it is about.
+        if installation.install_id in (event.get("installations") or [installation.install_id]):
+            installation.apply(event, _clock.now())
         self._events.append(event)
 
     def move(self, phase: str, status: str, data: t.Any = None, result: list[dict[str, t.Any]] | None = None) -> bool:
@@ -182,28 +190,30 @@ class Session:
 
     def progress_condition(self) -> str:
         """What the progress file on disk is worth, see M(_progress.condition)."""
-        if self.where is None or self._last is None or self._ledger is None:
+        if self.where is None or self._ledger is None:
             return "missing"
-        on_disk = self._installation_at(self._last.begin)
-        entries = self._ledger.since(self._last.begin)[:-1]
-        before = fold(entries)[0] if entries else self._before(on_disk)
-        return _progress.condition(self.where.read(_progress.NAME), on_disk, before)
-
-    def _before(self, installation: Installation) -> Installation | None:
-        return self._installation_at(installation.previous) if installation.previous is not None else None
+        # The file first: while others write, the ledger that is read after it is never behind it.
+        content = self.where.read(_progress.NAME)
+        last = self._ledger.tail()
+        if last is None:
+            return "missing"
+        previous = self._installation_at(last.begin).previous
+        return _progress.condition(content, self._ledger.since(last.begin if previous is None else previous))
 
     def _mend_progress(self) -> None:
         """Rebuild the progress file from the ledger; one that is not ours is put aside, never lost."""
-        if not self.writes or self.where is None or self.where.read(_progress.NAME) == self._view:
+        if self.where is None or self.where.read(_progress.NAME) == self._view:
             return
         condition = self.progress_condition()
         if condition in ("corrupt", "edited"):
             aside = f"{_progress.NAME}.{condition}"
-            self.where.write(aside, self.where.read(_progress.NAME) or b"")
+            if self.writes:
+                self.where.write(aside, self.where.read(_progress.NAME) or b"")
             self.repaired.append(f"the progress file was {condition}: kept as {aside} and rebuilt from the ledger")
         else:
             self.repaired.append(f"the progress file was {condition}: rebuilt from the ledger")
-        self.where.write(_progress.NAME, self._view)
+        if self.writes:
+            self.where.write(_progress.NAME, self._view)
 
 
 class Engine:
@@ -222,7 +232,7 @@ class Engine:
     @property
     def path(self) -> str:
         """Where the state lies or would lie."""
-        return self.checkpoint_dir or os.path.join(self.root, ".sage", "checkpoints")
+        return os.path.normpath(self.checkpoint_dir or os.path.join(self.root, STATE_DIR, CHECKPOINTS))
 
     @contextlib.contextmanager
     def session(self) -> t.Iterator[Session]:
@@ -243,21 +253,32 @@ class Engine:
                 where.close()
 
     def exists(self) -> bool:
-        """There is a state directory, whatever is in it."""
-        return os.path.lexists(self.path)
+        """There is a state directory, whatever is in it, or what an interrupted M(reset) left."""
+        return os.path.lexists(self.path) or bool(self._removed())
+
+    def _removed(self) -> list[str]:
+        above, name = os.path.split(self.path)
+        try:
+            return [os.path.join(above, other) for other in os.listdir(above) if other.startswith(f"{name}.removed.")]
+        except OSError:
+            return []
 
     def reset(self) -> None:
         """Remove the whole state, history and captured content included.
 
         It is renamed first, so that an interrupted removal never leaves half a state.
         """
-        where = open_state(self.root, self.checkpoint_dir)
-        if where is None:
-            return
-        with where, Lock(where, self.lock_timeout):
-            gone = f"{self.path}.removed.{os.getpid()}"
-            try:
-                os.rename(self.path, gone)
+        import shutil
+
+        check_ancestors(os.path.dirname(self.path))
+        try:
+            if os.path.lexists(self.path):
+                # As for writing, so that nobody else's directory is removed.
+                where = open_state(self.root, self.checkpoint_dir, create=True)
+                assert where is not None
+                with where, Lock(where, self.lock_timeout):
+                    os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
+            for gone in self._removed():
                 shutil.rmtree(gone)
-            except OSError as error:
-                raise storage_error(self.path, error) from error
+        except OSError as error:
+            raise storage_error(self.path, error) from error

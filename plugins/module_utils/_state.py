@@ -158,7 +158,11 @@ class Installation:
         for name in event.get("phases") or []:
             if self.phases[name].status != "pending":
                 self.phases[name].status, self.phases[name].ended = "rolled_back", time
-        self.status = "rolled_back" if event.get("installation") else "failed"
+        if event.get("installation"):
+            self.status = "rolled_back"
+        elif event.get("phases"):
+            # A point that was captured by hand belongs to no phase; undoing it finishes or breaks none.
+            self.status = "failed"
 
     def _on_ended(self, event: Event, _time: str) -> None:
         self.status = event["status"]

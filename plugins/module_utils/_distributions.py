@@ -1,0 +1,204 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is registered in a virtual environment, read from C(*.dist-info) without importing anything."""
+
+from __future__ import annotations
+
+import binascii
+import os
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, parts
+
+INFO = ".dist-info"
+_PYTHON = re.compile(r"python3\.\d+t?$")
+_SEPARATORS = re.compile(r"[-_.]+")
+_TOP = re.compile(rb'^"?([^/,"\r\n]+)', re.MULTILINE)
+_NOT_TOP = (b"..", b"__pycache__")
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two spellings, one perhaps from a directory's name, are the same version."""
+    return one.lower().replace("_", "-") == other.lower().replace("_", "-")
+
+
+class Distribution(t.NamedTuple):
+    """One registered distribution.
+
+    :ivar name: canonical name.
+    :ivar version: as its directory spells it.
+    :ivar info: its C(.dist-info), relative to the environment.
+    """
+
+    name: str
+    version: str
+    info: str
+
+    @property
+    def site(self) -> str:
+        """The site-packages it is in, relative to the environment."""
+        return os.path.dirname(self.info)
+
+
+class Row(t.NamedTuple):
+    """One path of a RECORD.
+
+    :ivar digest: SHA-256 in hex; empty when RECORD has none, or several that differ.
+    :ivar size: bytes, or -1 when RECORD does not say.
+    :ivar digests: all that RECORD names for this path.
+    """
+
+    digest: str
+    size: int
+    digests: tuple[str, ...]
+
+
+def sites(venv: Tree) -> list[str]:
+    """The site-packages directories, relative to the environment; links like C(lib64) left out."""
+    return [
+        f"{lib}/{python}/site-packages"
+        for lib, is_directory in venv.listing("")
+        if is_directory and lib in ("lib", "lib64")
+        for python, below in venv.listing(lib)
+        if below and _PYTHON.match(python) and ("site-packages", True) in venv.listing(f"{lib}/{python}")
+    ]
+
+
+def installed(venv: Tree) -> list[Distribution]:
+    """All registered distributions, also several of one name (an interrupted upgrade leaves them)."""
+    found = []
+    for site in sites(venv):
+        for name, is_directory in venv.listing(site):
+            # pip renames what it removes to ~ame: neither registered nor to be read.
+            if is_directory and name.endswith(INFO) and not name.startswith("~"):
+                project, dummy, version = name[: -len(INFO)].partition("-")
+                found.append(Distribution(canonical(project), version, f"{site}/{name}"))
+    return found
+
+
+def by_name(distributions: t.Iterable[Distribution]) -> dict[str, list[Distribution]]:
+    """Distributions grouped by name."""
+    grouped: dict[str, list[Distribution]] = {}
+    for one in distributions:
+        grouped.setdefault(one.name, []).append(one)
+    return grouped
+
+
+def raw_record(venv: Tree, info: str) -> bytes | None:
+    """RECORD as it is, or None when there is none."""
+    try:
+        return venv.read(f"{info}/RECORD")
+    except FileNotFoundError:
+        return None
+
+
+def is_bytecode(path: str) -> bool:
+    """A file the interpreter makes by itself."""
+    return path.endswith((".pyc", ".pyo")) or "/__pycache__/" in path
+
+
+class Outside(ValueError):
+    """A RECORD names a path outside the environment."""
+
+
+def record(
+    venv: Tree, info: str, data: bytes | None = None, prefix: str = "", strict: bool = True
+) -> dict[str, Row] | None:
+    """Path relative to the environment → row; byte code left out; None without a RECORD.
+
+    :param prefix: the environment's real path, for absolute paths in RECORD.
+    :param strict: false passes over paths outside instead of raising.
+    :raises Outside: a path lies outside the environment.
+    """
+    if data is None:
+        data = raw_record(venv, info)
+    if data is None:
+        return None
+    import csv
+
+    site = os.path.dirname(info)
+    rows: dict[str, Row] = {}
+    for fields in csv.reader(os.fsdecode(data).splitlines()):
+        path = fields[0] if fields else ""
+        if not path or path.endswith((".pyc", ".pyo")) or "\0" in path:
+            continue
+        try:
+            relative = _relative(path, site, prefix)
+        except Outside:
+            if strict:
+                raise
+            continue
+        algorithm, dummy, value = fields[1].partition("=") if len(fields) > 1 else ("", "", "")
+        digest = _hex(value) if algorithm == "sha256" else ""
+        size = int(fields[2]) if len(fields) > 2 and fields[2].isdigit() else -1
+        twice = rows.get(relative)
+        if twice is not None and (digest,) != twice.digests:
+            rows[relative] = Row("", -1, (*twice.digests, digest))
+        else:
+            rows[relative] = Row(digest, size, (digest,) if digest else ())
+    return rows
+
+
+def _relative(path: str, site: str, prefix: str) -> str:
+    if path.startswith("/"):
+        if not prefix or not path.startswith(f"{prefix}/"):
+            raise Outside(path)
+        relative = path[len(prefix) + 1 :]
+    else:
+        relative = f"{site}/{path}"
+    if "/." in relative or "//" in relative or "/" not in relative:
+        relative = os.path.normpath(relative)
+    if relative.startswith(("../", "/")) or relative in ("..", "."):
+        raise Outside(path)
+    parts(relative)
+    return relative
+
+
+def _hex(value: str) -> str:
+    try:
+        return binascii.a2b_base64(value.replace("-", "+").replace("_", "/") + "==").hex()
+    except binascii.Error:
+        return ""
+
+
+def top_names(data: bytes) -> set[str]:
+    """The first components of the paths in a RECORD that belong to the distribution's content."""
+    names = {name for name in _TOP.findall(data) if name not in _NOT_TOP and not name.endswith(b".dist-info")}
+    return {os.fsdecode(name) for name in names}
+
+
+def owned_by(venv: Tree, distributions: t.Iterable[Distribution], paths: t.Collection[str] | None = None) -> set[str]:
+    """The paths that these distributions' RECORDs list, relative to the environment.
+
+    :param paths: only these matter; then no RECORD has to be parsed.
+    """
+    found: set[str] = set()
+    spelled: dict[str, dict[bytes, str]] = {}
+    for one in distributions:
+        data = raw_record(venv, one.info)
+        if data is None:
+            continue
+        if paths is None:
+            found.update(record(venv, one.info, data, venv.path, strict=False) or ())
+            continue
+        names = spelled.get(one.site)
+        if names is None:
+            names = {os.fsencode(_as_recorded(path, one.site)): path for path in paths}
+            spelled[one.site] = names
+        for line in data.splitlines():
+            path = names.get(line.split(b",", 1)[0].strip(b'"'))
+            if path is not None:
+                found.add(path)
+    return found
+
+
+def _as_recorded(path: str, site: str) -> str:
+    return path[len(site) + 1 :] if path.startswith(f"{site}/") else os.path.relpath(path, site)

@@ -1,0 +1,142 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rollback points: capture everything a change is going to replace, before it is changed."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _store
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, SageError, StorageError
+from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+
+Event = t.Dict[str, t.Any]
+Spec = t.Dict[str, t.Any]
+
+
+def _clean(spec: t.Mapping[str, t.Any]) -> Spec:
+    """A spec as the ledger keeps it: nothing unset, only names and versions of distributions."""
+    kept = {name: spec[name] for name in ("kind", "path", "paths") if spec.get(name)}
+    if spec.get("distributions"):
+        kept["distributions"] = [
+            {"name": str(one["name"]), "version": str(one.get("version") or "")} for one in spec["distributions"]
+        ]
+    return kept
+
+
+def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str) -> Event:
+    """Capture resources; the caller records the returned event once, which makes the point exist.
+
+    Nothing is recorded here. What was captured is on disk and checked when this returns. In a
+    session that writes nothing, the event tells what would be captured.
+
+    :raises CaptureError: something cannot be captured, or space is short; nothing is left behind.
+    """
+    installation = session.required()
+    # Numbers are never used twice, so a point's content can never be taken for another's.
+    name = f"{installation.install_id}.{len(installation.points) + 1}"
+    cleaned = [_clean(spec) for spec in specs]
+    event: Event = {
+        "event": "captured",
+        "point": name,
+        "phase": phase,
+        "description": redact(description),
+        "specs": cleaned,
+        "resources": [],
+    }
+    if not session.writes or session.where is None:
+        event["resources"] = [_predicted(make(spec["kind"], spec)) for spec in cleaned]
+        return event
+    try:
+        resources = [make(spec["kind"], spec) for spec in cleaned]
+        needs = [resource.need(_device(session.where)) for resource in resources]
+        _store.check_space(session.where, sum(need[0] for need in needs), sum(need[1] for need in needs))
+        # What a killed run left of a point that was never recorded.
+        _store.discard(session.where, installation.install_id, name)
+        with _store.point_dir(session.where, installation.install_id, name, create=True) as point:
+            for number, resource in enumerate(resources):
+                event["resources"].append(_take(point, number, resource))
+            point.sync()
+    except (CaptureError, StorageError):
+        _store.discard(session.where, installation.install_id, name)
+        raise
+    except (SageError, OSError) as error:
+        _store.discard(session.where, installation.install_id, name)
+        what = error.what if isinstance(error, SageError) else str(error)
+        raise CaptureError(
+            f"What the change would replace could not be captured: {what}",
+            untouched="everything; the change was not begun.",
+            advice=error.advice if isinstance(error, SageError) else "Mend that, then run again.",
+        ) from error
+    return event
+
+
+def _device(state: PrivateDir) -> int:
+    import os
+
+    return os.fstat(state.fd).st_dev
+
+
+def _predicted(resource: Resource) -> dict[str, t.Any]:
+    files, size = resource.need()
+    return {"kind": resource.kind, "path": resource.path, "plan": resource.plan(), "files": files, "bytes": size}
+
+
+def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any]:
+    begun = time.monotonic()
+    with _store.content_dir(point, number, create=True) as where:
+        manifest = resource.capture(where)
+        where.sync()
+    name = f"{number}.json"
+    data, state = _store.encode(manifest)
+    point.write(name, data)
+    taken = {
+        "kind": resource.kind,
+        "path": resource.path,
+        "manifest": name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "state": state,
+        "files": manifest["files"],
+        "bytes": manifest["bytes"],
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+    # Read back what an undo will read.
+    _store.read_manifest(point, taken)
+    return taken
+
+
+def drop(session: Session, event: Event) -> None:
+    """Remove the content of a point that is not going to be recorded."""
+    if session.where is not None and session.writes:
+        _store.discard(session.where, session.required().install_id, event["point"])
+
+
+def same(point: t.Mapping[str, t.Any], event: t.Mapping[str, t.Any]) -> bool:
+    """Whether a recorded point holds just what a new capture of the same specs found."""
+    keys = ("phase", "description", "specs")
+    if any(point.get(key) != event.get(key) for key in keys):
+        return False
+    return [one.get("state") for one in point["resources"]] == [one.get("state") for one in event["resources"]]
+
+
+def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What a user wants to know of a rollback point."""
+    resources = point.get("resources") or []
+    return {
+        "id": point["point"],
+        "description": point.get("description"),
+        "phase": point.get("phase"),
+        "files": sum(one.get("files", 0) for one in resources),
+        "bytes": sum(one.get("bytes", 0) for one in resources),
+        "seconds": round(sum(one.get("seconds", 0) for one in resources), 3),
+    }

@@ -1,0 +1,303 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A virtual environment: captures only the distributions that a plan is going to replace.
+
+Their files, as RECORD lists them, are hard-linked into the store with RECORD's hashes as the
+manifest, so a capture costs a link per file. Files that look edited are copied and hashed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _venv_facts
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, Layer, Resource, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+# The clock file systems stamp with; it lags behind the precise one by up to a tick.
+_CLOCK_REALTIME_COARSE = 5
+
+
+class Found(t.NamedTuple):
+    """One file to capture.
+
+    :ivar row: what RECORD says about it, if anything.
+    :ivar edited: it does not look like what RECORD describes.
+    """
+
+    relative: str
+    kind: str
+    info: os.stat_result
+    row: Row | None
+    edited: bool
+
+
+class Survey(t.NamedTuple):
+    """What a capture will take: computed once, for the space check and for the capture."""
+
+    distributions: dict[str, str]
+    captured: dict[str, tuple[Distribution, list[Found]]]
+    loose: list[Found]
+
+
+class VenvResource(Resource):
+    """A virtual environment.
+
+    :param path: absolute.
+    :param distributions: mappings C(name), C(version): what the change will leave there.
+    """
+
+    kind = "venv"
+
+    def __init__(self, path: str, distributions: list[dict[str, t.Any]]) -> None:
+        self.path = path
+        self.wanted = {
+            _distributions.canonical(str(one["name"])): str(one.get("version") or "") for one in distributions
+        }
+        self._survey: Survey | None = None
+
+    def plan(self) -> list[str]:
+        with self._open() as venv:
+            if venv is None:
+                return [f"{self.path} (does not exist)"]
+            survey = self._look(venv)
+        return [f"{one.name} {one.version}" for one, dummy in survey.captured.values()]
+
+    def observe(self) -> Facts:
+        with self._open() as venv:
+            if venv is None:
+                return {"path": self.path, "exists": False, "distributions": {}}
+            found = {}
+            for one in _distributions.installed(venv) if self.wanted else ():
+                if one.name in self.wanted:
+                    top = _distributions.top_names(_distributions.raw_record(venv, one.info) or b"")
+                    found[one.name] = {"version": one.version, "top": sorted(f"{one.site}/{name}" for name in top)}
+        return {"path": self.path, "exists": True, **_venv_facts.facts(self.path), "distributions": found}
+
+    def differences(self, recorded: Facts) -> list[str]:
+        with self._open() as venv:
+            if venv is None:
+                return [f"virtual environment {self.path} is gone"] if recorded.get("exists") else []
+            if not recorded.get("exists"):
+                return [f"virtual environment {self.path} was made by somebody else"]
+            found = _venv_facts.facts(self.path, recorded)
+            reasons = [
+                f"{what} of {self.path} was {recorded.get(key)}, is {found[key] or 'gone'}"
+                for key, what in (("python", "the interpreter"), ("version", "the interpreter's version"))
+                if found[key] != recorded.get(key)
+            ]
+            known = recorded.get("distributions") or {}
+            registered = _distributions.by_name(_distributions.installed(venv)) if known else {}
+            for name, facts in sorted(known.items()):
+                versions = [one.version for one in registered.get(name, ())]
+                if versions != [facts["version"]]:
+                    reasons.append(f"{name} was {facts['version']}, is {' and '.join(versions) or 'gone'}")
+                    continue
+                missing = [path for path in facts.get("top") or () if venv.lstat(path) is None]
+                reasons += [f"{path} of {name} is gone" for path in missing]
+        return reasons
+
+    def need(self, device: int | None = None) -> tuple[int, int]:
+        with self._open() as venv:
+            if venv is None:
+                return 0, 0
+            survey = self._look(venv)
+            linkable = device is not None and device == venv.device
+            found = [one for dummy, files in survey.captured.values() for one in files]
+            copied = [one for one in found if not linkable or one.edited] + survey.loose
+        return len(found) + len(survey.loose), sum(one.info.st_size for one in copied)
+
+    @contextlib.contextmanager
+    def _open(self) -> t.Iterator[Tree | None]:
+        venv = Tree.open(self.path)
+        if venv is None:
+            yield None
+            return
+        with venv:
+            yield venv
+
+    def _look(self, venv: Tree) -> Survey:
+        if self._survey is None:
+            installed = _distributions.installed(venv)
+            captured = {}
+            for one in installed:
+                if one.name in self.wanted:
+                    if one.name in captured:
+                        raise _cannot(
+                            f"{one.name} is registered twice in {self.path}: {captured[one.name][0].version} and {one.version}",
+                            "Remove one of the two .dist-info directories, or roll back the interrupted change.",
+                        )
+                    captured[one.name] = (one, list(_files(venv, one)))
+            versions = {one.name: one.version for one in installed}
+            self._survey = Survey(versions, captured, list(_loose(venv)))
+        return self._survey
+
+    def capture(self, where: PrivateDir) -> Facts:
+        with self._open() as venv:
+            if venv is None:
+                return {"kind": self.kind, "path": self.path, "existed": False, "files": 0, "copies": 0, "bytes": 0}
+            survey = self._look(venv)
+            with Tree(where.path, os.dup(where.fd), 0o700) as store:
+                taken = _Taken(venv, store)
+                captured: Facts = {}
+                for name, (one, files) in survey.captured.items():
+                    items = {found.relative: taken.take(found) for found in files}
+                    captured[name] = {"version": one.version, "info": one.info, "files": items}
+                loose = {found.relative: taken.take(found) for found in survey.loose}
+                directories = _directories(venv, captured)
+                taken.sync()
+        return {
+            "kind": self.kind,
+            "path": self.path,
+            "existed": True,
+            "distributions": survey.distributions,
+            "captured": captured,
+            "loose": loose,
+            "dirs": directories,
+            "files": taken.files,
+            "copies": taken.copies,
+            "bytes": taken.bytes,
+            "captured_ns": time.clock_gettime_ns(_CLOCK_REALTIME_COARSE),
+        }
+
+    def undo(self, layers: t.Sequence[Layer], *, force: bool = False, resumed: bool = False, ours: Facts) -> Undo:
+        brought = (ours.get(self.kind) or {}).get(self.path) or {}
+        absent = [number for number, layer in enumerate(layers) if not layer.manifest["existed"]]
+        if absent:
+            from ansible_collections.intellistream.sage.plugins.module_utils._venv_removal import VenvRemoval
+
+            return VenvRemoval(self.path, brought, recreated=absent[0] > 0)
+        from ansible_collections.intellistream.sage.plugins.module_utils._venv_undo import VenvUndo
+
+        return VenvUndo(self.path, layers, force=force, resumed=resumed)
+
+
+def _cannot(what: str, advice: str, **details: t.Any) -> CaptureError:
+    return CaptureError(f"{what}.", untouched="everything.", advice=advice, **details)
+
+
+def _found(venv: Tree, relative: str, row: Row | None, installed_ns: int) -> Found | None:
+    info = venv.lstat(relative)
+    if info is None:
+        return None
+    kind = _captured.kind_of(info)
+    if kind not in (FILE, LINK):
+        raise _cannot(f"{venv.name(relative)} is no regular file and cannot be captured", "Remove it, or reinstall.")
+    edited = row is None or not row.digest or info.st_size != row.size or info.st_mtime_ns > installed_ns
+    return Found(relative, kind, info, row, edited)
+
+
+def _files(venv: Tree, one: Distribution) -> t.Iterator[Found]:
+    try:
+        rows = _distributions.record(venv, one.info, None, os.path.realpath(venv.path))
+    except _distributions.Outside as error:
+        raise _cannot(
+            f"{one.name} {one.version} has the file {error} outside {venv.path}, which cannot be captured",
+            f"Remove {one.name} by hand if it may go, then run again.",
+            distribution=one.name,
+            path=str(error),
+        ) from error
+    except UnsafePath as error:
+        raise _cannot(f"RECORD of {one.name} {one.version} is not safe: {error.what}", "Reinstall it.") from error
+    if rows is None:
+        raise _cannot(
+            f"{one.name} {one.version} in {venv.path} has no RECORD, so its files are unknown and cannot be captured",
+            f"Reinstall or remove {one.name}, then run again.",
+            distribution=one.name,
+        )
+    last = venv.lstat(f"{one.info}/RECORD")
+    installed_ns = last.st_mtime_ns if last is not None else 0
+    for relative, is_directory in venv.walk(one.info):
+        if not is_directory and not _distributions.is_bytecode(relative):
+            rows.setdefault(relative, Row("", -1, ()))
+    for relative in sorted(rows):
+        try:
+            found = _found(venv, relative, rows[relative], installed_ns)
+        except UnsafePath as error:
+            raise _cannot(f"{one.name} {one.version} cannot be captured: {error.what}", "Reinstall it.") from error
+        if found is not None:
+            yield found
+
+
+def _loose(venv: Tree) -> t.Iterator[Found]:
+    """What belongs to the environment itself and is in no RECORD."""
+    names = [name for name, is_directory in venv.listing("") if not is_directory and name in ("pyvenv.cfg", "pip.conf")]
+    for name, is_directory in venv.listing("bin"):
+        info = None if is_directory else venv.lstat(f"bin/{name}")
+        if info is not None and (
+            name.lower().startswith(("activate", "deactivate")) or _captured.kind_of(info) == LINK
+        ):
+            names.append(f"bin/{name}")
+    for name in names:
+        found = _found(venv, name, None, 0)
+        if found is not None:
+            yield found
+
+
+def _directories(venv: Tree, captured: Facts) -> dict[str, int]:
+    """Directories that must outlive an undo, with their modes."""
+    names = {name for name, is_directory in venv.listing("") if is_directory}
+    for one in captured.values():
+        for relative in one["files"]:
+            directory = relative.rpartition("/")[0]
+            while directory and directory not in names:
+                names.add(directory)
+                directory = directory.rpartition("/")[0]
+    return {name: os.fstat(venv.enter(name)).st_mode & 0o7777 for name in sorted(names)}
+
+
+class _Taken:
+    """Takes files into a store and counts."""
+
+    def __init__(self, venv: Tree, store: Tree) -> None:
+        self.venv = venv
+        self.store = store
+        self.files = self.copies = self.bytes = 0
+        self._directories: set[str] = set()
+        self._copied: list[str] = []
+
+    def take(self, found: Found) -> list[t.Any]:
+        """Link or copy one file; returns its item as manifests hold it."""
+        relative, info = found.relative, found.info
+        self.files += 1
+        if found.kind == LINK:
+            fd, name = self.venv.parent(relative)
+            return list(_captured.item_of(LINK, info, os.readlink(name, dir_fd=fd)))
+        self.bytes += info.st_size
+        self._directories.add(relative.rpartition("/")[0])
+        digest = found.row.digest if found.row is not None else ""
+        if found.edited and found.row is not None and found.row.digests:
+            # It looks edited; its content decides. A second wrong line in RECORD is not an edit.
+            now = self.venv.digest(relative)
+            digest = now if now in found.row.digests else ""
+        if digest and _captured.link(self.venv, relative, self.store, relative):
+            return list(_captured.item_of(FILE, info, digest, shared=True))
+        return list(self._copy(found))
+
+    def _copy(self, found: Found) -> Item:
+        info, digest, xattrs = _captured.copy(self.venv, found.relative, self.store, found.relative)
+        self.copies += 1
+        self._copied.append(found.relative)
+        return _captured.item_of(FILE, info, digest)._replace(xattrs=xattrs)
+
+    def sync(self) -> None:
+        """Make everything taken durable."""
+        for relative in self._copied:
+            fd = self.store.open_file(relative)
+            os.fsync(fd)
+            os.close(fd)
+        above = {""}
+        for directory in self._directories:
+            while directory and directory not in above:
+                above.add(directory)
+                directory = directory.rpartition("/")[0]
+        self.store.sync(above)

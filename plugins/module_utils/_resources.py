@@ -1,0 +1,41 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The kinds of resources; each is imported only when it is used."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+
+KINDS = ("files", "venv", "git")
+
+
+def make(kind: str, spec: t.Mapping[str, t.Any]) -> Resource:
+    """The resource of C(kind) that C(spec) describes.
+
+    :raises InputError: the kind is unknown, or the spec lacks what the kind needs.
+    """
+    for path in list(spec.get("paths") or []) + [spec.get("path") or "/"]:
+        if not os.path.isabs(path) or "\0" in path or ".." in path.split("/"):
+            raise InputError(f"{path!r} is not an absolute path without '..'.", untouched="everything.")
+    if kind == "files":
+        from ansible_collections.intellistream.sage.plugins.module_utils._resource_files import FilesResource
+
+        return FilesResource(list(spec.get("paths") or ([spec["path"]] if spec.get("path") else [])))
+    if kind not in KINDS:
+        raise InputError(f"There is no resource of kind {kind!r}.", advice=f"Use one of {', '.join(KINDS)}.")
+    if not spec.get("path"):
+        raise InputError(f"A resource of kind {kind} needs a path.", untouched="everything.")
+    path = os.path.normpath(str(spec["path"]))
+    if kind == "venv":
+        from ansible_collections.intellistream.sage.plugins.module_utils._resource_venv import VenvResource
+
+        return VenvResource(path, [dict(item) for item in spec.get("distributions") or []])
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource_git import GitResource
+
+    return GitResource(path)

@@ -1,0 +1,221 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Undo: one computed way back, shown in check mode, executed, verified, recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _store, _targets
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import PLAN_KEYS, Facts, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS, make
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
+
+Result = t.Dict[str, t.Any]
+
+
+def rollback(engine: Engine, to: str, force: bool, kinds: t.Sequence[str], check_mode: bool) -> Result:
+    """Undo what was changed since C(to) began.
+
+    :param force: take the captured side of conflicts.
+    :param kinds: undo only resources of these kinds; empty means all.
+    :raises ConflictError: somebody changed what the undo would overwrite; nothing was changed.
+    :raises StoreError: captured content is damaged; nothing was changed.
+    :raises RollbackError: the result is not what was captured; every difference is named.
+    """
+    with engine.reading() as session:
+        if session.installation is None:
+            if to == "last":
+                return _nothing("Nothing was installed here yet: nothing to roll back.")
+            _targets.resolve([], to)
+    with engine.reading() if check_mode else engine.session() as session:
+        history = session.history()
+        chosen = _targets.resolve(history, to)
+        interrupted = [one for one in history if one.undoing]
+        chosen = _targets.widen(history, chosen)
+        force = force or any(bool((one.undoing or {}).get("force")) for one in interrupted)
+        if not chosen.points:
+            return _nothing(f"Nothing to roll back: nothing was captured since {to} began, or all of it was undone.")
+        with contextlib.ExitStack() as stack:
+            undos = _compute(session, history, chosen, list(kinds), force, bool(interrupted), stack)
+            plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
+            result = _result(chosen, plan, undos)
+            if not any(undo.touches() for undo in undos) and (kinds and set(kinds) != set(KINDS)):
+                return _nothing("Nothing to roll back: the selected resources are as they were captured.")
+            if result["conflicts"] and not force:
+                raise _conflict(result)
+            for undo in undos:
+                undo.check()
+            if check_mode:
+                return result
+            return _execute(
+                session, chosen, undos, result, partial=bool(kinds) and set(kinds) != set(KINDS), force=force
+            )
+
+
+def _nothing(text: str) -> Result:
+    plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
+    return {
+        "changed": False,
+        "msg": text,
+        "plan": plan,
+        "conflicts": [],
+        "undone": [],
+        "exact": True,
+        "diff": {"before": {}, "after": {}},
+    }
+
+
+def _conflict(result: Result) -> ConflictError:
+    conflicts = result["conflicts"]
+    return ConflictError(
+        f"Somebody changed what the rollback would overwrite: {'; '.join(conflicts)}.",
+        untouched="everything.",
+        advice="Save what you need. Then roll back with force=true, which takes the captured side and keeps "
+        "edited files aside, or undo those changes.",
+        conflicts=conflicts,
+        plan=result["plan"],
+    )
+
+
+def _ours(history: t.Sequence[Installation]) -> Facts:
+    """What installations of this host brought: kind → path → distribution → versions."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._distributions import canonical
+
+    found: Facts = {}
+    for one in history:
+        for point in one.points:
+            for spec in point.get("specs") or []:
+                names = found.setdefault(spec["kind"], {}).setdefault(spec.get("path"), {})
+                for each in spec.get("distributions") or []:
+                    names.setdefault(canonical(each["name"]), []).append(each["version"])
+    return found
+
+
+def _compute(
+    session: Session,
+    history: t.Sequence[Installation],
+    chosen: _targets.Chosen,
+    kinds: list[str],
+    force: bool,
+    resumed: bool,
+    stack: contextlib.ExitStack,
+) -> list[Undo]:
+    """One undo per resource, newest first; each sees all its captures, oldest first."""
+    assert session.where is not None
+    layers: dict[tuple[str, str], list[Layer]] = {}
+    for part in chosen.parts:
+        for point in part.points:
+            phase = part.installation.phases.get(point.get("phase") or "")
+            where = stack.enter_context(_opened(session.where, point))
+            for number, taken in enumerate(point["resources"]):
+                if kinds and taken["kind"] not in kinds:
+                    continue
+                content = stack.enter_context(_store.content_dir(where, number))
+                layer = Layer(
+                    point["specs"][number],
+                    _store.read_manifest(where, taken),
+                    content,
+                    # What a point made by hand was for is not known; nothing is put aside on suspicion.
+                    phase is None or phase.done,
+                )
+                # All captured files are one resource: an older capture may hold what a newer one is inside of.
+                key = (taken["kind"], "" if taken["kind"] == "files" else taken["path"])
+                # The newest place decides the order of the work.
+                layers[key] = [*layers.pop(key, []), layer]
+    ours = _ours(history)
+    undos = []
+    for (kind, dummy), found in reversed(layers.items()):
+        undos.append(make(kind, found[-1].spec).undo(found, force=force, resumed=resumed, ours=ours))
+    return undos
+
+
+def _opened(state: PrivateDir, point: t.Mapping[str, t.Any]) -> PrivateDir:
+    from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
+
+    try:
+        return _store.point_dir(state, point["install_id"], point["point"])
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"The captured content of rollback point {point['point']} is gone.",
+            untouched="everything.",
+            advice=f"Restore {_store.STORE}/{point['install_id']}/{point['point']} from a copy of the state.",
+        ) from error
+
+
+def _result(chosen: _targets.Chosen, plan: dict[str, list[str]], undos: t.Sequence[Undo]) -> Result:
+    added, erased = len(plan["install"]), len(plan["erase"])
+    when = datetime.datetime.fromisoformat(chosen.time).ctime()
+    return {
+        "changed": True,
+        "msg": f"Rollback packages (+{added}/-{erased}) to {when} ({chosen.tid})",
+        "plan": plan,
+        "conflicts": [line for undo in undos for line in undo.conflicts],
+        "undone": [point["point"] for point in reversed(chosen.points)],
+        "exact": True,
+        "diff": {
+            "before": {"erase": plan["erase"], "remove": plan["remove"]},
+            "after": {"install": plan["install"], "restore": plan["restore"]},
+        },
+    }
+
+
+def _execute(
+    session: Session, chosen: _targets.Chosen, undos: t.Sequence[Undo], result: Result, partial: bool, force: bool
+) -> Result:
+    plan = result["plan"]
+    for part in reversed(chosen.parts):
+        points = [point["point"] for point in part.points]
+        session.add(
+            {
+                "event": "undoing",
+                "installations": [part.installation.install_id],
+                "points": points,
+                "force": force,
+                "plan": plan,
+            }
+        )
+    session.commit()
+    try:
+        for undo in undos:
+            undo.execute()
+        left = [line for undo in undos for line in undo.verify()]
+    except OSError as error:
+        raise RollbackError(
+            f"The rollback was interrupted: {error}.",
+            untouched="what was captured; it can still be used.",
+            advice="Mend that, then run the same rollback again: it continues.",
+            plan=plan,
+        ) from error
+    for part in reversed(chosen.parts):
+        whole = part.whole and not partial
+        session.add(
+            {
+                "event": "undone",
+                "installations": [part.installation.install_id],
+                "points": [] if partial else [point["point"] for point in part.points],
+                "phases": [] if partial else part.phases,
+                "installation": "rolled_back" if whole else None,
+                "outcome": "differs" if left else "exact",
+                "differences": left,
+            }
+        )
+    session.commit()
+    if left:
+        raise RollbackError(
+            f"After the rollback {len(left)} things differ from what was captured: {'; '.join(left)}.",
+            untouched="what was captured; it can still be used.",
+            advice="Mend what is named, then run the same rollback again.",
+            differences=left,
+            plan=plan,
+        )
+    return result

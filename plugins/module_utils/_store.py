@@ -1,0 +1,115 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The repackage store: where captured content lies, apart per installation and rollback point.
+
+C(<checkpoints>/store/<install_id>/<point>/<n>.json) is the manifest of the point's n-th resource,
+C(<n>/) its content. A manifest's SHA-256 is in the ledger, whose chain protects it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+
+STORE = "store"
+FORMAT = 1
+# Left free so that the state itself, logs and the change have room.
+RESERVE = 16 << 20
+# What a directory entry, an inode and a line in a manifest cost.
+PER_FILE = 512
+
+
+def point_dir(state: PrivateDir, install_id: str, point: str, create: bool = False) -> PrivateDir:
+    """The directory of one rollback point.
+
+    :raises FileNotFoundError: there is none and C(create) is false.
+    """
+    with state.child(STORE, create) as store, store.child(install_id, create) as installation:
+        return installation.child(point, create)
+
+
+def content_dir(point: PrivateDir, number: int, create: bool = False) -> PrivateDir:
+    """The directory of the content of the point's C(number)-th resource."""
+    return point.child(str(number), create)
+
+
+def discard(state: PrivateDir, install_id: str, point: str) -> None:
+    """Remove what is there of a point that was never recorded."""
+    try:
+        with state.child(STORE) as store, store.child(install_id) as installation:
+            # Relative to the open directory, so that no link swapped in above is followed.
+            if point in installation.names():
+                shutil.rmtree(os.path.join(f"/proc/self/fd/{installation.fd}", point))
+            installation.sync()
+    except FileNotFoundError:
+        return
+
+
+def encode(manifest: t.Mapping[str, t.Any]) -> tuple[bytes, str]:
+    """A manifest as canonical bytes, and its digest without what changes from capture to capture.
+
+    :returns: the bytes, and the SHA-256 of its C(state) part: two captures of the same have the same.
+    """
+    data = json.dumps({"format": FORMAT, **manifest}, separators=(",", ":"), sort_keys=True).encode()
+    same = {name: value for name, value in manifest.items() if name not in ("captured_ns", "seconds")}
+    return data, hashlib.sha256(json.dumps(same, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
+
+
+def read_manifest(point: PrivateDir, resource: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The manifest a C(captured) event names, checked against the hash in the ledger.
+
+    :raises StoreError: it is missing or was changed.
+    """
+    name = str(resource.get("manifest"))
+    data = point.read(name) if name.endswith(".json") and "/" not in name else None
+    path = os.path.join(point.path, name)
+    if data is None:
+        raise StoreError(
+            f"The manifest {path} is missing.",
+            untouched="everything.",
+            advice="Restore the store from a copy; without it this rollback point cannot be used.",
+            file=path,
+        )
+    if hashlib.sha256(data).hexdigest() != resource.get("sha256"):
+        raise StoreError(
+            f"The manifest {path} is not the one the ledger recorded.",
+            untouched="everything.",
+            advice="Somebody changed it. Restore the store from a copy.",
+            file=path,
+        )
+    manifest: dict[str, t.Any] = json.loads(data)
+    if manifest.get("format") != FORMAT:
+        raise StoreError(
+            f"The manifest {path} has format {manifest.get('format')!r}, this version reads {FORMAT}.",
+            untouched="everything.",
+            advice="Use the version of the collection that captured it.",
+            file=path,
+        )
+    return manifest
+
+
+def check_space(state: PrivateDir, files: int, size: int) -> None:
+    """Refuse a capture that would fill the disk.
+
+    :raises CaptureError: with what is needed and what is there.
+    """
+    info = os.fstatvfs(state.fd)
+    available = info.f_bavail * info.f_frsize
+    needed = size + files * PER_FILE + RESERVE
+    if needed > available or (info.f_files and files > info.f_favail):
+        raise CaptureError(
+            f"The store in {state.path} needs {needed} bytes and {files} files for this capture; "
+            f"{available} bytes and {info.f_favail} files are available.",
+            untouched="everything.",
+            advice="Free space, or keep the state elsewhere (checkpoint_dir), then run again.",
+            needed=needed,
+            available=available,
+        )
