@@ -1,0 +1,176 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_install
+short_description: Install exactly the distributions of a plan
+version_added: 1.0.0
+description:
+  - Installs the distributions that M(intellistream.sage.sage_resolve) planned, in those versions, from files with those
+    hashes, and nothing else. Nothing is resolved again.
+  - Verifies afterwards that the environment has exactly those versions.
+  - Starts neither uv nor pip if everything is there already.
+options:
+  venv:
+    description:
+      - The virtual environment.
+    type: path
+    required: true
+  distributions:
+    description:
+      - What to install, as RV(intellistream.sage.sage_resolve#module:plan.distributions) or a part of it.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the distribution.
+        type: str
+        required: true
+      version:
+        description: Its version; may be left out with O(distributions[].path).
+        type: str
+      hashes:
+        description: Hashes of acceptable files, such as V(sha256:...). With none any file of the version will do.
+        type: list
+        elements: str
+        default: []
+      path:
+        description: Source directory to install it from, instead of from the index.
+        type: path
+      editable:
+        description: Install a reference to O(distributions[].path) rather than a copy.
+        type: bool
+        default: false
+      group:
+        description: From the plan; not used.
+        type: str
+      action:
+        description: From the plan; not used, what has to be done is found out anew.
+        type: str
+      from_version:
+        description: From the plan; not used.
+        type: str
+extends_documentation_fragment:
+  - intellistream.sage.attributes
+  - intellistream.sage.installer
+  - intellistream.sage.index
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+notes:
+  - A distribution with a O(distributions[].path) that is not editable is installed each time, since its content may
+    have changed while its version has not.
+  - A failure may leave some of the distributions replaced, pip goes back only with the one that failed. Capture them
+    first with M(intellistream.sage.sage_backup) or M(intellistream.sage.sage_checkpoint).
+  - Byte code is left to the interpreter, with either tool.
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_resolve
+  - module: intellistream.sage.sage_backup
+"""
+
+EXAMPLES = r"""
+- name: Find out what has to be installed
+  intellistream.sage.sage_resolve:
+    venv: /opt/sage/.sage/venv
+    requirements: [isage]
+  register: resolved
+
+- name: Install what others have made
+  intellistream.sage.sage_install:
+    venv: /opt/sage/.sage/venv
+    distributions: "{{ resolved.third_party }}"
+
+- name: Install SAGE itself
+  intellistream.sage.sage_install:
+    venv: /opt/sage/.sage/venv
+    distributions: "{{ resolved.sage }}"
+"""
+
+RETURN = r"""
+installed:
+  description: What was, or would be, added.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "pyyaml", "version": "6.0.3"}]
+replaced:
+  description: What was, or would be, replaced.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "isage", "version": "0.3.2.4", "from_version": "0.3.2.3"}]
+kept:
+  description: Number of distributions that were right already.
+  returned: success
+  type: int
+  sample: 1
+installer:
+  description: The tool that installed, V(uv) or V(pip); empty if there was nothing to do.
+  returned: success
+  type: str
+  sample: uv
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _install
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
+from ansible_collections.intellistream.sage.plugins.module_utils._module import run
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec(
+    {
+        "venv": {"type": "path", "required": True},
+        "distributions": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "version": {"type": "str"},
+                "hashes": {"type": "list", "elements": "str", "default": []},
+                "path": {"type": "path"},
+                "editable": {"type": "bool", "default": False},
+                "group": {"type": "str"},
+                "action": {"type": "str"},
+                "from_version": {"type": "str"},
+            },
+        },
+    }
+).merge(INSTALLER_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Find out what has to be done, and (outside check mode) do it."""
+    index = index_of(module)
+    todo = _install.plan(module.params)
+    installer = ""
+    if todo.pins and not module.check_mode:
+        installer = _install.install(todo, module.params, index)
+    elif todo.pins:
+        installer = _install.choose(module.params).name
+    return {"changed": bool(todo.pins), "installer": installer, **todo.result()}
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()

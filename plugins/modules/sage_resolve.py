@@ -1,0 +1,260 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_resolve
+short_description: Find out exactly what an installation of SAGE would change
+version_added: 1.0.0
+description:
+  - Asks uv or pip what has to be installed, and changes nothing of the environment.
+  - The answer, the plan, says for each distribution which version will be there, whether it is added, replaced or kept,
+    and which files are acceptable. Capture what it replaces, then pass it to M(intellistream.sage.sage_install).
+  - What is installed is kept as far as the requirements allow.
+options:
+  venv:
+    description:
+      - The virtual environment.
+      - If there is none, the plan is made for an empty one of O(python).
+    type: path
+    required: true
+  python:
+    description:
+      - The interpreter to resolve for while there is no environment, as in M(intellistream.sage.sage_venv).
+    type: str
+    default: auto
+  minimum:
+    description:
+      - The oldest version of Python that will do.
+    type: str
+    default: '3.11'
+  requirements:
+    description:
+      - What to install, for example V(isage[full]==0.3.2.4).
+    type: list
+    elements: str
+    default: []
+  constraints:
+    description:
+      - Versions to stay within, if a distribution is needed at all.
+    type: list
+    elements: str
+    default: []
+  sources:
+    description:
+      - Directories of Python projects on the host to install instead of what the index has.
+      - One that is not editable is always in the plan as to be installed, since its content may have changed while its
+        version has not.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The directory with C(pyproject.toml).
+        type: path
+        required: true
+      extras:
+        description: Extras to install.
+        type: list
+        elements: str
+        default: []
+      editable:
+        description: Install a reference to the directory rather than a copy of it.
+        type: bool
+        default: false
+  lock:
+    description:
+      - Text of a lock file, a C(pylock.toml) (PEP 751) or a requirements file in which everything is pinned.
+      - The plan is then exactly what it pins for this host. No index is asked.
+      - O(requirements) then only have to be among what it pins.
+    type: str
+  lock_file:
+    description:
+      - File on the host to write a lock of the whole result to. It is a C(pylock.toml) if the name ends in C(.toml),
+        else a requirements file with hashes.
+      - It is written only if its content changes.
+    type: path
+  first_party:
+    description:
+      - Patterns of the names that are SAGE's own.
+    type: list
+    elements: str
+    default: [isage, isage-*]
+extends_documentation_fragment:
+  - intellistream.sage.attributes
+  - intellistream.sage.installer
+  - intellistream.sage.index
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+notes:
+  - RV(ignore:changed) is about O(lock_file) only.
+  - On a host that has neither the environment nor uv nor a pip, check mode cannot know the plan; RV(plan.known) is then
+    V(false).
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_venv
+  - module: intellistream.sage.sage_install
+"""
+
+EXAMPLES = r"""
+- name: Find out what installing SAGE would change
+  intellistream.sage.sage_resolve:
+    venv: /opt/sage/.sage/venv
+    requirements: [isage]
+  register: resolved
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ resolved.plan.distributions | rejectattr('action', 'eq', 'keep') }}"
+
+- name: Take exactly what a lock file says
+  intellistream.sage.sage_resolve:
+    venv: /opt/sage/.sage/venv
+    lock: "{{ lookup('ansible.builtin.file', 'pylock.toml') }}"
+"""
+
+RETURN = r"""
+plan:
+  description: The plan.
+  returned: success
+  type: dict
+  contains:
+    known:
+      description: Whether the plan could be made; only ever V(false) in check mode.
+      type: bool
+    installer:
+      description: The tool that made it, V(uv) or V(pip).
+      type: str
+    notes:
+      description: What a person should know about it.
+      type: list
+      elements: str
+    distributions:
+      description: Every distribution of the result, sorted by name.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Normalised name.
+          type: str
+        version:
+          description: Version that will be there; V(null) if only building would tell.
+          type: str
+        group:
+          description: V(sage) for what O(first_party) matches, else V(third_party).
+          type: str
+        action:
+          description: V(add), V(replace) or V(keep).
+          type: str
+        from_version:
+          description: Version that is there now, V(null) if none.
+          type: str
+        hashes:
+          description: Hashes of the acceptable files, empty if unknown.
+          type: list
+          elements: str
+        path:
+          description: Source directory; only for what comes from one.
+          type: str
+        editable:
+          description: Whether the source is referred to rather than copied; only with RV(plan.distributions[].path).
+          type: bool
+third_party:
+  description: The distributions of the plan that are not SAGE's own, to pass to M(intellistream.sage.sage_install).
+  returned: success
+  type: list
+  elements: dict
+sage:
+  description: SAGE's own distributions, to pass to M(intellistream.sage.sage_install) afterwards.
+  returned: success
+  type: list
+  elements: dict
+lock_changed:
+  description: Whether O(lock_file) was, or would be, written.
+  returned: success
+  type: bool
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile, _plan
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
+from ansible_collections.intellistream.sage.plugins.module_utils._module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._resolve import resolve
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec(
+    {
+        "venv": {"type": "path", "required": True},
+        "python": {"type": "str", "default": "auto"},
+        "minimum": {"type": "str", "default": "3.11"},
+        "requirements": {"type": "list", "elements": "str", "default": []},
+        "constraints": {"type": "list", "elements": "str", "default": []},
+        "sources": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "path": {"type": "path", "required": True},
+                "extras": {"type": "list", "elements": "str", "default": []},
+                "editable": {"type": "bool", "default": False},
+            },
+        },
+        "lock": {"type": "str"},
+        "lock_file": {"type": "path"},
+        "first_party": {"type": "list", "elements": "str", "default": ["isage", "isage-*"]},
+    },
+    {"mutually_exclusive": [("lock", "lock_file")]},
+).merge(INSTALLER_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Resolve; write the lock file if one is asked for."""
+    options = module.params
+    answer = resolve(options, index_of(module), check_mode=module.check_mode)
+    for note in answer.notes:
+        module.warn(note)
+    diffs = [{**_plan.diff(answer.distributions), "before_header": "installed", "after_header": "planned"}]
+    lock_changed = False
+    if options["lock_file"] and answer.known:
+        before = _lockfile.read_file(options["lock_file"])
+        lock_changed = before != answer.lock
+        if lock_changed:
+            diffs.append({"before": before or "", "after": answer.lock, "before_header": options["lock_file"]})
+        if lock_changed and not module.check_mode:
+            _lockfile.write_file(options["lock_file"], answer.lock)
+    return {
+        "changed": lock_changed,
+        "lock_changed": lock_changed,
+        "plan": {
+            "known": answer.known,
+            "installer": answer.installer,
+            "notes": answer.notes,
+            "distributions": answer.distributions,
+        },
+        _plan.THIRD_PARTY: [one for one in answer.distributions if one["group"] == _plan.THIRD_PARTY],
+        _plan.SAGE: [one for one in answer.distributions if one["group"] == _plan.SAGE],
+        "diff": diffs,
+    }
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
