@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._points import capture
+from ansible_collections.intellistream.sage.plugins.module_utils._points import capture, clean
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 from ansible_collections.intellistream.sage.plugins.module_utils._resume import Verdict, judge
@@ -87,12 +87,11 @@ def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | Non
         return
     result = None
     if transition.get("result"):
-        result = [{"spec": spec, "facts": make(spec["kind"], spec).observe()} for spec in transition["result"]]
+        specs = [clean(spec) for spec in transition["result"]]
+        result = [{"spec": spec, "facts": make(spec["kind"], spec).observe()} for spec in specs]
     if transition.get("capture"):
         # Captured and checked before the phase counts as started: nothing is changed before that.
-        event = capture(session, transition["capture"], phase, transition.get("description") or f"before {phase}")
-        if event is not None:
-            session.add(event)
+        session.add(capture(session, transition["capture"], phase, transition.get("description") or f"before {phase}"))
     session.move(phase, status, redact(transition.get("data")), result)
 
 
@@ -106,11 +105,12 @@ def _describe(session: Session, labels: dict[str, str]) -> None:
 def _report(session: Session) -> Result:
     installation = session.installation
     if installation is None:
-        return {"install_id": None, "progress": {}, "phases": {}, "rollback_points": []}
+        return {"install_id": None, "progress": {}, "phases": {}, "data": {}, "rollback_points": []}
     return {
         "install_id": installation.install_id,
         "progress": _progress.view(installation),
         "phases": {name: phase.status for name, phase in installation.phases.items()},
+        "data": {name: phase.data for name, phase in installation.phases.items() if phase.data is not None},
         "rollback_points": [point["point"] for point in installation.active_points],
     }
 

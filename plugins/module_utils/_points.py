@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import typing as t
 
@@ -20,11 +21,11 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
 
-Event = t.Dict[str, t.Any]
-Spec = t.Dict[str, t.Any]
+Event = dict[str, t.Any]
+Spec = dict[str, t.Any]
 
 
-def _clean(spec: t.Mapping[str, t.Any]) -> Spec:
+def clean(spec: t.Mapping[str, t.Any]) -> Spec:
     """A spec as the ledger keeps it: nothing unset, only names and versions of distributions."""
     kept = {name: spec[name] for name in ("kind", "path", "paths") if spec.get(name)}
     if spec.get("distributions"):
@@ -45,7 +46,7 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
     installation = session.required()
     # Numbers are never used twice, so a point's content can never be taken for another's.
     name = f"{installation.install_id}.{len(installation.points) + 1}"
-    cleaned = [_clean(spec) for spec in specs]
+    cleaned = [clean(spec) for spec in specs]
     event: Event = {
         "event": "captured",
         "point": name,
@@ -82,8 +83,6 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
 
 
 def _device(state: PrivateDir) -> int:
-    import os
-
     return os.fstat(state.fd).st_dev
 
 

@@ -202,6 +202,11 @@ phases:
   returned: success
   type: dict
   sample: {environment_setup: completed, submodule_sync: skipped, python_deps: started}
+data:
+  description: What was recorded about each phase with its latest transition, for those that have such data.
+  returned: success
+  type: dict
+  sample: {submodule_sync: isage comes from the index}
 resume:
   description: The verdict, as it was before this call changed anything.
   returned: when O(inputs) is given
