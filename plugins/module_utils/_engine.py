@@ -21,13 +21,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fs import (
     CHECKPOINTS,
     STATE_DIR,
     PrivateDir,
-    check_ancestors,
     open_state,
-    storage_error,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._ledger import NAME as LEDGER
 from ansible_collections.intellistream.sage.plugins.module_utils._ledger import Entry, Event, Ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._lock import Lock
+from ansible_collections.intellistream.sage.plugins.module_utils._safe import check_ancestors, storage_error
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, STATUSES, Installation, fold
 
 
@@ -169,7 +168,8 @@ class Session:
         """
         if not self._events or not self.writes or self.installation is None:
             return
-        assert self.where is not None and self._ledger is not None
+        assert self.where is not None
+        assert self._ledger is not None
         now = self.installation
         begin = None if self._begins else now.begin
         # What needs space comes first, so that a full disk leaves the old state in both files.

@@ -15,72 +15,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import StateError, StorageError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._safe import (
+    check_ancestors,
+    check_name,
+    refuse,
+    storage_error,
+)
 
 STATE_DIR = ".sage"
 CHECKPOINTS = "checkpoints"
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _NO_LINK
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
-
-
-def storage_error(path: str, error: OSError) -> StateError:
-    """The error to raise when writing C(path) failed with C(error)."""
-    if error.errno in _FULL:
-        return StorageError(
-            f"Could not write {path}: {error.strerror}.",
-            untouched="the state recorded before this call.",
-            advice="Free space or repair the file system, then run again: the run continues from the recorded state.",
-            errno=error.errno,
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return UnsafePath(
-            f"No permission to use {path} as user id {os.geteuid()}.",
-            untouched="everything.",
-            advice="Run as the user who owns the state (become_user), or name another root.",
-        )
-    return StateError(f"Could not use {path}: {error.strerror}.", untouched="the state recorded before this call.")
-
-
-def _refuse(path: str, why: str) -> t.NoReturn:
-    raise UnsafePath(
-        f"{path} is not safe to keep state in: {why}.",
-        untouched="everything.",
-        advice="Run as the user who owns the directory (become_user), or name a root that only this user can write to.",
-    )
-
-
-def _check_owner(path: str, info: os.stat_result) -> None:
-    if info.st_uid not in (os.geteuid(), 0):
-        _refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
-    if info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX and info.st_uid != os.geteuid():
-        _refuse(path, "others can write to it")
-
-
-def check_ancestors(path: str) -> None:
-    """Refuse C(path) when somebody else could swap one of its directories.
-
-    For root every directory above counts: a user's home is a user's to rearrange (CVE-2024-9902).
-    For other users the directory itself counts; those above are the administrator's affair.
-
-    :raises UnsafePath: a directory belongs to another user, or anyone may write to it.
-    """
-    real = os.path.realpath(path)
-    while True:
-        try:
-            info = os.stat(real)
-        except FileNotFoundError:
-            pass
-        else:
-            _check_owner(real, info)
-            if os.geteuid() != 0:
-                return
-        parent = os.path.dirname(real)
-        if parent == real:
-            return
-        real = parent
 
 
 class PrivateDir:
@@ -126,7 +72,7 @@ class PrivateDir:
             raise
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EMLINK):
-                _refuse(path, "it is a symbolic link")
+                refuse(path, "it is a symbolic link")
             raise storage_error(path, error) from error
         info = os.fstat(fd)
         why = ""
@@ -138,7 +84,7 @@ class PrivateDir:
             why = "it is hard-linked to another name"
         if why:
             os.close(fd)
-            _refuse(path, why)
+            refuse(path, why)
         return fd
 
     def read(self, name: str) -> bytes | None:
@@ -161,12 +107,14 @@ class PrivateDir:
     def stage(self, name: str, data: bytes) -> None:
         """Write a file's next content durably beside it: what needs space is done, only M(publish) is left.
 
-        :raises StorageError: the disk refused; nothing is left behind.
+        :raises StorageError: the disk refused.
         """
         try:
-            fd = os.open(_staged(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK, 0o600, dir_fd=self.fd)
+            # What a killed process left goes first, so that nothing else is ever written through that name.
+            self.unstage(name)
+            fd = os.open(_staged(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600, dir_fd=self.fd)
             try:
-                _write_all(fd, data)
+                write_all(fd, data)
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -211,17 +159,18 @@ class PrivateDir:
         :raises UnsafePath: it is a link, no directory, or another user's.
         """
         if name in ("", ".", "..") or "/" in name:
-            _refuse(os.path.join(self.path, name), "the name leads elsewhere")
+            refuse(os.path.join(self.path, name), "the name leads elsewhere")
         path = os.path.join(self.path, name)
         return _open_directory(path, name, self.fd, create, self.readonly)
 
 
 def _staged(name: str) -> str:
-    # A fixed name: what a killed process left is overwritten by the next one, which holds the lock.
+    # A fixed name: what a killed process left is replaced by the next one, which holds the lock.
     return f".{name}.tmp"
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of C(data), however little of it each call takes."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
@@ -233,8 +182,7 @@ def _open_directory(
     if create:
         try:
             os.mkdir(name, mode, dir_fd=parent)
-            if parent is not None:
-                os.fsync(parent)
+            _sync_above(path, parent)
         except FileExistsError:
             pass
         except OSError as error:
@@ -245,15 +193,31 @@ def _open_directory(
         raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            _refuse(path, "it is a symbolic link or no directory")
+            refuse(path, "it is a symbolic link or no directory")
         raise storage_error(path, error) from error
     info = os.fstat(fd)
     if info.st_uid != os.geteuid() and not readonly:
         os.close(fd)
-        _refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
+        refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
     if stat.S_IMODE(info.st_mode) & ~mode and not readonly:
         os.fchmod(fd, stat.S_IMODE(info.st_mode) & mode)
     return PrivateDir(path, fd, readonly)
+
+
+def _make(path: str) -> None:
+    """Make a directory and those above it, durably."""
+    if os.path.isdir(path):
+        return
+    _make(os.path.dirname(path))
+    _open_directory(path, path, None, True, True, mode=0o755).close()
+
+
+def _sync_above(path: str, parent: int | None) -> None:
+    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC) if parent is None else os.dup(parent)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def open_state(root: str, checkpoint_dir: str | None = None, create: bool = False) -> PrivateDir | None:
@@ -263,16 +227,12 @@ def open_state(root: str, checkpoint_dir: str | None = None, create: bool = Fals
     :returns: None when there is no state and C(create) is false.
     :raises UnsafePath: the state lies behind a link or in another user's directory.
     """
-    own = os.path.normpath(checkpoint_dir) if checkpoint_dir else os.path.join(os.path.normpath(root), STATE_DIR)
-    above = os.path.dirname(own)
-    if not os.path.isabs(own):
-        _refuse(own, "the path is not absolute")
+    wanted = checkpoint_dir or os.path.join(root, STATE_DIR)
+    check_name(wanted)
+    own = os.path.normpath(wanted)
     if create:
-        check_ancestors(above)
-        try:
-            os.makedirs(above, mode=0o755, exist_ok=True)
-        except OSError as error:
-            raise storage_error(above, error) from error
+        check_ancestors(os.path.dirname(own))
+        _make(os.path.dirname(own))
     try:
         if checkpoint_dir:
             return _open_directory(own, own, None, create, not create)

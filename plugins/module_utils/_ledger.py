@@ -19,14 +19,15 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import LedgerBroken
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir, storage_error
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir, write_all
+from ansible_collections.intellistream.sage.plugins.module_utils._safe import storage_error
 
 NAME = "ledger.jsonl"
 TORN = "ledger.torn"
 GENESIS = "0" * 64
 _BLOCK = 16384
 
-Event = t.Dict[str, t.Any]
+Event = dict[str, t.Any]
 
 
 class Entry(t.NamedTuple):
@@ -62,10 +63,12 @@ def _digest(fields: dict[str, t.Any]) -> str:
 def _parse(line: bytes) -> Entry:
     """One line as an entry; ValueError says why it is none."""
     try:
-        entry = Entry(**json.loads(line))
+        fields = json.loads(line)
+        entry = Entry(**fields)
     except (ValueError, TypeError):
         raise ValueError("is not an entry") from None
-    if entry.hash != _digest(entry._asdict()):
+    # Byte for byte, since JSON can say the same in other bytes.
+    if entry.hash != _digest(fields) or _dump(fields) != line:
         raise ValueError("was altered: its hash does not fit its content")
     return entry
 
@@ -139,7 +142,7 @@ class Ledger:
 
     def _parse_all(self, offset: int, content: bytes) -> list[Entry]:
         entries: list[Entry] = []
-        for index, line in enumerate(content.splitlines()):
+        for index, line in enumerate(content.split(b"\n")[:-1]):
             try:
                 entry = _parse(line)
                 if index and (entry.prev != entries[-1].hash or entry.seq != entries[-1].seq + 1):
@@ -151,26 +154,28 @@ class Ledger:
             entries.append(entry)
         return entries
 
-    def repair(self) -> bool:
+    def repair(self, apply: bool = True) -> bool:
         """Cut off a last line that was not written to its end (power loss), keeping it aside.
 
         Its caller never got an answer, so nobody relies on it.
 
-        :returns: whether something was cut off.
+        :param apply: when false, only look.
+        :returns: whether there was something to cut off.
         :raises StorageError: the disk refused.
         """
         try:
-            fd = self._where.open(NAME, os.O_RDWR)
+            fd = self._where.open(NAME, os.O_RDWR if apply else os.O_RDONLY)
         except FileNotFoundError:
             return False
         try:
             size = os.fstat(fd).st_size
             if not size or os.pread(fd, 1, size - 1) == b"\n":
                 return False
-            end = self._last_newline(size)
-            self._where.write(TORN, os.pread(fd, size - end, end))
-            os.ftruncate(fd, end)
-            os.fsync(fd)
+            if apply:
+                end = self._last_newline(size)
+                self._where.write(TORN, os.pread(fd, size - end, end))
+                os.ftruncate(fd, end)
+                os.fsync(fd)
         except OSError as error:
             raise storage_error(self._path, error) from error
         finally:
@@ -200,13 +205,12 @@ class Ledger:
         fields["hash"] = _digest(fields)
         line = _dump(fields) + b"\n"
         try:
-            written = os.write(fd, line)
-            if written < len(line):
-                # The rest of a short write tells why it was short.
-                written += os.write(fd, line[written:])
-            os.fsync(fd) if not size else os.fdatasync(fd)
-            if not size:
-                self._where.sync()
+            write_all(fd, line)
+            if size:
+                os.fdatasync(fd)
+            else:
+                os.fsync(fd)
+                os.fsync(self._where.fd)
         except OSError as error:
             _take_back(fd, size)
             raise storage_error(self._path, error) from error
@@ -221,4 +225,4 @@ def _take_back(fd: int, size: int) -> None:
         os.ftruncate(fd, size)
         os.fsync(fd)
     except OSError:
-        pass  # What is left has no newline; the next writer's repair() cuts it off.
+        pass  # A half line is cut off by the next writer's repair().

@@ -36,7 +36,10 @@ class Lock:
         self._fd = -1
 
     def __enter__(self) -> Lock:
-        self._fd = self._where.open(_NAME, os.O_RDWR | os.O_CREAT)
+        try:
+            self._fd = self._where.open(_NAME, os.O_RDWR | os.O_CREAT)
+        except FileNotFoundError:
+            raise self._was_reset() from None
         deadline = time.monotonic() + self._timeout
         pause = _PAUSE
         while True:
@@ -66,11 +69,14 @@ class Lock:
             same = False
         if not same:
             self.__exit__()
-            raise Busy(
-                f"{self._where.path} was reset by another process while this one waited.",
-                untouched="everything.",
-                advice="Run again.",
-            )
+            raise self._was_reset()
+
+    def _was_reset(self) -> Busy:
+        return Busy(
+            f"{self._where.path} was reset by another process while this one waited.",
+            untouched="everything.",
+            advice="Run again.",
+        )
 
     def _sign(self) -> None:
         """Leave the process id for whoever has to wait; a full disk is no reason not to work."""

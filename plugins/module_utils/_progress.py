@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, fold
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._ledger import Entry
     from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
 
 NAME = "install_progress.json"
@@ -72,19 +73,22 @@ def render(installation: Installation) -> bytes:
         return (json.dumps(content, indent=2) + "\n").encode("ascii")
 
 
-def condition(content: bytes | None, now: Installation, before: Installation | None) -> str:
+def condition(content: bytes | None, entries: t.Iterable[Entry]) -> str:
     """What a progress file found on disk is worth.
 
-    :param before: the installation as it was before the ledger's last entry.
+    :param entries: the ledger's, from the installation before the current one on.
     :returns: V(current), V(missing), V(corrupt), V(stale) (a run was killed between its two
         writes) or V(edited).
     """
     if content is None:
         return "missing"
-    if content == render(now):
-        return "current"
-    if before is not None and content == render(before):
-        return "stale"
+    known: list[Installation] = []
+    views = [b""]
+    for entry in entries:
+        known = fold([entry], known)
+        views.append(render(next(one for one in known if one.install_id == entry.install_id)))
+    if content in views:
+        return "current" if content == views[-1] else "stale" if content else "corrupt"
     try:
         return "edited" if isinstance(json.loads(content), dict) else "corrupt"
     except ValueError:
