@@ -10,14 +10,21 @@ import hashlib
 import os
 import time
 import typing as t
+from contextlib import ExitStack
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _store
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, SageError, StorageError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    CaptureError,
+    SageError,
+    StorageError,
+    StoreError,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
 
@@ -97,14 +104,13 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any
         manifest = resource.capture(where)
         where.sync()
     name = f"{number}.json"
-    data, state = _store.encode(manifest)
+    data = _store.encode(manifest)
     point.write(name, data)
     taken = {
         "kind": resource.kind,
         "path": resource.path,
         "manifest": name,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "state": state,
         "files": manifest["files"],
         "bytes": manifest["bytes"],
         "seconds": round(time.monotonic() - begun, 3),
@@ -114,18 +120,65 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any
     return taken
 
 
-def drop(session: Session, event: Event) -> None:
-    """Remove the content of a point that is not going to be recorded."""
-    if session.where is not None and session.writes:
-        _store.discard(session.where, session.required().install_id, event["point"])
+def layers(state: PrivateDir, point: t.Mapping[str, t.Any], completed: bool, stack: ExitStack) -> list[Layer]:
+    """The captures of a recorded point, in their order, manifests checked.
+
+    :param completed: the change that followed ran to its end.
+    :param stack: closes the directories.
+    :raises StoreError: content is gone or was changed.
+    """
+    try:
+        where = stack.enter_context(_store.point_dir(state, point["install_id"], point["point"]))
+        return [
+            Layer(
+                spec,
+                _store.read_manifest(where, taken),
+                stack.enter_context(_store.content_dir(where, number)),
+                completed,
+            )
+            for number, (spec, taken) in enumerate(zip(point["specs"], point["resources"]))
+        ]
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"The captured content of rollback point {point['point']} is gone.",
+            untouched="everything.",
+            advice=f"Restore {_store.STORE}/{point['install_id']}/{point['point']} from a copy of the state.",
+        ) from error
 
 
-def same(point: t.Mapping[str, t.Any], event: t.Mapping[str, t.Any]) -> bool:
-    """Whether a recorded point holds just what a new capture of the same specs found."""
-    keys = ("phase", "description", "specs")
-    if any(point.get(key) != event.get(key) for key in keys):
-        return False
-    return [one.get("state") for one in point["resources"]] == [one.get("state") for one in event["resources"]]
+def still_holds(state: PrivateDir, point: t.Mapping[str, t.Any]) -> bool:
+    """Whether all that a point captured is still as it was, so that another capture would be the same."""
+    with ExitStack() as stack:
+        try:
+            found = layers(state, point, True, stack)
+        except StoreError:
+            return False
+        return not any(make(layer.spec["kind"], layer.spec).undo([layer], ours={}).touches() for layer in found)
+
+
+def backup(
+    engine: Engine, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str, check_mode: bool
+) -> dict[str, t.Any]:
+    """Make a rollback point, unless the newest of the same kind still holds.
+
+    :raises CaptureError: something cannot be captured; nothing was recorded.
+    """
+    with engine.reading() if check_mode else engine.session() as session:
+        cleaned, text = [_clean(spec) for spec in specs], redact(description)
+        points = session.installation.active_points if session.installation is not None else []
+        for point in reversed(points):
+            if (point.get("phase"), point.get("description")) != (phase, text):
+                continue
+            if point.get("specs") == cleaned and session.where is not None and still_holds(session.where, point):
+                return {"changed": False, "rollback_point": brief(point), "diff": {"before": {}, "after": {}}}
+            break
+        event = capture(session, specs, phase, description)
+        session.add(event)
+        session.commit()
+    made = brief(event)
+    resources = [{"kind": one["kind"], "path": one["path"]} for one in event["resources"]]
+    after = {"rollback_point": {"description": text, "phase": phase, "resources": resources}}
+    return {"changed": True, "rollback_point": made, "diff": {"before": {}, "after": after}}
 
 
 def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

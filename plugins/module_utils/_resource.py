@@ -14,9 +14,11 @@ import abc
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 
-Facts = t.Dict[str, t.Any]
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+
+Facts = dict[str, t.Any]
 PLAN_KEYS = ("install", "erase", "restore", "remove")
 
 

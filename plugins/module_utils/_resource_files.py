@@ -16,9 +16,11 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 
 ASIDE = ".sage-aside"
 

@@ -19,9 +19,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _capture
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 
 # The clock file systems stamp with; it lags behind the precise one by up to a tick.
 _CLOCK_REALTIME_COARSE = 5
@@ -128,12 +130,13 @@ class VenvResource(Resource):
     def _look(self, venv: Tree) -> Survey:
         if self._survey is None:
             installed = _distributions.installed(venv)
-            captured = {}
+            captured: dict[str, tuple[Distribution, list[Found]]] = {}
             for one in installed:
                 if one.name in self.wanted:
                     if one.name in captured:
                         raise _cannot(
-                            f"{one.name} is registered twice in {self.path}: {captured[one.name][0].version} and {one.version}",
+                            f"{one.name} is registered twice in {self.path} "
+                            f"({captured[one.name][0].version} and {one.version})",
                             "Remove one of the two .dist-info directories, or roll back the interrupted change.",
                         )
                     captured[one.name] = (one, list(_files(venv, one)))

@@ -10,7 +10,9 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
 
 KINDS = ("files", "venv", "git")
 

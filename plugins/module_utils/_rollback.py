@@ -7,20 +7,20 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store, _targets
+from ansible_collections.intellistream.sage.plugins.module_utils import _targets
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._points import layers
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import PLAN_KEYS, Facts, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS, make
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
-    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
 
-Result = t.Dict[str, t.Any]
+Result = dict[str, t.Any]
 
 
 def rollback(engine: Engine, to: str, force: bool, kinds: t.Sequence[str], check_mode: bool) -> Result:
@@ -112,49 +112,29 @@ def _compute(
 ) -> list[Undo]:
     """One undo per resource, newest first; each sees all its captures, oldest first."""
     assert session.where is not None
-    layers: dict[tuple[str, str], list[Layer]] = {}
+    captures: dict[tuple[str, str], list[Layer]] = {}
     for part in chosen.parts:
         for point in part.points:
             phase = part.installation.phases.get(point.get("phase") or "")
-            where = stack.enter_context(_opened(session.where, point))
-            for number, taken in enumerate(point["resources"]):
+            # What a point made by hand was for is not known; nothing is put aside on suspicion.
+            done = phase is None or phase.done
+            for taken, layer in zip(point["resources"], layers(session.where, point, done, stack)):
                 if kinds and taken["kind"] not in kinds:
                     continue
-                content = stack.enter_context(_store.content_dir(where, number))
-                layer = Layer(
-                    point["specs"][number],
-                    _store.read_manifest(where, taken),
-                    content,
-                    # What a point made by hand was for is not known; nothing is put aside on suspicion.
-                    phase is None or phase.done,
-                )
                 # All captured files are one resource: an older capture may hold what a newer one is inside of.
                 key = (taken["kind"], "" if taken["kind"] == "files" else taken["path"])
                 # The newest place decides the order of the work.
-                layers[key] = [*layers.pop(key, []), layer]
+                captures[key] = [*captures.pop(key, []), layer]
     ours = _ours(history)
     undos = []
-    for (kind, dummy), found in reversed(layers.items()):
+    for (kind, dummy), found in reversed(captures.items()):
         undos.append(make(kind, found[-1].spec).undo(found, force=force, resumed=resumed, ours=ours))
     return undos
 
 
-def _opened(state: PrivateDir, point: t.Mapping[str, t.Any]) -> PrivateDir:
-    from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
-
-    try:
-        return _store.point_dir(state, point["install_id"], point["point"])
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"The captured content of rollback point {point['point']} is gone.",
-            untouched="everything.",
-            advice=f"Restore {_store.STORE}/{point['install_id']}/{point['point']} from a copy of the state.",
-        ) from error
-
-
 def _result(chosen: _targets.Chosen, plan: dict[str, list[str]], undos: t.Sequence[Undo]) -> Result:
     added, erased = len(plan["install"]), len(plan["erase"])
-    when = datetime.datetime.fromisoformat(chosen.time).ctime()
+    when = dt.datetime.fromisoformat(chosen.time).ctime()
     return {
         "changed": True,
         "msg": f"Rollback packages (+{added}/-{erased}) to {when} ({chosen.tid})",

@@ -17,7 +17,9 @@ import shutil
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 
 STORE = "store"
 FORMAT = 1
@@ -53,14 +55,9 @@ def discard(state: PrivateDir, install_id: str, point: str) -> None:
         return
 
 
-def encode(manifest: t.Mapping[str, t.Any]) -> tuple[bytes, str]:
-    """A manifest as canonical bytes, and its digest without what changes from capture to capture.
-
-    :returns: the bytes, and the SHA-256 of its C(state) part: two captures of the same have the same.
-    """
-    data = json.dumps({"format": FORMAT, **manifest}, separators=(",", ":"), sort_keys=True).encode()
-    same = {name: value for name, value in manifest.items() if name not in ("captured_ns", "seconds")}
-    return data, hashlib.sha256(json.dumps(same, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
+def encode(manifest: t.Mapping[str, t.Any]) -> bytes:
+    """A manifest as canonical bytes."""
+    return json.dumps({"format": FORMAT, **manifest}, separators=(",", ":"), sort_keys=True).encode()
 
 
 def read_manifest(point: PrivateDir, resource: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

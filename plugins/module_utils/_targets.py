@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
 
-Point = t.Dict[str, t.Any]
+Point = dict[str, t.Any]
 
 
 class Part(t.NamedTuple):
@@ -79,7 +79,8 @@ def resolve(history: t.Sequence[Installation], to: str) -> Chosen:
     raise InputError(
         f"There is no installation, rollback point or phase {to!r}.",
         untouched="everything.",
-        advice=f"Use last, one of {', '.join(PHASES)}, an installation ({', '.join(one.install_id for one in history[-5:])}) "
+        advice=f"Use last, one of {', '.join(PHASES)}, "
+        f"an installation ({', '.join(one.install_id for one in history[-5:])}) "
         f"or a rollback point ({', '.join(known) or 'there is none'}).",
     )
 

@@ -10,9 +10,11 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _distributions
-from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 
 _CACHE = "__pycache__"
 

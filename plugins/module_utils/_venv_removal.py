@@ -41,7 +41,8 @@ class VenvRemoval(Undo):
                     self.plan["erase"].append(f"{one.name} {one.version}")
                     if one.name not in brought and one.name not in SEEDS:
                         self.conflicts.append(
-                            f"{one.name} {one.version} in {path} was installed by somebody else and would be removed with it"
+                            f"{one.name} {one.version} in {path} was installed by somebody else "
+                            "and would be removed with it"
                         )
             self.plan["remove"].append(path)
         if os.path.lexists(self.aside):

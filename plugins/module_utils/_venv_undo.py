@@ -18,9 +18,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _capture
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 
 
 class Target:

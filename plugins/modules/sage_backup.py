@@ -1,0 +1,167 @@
+#!/usr/bin/python
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_backup
+version_added: 1.0.0
+short_description: Capture what a change is going to replace
+description:
+  - Makes a rollback point, to which M(intellistream.sage.sage_rollback) goes back without any network.
+  - Everything is captured, synced to disk and checked before the point is recorded. If something cannot be
+    captured, or space is short, the module fails, and nothing is left behind.
+  - Can be used in any playbook. Where no installation was begun yet, this begins one.
+  - Does nothing when the newest rollback point of the same description, phase and resources still holds.
+extends_documentation_fragment:
+  - intellistream.sage.attributes.full
+  - intellistream.sage.state
+options:
+  description:
+    description:
+      - What the rollback point is for, for people.
+    type: str
+    default: ""
+  phase:
+    description:
+      - The phase the rollback point belongs to. If not set, it stands for itself.
+    type: str
+    choices: [environment_setup, submodule_sync, python_deps, sage_packages, verification, cleanup]
+  resources:
+    description:
+      - What to capture.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      kind:
+        description:
+          - V(files) captures files, symbolic links and directories with all below, absent ones too. Content,
+            mode, owner, times and extended attributes are copied.
+          - V(venv) captures the distributions that are going to be replaced, by hard links where possible, and
+            the environment's own files. Where the venv is absent, that is what is captured.
+          - V(git) captures the branch or commit of a work tree and of its submodules. A work tree with changes
+            that are not committed is refused.
+        type: str
+        required: true
+        choices: [files, venv, git]
+      path:
+        description:
+          - Where the resource is, for V(venv) and V(git).
+        type: path
+      paths:
+        description:
+          - The files and directories, for V(files).
+        type: list
+        elements: path
+      distributions:
+        description:
+          - What the change is going to leave in the venv, mappings with C(name) and C(version). The undo erases
+            just these, and leaves all others.
+        type: list
+        elements: dict
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_rollback
+  - module: intellistream.sage.sage_checkpoint
+"""
+
+EXAMPLES = r"""
+- name: Capture a configuration file before it is changed
+  intellistream.sage.sage_backup:
+    root: /opt/sage
+    description: before the new cache settings
+    resources:
+      - kind: files
+        paths:
+          - /opt/sage/config/config.yaml
+  register: before
+
+- name: Capture the distributions that an upgrade is going to replace
+  intellistream.sage.sage_backup:
+    root: /opt/sage
+    description: before numpy 2
+    resources:
+      - kind: venv
+        path: /opt/sage/.sage/venv
+        distributions:
+          - name: numpy
+            version: "2.3.4"
+
+- name: Go back to it
+  intellistream.sage.sage_rollback:
+    root: /opt/sage
+    to: "{{ before.rollback_point.id }}"
+"""
+
+RETURN = r"""
+rollback_point:
+  description: The rollback point that holds what was asked for.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: Its name, for O(intellistream.sage.sage_rollback#module:to).
+      type: str
+      sample: "20251115_143000.1"
+    description:
+      description: The value of O(description).
+      type: str
+      sample: before numpy 2
+    phase:
+      description: The value of O(phase).
+      type: str
+      sample: null
+    files:
+      description: How many files were captured.
+      type: int
+      sample: 1452
+    bytes:
+      description: How big they are together. Hard-linked files take no space until the originals go.
+      type: int
+      sample: 83886080
+    seconds:
+      description: How long the capture took.
+      type: float
+      sample: 0.063
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
+    RESOURCE_OPTIONS,
+    STATE_OPTIONS,
+    ArgumentSpec,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec(
+    {
+        "description": {"type": "str", "default": ""},
+        "phase": {"type": "str", "choices": list(PHASES)},
+        "resources": {"type": "list", "elements": "dict", "required": True, "options": RESOURCE_OPTIONS},
+    }
+).merge(STATE_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Options to one call."""
+    options = module.params
+    return backup(engine(module), options["resources"], options["phase"], options["description"], module.check_mode)
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
