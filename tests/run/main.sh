@@ -11,7 +11,8 @@ SAGE_TEST_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/intellistream-sage
 export SAGE_TEST_CHECKOUT SAGE_TEST_CACHE
 mkdir -p "$SAGE_TEST_CACHE"
 
-basic="git python3 python3-venv openssh-client shellcheck strace attr acl"
+basic="git python3 python3-venv shellcheck"
+tests="openssh-client strace attr acl"
 containers="podman runc mmdebstrap netavark aardvark-dns iptables uidmap fuse-overlayfs slirp4netns"
 
 # Packages that are not installed, among those named.
@@ -25,7 +26,8 @@ packages() {
     command -v dpkg-query >/dev/null || { echo "make test: no Debian here; going on without looking for packages" >&2; return; }
     wanted=$basic
     case " $* " in
-        "  " | *unit* | *molecule* | *fresh* | *image* | *--bench*) wanted="$basic $containers" ;;
+        "  " | *unit* | *molecule* | *fresh* | *image* | *--bench*) wanted="$basic $tests $containers" ;;
+        *integration*) wanted="$basic $tests" ;;
     esac
     # shellcheck disable=SC2046,SC2086 # lists of words
     set -- $(missing $wanted)

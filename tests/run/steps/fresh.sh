@@ -24,5 +24,5 @@ fi
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL UV_INDEX_URL; do
     [ -z "${!name:-}" ] || set -- "$@" --env "$name=${!name}"
 done
-exec podman run --rm --systemd=false --hostname fresh --name "sage-fresh-$suite-$$" --user sage --workdir /home/sage \
+exec podman run --rm --timeout 1500 --systemd=false --hostname fresh --name "sage-fresh-$suite-$$" --user sage --workdir /home/sage \
     --env HOME=/home/sage "$@" "localhost/sage-fresh-$suite" bash /fresh/check.sh

@@ -15,7 +15,7 @@ if [ ! -d "$library" ]; then
     mv -T "$library.$$" "$library"
 fi
 
-exec podman run --rm --network none --systemd=false --hostname unit --name "sage-unit-$version-$$" \
+exec podman run --rm --timeout 1500 --network none --systemd=false --hostname unit --name "sage-unit-$version-$$" \
     --volume "$SAGE_TEST_SNAPSHOT:/collections/ansible_collections/intellistream/sage:ro" --volume "$library:/library:ro" \
     --env PYTHONPATH=/library:/collections --env HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis --env LC_ALL=C.UTF-8 \
     --workdir /collections/ansible_collections/intellistream/sage "localhost/sage-$suite" \
