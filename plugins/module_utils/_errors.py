@@ -30,11 +30,11 @@ class SageError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        parts = [self.what]
+        parts = [_sentence(self.what)]
         if self.untouched:
-            parts.append(f"Left as it was: {self.untouched}")
+            parts.append(f"Left as it was: {_sentence(self.untouched)}")
         if self.advice:
-            parts.append(f"What to do: {self.advice}")
+            parts.append(f"What to do: {_sentence(self.advice)}")
         return " ".join(parts)
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -46,6 +46,11 @@ class SageError(Exception):
             "advice": self.advice,
             **self.details,
         }
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) or "\n" in text else f"{text}."
 
 
 class InputError(SageError):
