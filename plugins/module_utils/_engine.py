@@ -48,6 +48,7 @@ class Session:
         self._begins = False
         self._last: Entry | None = None
         self._view = b""
+        self._time = ""
         self.installation: Installation | None = None
         self._load()
 
@@ -110,7 +111,7 @@ class Session:
             # Recorded in the entry that replaces it: one call, one entry.
             self._events.append({"event": "ended", "status": "abandoned", "installations": [before.install_id]})
         self._begins = True
-        self.installation = Installation(install_id, 0, _clock.now())
+        self.installation = Installation(install_id, 0, self._now())
         self.add(
             {
                 "event": "begun",
@@ -134,8 +135,13 @@ class Session:
         installation = self.required()
         # An undo may reach back over several installations; each event names those it is about.
         if installation.install_id in (event.get("installations") or [installation.install_id]):
-            installation.apply(event, _clock.now())
+            installation.apply(event, self._now())
         self._events.append(event)
+
+    def _now(self) -> str:
+        """One entry has one time: what is in memory is what the ledger replays to."""
+        self._time = self._time or _clock.now()
+        return self._time
 
     def move(self, phase: str, status: str, data: t.Any = None, result: list[dict[str, t.Any]] | None = None) -> bool:
         """Take a phase to a status.
@@ -181,7 +187,7 @@ class Session:
             self.where.unstage(_progress.NAME)
             raise
         now.begin = self._last.begin
-        self._events, self._begins, self._view = [], False, view
+        self._events, self._begins, self._view, self._time = [], False, view, ""
         try:
             self.where.publish(_progress.NAME)
         except StateError as error:

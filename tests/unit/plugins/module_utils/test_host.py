@@ -1,0 +1,58 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Facts of the host, and what it means when they differ."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _host
+
+HERE = {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "a" * 32}
+
+
+def test_facts_of_this_machine() -> None:
+    facts = _host.facts()
+    assert facts["architecture"] == os.uname().machine
+    assert facts["os"]
+    assert set(facts) == set(HERE)
+
+
+def test_the_machine_id_itself_is_never_in_the_facts() -> None:
+    identity = pathlib.Path("/etc/machine-id")
+    if identity.exists() and identity.read_text().strip():
+        assert identity.read_text().strip() not in str(_host.facts())
+
+
+def test_without_any_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_host, "_read", lambda path: "")
+    assert _host.facts() == {**_host.facts(), "os": "unknown", "os_version": "", "machine": ""}
+
+
+def test_os_release_is_read_not_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '# comment\nID="$(id)"\nVERSION_ID=\'1"2\'\nbroken line\n'
+    monkeypatch.setattr(_host, "_read", lambda path: text if path == "/etc/os-release" else "")
+    assert _host.facts()["os"] == "$(id)"
+
+
+def test_the_same_host_has_no_differences() -> None:
+    assert _host.differences(HERE, HERE) == []
+    assert _host.differences({}, HERE) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("os", "ubuntu", "the operating system changed from ubuntu to debian"),
+        ("os_version", "11", "the operating system's version changed from 11 to 12"),
+        ("architecture", "aarch64", "the architecture changed from aarch64 to x86_64"),
+        ("machine", "b" * 32, "the state was recorded on another machine (its machine id differs)"),
+    ],
+)
+def test_each_difference_is_named(name: str, value: str, said: str) -> None:
+    assert _host.differences({**HERE, name: value}, HERE) == [said]
