@@ -215,15 +215,17 @@ def put_back(store: Tree, at: str, target: Tree, relative: str, item: Item) -> N
     else:
         if not (item.shared and link(store, at, target, temporary)):
             copy(store, at, target, temporary)
-        _dress_path(target, temporary, item)
+        _dress_path(target, temporary, item, sync=not item.shared)
     fd, name = target.parent(temporary)
     os.rename(name, relative.rpartition("/")[2], src_dir_fd=fd, dst_dir_fd=fd)
 
 
-def _dress_path(target: Tree, relative: str, item: Item) -> None:
+def _dress_path(target: Tree, relative: str, item: Item, sync: bool = False) -> None:
     fd = target.open_file(relative)
     try:
         dress(fd, item)
+        if sync:
+            os.fsync(fd)
     finally:
         os.close(fd)
 

@@ -164,7 +164,7 @@ def backup(
     :raises CaptureError: something cannot be captured; nothing was recorded.
     """
     with engine.reading() if check_mode else engine.session() as session:
-        cleaned, text = [_clean(spec) for spec in specs], redact(description)
+        cleaned, text = [clean(spec) for spec in specs], redact(description)
         points = session.installation.active_points if session.installation is not None else []
         for point in reversed(points):
             if (point.get("phase"), point.get("description")) != (phase, text):

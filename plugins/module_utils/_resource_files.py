@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, InputError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -141,9 +141,12 @@ class FilesUndo(Undo):
                 full = _join(wanted.path, name)
                 if self._decided_later(wanted, full):
                     continue
-                why = _captured.difference(
-                    tree, _join(base, name), item, store if trust else None, _join(wanted.at, name)
-                )
+                try:
+                    trusted = store if trust else None
+                    why = _captured.difference(tree, _join(base, name), item, trusted, _join(wanted.at, name))
+                except UnsafePath:
+                    # A link took the place of a directory; the undo removes the link.
+                    why = "is behind a link"
                 if why:
                     found.append((full, why))
             for relative in _below(tree, wanted.path):
@@ -223,7 +226,7 @@ def _brief(path: str) -> list[t.Any]:
 
 
 def _parent(path: str) -> Tree | None:
-    return Tree.open(os.path.dirname(path))
+    return Tree.open(os.path.dirname(path), follow=True)
 
 
 def _below(tree: Tree, path: str) -> t.Iterator[str]:

@@ -36,7 +36,7 @@ def _git(path: str, *arguments: str) -> str:
     environment.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
     try:
         done = subprocess.run(
-            ["git", *_SAFE, "-C", path, *arguments], capture_output=True, env=environment, timeout=_SECONDS
+            ["git", *_SAFE, "-C", path, *arguments], capture_output=True, env=environment, timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GitError(str(error)) from error
@@ -150,8 +150,8 @@ class GitUndo(Undo):
                 kept = _git(self.path, "stash", "create", "kept by a rollback").strip()
                 if kept:
                     _git(self.path, "update-ref", f"refs/sage/kept/{kept[:12]}", kept)
-            where = ["-B", self.captured["branch"]] if self.captured["branch"] else ["--detach"]
-            _git(self.path, "checkout", "--quiet", "--force", "--no-track", *where, self.captured["head"], "--")
+            where = ["--no-track", "-B", self.captured["branch"]] if self.captured["branch"] else ["--detach"]
+            _git(self.path, "checkout", "--quiet", "--force", *where, self.captured["head"], "--")
             if self.captured["submodules"]:
                 # Only what was there: the objects are, and the network need not be.
                 names = [name for name in self.captured["submodules"] if os.path.isdir(os.path.join(self.path, name))]

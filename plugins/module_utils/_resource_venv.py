@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
 
 # The clock file systems stamp with; it lags behind the precise one by up to a tick.
 _CLOCK_REALTIME_COARSE = 5
+_SCRIPT = 65536
 
 
 class Found(t.NamedTuple):
@@ -282,7 +283,9 @@ class _Taken:
             # It looks edited; its content decides. A second wrong line in RECORD is not an edit.
             now = self.venv.digest(relative)
             digest = now if now in found.row.digests else ""
-        if digest and _captured.link(self.venv, relative, self.store, relative):
+        # Scripts are small, and people edit them.
+        script = relative.startswith("bin/") and info.st_size < _SCRIPT
+        if digest and not script and _captured.link(self.venv, relative, self.store, relative):
             return list(_captured.item_of(FILE, info, digest, shared=True))
         return list(self._copy(found))
 

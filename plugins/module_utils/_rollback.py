@@ -111,7 +111,8 @@ def _compute(
     stack: contextlib.ExitStack,
 ) -> list[Undo]:
     """One undo per resource, newest first; each sees all its captures, oldest first."""
-    assert session.where is not None
+    if session.where is None:
+        return []
     captures: dict[tuple[str, str], list[Layer]] = {}
     for part in chosen.parts:
         for point in part.points:

@@ -46,9 +46,10 @@ def parts(relative: str) -> list[str]:
     return names
 
 
-def open_directory(path: str) -> int:
+def open_directory(path: str, follow: bool = False) -> int:
     """Open an absolute directory; links above it are followed only when root or this user made them.
 
+    :param follow: treat the directory itself like those above it.
     :returns: a descriptor the caller closes.
     :raises FileNotFoundError: it, or a directory above it, does not exist.
     :raises UnsafePath: it is a link, or lies behind a link of another user.
@@ -71,7 +72,7 @@ def open_directory(path: str) -> int:
                 if not stat.S_ISLNK(info.st_mode):
                     raise unsafe(path, f"{name} is no directory") from error
                 links += 1
-                if not todo or links > _MAX_LINKS:
+                if not (todo or follow) or links > _MAX_LINKS:
                     raise unsafe(path, f"{name} is a symbolic link") from error
                 if info.st_uid not in (0, os.geteuid()):
                     raise unsafe(path, f"{name} is a symbolic link of user id {info.st_uid}") from error
@@ -123,10 +124,10 @@ class Tree:
         self._last = ""
 
     @classmethod
-    def open(cls, path: str) -> Tree | None:
-        """Open a directory, or None when there is none."""
+    def open(cls, path: str, follow: bool = False) -> Tree | None:
+        """Open a directory, or None when there is none; C(follow) as in M(open_directory)."""
         try:
-            return cls(path, open_directory(path))
+            return cls(path, open_directory(path, follow))
         except FileNotFoundError:
             return None
 

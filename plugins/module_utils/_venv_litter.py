@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _distributions
-from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, open_directory
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution
@@ -77,9 +77,7 @@ class Aside:
             return
         # A rename cannot cross file systems: keep them next to the environment.
         directory, name = os.path.split(venv.path)
-        above = Tree.open(directory)
-        assert above is not None
-        with above:
+        with Tree(directory, open_directory(directory)) as above:
             above.mode = 0o700
             self.kept = Tree(
                 f"{directory}/.{name}.sage-aside", os.dup(above.enter(f".{name}.sage-aside", make=True)), 0o700

@@ -73,6 +73,7 @@ class VenvUndo(Undo):
         self.erase: list[str] = []
         self.put: list[tuple[str, Item, PrivateDir]] = []
         self.aside: list[str] = []
+        self.infos: list[str] = []
         self.litter = _venv_litter.Litter([], [])
         venv = Tree.open(path)
         if venv is None:
@@ -88,6 +89,8 @@ class VenvUndo(Undo):
         for name, target in sorted(self.targets.items()):
             now = registered.get(name, [])
             self._judge_versions(name, target, now)
+            # An interrupted undo may have emptied one and not removed it.
+            self.infos += [one.info for one in now]
             rows = self._rows(venv, now)
             self._judge_edits(venv, target, rows)
             erase.update(rows)
@@ -102,6 +105,7 @@ class VenvUndo(Undo):
         loose = self._differing(venv, self.loose, self.layers[0].where)
         self.put += loose
         self.plan["restore"] += [venv.name(path) for path, dummy, dummy2 in loose]
+        self.plan["restore"] += self._modes(venv, mend=False)
         if self.since is not None:
             known = captured | erase | set(self.loose) | set(self.aside)
             self.litter = _venv_litter.find(venv, others, known, self.since)
@@ -194,10 +198,14 @@ class VenvUndo(Undo):
             info = [path for path in self.erase if _in_info(path)]
             for relative in content:
                 venv.unlink(relative)
+            # While RECORD still tells what belonged to it: nothing is left that nobody knows of.
+            self._tidy(venv, [*content, *self.litter.entries], self.litter.directories)
             self._put(venv)
+            self._tidy(venv, [path for path, dummy, dummy2 in self.put], [])
             for relative in sorted(info, key=_record_last):
                 venv.unlink(relative)
-            self._tidy(venv)
+            self._tidy(venv, info, self.infos)
+            self._modes(venv, mend=True)
 
     def _put(self, venv: Tree) -> None:
         stores: dict[int, Tree] = {}
@@ -211,21 +219,26 @@ class VenvUndo(Undo):
             for store in stores.values():
                 store.close()
 
-    def _tidy(self, venv: Tree) -> None:
-        changed = [*self.erase, *(path for path, dummy, dummy2 in self.put), *self.litter.entries]
+    def _tidy(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
+        """Remove byte code of what was changed, and directories that are empty now."""
         _venv_litter.remove_bytecode(venv, changed)
-        touched = _venv_litter.prune(
-            venv, changed, self.litter.directories, set(self.dirs) | set(_distributions.sites(venv))
-        )
+        keep = set(self.dirs) | set(_distributions.sites(venv))
+        venv.sync(_venv_litter.prune(venv, changed, directories, keep))
+
+    def _modes(self, venv: Tree, mend: bool) -> list[str]:
+        """Directories whose mode is not the captured one, after mending that if asked to."""
+        wrong = []
         for name, mode in self.dirs.items():
-            if name in touched:
-                try:
-                    fd = venv.enter(name)
-                except FileNotFoundError:
-                    continue
-                if os.fstat(fd).st_mode & 0o7777 != mode:
-                    os.fchmod(fd, mode)
-        venv.sync(touched)
+            try:
+                fd = venv.enter(name)
+            except FileNotFoundError:
+                continue
+            now = os.fstat(fd).st_mode & 0o7777
+            if now != mode and mend:
+                os.fchmod(fd, mode)
+            elif now != mode:
+                wrong.append(f"{venv.name(name)} has mode {now:04o}, had {mode:04o}")
+        return wrong
 
     def verify(self) -> list[str]:
         venv = Tree.open(self.path)
@@ -240,6 +253,7 @@ class VenvUndo(Undo):
                     left.append(f"{name} is {' and '.join(versions) or 'absent'}, was {target.version or 'absent'}")
                 left += self._left(venv, target.files, target.where)
             left += self._left(venv, self.loose, self.layers[0].where)
+            left += self._modes(venv, mend=False)
             left += [
                 f"{venv.name(path)} is still there"
                 for path in [*self.erase, *self.litter.entries]

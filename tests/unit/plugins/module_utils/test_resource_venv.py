@@ -1,0 +1,394 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Capture and undo of virtual environments, whole trees compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    CaptureError,
+    ConflictError,
+    SageError,
+    StoreError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._resource_venv import VenvResource
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Host:
+    """A root with a state and an environment."""
+
+    def __init__(self, path: Path) -> None:
+        self.engine = Engine(str(path / "root"))
+        self.root = path / "root"
+        self.venv = TinyVenv(path / "root" / "venv")
+
+    def capture(self, *pins: str, phase: str | None = None, check: bool = False) -> dict[str, Any]:
+        """Capture before a change that leaves C(name==version)."""
+        named = [pin.partition("==") for pin in pins]
+        spec = {
+            "kind": "venv",
+            "path": str(self.venv.path),
+            "distributions": [{"name": name, "version": version} for name, dummy, version in named],
+        }
+        return backup(self.engine, [spec], phase, "", check)
+
+    def undo(self, to: str = "last", force: bool = False, check: bool = False) -> dict[str, Any]:
+        """Roll back."""
+        return rollback(self.engine, to, force, [], check)
+
+    def status(self, phase: str, status: str) -> None:
+        """Record a phase."""
+        with self.engine.session() as session:
+            session.move(phase, status)
+            session.commit()
+
+    def look(self) -> dict[str, tuple[object, ...]]:
+        """The environment as data."""
+        return snapshot(self.venv.path)
+
+    @property
+    def store(self) -> Path:
+        """The content of the first resource of the only point."""
+        return next((self.root / ".sage/checkpoints/store").glob("*/*/0"))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    (tmp_path / "root").mkdir()
+    one = Host(tmp_path)
+    one.venv.make()
+    one.venv.install("keep", "1.0")
+    one.venv.install("pack", "1.0")
+    return one
+
+
+def test_created_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    host = Host(tmp_path)
+    host.capture("pack==1.0")
+    host.venv.make()
+    host.venv.install("pack", "1.0")
+    assert host.undo()["plan"]["remove"] == [str(host.venv.path)]
+    assert not os.path.lexists(host.venv.path)
+    assert sorted(os.listdir(host.root)) == [".sage"]
+
+
+def test_created_with_a_foreign_distribution_is_a_conflict(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    host = Host(tmp_path)
+    host.capture("pack==1.0")
+    host.venv.make()
+    host.venv.install("pack", "1.0")
+    host.venv.install("mine", "1.0")
+    before = host.look()
+    with pytest.raises(ConflictError, match=r"mine 1\.0"):
+        host.undo()
+    assert changes(before, host.look()) == {}
+    host.undo(force=True)
+    assert not host.venv.path.exists()
+
+
+def test_added_is_erased(host: Host) -> None:
+    before = host.look()
+    host.capture("fresh==1.0")
+    host.venv.install("fresh", "1.0")
+    result = host.undo()
+    assert result["plan"]["erase"] == ["fresh 1.0"]
+    assert "(+0/-1)" in result["msg"]
+    assert changes(before, host.look()) == {}
+
+
+@pytest.mark.parametrize("version", ["2.0", "0.5", "1.0"])
+def test_replaced_is_restored(host: Host, version: str) -> None:
+    before = host.look()
+    host.capture(f"pack=={version}")
+    host.venv.install("pack", version, {"pack/__init__.py": "changed\n", "pack/new/deep.py": "", "other.pth": "x"})
+    assert changes(before, host.look())
+    predicted = host.undo(check=True)
+    result = host.undo()
+    assert predicted == result
+    assert changes(before, host.look()) == {}
+    again = host.undo()
+    assert (again["changed"], again["undone"]) == (False, [])
+    assert "Nothing to roll back" in again["msg"]
+
+
+def test_check_mode_writes_nothing(host: Host) -> None:
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    before = snapshot(host.root)
+    assert host.undo(check=True)["changed"]
+    assert changes(before, snapshot(host.root)) == {}
+
+
+def test_check_mode_of_a_capture_makes_no_state(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    host = Host(tmp_path)
+    assert host.capture("pack==1.0", check=True)["changed"]
+    assert os.listdir(host.root) == []
+
+
+def test_second_capture_changes_nothing(host: Host) -> None:
+    first = host.capture("pack==2.0")
+    assert host.capture("pack==2.0", check=True)["changed"] is False
+    second = host.capture("pack==2.0")
+    assert (second["changed"], second["rollback_point"]) == (False, first["rollback_point"])
+    host.venv.install("pack", "1.5")
+    assert host.capture("pack==2.0")["rollback_point"]["id"].endswith(".2")
+
+
+def test_capture_links_what_is_unedited(host: Host) -> None:
+    host.capture("pack==2.0")
+    stored, live = host.store / SITE / "pack/__init__.py", host.venv.site / "pack/__init__.py"
+    assert os.path.samefile(stored, live)
+    assert not os.path.samefile(host.store / "bin/activate", host.venv.path / "bin/activate")
+    assert not list(host.store.rglob("*.pyc"))
+
+
+def test_edited_file_is_copied_and_comes_back(host: Host) -> None:
+    edited = host.venv.site / "pack/__init__.py"
+    time.sleep(0.01)
+    edited.write_text("edited by hand\n")
+    before = host.look()
+    host.capture("pack==2.0")
+    assert not os.path.samefile(host.store / SITE / "pack/__init__.py", edited)
+    host.venv.install("pack", "2.0")
+    host.undo()
+    assert changes(before, host.look()) == {}
+
+
+def test_path_twice_in_record(host: Host) -> None:
+    record = host.venv.info("pack", "1.0") / "RECORD"
+    record.write_text(record.read_text() + "pack/__init__.py,sha256=AAAA,7\n")
+    before = host.look()
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    host.undo()
+    assert changes(before, host.look()) == {}
+
+
+def test_what_others_added_stays(host: Host) -> None:
+    before = host.look()
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    host.venv.install("mine", "3.0")
+    host.undo()
+    host.venv.uninstall("mine")
+    assert changes(before, host.look()) == {}
+
+
+def test_file_of_two_distributions_stays_with_the_other(host: Host) -> None:
+    host.capture("fresh==1.0")
+    host.venv.install("fresh", "1.0", {"shared/one.py": "1", "shared/fresh.py": ""})
+    host.venv.install("mine", "1.0", {"shared/one.py": "1"})
+    host.undo()
+    assert (host.venv.site / "shared/one.py").exists()
+    assert not (host.venv.site / "shared/fresh.py").exists()
+
+
+def test_foreign_version_is_a_conflict(host: Host) -> None:
+    before = host.look()
+    host.capture("pack==2.0")
+    host.venv.install("pack", "9.0")
+    with pytest.raises(ConflictError, match=r"pack 9\.0"):
+        host.undo()
+    assert host.venv.installed()["pack"] == "9.0"
+    host.undo(force=True)
+    assert changes(before, host.look()) == {}
+
+
+def test_edit_after_the_change_is_a_conflict_and_kept_aside(host: Host) -> None:
+    before = host.look()
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    time.sleep(0.01)
+    (host.venv.site / "pack/__init__.py").write_text("precious\n")
+    with pytest.raises(ConflictError, match="edited by somebody"):
+        host.undo()
+    host.undo(force=True)
+    assert changes(before, host.look()) == {}
+    assert (host.store / "aside" / SITE / "pack/__init__.py").read_text() == "precious\n"
+
+
+def test_killed_installer_leaves_nothing_behind(host: Host) -> None:
+    (host.venv.site / "handmade.py").write_text("mine\n")
+    before = host.look()
+    time.sleep(0.01)
+    host.status("python_deps", "started")
+    host.capture("pack==2.0", "fresh==1.0", phase="python_deps")
+    time.sleep(0.01)
+    # pip renames what it replaces, and is killed in the middle of the new version.
+    (host.venv.site / "pack").rename(host.venv.site / "~ack")
+    host.venv.info("pack", "1.0").rename(host.venv.site / "~ack-1.0.dist-info")
+    host.venv.install("pack", "2.0", register=False)
+    host.venv.install("fresh", "1.0", register=False)
+    result = host.undo("python_deps")
+    assert any("~ack (kept aside)" in line for line in result["plan"]["remove"])
+    assert changes(before, host.look()) == {}
+    assert (host.store / "aside" / SITE / "~ack/__init__.py").exists()
+    with host.engine.reading() as session:
+        assert session.installation is not None
+        assert session.installation.phases["python_deps"].status == "rolled_back"
+
+
+def test_several_points_are_one_target(host: Host) -> None:
+    before = host.look()
+    first = host.capture("pack==2.0")["rollback_point"]["id"]
+    host.venv.install("pack", "2.0")
+    middle = host.look()
+    second = host.capture("pack==3.0", "fresh==1.0")["rollback_point"]["id"]
+    host.venv.install("pack", "3.0")
+    host.venv.install("fresh", "1.0")
+    predicted = host.undo(first, check=True)
+    assert predicted["plan"]["install"] == ["pack 1.0"]
+    assert sorted(predicted["plan"]["erase"]) == ["fresh 1.0", "pack 3.0"]
+    assert host.undo()["undone"] == [second]
+    assert changes(middle, host.look()) == {}
+    assert host.undo(first)["undone"] == [first]
+    assert changes(before, host.look()) == {}
+
+
+def test_removed_by_hand_is_a_conflict_unless_the_phase_was_killed(host: Host) -> None:
+    before = host.look()
+    host.capture("pack==2.0")
+    host.venv.uninstall("pack")
+    with pytest.raises(ConflictError, match="removed by somebody"):
+        host.undo()
+    host.undo(force=True)
+    assert changes(before, host.look()) == {}
+
+
+def test_damaged_store_is_refused(host: Host) -> None:
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    before = host.look()
+    stored = host.store / SITE / "pack/__init__.py"
+    stored.write_text(stored.read_text().replace("1.0", "6.6"))
+    with pytest.raises(StoreError, match=r"pack/__init__\.py"):
+        host.undo()
+    assert changes(before, host.look()) == {}
+
+
+@pytest.mark.parametrize("attack", ["link", "directory", "fifo", "setuid", "manifest", "gone"])
+def test_attacked_store_is_refused(host: Host, attack: str, tmp_path: Path) -> None:
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "__init__.py").write_text("evil\n")
+    before, secret = host.look(), snapshot(outside)
+    stored = host.store / SITE / "pack/__init__.py"
+    if attack == "link":
+        stored.unlink()
+        stored.symlink_to(outside / "__init__.py")
+    elif attack == "directory":
+        stored.parent.rename(tmp_path / "moved")
+        stored.parent.symlink_to(outside)
+    elif attack == "fifo":
+        stored.unlink()
+        os.mkfifo(stored)
+    elif attack == "setuid":
+        stored.chmod(0o4755)
+    elif attack == "gone":
+        stored.unlink()
+    else:
+        manifest = host.store.parent / "0.json"
+        data = json.loads(manifest.read_text())
+        files = data["captured"]["pack"]["files"]
+        files["../../outside/__init__.py"] = files.pop(f"{SITE}/pack/__init__.py")
+        manifest.write_text(json.dumps(data))
+    with pytest.raises(SageError):
+        host.undo()
+    assert changes(before, host.look()) == {}
+    assert changes(secret, snapshot(outside)) == {}
+
+
+def test_capture_refuses_and_leaves_nothing(host: Host, tmp_path: Path) -> None:
+    record = host.venv.info("pack", "1.0") / "RECORD"
+    record.write_text(record.read_text() + "../../../../../outside,,\n")
+    with pytest.raises(CaptureError, match="outside"):
+        host.capture("pack==2.0")
+    record.unlink()
+    with pytest.raises(CaptureError, match="no RECORD"):
+        host.capture("pack==2.0")
+    store = host.root / ".sage/checkpoints/store"
+    assert not list(store.glob("*/*"))
+    with host.engine.reading() as session:
+        assert session.installation is None
+
+
+def test_capture_refuses_a_linked_package(host: Host, tmp_path: Path) -> None:
+    (host.venv.site / "pack").rename(tmp_path / "elsewhere")
+    (host.venv.site / "pack").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CaptureError):
+        host.capture("pack==2.0")
+
+
+def test_capture_copies_where_links_are_impossible(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(1, "links are not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    before = host.look()
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    host.undo()
+    assert changes(before, host.look()) == {}
+
+
+def test_interrupted_anywhere_finishes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = host.look()
+    failing = ["unlink", "rename", "rmdir", "fsync"]
+    for call in failing:
+        for nth in (1, 2, 3, 5, 8, 13, 21, 34):
+            point = host.capture("pack==2.0", "fresh==1.0")["rollback_point"]["id"]
+            host.venv.install("pack", "2.0")
+            host.venv.install("fresh", "1.0")
+            real, seen = getattr(os, call), [0]
+
+            def die(*args: Any, _real: Any = real, _seen: Any = seen, _nth: int = nth, **kwargs: Any) -> Any:
+                _seen[0] += 1
+                if _seen[0] >= _nth:
+                    raise KeyboardInterrupt
+                return _real(*args, **kwargs)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, die)
+                try:
+                    host.undo(point)
+                except KeyboardInterrupt:
+                    pass
+            host.undo(point)
+            assert changes(before, host.look()) == {}, (call, nth)
+
+
+def test_observe_and_differences(host: Host) -> None:
+    resource = VenvResource(str(host.venv.path), [{"name": "pack", "version": "1.0"}])
+    recorded = json.loads(json.dumps(resource.observe()))
+    assert recorded["distributions"] == {"pack": {"version": "1.0", "top": [f"{SITE}/pack"]}}
+    assert recorded["version"].count(".") == 2
+    assert resource.differences(recorded) == []
+    host.venv.install("pack", "2.0")
+    assert resource.differences(recorded) == ["pack was 1.0, is 2.0"]
+    host.venv.uninstall("pack")
+    assert resource.differences(recorded) == ["pack was 1.0, is gone"]
+    (host.venv.path / "bin/python").unlink()
+    assert any("interpreter" in reason for reason in resource.differences(recorded))
+    host.venv.remove()
+    assert resource.differences(recorded) == [f"virtual environment {host.venv.path} is gone"]

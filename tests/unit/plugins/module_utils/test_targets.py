@@ -1,0 +1,84 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a rollback's target means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._targets import Chosen, resolve, widen
+
+
+def installation(name: str, *phases: str | None) -> Installation:
+    """An installation with one rollback point per phase named; None: captured by hand."""
+    one = Installation(name, 0, f"2025-11-15T14:30:0{name}.000+00:00")
+    for number, phase in enumerate(phases, 1):
+        event: dict[str, Any] = {"event": "captured", "point": f"{name}.{number}", "phase": phase, "resources": []}
+        one.apply(event, f"2025-11-15T14:31:0{number}.000+00:00")
+    return one
+
+
+def points(chosen: Chosen) -> list[str]:
+    return [point["point"] for point in chosen.points]
+
+
+HISTORY = ("environment_setup", "python_deps", "sage_packages")
+
+
+def test_install_id_is_all_of_it_and_all_after() -> None:
+    history = [installation("1", *HISTORY), installation("2", "python_deps")]
+    chosen = resolve(history, "1")
+    assert points(chosen) == ["1.1", "1.2", "1.3", "2.1"]
+    assert [part.whole for part in chosen.parts] == [True, True]
+    assert chosen.tid == "1"
+
+
+def test_last_is_the_installation_when_a_phase_captured_last() -> None:
+    chosen = resolve([installation("1", *HISTORY), installation("2", "python_deps", "sage_packages")], "last")
+    assert points(chosen) == ["2.1", "2.2"]
+    assert chosen.parts[0].phases == list(PHASES)
+
+
+def test_last_is_the_point_when_it_was_made_by_hand() -> None:
+    chosen = resolve([installation("1", *HISTORY, None)], "last")
+    assert points(chosen) == ["1.4"]
+    assert (chosen.parts[0].phases, chosen.parts[0].whole) == ([], False)
+
+
+def test_phase_is_what_it_captured_first_and_all_after() -> None:
+    history = [installation("1", *HISTORY, "python_deps")]
+    chosen = resolve(history, "python_deps")
+    assert points(chosen) == ["1.2", "1.3", "1.4"]
+    assert chosen.parts[0].phases == list(PHASES[2:])
+
+
+def test_phase_without_a_capture_is_the_next_one() -> None:
+    assert points(resolve([installation("1", *HISTORY)], "submodule_sync")) == ["1.2", "1.3"]
+    assert points(resolve([installation("1", *HISTORY)], "cleanup")) == []
+
+
+def test_what_was_undone_is_not_undone_again() -> None:
+    one = installation("1", *HISTORY)
+    one.apply({"event": "undone", "points": ["1.3"], "phases": ["sage_packages"], "outcome": "exact"}, "t")
+    assert points(resolve([one], "1.2")) == ["1.2"]
+    assert points(resolve([one], "sage_packages")) == []
+
+
+def test_interrupted_rollback_is_finished_first() -> None:
+    one = installation("1", *HISTORY)
+    one.apply({"event": "undoing", "points": ["1.2", "1.3"]}, "t")
+    assert points(widen([one], resolve([one], "1.3"))) == ["1.2", "1.3"]
+    assert points(widen([one], resolve([one], "1.1"))) == ["1.1", "1.2", "1.3"]
+
+
+def test_unknown_target_names_what_is_known() -> None:
+    with pytest.raises(InputError, match=r"1\.3"):
+        resolve([installation("1", *HISTORY)], "yesteryear")
+    with pytest.raises(InputError):
+        resolve([], "1")
