@@ -23,6 +23,7 @@ _SYSTEM_CERTIFICATES = (
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
+_SYSTEM_PIP_CONF = "/etc/pip.conf"
 _UV_INDEX_SETTINGS = (
     "UV_INDEX_URL",
     "UV_DEFAULT_INDEX",
@@ -69,7 +70,7 @@ class Index(t.NamedTuple):
         if certificate and not os.path.isfile(certificate):
             raise InputError(
                 f"The CA bundle {certificate} does not exist on this host.",
-                untouched="everything",
+                untouched="everything.",
                 advice="Set `ca_certificate` to a file on the host, or leave it out.",
             )
         return cls(
@@ -182,7 +183,7 @@ def _pip_settings() -> dict[str, str]:
 
     home = os.path.expanduser("~")
     named = os.environ.get("PIP_CONFIG_FILE")
-    files = [os.path.join(place, "pip", "pip.conf") for place in _system_directories()] + ["/etc/pip.conf"]
+    files = [os.path.join(place, "pip", "pip.conf") for place in _system_directories()] + [_SYSTEM_PIP_CONF]
     files.append(os.path.join(home, ".pip", "pip.conf"))
     files.append(os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "pip", "pip.conf"))
     if named == os.devnull:

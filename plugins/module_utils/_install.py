@@ -88,7 +88,7 @@ def plan(options: Options) -> Todo:
     names = [pin.name for pin in pins]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"`distributions` names {', '.join(twice)} more than once.", untouched="everything")
+        raise InputError(f"`distributions` names {', '.join(twice)} more than once.", untouched="everything.")
     return Todo(os.path.abspath(options["venv"]), pins)
 
 
@@ -111,7 +111,7 @@ def install(todo: Todo, options: Options, index: Index) -> str:
     if not os.path.exists(os.path.join(todo.venv, "pyvenv.cfg")):
         raise InputError(
             f"There is no virtual environment at {todo.venv}.",
-            untouched="everything",
+            untouched="everything.",
             advice="Run intellistream.sage.sage_venv first.",
         )
     python = _python.probe(_python.in_venv(todo.venv))

@@ -15,7 +15,13 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _inventory
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin, file_url, normalise, pin_line
+from ansible_collections.intellistream.sage.plugins.module_utils._requirement import (
+    EDITABLE,
+    Pin,
+    file_url,
+    normalise,
+    pin_line,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._requirement import split as split_requirement
 
 if t.TYPE_CHECKING:
@@ -38,7 +44,7 @@ class Source(t.NamedTuple):
         """Its line in a requirements file."""
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         if self.editable:
-            return f"-e {self.path}{extras}"
+            return f"{EDITABLE}{self.path}{extras}"
         return f"{self.name}{extras} @ {file_url(self.path)}"
 
 
@@ -177,7 +183,7 @@ def source(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> S
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{path} is not the directory of a Python project: it has no pyproject.toml.",
-            untouched="everything",
+            untouched="everything.",
             advice="Name the directory that has SAGE's pyproject.toml.",
         ) from None
     # Two keys of one table: not worth a TOML parser, which Python 3.9 lacks.
@@ -190,7 +196,7 @@ def source(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> S
     if "name" not in keys:
         raise InputError(
             f"{os.path.join(directory, 'pyproject.toml')} does not say a name under [project].",
-            untouched="everything",
+            untouched="everything.",
             advice="Give the project a static name (PEP 621).",
         )
     extras = tuple(sorted(normalise(extra) for extra in extras))

@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installer impo
     pin_lines,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact_text
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin, normalise, url_path
+from ansible_collections.intellistream.sage.plugins.module_utils._requirement import EDITABLE, Pin, normalise, url_path
 
 _UNTOUCHED = "the environment; resolving changes nothing."
 _ADVICE = "Check that the names, versions and the index are right, and that the host reaches the index."
@@ -59,10 +59,11 @@ class Pip(Installer):
         for batch, options in (([pin for pin in pins if pin not in again], []), (again, ["--force-reinstall"])):
             if not batch:
                 continue
-            with files(requirements=pin_lines(batch, with_hashes=hashed)) as path:
+            lines = pin_lines(batch, with_hashes=hashed)
+            with files(requirements=_not_editable(lines)) as path:
                 # uv leaves byte code to the interpreter as well; the environment is the same with either.
                 argv = ["install", "--no-deps", "--no-compile", "--no-warn-script-location", *options]
-                argv += ["--requirement", path["requirements"]]
+                argv += ["--requirement", path["requirements"], *_editable(lines)]
                 self._pip([*argv, "--require-hashes"] if hashed else argv, advice=_ADVICE)
 
     def _twice(self, pin: Pin) -> bool:
@@ -74,9 +75,18 @@ class Pip(Installer):
 
         :param afresh: as if nothing were installed.
         """
-        with files(requirements=wanted.lines, constraints=constraints) as path:
+        lines = wanted.lines
+        with files(requirements=_not_editable(lines), constraints=constraints) as path:
             report = f"{path['']}/report.json"
-            argv = ["install", "--dry-run", "--report", report, "--requirement", path["requirements"]]
+            argv = [
+                "install",
+                "--dry-run",
+                "--report",
+                report,
+                "--requirement",
+                path["requirements"],
+                *_editable(lines),
+            ]
             argv += ["--constraint", path["constraints"]]
             if afresh:
                 # A target keeps a Python of the distribution's from refusing ("externally managed").
@@ -98,7 +108,7 @@ class Pip(Installer):
         if not python.pip:
             raise InstallerError(
                 f"{python.executable} has no pip.",
-                untouched="everything",
+                untouched="everything.",
                 advice="Run intellistream.sage.sage_venv with `installer: pip`, which puts pip into the environment, "
                 "or use `installer: uv`, which needs none.",
             )
@@ -106,6 +116,15 @@ class Pip(Installer):
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
         command = [python.executable, "-m", "pip", argv[0], *options, *argv[1:], *call.arguments]
         return _command.checked(command, env=call.env, timeout=self.timeout, untouched=untouched, advice=advice)
+
+
+def _not_editable(lines: t.Sequence[str]) -> list[str]:
+    return [line for line in lines if not line.startswith(EDITABLE)]
+
+
+def _editable(lines: t.Sequence[str]) -> list[str]:
+    """Editable ones as arguments: in a requirements file pip takes a blank for the end of the path."""
+    return [part for line in lines if line.startswith(EDITABLE) for part in ("--editable", line[len(EDITABLE) :])]
 
 
 def _pin(item: dict[str, t.Any]) -> Pin:

@@ -124,7 +124,9 @@ def closure(
             continue
         wanted.setdefault(name, set()).update(new)
         have = inventory.get(name)
-        lines = changing[name].requires if name in changing else requires(have) if have else ()
+        # Only pip tells what the new version needs; else what the old one needs is the best guess.
+        lines = changing[name].requires if name in changing else ()
+        lines = lines or (requires(have) if have else ())
         for line in lines:
             requirement, dummy, marker = line.partition(";")
             try:

@@ -28,7 +28,7 @@ _ADVICE = "Give a pylock.toml (PEP 751), or a requirements file in which every l
 
 
 def _unusable(what: str) -> InputError:
-    return InputError(f"The lock file cannot be used: {what}.", untouched="everything", advice=_ADVICE)
+    return InputError(f"The lock file cannot be used: {what}.", untouched="everything.", advice=_ADVICE)
 
 
 def form_of(path: str) -> str:
@@ -159,7 +159,7 @@ def text(pins: t.Iterable[Pin], form: str, minor: str) -> str:
             editable = ", editable = true" if pin.editable else ""
             lines.append(f"directory = {{ path = {json.dumps(pin.path)}{editable} }}")
         elif not (pin.url and pin.hashes):
-            raise InputError(f"{pin.name} has no URL and hash to put into a pylock.toml.", untouched="everything")
+            raise InputError(f"{pin.name} has no URL and hash to put into a pylock.toml.", untouched="everything.")
         else:
             lines.append(_file(pin))
         parts.append("\n".join(lines) + "\n")

@@ -56,7 +56,7 @@ def pin_of(distribution: Distribution) -> Pin:
     if not name or not (version or path):
         raise InputError(
             f"A distribution needs a name and a version or a path, and this one has not: {distribution}.",
-            untouched="everything",
+            untouched="everything.",
             advice="Pass on what intellistream.sage.sage_resolve returned.",
         )
     return Pin(

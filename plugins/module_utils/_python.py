@@ -70,7 +70,7 @@ def probe(executable: str) -> Interpreter:
 
     :raises InstallerError: it cannot be run, or is no Python 3.
     """
-    outcome = _command.checked([executable, "-I", "-c", _PROBE], timeout=_PROBE_SECONDS)
+    outcome = _command.checked([executable, "-I", "-"], stdin=_PROBE, timeout=_PROBE_SECONDS)
     try:
         answer = json.loads(outcome.stdout)
         # Its own idea of where it is: a shim (pyenv's, asdf's) leads elsewhere tomorrow.
@@ -147,14 +147,14 @@ def _named(wanted: str, minimum: str) -> Interpreter:
     if path is None:
         raise InputError(
             f"There is no interpreter {name} on this host.",
-            untouched="everything",
+            untouched="everything.",
             advice="Set `sage_python` (the module's option `python`) to a path, a name on PATH, or auto.",
         )
     found = probe(os.path.abspath(path))
     if not at_least(found.version, minimum):
         raise InputError(
             f"{path} is Python {found.version}, and SAGE needs {minimum} or newer.",
-            untouched="everything",
+            untouched="everything.",
             advice="Set `sage_python` (the module's option `python`) to a newer interpreter, or to auto.",
             found=[{"path": path, "version": found.version}],
         )

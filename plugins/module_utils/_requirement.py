@@ -20,6 +20,8 @@ _VERSION = re.compile(
 )
 _PRE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
+EDITABLE = "-e "  # how the line of an editable source begins
+
 VersionKey = tuple[int, tuple[int, ...], tuple[int, str, int], tuple[int, int], tuple[int, int], str]
 
 
@@ -96,7 +98,7 @@ def same_version(one: str, other: str) -> bool:
 def pin_line(pin: Pin, *, with_hashes: bool = True) -> str:
     """The line of a requirements file that stands for I(pin)."""
     if pin.path is not None:
-        return f"-e {pin.path}" if pin.editable else f"{pin.name} @ {file_url(pin.path)}"
+        return f"{EDITABLE}{pin.path}" if pin.editable else f"{pin.name} @ {file_url(pin.path)}"
     line = f"{pin.name}=={pin.version}"
     if pin.marker:
         line = f"{line} ; {pin.marker}"

@@ -62,7 +62,7 @@ def wanted(options: Options) -> _installer.Wanted:
                 raise ValueError(f"{line!r} is not one line")
             split(line)
         except ValueError as error:
-            raise InputError(f"A requirement cannot be read: {error}.", untouched="everything") from error
+            raise InputError(f"A requirement cannot be read: {error}.", untouched="everything.") from error
     sources = tuple(
         _installer.source(one["path"], one["extras"] or (), bool(one["editable"])) for one in options["sources"]
     )
@@ -70,7 +70,7 @@ def wanted(options: Options) -> _installer.Wanted:
     if not result.lines and not options["lock"]:
         raise InputError(
             "Nothing is asked for.",
-            untouched="everything",
+            untouched="everything.",
             advice="Set `requirements`, `sources` or `lock`.",
         )
     return result
@@ -110,7 +110,7 @@ def _unknown(where: _installer.Target, check_mode: bool) -> Answer:
     )
     if not check_mode:
         raise InstallerError(
-            what, untouched="everything", advice="Run intellistream.sage.sage_venv first, or install uv."
+            what, untouched="everything.", advice="Run intellistream.sage.sage_venv first, or install uv."
         )
     return Answer("pip", [], [what], known=False)
 
@@ -124,7 +124,7 @@ def _from_lock(text: str, asked: _installer.Wanted, where: _installer.Target) ->
     if missing:
         raise InputError(
             f"The lock file does not pin {', '.join(missing)}, which is asked for.",
-            untouched="everything",
+            untouched="everything.",
             advice="Write the lock file anew (`lock_file`), or take that requirement out.",
         )
     return list(pins.values())

@@ -57,7 +57,7 @@ def find(named: str | None, tools: str | None) -> str:
             return os.path.abspath(path)
         raise InputError(
             f"{named}, given as uv, is not there or does not run.",
-            untouched="everything",
+            untouched="everything.",
             advice="Set `uv` to the path of a working uv on the host, or leave it out.",
         )
     places = [shutil.which("uv")]
@@ -89,7 +89,7 @@ def choose(installer: str, named: str | None, tools: str | None) -> Choice:
     if installer == "uv":
         raise InputError(
             "uv is not on this host.",
-            untouched="everything",
+            untouched="everything.",
             advice="Install uv, set `uv` to its path, set `tools` to a directory it may be fetched to, "
             "or use `installer: auto` or `pip`.",
         )

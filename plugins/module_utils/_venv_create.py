@@ -59,7 +59,7 @@ def look(path: str, minimum: str, wanted: Interpreter | None) -> Found:
     try:
         have = _python.probe(_python.in_venv(path))
     except InstallerError as error:
-        return Found("unsuitable", None, f"its interpreter does not work: {error.what.strip()}")
+        return Found("unsuitable", None, f"its interpreter does not work: {error.what.strip().rstrip('.')}")
     if not _python.at_least(have.version, minimum):
         return Found("unsuitable", have, f"it is of Python {have.version}, and {minimum} or newer is needed")
     if wanted is not None and (have.base, have.version) != (wanted.base, wanted.version):
@@ -113,6 +113,10 @@ def create(path: str, python: Interpreter, choice: Choice, timeout: float) -> In
             argv = [python.executable, "-m", "venv", path]
         _command.checked(argv, timeout=timeout, untouched="everything; what was made of the venv was removed.")
         have = _python.probe(_python.in_venv(path))
+        if choice.name == "uv":
+            # uv makes it when it first looks into the environment, even in a dry run, which is to write nothing.
+            with open(os.path.join(path, ".lock"), "a", encoding="utf-8"):
+                pass
         os.unlink(os.path.join(path, UNFINISHED))
     except BaseException:
         clear(path)

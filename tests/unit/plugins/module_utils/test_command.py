@@ -1,0 +1,82 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _command
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError
+
+
+def test_success():
+    outcome = _command.checked([sys.executable, "-c", "print(input())"], stdin="安装\n")
+    assert outcome.stdout == "安装\n"
+
+
+def test_failure_says_what_failed_and_hides_credentials():
+    script = "import sys; [print('line', i) for i in range(40)]; sys.exit('no https://me:s3cret@index.example/x')"
+    with pytest.raises(InstallerError) as caught:
+        _command.checked(
+            [sys.executable, "-c", script, "https://u:s3cret@h/"], untouched="everything", advice="Do something."
+        )
+    message = str(caught.value)
+    assert "exited with 1" in message
+    assert "line 39" in message
+    assert "line 3\n" not in message
+    assert "Left as it was: everything" in message
+    assert "s3cret" not in message
+    assert caught.value.details["rc"] == 1
+    assert len(caught.value.details["output"]) == 15
+
+
+def test_killed():
+    with pytest.raises(InstallerError, match="killed by signal 9"):
+        _command.checked([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+
+
+def test_not_there():
+    with pytest.raises(InstallerError, match=r"Cannot start.*No such file"):
+        _command.run(["/nowhere/uv", "x"])
+
+
+def test_time_out_ends_grandchildren(tmp_path):
+    marker = tmp_path / "pid"
+    script = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(marker)!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(60)\n"
+    )
+    begun = time.monotonic()
+    with pytest.raises(InstallerError, match="did not finish within 1 seconds"):
+        _command.run([sys.executable, "-c", script], timeout=1)
+    assert time.monotonic() - begun < 20
+    pid = marker.read_text()
+    for dummy in range(100):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                if file.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    break
+        except FileNotFoundError:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the grandchild lives on")
+
+
+def test_environment(monkeypatch):
+    monkeypatch.setenv("VIRTUAL_ENV", "/x")
+    monkeypatch.setenv("PIP_TARGET", "/x")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://x/")
+    env = _command.environment({"A": "b"})
+    assert "VIRTUAL_ENV" not in env
+    assert "PIP_TARGET" not in env
+    assert env["PIP_INDEX_URL"] == "https://x/"
+    assert env["A"] == "b"
+    assert env["HOME"] == os.environ["HOME"]

@@ -1,0 +1,141 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile, _python
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
+
+PYTHON = _python.probe(sys.executable)
+TOML = pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python cannot read TOML")
+PYLOCK = """
+lock-version = "1.0"
+created-by = "test"
+requires-python = ">=3.8"
+
+[[packages]]
+name = "A.B"
+version = "1.0"
+sdist = { url = "https://x/a.tar.gz", upload-time = 2026-01-01T00:00:00Z, hashes = { sha256 = "11" } }
+wheels = [{ url = "https://x/a.whl", hashes = { sha256 = "00" } }]
+
+[[packages]]
+name = "win"
+version = "2.0"
+marker = "sys_platform == 'win32'"
+wheels = [{ url = "https://x/b.whl", hashes = { sha256 = "22" } }]
+"""
+REQUIREMENTS = r"""
+# a comment
+--index-url https://u:p@x/simple
+a_b[extra]==1.0 \
+    --hash=sha256:11 \
+    --hash=sha256:00   # via c
+win == 2.0 ; sys_platform == 'win32' --hash=sha256:22
+"""
+
+
+@pytest.mark.parametrize("text", [pytest.param(PYLOCK, marks=TOML), REQUIREMENTS], ids=["pylock", "requirements"])
+def test_parse(text):
+    pins = _lockfile.parse(text, PYTHON)
+    assert pins == [
+        Pin("a-b", "1.0", ("sha256:00", "sha256:11")),
+        Pin("win", "2.0", ("sha256:22",), marker="sys_platform == 'win32'"),
+    ]
+    assert _lockfile.applicable(pins, PYTHON) == pins[:1]
+
+
+@TOML
+@pytest.mark.parametrize("own", [True, False], ids=["by itself", "by the venv's Python"])
+def test_toml_of_old_hosts(monkeypatch, own):
+    if not own:
+        monkeypatch.setattr(_lockfile.sys, "version_info", (3, 9, 18))
+    assert len(_lockfile.parse(PYLOCK, PYTHON)) == 2
+    with pytest.raises(InputError, match="no TOML"):
+        _lockfile.parse(PYLOCK + "[", PYTHON)
+
+
+@TOML
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (('"1.0"\ncreated', '"2.0"\ncreated'), "only 1.x is known"),
+        (('">=3.8"', '">=3.99"'), "it is for Python >=3.99"),
+        (("\n[[p", "\nenvironments = [\"sys_platform == 'win32'\"]\n[[p"), "not for this platform"),
+        (("sdist = {", "vcs = {"), "comes from vcs"),
+        (("sdist = {", "directory = { path = 'x' }\nsdist = {"), "relative path"),
+        (('version = "2.0"', ""), "win has no version"),
+        (("sys_platform ==", "sys_platform ~"), "cannot read the marker"),
+        (("win32", "linux"), None),
+    ],
+)
+def test_unusable_pylock(change, reason):
+    text = PYLOCK.replace(*change, 1)
+    if reason is None:
+        assert len(_lockfile.applicable(_lockfile.parse(text, PYTHON), PYTHON)) == (2 if sys.platform == "linux" else 1)
+        return
+    with pytest.raises(InputError, match=reason):
+        _lockfile.applicable(_lockfile.parse(text, PYTHON), PYTHON)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "names no distribution"),
+        ("a>=1", "not pinned"),
+        ("a==1.*", "not pinned"),
+        ("a==1,!=2", "not pinned"),
+        ("a", "not pinned"),
+        ("a @ https://x/", "not pinned"),
+        ("-e /x", "the option '-e'"),
+        ("-r other.txt", "the option '-r'"),
+        ("$(touch x)", "does not start with the name"),
+        ("a==1\na==2", "pins a twice"),
+        ("a==1 ; weird", "unknown name 'weird' in the marker"),
+    ],
+)
+def test_unusable_requirements(text, reason):
+    with pytest.raises(InputError, match=reason):
+        _lockfile.applicable(_lockfile.parse(text, PYTHON), PYTHON)
+
+
+@pytest.mark.parametrize("form", [pytest.param("pylock", marks=TOML), "requirements"])
+def test_what_is_written_can_be_read(form):
+    pins = [
+        Pin("b", "1.0", ("sha256:11",), url="https://x/b-1.0.tar.gz"),
+        Pin("a", "1.0", ("sha256:00",), marker="os_name == 'posix'", url="https://x/a-1.0-py3-none-any.whl"),
+    ]
+    text = _lockfile.text(pins, form, PYTHON.minor)
+    assert text == _lockfile.text(reversed(pins), form, PYTHON.minor)
+    assert _lockfile.parse(text, PYTHON) == [pin._replace(url="") for pin in sorted(pins)]
+
+
+@TOML
+def test_directories():
+    pins = [Pin("a", "1.0", path="/x y", editable=True), Pin("b", None, path="/z")]
+    text = _lockfile.text(pins, "pylock", PYTHON.minor)
+    assert _lockfile.parse(text, PYTHON) == [pin._replace(version=None) for pin in pins]
+
+
+def test_pylock_wants_urls():
+    with pytest.raises(InputError, match="a has no URL"):
+        _lockfile.text([Pin("a", "1.0")], "pylock", "3.11")
+
+
+def test_files(tmp_path):
+    path = tmp_path / "pylock.toml"
+    assert _lockfile.read_file(str(path)) is None
+    _lockfile.write_file(str(path), "安装\n")
+    assert _lockfile.read_file(str(path)) == "安装\n"
+    with pytest.raises(FileNotFoundError):
+        _lockfile.write_file(str(tmp_path / "missing" / "x"), "")
+    assert os.listdir(tmp_path) == ["pylock.toml"]
+    assert _lockfile.form_of("x/pylock.toml") == "pylock"
+    assert _lockfile.form_of("requirements.txt") == "requirements"

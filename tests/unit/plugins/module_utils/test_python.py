@@ -1,0 +1,106 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _python
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
+
+VERSION = "{}.{}.{}".format(*sys.version_info[:3])
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+
+def fake(directory: pathlib.Path, name: str, version: str) -> str:
+    """An executable that answers like a Python of that version."""
+    path = directory / name
+    answer = (
+        f'{{"executable": "{path}", "base": "{path}", "version": "{version}", "prefix": "/usr", "base_prefix": "/usr",'
+        ' "purelib": "/x", "pip": false, "ensurepip": true, "markers": {}}'
+    )
+    path.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def bin_directory(tmp_path, monkeypatch):
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", f"{directory}:/bin")
+    monkeypatch.setattr(_python, "candidates", lambda minimum: sorted(map(str, directory.iterdir())))
+    return directory
+
+
+def test_probe_this_one():
+    found = _python.probe(sys.executable)
+    assert found.version == VERSION
+    assert found.executable == sys.executable
+    assert found.minor == "{}.{}".format(*sys.version_info[:2])
+    assert found.markers["sys_platform"] == sys.platform
+
+
+def test_markers_are_those_of_packaging():
+    markers = pytest.importorskip("packaging.markers")
+    assert _python.probe(sys.executable).markers == {
+        key: value for key, value in markers.default_environment().items() if key != "extra"
+    }
+
+
+def test_probe_of_something_else():
+    with pytest.raises(InstallerError, match="does not answer like a Python"):
+        _python.probe("/bin/true")
+    with pytest.raises(InstallerError):
+        _python.probe("/bin/false")
+
+
+def test_newest_wins(bin_directory):
+    for name, version in (("a", "3.9.2"), ("b", "3.12.1"), ("c", "3.11.9"), ("d", "3.12.0")):
+        fake(bin_directory, name, version)
+    broken = bin_directory / "e"
+    broken.write_text("#!/bin/sh\nexit 127\n")
+    broken.chmod(0o755)
+    assert _python.find("auto", "3.11").version == "3.12.1"
+
+
+def test_none_is_new_enough(bin_directory):
+    fake(bin_directory, "python3", "3.9.2")
+    with pytest.raises(InputError, match=r"needs Python 3\.11 or newer.*python3 is 3\.9\.2.*sage_python") as caught:
+        _python.find("auto", "3.11")
+    assert caught.value.details["found"][0]["version"] == "3.9.2"
+
+
+def test_none_at_all(bin_directory):
+    with pytest.raises(InputError, match="no Python 3 at all"):
+        _python.find("auto", "3.11")
+
+
+def test_named(bin_directory):
+    path = fake(bin_directory, "python3.12", "3.12.1")
+    for name in (path, "python3.12", "3.12"):
+        assert _python.find(name, "3.11").executable == path
+    with pytest.raises(InputError, match=r"is Python 3\.12\.1.*3\.13 or newer"):
+        _python.find(path, "3.13")
+    with pytest.raises(InputError, match="no interpreter /nowhere"):
+        _python.find("/nowhere", "3.11")
+
+
+def test_minimum():
+    with pytest.raises(InputError, match="not a version"):
+        _python.find("auto", "new")
+    assert _python.at_least("3.11.2", "3.11")
+    assert _python.at_least("3.14.0rc1", "3.14")
+    assert not _python.at_least("3.9.20", "3.11")
+
+
+def test_candidates_name_each_once():
+    paths = _python.candidates("3.9")
+    assert len(paths) == len(set(paths))
+    assert paths

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the tests of the installing modules share: a fake module, little wheels, environments, both tools."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _uv
+from ansible_collections.intellistream.sage.plugins.modules import sage_install, sage_resolve, sage_venv
+from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+MINIMUM = "3.9"
+UV = _uv.find(None, None)
+
+
+class FakeModule:
+    """As much of AnsibleModule as the modules' functions use."""
+
+    def __init__(self, params: dict[str, t.Any], check_mode: bool) -> None:
+        self.params = params
+        self.check_mode = check_mode
+        self.no_log_values: set[str] = set()
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def _defaults(spec: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {key: option.get("default") for key, option in spec.items()}
+
+
+class Bench:
+    """A host with one tool, one environment and some wheels."""
+
+    def __init__(self, base: pathlib.Path, tool: str, pip_venv: str) -> None:
+        self.base = base
+        self.tool = tool
+        self.venv = str(base / "root" / ".sage" / "venv")
+        self.wheels = str(base / "wheels")
+        self.pip_venv = pip_venv
+        os.makedirs(self.wheels, exist_ok=True)
+
+    def call(self, module: t.Any, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        """Run a module's function with its defaults and this bench's options."""
+        spec = module.SPEC.options
+        params = _defaults(spec)
+        params.update(installer=self.tool, uv=UV or None, find_links=[self.wheels], no_index=True)
+        for one in options.get("sources") or ():
+            one.setdefault("extras", [])
+            one.setdefault("editable", False)
+        params.update({"minimum": MINIMUM} if "minimum" in spec else {})
+        params.update(options)
+        result = module.work(FakeModule(params, check))
+        assert isinstance(result, dict)
+        return result
+
+    def make_venv(self) -> None:
+        """An environment in place, quickly: with pip it is a copy."""
+        if self.tool == "uv":
+            self.call(sage_venv, path=self.venv)
+        else:
+            os.makedirs(os.path.dirname(self.venv), exist_ok=True)
+            shutil.copytree(self.pip_venv, self.venv, symlinks=True, copy_function=os.link)
+
+    def wheel(self, *arguments: t.Any, **options: t.Any) -> None:
+        wheelhouse.make_wheel(self.wheels, *arguments, **options)
+
+    def resolve(self, *requirements: str, **options: t.Any) -> dict[str, t.Any]:
+        return self.call(sage_resolve, venv=self.venv, requirements=list(requirements), **options)
+
+    def install(self, distributions: list[dict[str, t.Any]], **options: t.Any) -> dict[str, t.Any]:
+        spec = sage_install.SPEC.options["distributions"]["options"]
+        filled = [{**_defaults(spec), **one} for one in distributions]
+        return self.call(sage_install, venv=self.venv, distributions=filled, **options)
+
+    def bring(self, *requirements: str, **options: t.Any) -> dict[str, t.Any]:
+        """Resolve and install."""
+        return self.install(self.resolve(*requirements, **options)["plan"]["distributions"])
+
+    def versions(self) -> dict[str, str]:
+        """Distributions and versions that the environment's own Python sees."""
+        script = "import importlib.metadata as m\nfor d in m.distributions(): print(d.metadata['Name'], d.version)"
+        run = subprocess.run([f"{self.venv}/bin/python", "-c", script], capture_output=True, text=True, check=True)
+        found = dict(line.split() for line in run.stdout.splitlines())
+        return {name: version for name, version in found.items() if name not in ("pip", "setuptools")}
+
+
+def actions(result: dict[str, t.Any]) -> dict[str, tuple[str, str, str]]:
+    """Name -> action, version before, version after."""
+    return {
+        one["name"]: (one["action"], one["from_version"], one["version"]) for one in result["plan"]["distributions"]
+    }
+
+
+@pytest.fixture(scope="session")
+def pip_venv(tmp_path_factory):
+    """An environment with pip, to be copied."""
+    path = tmp_path_factory.mktemp("pip") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(path)], check=True)
+    return str(path)
+
+
+@pytest.fixture(params=["uv", "pip"])
+def tool(request):
+    """Each of the tools that are here."""
+    if request.param == "uv" and not UV:
+        pytest.skip("there is no uv")
+    return request.param
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, tool, request):
+    """A bench, with caches of its own and none of this machine's settings."""
+    for name in list(os.environ):
+        if name.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    return Bench(tmp_path, tool, request.getfixturevalue("pip_venv") if tool == "pip" else "")

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import glob
+import shutil
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _command
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
+
+ONE = [{"name": "isage", "version": "0.1"}]
+
+
+@pytest.fixture
+def sage(bench):
+    """A little SAGE in two generations."""
+    wheelhouse.main(str(bench.base))
+    bench.make_venv()
+    return bench
+
+
+def test_check_run_check_run(sage):
+    plan = sage.resolve("isage==0.1")["plan"]["distributions"]
+    checked = sage.install(plan, check=True)
+    assert sage.versions() == {}
+    assert sage.install(plan) == checked
+    assert checked["changed"]
+    assert checked["installer"] == sage.tool
+    assert [one["name"] for one in checked["installed"]] == ["isage", "isage-tools", "tinydep"]
+    assert checked["replaced"] == []
+    assert checked["diff"] == {"before": "", "after": "isage==0.1\nisage-tools==0.1\ntinydep==1.1\n"}
+    assert sage.versions() == {"isage": "0.1", "isage-tools": "0.1", "tinydep": "1.1"}
+    for check in (True, False):
+        again = sage.install(plan, check=check)
+        assert not again["changed"]
+        assert again["kept"] == 3
+        assert again["installer"] == ""
+
+
+def test_nothing_to_do_starts_nothing(sage, monkeypatch):
+    sage.install(ONE)
+    monkeypatch.setattr(_command, "run", lambda *arguments, **options: pytest.fail("something was started"))
+    assert not sage.install(ONE)["changed"]
+
+
+def test_only_what_was_planned(sage):
+    sage.install(ONE)
+    assert sage.versions() == {"isage": "0.1"}
+    result = sage.install([{"name": "ISage", "version": "0.2"}])
+    assert result["replaced"] == [{"name": "isage", "version": "0.2", "from_version": "0.1"}]
+    assert result["diff"] == {"before": "isage==0.1\n", "after": "isage==0.2\n"}
+    assert sage.versions() == {"isage": "0.2"}
+    assert sage.install(ONE)["replaced"][0]["version"] == "0.1"
+
+
+def test_hashes_are_held_to(sage):
+    wrong = [{**ONE[0], "hashes": ["sha256:" + "0" * 64]}]
+    with pytest.raises(InstallerError) as caught:
+        sage.install(wrong)
+    assert "hash" in str(caught.value).lower()
+    assert "every distribution of the environment" in caught.value.untouched
+    assert sage.versions() == {}
+    # One without a hash among them does not switch that off.
+    with pytest.raises(InstallerError):
+        sage.install([{"name": "tinydep", "version": "1.0"}, *wrong])
+
+
+def test_missing_version(sage):
+    with pytest.raises(InstallerError, match=r"isage==7|isage") as caught:
+        sage.install([{"name": "isage", "version": "7"}])
+    assert caught.value.details["rc"] != 0
+
+
+def test_a_tool_that_lies(sage, monkeypatch):
+    real = _command.checked
+
+    def nothing(argv, **options):
+        return real(["/bin/true"], **options) if "install" in argv else real(argv, **options)
+
+    monkeypatch.setattr(_command, "checked", nothing)
+    with pytest.raises(InstallerError, match="not as planned: isage is not installed"):
+        sage.install(ONE)
+
+
+def test_twice_registered_is_mended(sage):
+    """As a killed upgrade leaves it."""
+    sage.install(ONE)
+    (old,) = glob.glob(f"{sage.venv}/lib/python*/site-packages/isage-0.1.dist-info")
+    shutil.copytree(old, str(sage.base / "aside"))
+    sage.install([{"name": "isage", "version": "0.2"}])
+    shutil.copytree(str(sage.base / "aside"), old)
+    assert sage.install(ONE)["changed"]
+    assert not sage.install(ONE)["changed"]
+    assert sage.versions() == {"isage": "0.1"}
+
+
+@pytest.mark.parametrize("editable", [True, False])
+def test_source(sage, editable):
+    one = [{"name": "isage", "path": str(sage.base / "source"), "editable": editable}]
+    checked = sage.install(one, check=True)
+    assert checked["installed"] == [{"name": "isage", "version": None}]
+    done = sage.install(one)
+    assert done["installed"] == [{"name": "isage", "version": "0.3"}]
+    assert sage.versions() == {"isage": "0.3"}
+    # An editable one follows its directory by itself; of the other, the content may have changed.
+    assert sage.install(one)["changed"] is not editable
+    module = sage.base / "source" / "isage" / "__init__.py"
+    module.write_text("VERSION = 'changed'\n")
+    sage.install(one)
+    outcome = _command.checked([f"{sage.venv}/bin/python", "-c", "import isage; print(isage.VERSION)"])
+    assert outcome.stdout == "changed\n"
+    assert sage.install([{**one[0], "editable": not editable}])["changed"]
+
+
+def test_refusals(sage):
+    with pytest.raises(InputError, match="more than once"):
+        sage.install([*ONE, {"name": "Isage", "version": "0.2"}])
+    with pytest.raises(InputError, match="needs a name and a version"):
+        sage.install([{"name": "isage"}])
+    shutil.rmtree(sage.venv)
+    assert sage.install(ONE, check=True)["changed"]
+    with pytest.raises(InputError, match="no virtual environment at"):
+        sage.install(ONE)
+
+
+def test_partly_done_is_said(sage, monkeypatch):
+    real = _command.checked
+
+    def break_second(argv, **options):
+        if "install" in argv and "--require-hashes" not in argv:
+            return real(["/bin/false"], **options)
+        return real(argv, **options)
+
+    (tinydep,) = sage.resolve("tinydep", check=True)["plan"]["distributions"]
+    if not tinydep["hashes"]:
+        pytest.skip("no hashes with this Python")
+    monkeypatch.setattr(_command, "checked", break_second)
+    with pytest.raises(InstallerError) as caught:
+        sage.install([tinydep, *ONE])
+    assert caught.value.untouched == "everything but tinydep, which were changed before the failure."

@@ -1,0 +1,152 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _command, _python, _venv_create
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.modules import sage_venv
+
+
+def tree(path):
+    return sorted(os.path.join(place, name) for place, dirs, files in os.walk(path) for name in (*dirs, *files))
+
+
+def test_check_run_check_run(bench):
+    checked = bench.call(sage_venv, check=True, path=bench.venv, python=sys.executable)
+    assert not os.path.exists(bench.base / "root")
+    done = bench.call(sage_venv, path=bench.venv, python=sys.executable)
+    assert checked == done
+    assert done["changed"]
+    assert done["created"]
+    assert done["installer"] == bench.tool
+    assert done["version"] == _python.probe(sys.executable).version
+    assert bench.versions() == {}
+    for directory in (bench.base / "root", bench.base / "root" / ".sage"):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert not os.path.exists(os.path.join(bench.venv, _venv_create.UNFINISHED))
+    before = tree(bench.venv)
+    for check in (True, False):
+        again = bench.call(sage_venv, check=check, path=bench.venv, python=sys.executable)
+        assert not again["changed"]
+        assert again["actions"] == []
+        assert again["python"] == done["python"]
+        assert again["diff"]["before"] == again["diff"]["after"]
+    assert tree(bench.venv) == before
+
+
+def test_auto_leaves_what_works(bench):
+    bench.make_venv()
+    assert not bench.call(sage_venv, path=bench.venv)["changed"]
+
+
+def test_nothing_new_enough(bench):
+    with pytest.raises(InputError, match=r"needs Python 3\.99 or newer"):
+        bench.call(sage_venv, path=bench.venv, minimum="3.99")
+    assert not os.path.exists(bench.base / "root")
+
+
+def test_failure_leaves_nothing(bench, monkeypatch):
+    real = _command.checked
+
+    def fail(argv, **options):
+        if "venv" in argv:
+            with open(os.path.join(bench.venv, "pyvenv.cfg"), "w", encoding="utf-8"):
+                pass
+            argv = ["/bin/false"]
+        return real(argv, **options)
+
+    monkeypatch.setattr(_command, "checked", fail)
+    with pytest.raises(InstallerError, match="what was made of the venv was removed"):
+        bench.call(sage_venv, path=bench.venv)
+    assert not os.path.exists(bench.base / "root")
+
+
+def test_killed_half_way_is_made_anew(bench):
+    os.makedirs(os.path.join(bench.venv, "lib", "python3.9"))
+    for name in (_venv_create.UNFINISHED, "pyvenv.cfg", "rest"):
+        with open(os.path.join(bench.venv, name), "w", encoding="utf-8"):
+            pass
+    result = bench.call(sage_venv, path=bench.venv)
+    assert result["created"]
+    assert bench.versions() == {}
+    assert not os.path.exists(os.path.join(bench.venv, "rest"))
+
+
+def test_empty_directory_is_used(bench):
+    os.makedirs(bench.venv)
+    assert bench.call(sage_venv, path=bench.venv)["created"]
+
+
+@pytest.mark.parametrize("recreate", [True, False])
+def test_something_else_is_refused(bench, recreate):
+    os.makedirs(bench.venv)
+    with open(os.path.join(bench.venv, "thesis"), "w", encoding="utf-8"):
+        pass
+    with pytest.raises(InputError, match="not a virtual environment"):
+        bench.call(sage_venv, path=bench.venv, recreate=recreate)
+    assert os.listdir(bench.venv) == ["thesis"]
+
+
+def test_a_file_is_refused(bench):
+    path = bench.base / "file"
+    path.write_text("x")
+    with pytest.raises(InputError, match="not a virtual environment"):
+        bench.call(sage_venv, path=str(path))
+
+
+def test_broken_environment(bench):
+    bench.make_venv()
+    python = os.path.join(bench.venv, "bin", "python")
+    os.unlink(python)
+    os.symlink("/nowhere/python3", python)
+    before = tree(bench.venv)
+    with pytest.raises(InputError, match=r"its interpreter does not work.*recreate: true"):
+        bench.call(sage_venv, path=bench.venv)
+    checked = bench.call(sage_venv, check=True, path=bench.venv, recreate=True)
+    assert tree(bench.venv) == before
+    done = bench.call(sage_venv, path=bench.venv, recreate=True)
+    assert checked == done
+    assert done["created"]
+    assert bench.versions() == {}
+    assert not bench.call(sage_venv, path=bench.venv, recreate=True)["changed"]
+
+
+def test_of_another_interpreter(bench, monkeypatch):
+    bench.make_venv()
+    other = _python.probe(sys.executable)._replace(base="/opt/other/python3", executable="/opt/other/python3")
+    monkeypatch.setattr(_python, "find", lambda wanted, minimum: other)
+    with pytest.raises(InputError, match="not of /opt/other/python3"):
+        bench.call(sage_venv, path=bench.venv, python="/opt/other/python3")
+
+
+def test_without_ensurepip(bench, monkeypatch):
+    lacking = _python.probe(sys.executable)._replace(ensurepip=False, executable=sys.executable)
+    monkeypatch.setattr(_python, "find", lambda wanted, minimum: lacking)
+    if bench.tool == "uv":
+        assert bench.call(sage_venv, path=bench.venv)["created"]
+        return
+    for check in (True, False):
+        with pytest.raises(InputError, match=rf"ensurepip is missing.*python{lacking.minor}-venv.*installer: uv"):
+            bench.call(sage_venv, check=check, path=bench.venv)
+    assert not os.path.exists(bench.base / "root")
+
+
+def test_pip_is_added(bench):
+    if bench.tool != "uv":
+        pytest.skip("about an environment made by uv")
+    bench.make_venv()
+    bench.tool = "pip"
+    for check in (True, False):
+        result = bench.call(sage_venv, check=check, path=bench.venv)
+        assert result["actions"] == [f"put pip into {bench.venv}"]
+        assert not result["created"]
+    assert os.path.exists(os.path.join(bench.venv, "bin", "pip"))
+    assert not bench.call(sage_venv, path=bench.venv)["changed"]
