@@ -25,7 +25,10 @@ def new_install_id(last: str | None) -> str:
     wanted = time.strftime(_ID)
     if last is None or wanted > last:
         return wanted
-    following = time.mktime(time.strptime(last, _ID)) + 1
+    # Taken apart by hand: strptime would import half a dozen modules.
+    date, clock = int(last[:8]), int(last[9:])
+    moment = (date // 10000, date // 100 % 100, date % 100, clock // 10000, clock // 100 % 100, clock % 100, 0, 0, -1)
+    following = time.mktime(moment) + 1
     # Where summer time ends, an hour's names come twice: go on until the name is a later one.
     while time.strftime(_ID, time.localtime(following)) <= last:
         following += 60
