@@ -220,6 +220,18 @@ def _sync_above(path: str, parent: int | None) -> None:
         os.close(fd)
 
 
+def _ignore(state: PrivateDir) -> None:
+    """Keep git from taking the state in. In place and without a lock: everybody writes the same two bytes."""
+    fd = state.open(".gitignore", os.O_WRONLY | os.O_CREAT)
+    try:
+        write_all(fd, b"*\n")
+        os.fsync(fd)
+    except OSError as error:
+        raise storage_error(os.path.join(state.path, ".gitignore"), error) from error
+    finally:
+        os.close(fd)
+
+
 def open_state(root: str, checkpoint_dir: str | None = None, create: bool = False) -> PrivateDir | None:
     """Open the checkpoint directory: C(checkpoint_dir), or C(<root>/.sage/checkpoints).
 
@@ -238,8 +250,8 @@ def open_state(root: str, checkpoint_dir: str | None = None, create: bool = Fals
             return _open_directory(own, own, None, create, not create)
         # The venv lies in here too, and may be used by others: only the checkpoints are private.
         with _open_directory(own, own, None, create, not create, mode=0o755) as state:
-            if create and state.read(".gitignore") is None:
-                state.write(".gitignore", b"*\n")
+            if create and not state.read(".gitignore"):
+                _ignore(state)
             return state.child(CHECKPOINTS, create)
     except FileNotFoundError:
         return None
