@@ -123,7 +123,7 @@ def failed(outcome: Outcome, *, untouched: str = "", advice: str = "") -> Instal
     how = f"exited with {outcome.rc}" if outcome.rc >= 0 else f"was killed by signal {-outcome.rc}"
     said = "\n".join(lines) if lines else "(it printed nothing)"
     return InstallerError(
-        f"`{outcome.command}` {how}:\n{said}\n",
+        f"`{outcome.command}` {how}. It said last:\n{said}\n--",
         untouched=untouched,
         advice=advice,
         command=outcome.command,

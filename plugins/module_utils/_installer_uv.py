@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _command
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._installer import (
     Installer,
     Resolution,
@@ -56,9 +56,9 @@ class Uv(Installer):
             changing.setdefault(name, self.source_pin(source))
         try:
             complete = self._compile(wanted, changing)
-        except InstallerError as error:
+        except SageError as error:
             # Something that is installed is not in the index (any more): the plan stands, without hashes.
-            note = f"No hashes for this plan: {error.what.strip().splitlines()[-1].strip()}"
+            note = f"No hashes for this plan: {_last_line(error)}"
             return Resolution(self.complete(wanted, changing), [note])
         return Resolution(complete, [])
 
@@ -150,3 +150,8 @@ class Uv(Installer):
         # Never a Python of uv's own: the interpreter was chosen.
         command += ["--no-python-downloads", *call.arguments]
         return _command.checked(command, env=call.env, timeout=self.timeout, untouched=untouched, advice=advice)
+
+
+def _last_line(error: SageError) -> str:
+    said = error.details.get("output") or [error.what]
+    return str(said[-1]).strip()
