@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Documentation of plugins and roles, in a real ansible_collections tree.
+# The READMEs' tables of variables; documentation of plugins and roles, in a real ansible_collections tree.
 set -euo pipefail
+python -B scripts/variables.py --check
 root=$SAGE_TEST_WORK/ansible_collections/intellistream
 mkdir -p "$root"
 cp -a "$SAGE_TEST_SNAPSHOT" "$root/sage"
