@@ -21,9 +21,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tr
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS)
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
+# From here on one sync of the file system is cheaper than one per file.
+_MANY = 200
 
 TEMPORARY = ".sage-undo.tmp"
 FILE, LINK, DIRECTORY, ABSENT = "file", "link", "dir", "absent"
+_KINDS = {stat.S_IFREG: FILE, stat.S_IFLNK: LINK, stat.S_IFDIR: DIRECTORY}
 
 
 class Item(t.NamedTuple):
@@ -61,8 +64,7 @@ def kind_of(info: os.stat_result | None) -> str:
     """The kind of what lstat found; empty for devices, fifos and sockets."""
     if info is None:
         return ABSENT
-    tests = ((stat.S_ISREG, FILE), (stat.S_ISLNK, LINK), (stat.S_ISDIR, DIRECTORY))
-    return next((kind for test, kind in tests if test(info.st_mode)), "")
+    return _KINDS.get(stat.S_IFMT(info.st_mode), "")
 
 
 def _xattrs_of(fd: int) -> dict[str, str]:
@@ -150,6 +152,27 @@ def link(source: Tree, relative: str, target: Tree, to: str) -> bool:
     return True
 
 
+def settle(store: Tree, copied: t.Sequence[str]) -> None:
+    """Make a store's content durable: the files that were copied, and all names."""
+    if len(copied) < _MANY or not _syncfs(store.fd):
+        for relative in copied:
+            fd = store.open_file(relative)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+    store.settle()
+
+
+def _syncfs(fd: int) -> bool:
+    try:
+        import ctypes
+
+        return bool(ctypes.CDLL(None, use_errno=True).syncfs(fd) == 0)
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
 def sound(store: Tree, relative: str, item: Item) -> None:
     """Check a captured file before it is used.
 
@@ -213,11 +236,21 @@ def put_back(store: Tree, at: str, target: Tree, relative: str, item: Item) -> N
             pass
         os.utime(name, ns=(item.mtime, item.mtime), dir_fd=fd, follow_symlinks=False)
     else:
-        if not (item.shared and link(store, at, target, temporary)):
+        linked = kept is not None and link(store, at, target, temporary)
+        if not linked:
             copy(store, at, target, temporary)
-        _dress_path(target, temporary, item, sync=not item.shared)
+        if not linked or kept is None or _looks(kept) != _looks_of(item):
+            _dress_path(target, temporary, item, sync=not linked)
     fd, name = target.parent(temporary)
     os.rename(name, relative.rpartition("/")[2], src_dir_fd=fd, dst_dir_fd=fd)
+
+
+def _looks(info: os.stat_result) -> tuple[int, ...]:
+    return stat.S_IMODE(info.st_mode), info.st_mtime_ns, info.st_uid, info.st_gid
+
+
+def _looks_of(item: Item) -> tuple[int, ...]:
+    return item.mode, item.mtime, item.uid, item.gid
 
 
 def _dress_path(target: Tree, relative: str, item: Item, sync: bool = False) -> None:

@@ -66,7 +66,8 @@ class FilesResource(Resource):
 
     def capture(self, where: PrivateDir) -> Facts:
         entries: dict[str, dict[str, Item]] = {}
-        size = copies = 0
+        size = 0
+        copied: list[str] = []
         with Tree(where.path, os.dup(where.fd), 0o700) as store:
             for number, path in enumerate(self.paths):
                 found = entries[path] = {}
@@ -80,13 +81,13 @@ class FilesResource(Resource):
                         at = f"{number}/{below}" if below else str(number)
                         found[below] = item = _capture_one(tree, relative, store, at)
                         size += item.size
-                        copies += item.kind == FILE
-            _sync(store)
+                        copied += [at] if item.kind == FILE else []
+            _captured.settle(store, copied)
         return {
             "kind": self.kind,
             "paths": {path: {name: list(item) for name, item in found.items()} for path, found in entries.items()},
             "files": sum(len(found) for found in entries.values()),
-            "copies": copies,
+            "copies": len(copied),
             "bytes": size,
         }
 
@@ -203,7 +204,7 @@ class FilesUndo(Undo):
                 # A directory's time and mode last: filling it changes the one and may need the other.
                 if wanted.items[name].kind == DIRECTORY:
                     _captured.put_back(store, "", tree, _join(base, name), wanted.items[name])
-            tree.sync([""] + [_join(base, name) for name in ordered if wanted.items[name].kind == DIRECTORY])
+            tree.settle()
 
     def verify(self) -> list[str]:
         return [f"{path} {why}" for wanted in self._wanted for path, why in self._differences(wanted, trust=False)]
@@ -270,15 +271,3 @@ def _clear(tree: Tree, name: str) -> None:
         shutil.rmtree(f"/proc/self/fd/{tree.fd}/{name}")
     else:
         tree.unlink(name)
-
-
-def _sync(store: Tree) -> None:
-    directories = [""]
-    for relative, is_directory in store.walk():
-        if is_directory:
-            directories.append(relative)
-        elif store.lstat(relative) is not None and _captured.kind_of(store.lstat(relative)) == FILE:
-            fd = store.open_file(relative)
-            os.fsync(fd)
-            os.close(fd)
-    store.sync(directories)

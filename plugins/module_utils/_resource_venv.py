@@ -158,7 +158,7 @@ class VenvResource(Resource):
                     captured[name] = {"version": one.version, "info": one.info, "files": items}
                 loose = {found.relative: taken.take(found) for found in survey.loose}
                 directories = _directories(venv, captured)
-                taken.sync()
+                _captured.settle(store, taken.copied)
         return {
             "kind": self.kind,
             "path": self.path,
@@ -168,7 +168,7 @@ class VenvResource(Resource):
             "loose": loose,
             "dirs": directories,
             "files": taken.files,
-            "copies": taken.copies,
+            "copies": len(taken.copied),
             "bytes": taken.bytes,
             "captured_ns": time.clock_gettime_ns(_CLOCK_REALTIME_COARSE),
         }
@@ -265,9 +265,8 @@ class _Taken:
     def __init__(self, venv: Tree, store: Tree) -> None:
         self.venv = venv
         self.store = store
-        self.files = self.copies = self.bytes = 0
-        self._directories: set[str] = set()
-        self._copied: list[str] = []
+        self.files = self.bytes = 0
+        self.copied: list[str] = []
 
     def take(self, found: Found) -> list[t.Any]:
         """Link or copy one file; returns its item as manifests hold it."""
@@ -277,7 +276,6 @@ class _Taken:
             fd, name = self.venv.parent(relative)
             return list(_captured.item_of(LINK, info, os.readlink(name, dir_fd=fd)))
         self.bytes += info.st_size
-        self._directories.add(relative.rpartition("/")[0])
         digest = found.row.digest if found.row is not None else ""
         if found.edited and found.row is not None and found.row.digests:
             # It looks edited; its content decides. A second wrong line in RECORD is not an edit.
@@ -291,19 +289,5 @@ class _Taken:
 
     def _copy(self, found: Found) -> Item:
         info, digest, xattrs = _captured.copy(self.venv, found.relative, self.store, found.relative)
-        self.copies += 1
-        self._copied.append(found.relative)
+        self.copied.append(found.relative)
         return _captured.item_of(FILE, info, digest)._replace(xattrs=xattrs)
-
-    def sync(self) -> None:
-        """Make everything taken durable."""
-        for relative in self._copied:
-            fd = self.store.open_file(relative)
-            os.fsync(fd)
-            os.close(fd)
-        above = {""}
-        for directory in self._directories:
-            while directory and directory not in above:
-                above.add(directory)
-                directory = directory.rpartition("/")[0]
-        self.store.sync(above)

@@ -268,10 +268,17 @@ class Tree:
             raise
         return True
 
-    def sync(self, directories: t.Iterable[str]) -> None:
-        """Make the entries of these directories durable, skipping those that are gone."""
-        for directory in sorted(set(directories)):
-            try:
-                os.fsync(self.enter(directory))
-            except FileNotFoundError:
-                continue
+    def settle(self) -> None:
+        """Make everything durable that was linked, renamed or removed on this file system so far.
+
+        Journals keep the order of such operations, so one synced operation after all others does;
+        a sync of each directory would cost a flush of the disk each.
+        """
+        mark = ".sage-settle.tmp"
+        fd = os.open(mark, os.O_WRONLY | os.O_CREAT | _NO_LINK, 0o600, dir_fd=self.fd)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+            os.unlink(mark, dir_fd=self.fd)
+        os.fsync(self.fd)

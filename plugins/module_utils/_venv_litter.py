@@ -87,7 +87,7 @@ class Aside:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.kept.sync([""])
+        self.kept.settle()
         self.kept.close()
 
     def take(self, relative: str) -> None:
@@ -119,11 +119,8 @@ def remove_bytecode(venv: Tree, changed: t.Iterable[str]) -> None:
                 venv.unlink(f"{cache}/{name}")
 
 
-def prune(venv: Tree, changed: t.Iterable[str], also: t.Iterable[str], keep: set[str]) -> set[str]:
-    """Remove directories that became empty, except those that were there before.
-
-    :returns: all directories whose entries changed, for syncing.
-    """
+def prune(venv: Tree, changed: t.Iterable[str], also: t.Iterable[str], keep: set[str]) -> None:
+    """Remove directories that became empty, except those that were there before."""
     touched = set(also)
     for path in changed:
         directory = path.rpartition("/")[0]
@@ -134,4 +131,3 @@ def prune(venv: Tree, changed: t.Iterable[str], also: t.Iterable[str], keep: set
         venv.rmdir(f"{directory}/{_CACHE}")
         if directory not in keep and directory != "bin":
             venv.rmdir(directory)
-    return touched | {""}

@@ -206,6 +206,7 @@ class VenvUndo(Undo):
                 venv.unlink(relative)
             self._tidy(venv, info, self.infos)
             self._modes(venv, mend=True)
+            venv.settle()
 
     def _put(self, venv: Tree) -> None:
         stores: dict[int, Tree] = {}
@@ -223,7 +224,7 @@ class VenvUndo(Undo):
         """Remove byte code of what was changed, and directories that are empty now."""
         _venv_litter.remove_bytecode(venv, changed)
         keep = set(self.dirs) | set(_distributions.sites(venv))
-        venv.sync(_venv_litter.prune(venv, changed, directories, keep))
+        _venv_litter.prune(venv, changed, directories, keep)
 
     def _modes(self, venv: Tree, mend: bool) -> list[str]:
         """Directories whose mode is not the captured one, after mending that if asked to."""
