@@ -64,6 +64,24 @@ def environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
     return env
 
 
+class _Child(subprocess.Popen[bytes]):
+    """A child in a session of its own, so that ending it ends what it has started, compilers for instance."""
+
+    def __init__(self, argv: t.Sequence[str], env: t.Mapping[str, str]) -> None:
+        pipe = subprocess.PIPE
+        super().__init__(
+            list(argv), stdin=pipe, stdout=pipe, stderr=pipe, env=dict(env), cwd="/", start_new_session=True
+        )
+
+    def end(self) -> None:
+        """Kill it and everything in its session."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.communicate()
+
+
 def run(
     argv: t.Sequence[str],
     *,
@@ -79,16 +97,7 @@ def run(
     """
     command = redact_text(" ".join(shlex.quote(part) for part in argv))
     try:
-        # A session of its own: a time-out ends the compilers it has started, too.
-        child = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(env),
-            cwd="/",
-            start_new_session=True,
-        )
+        child = _Child(argv, environment(env))
     except OSError as error:
         raise InstallerError(
             f"Cannot start `{command}`: {error.strerror or error}.", command=command, rc=None
@@ -96,7 +105,7 @@ def run(
     try:
         out, err = child.communicate(stdin.encode(), timeout=timeout or None)
     except subprocess.TimeoutExpired as error:
-        _end(child)
+        child.end()
         raise InstallerError(
             f"`{command}` did not finish within {timeout:g} seconds and was ended.",
             advice="Give it more time with `timeout`, or find out why the index answers so slowly.",
@@ -104,17 +113,9 @@ def run(
             rc=None,
         ) from error
     except BaseException:
-        _end(child)
+        child.end()
         raise
     return Outcome(command, child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    child.communicate()
 
 
 def failed(outcome: Outcome, *, untouched: str = "", advice: str = "") -> InstallerError:

@@ -70,6 +70,8 @@ class Todo:
                 reasons.append(f"{pin.name} is not installed")
             elif have.twice:
                 reasons.append(f"{pin.name} is registered twice")
+            elif not _inventory.is_whole(have):
+                reasons.append(f"files of {pin.name} are missing")
             elif not _inventory.is_exact(same, have._replace(editable=True) if pin.path else have):
                 reasons.append(f"{pin.name} is {have.version}, not {pin.version or 'from ' + str(pin.path)}")
             elif pin.editable != have.editable:

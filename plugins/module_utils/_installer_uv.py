@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installer impo
     kept,
     pin_lines,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._inventory import is_whole
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin, normalise
 
@@ -140,7 +141,7 @@ class Uv(Installer):
                 argv.append("--require-hashes")
             for pin in pins:
                 have = self.target.inventory.get(pin.name)
-                if have is not None and (pin.path is not None or have.source is not None or have.twice):
+                if have is not None and (pin.path is not None or have.source is not None or not is_whole(have)):
                     argv += ["--reinstall-package", pin.name]
             self._uv(argv, advice=_ADVICE)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import typing as t
 
@@ -76,12 +77,29 @@ def _origin(info: str) -> tuple[str | None, bool]:
         return None, False
 
 
+def is_whole(have: Installed) -> bool:
+    """Whether it is registered once and every file its RECORD lists is there.
+
+    An installer that was killed, or could not write, may leave a distribution registered without its files. Byte code
+    comes and goes by itself and does not count.
+    """
+    if have.twice:
+        return False
+    site = os.path.dirname(have.info)
+    try:
+        with open(os.path.join(have.info, "RECORD"), encoding="utf-8", errors="surrogateescape", newline="") as file:
+            paths = [row[0] for row in csv.reader(file) if row]
+    except (OSError, csv.Error):
+        return False
+    return all(path.endswith(".pyc") or os.path.lexists(os.path.join(site, path)) for path in paths)
+
+
 def is_exact(pin: Pin, have: Installed | None) -> bool:
     """Whether nothing has to be done for I(pin).
 
     A source directory that is not editable is never exact: its content may have changed under the same version.
     """
-    if have is None or have.twice or (pin.path is None) != (have.source is None):
+    if have is None or (pin.path is None) != (have.source is None) or not is_whole(have):
         return False
     if pin.path is not None:
         if not pin.editable or not have.editable or os.path.realpath(pin.path) != os.path.realpath(have.source or ""):
