@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError
@@ -40,6 +41,7 @@ _FOREIGN = (
     "UV_VENV_CLEAR",
 )
 _LAST_LINES = 15
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Outcome(t.NamedTuple):
@@ -64,13 +66,24 @@ def environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
     return env
 
 
+def _dies_with_its_parent() -> t.Callable[[], object] | None:
+    """What makes a child end when the module is killed: else a rollback would run beside a live installer."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+
+    libc = ctypes.CDLL(None)  # loaded here, since little is safe between fork and exec
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class _Child(subprocess.Popen[bytes]):
     """A child in a session of its own, so that ending it ends what it has started, compilers for instance."""
 
     def __init__(self, argv: t.Sequence[str], env: t.Mapping[str, str]) -> None:
         pipe = subprocess.PIPE
+        options: dict[str, t.Any] = {"preexec_fn": _dies_with_its_parent()}
         super().__init__(
-            list(argv), stdin=pipe, stdout=pipe, stderr=pipe, env=dict(env), cwd="/", start_new_session=True
+            list(argv), stdin=pipe, stdout=pipe, stderr=pipe, env=dict(env), cwd="/", start_new_session=True, **options
         )
 
     def end(self) -> None:

@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installer impo
     files,
     pin_lines,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._inventory import is_whole
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._requirement import EDITABLE, Pin, normalise, url_path
 
@@ -55,7 +56,7 @@ class Pip(Installer):
 
     def install(self, pins: t.Sequence[Pin], hashed: bool) -> None:
         """See P(Installer.install)."""
-        again = [pin for pin in pins if pin.path is not None or self._from_directory(pin.name) or self._twice(pin)]
+        again = [pin for pin in pins if pin.path is not None or self._from_directory(pin.name) or self._broken(pin)]
         for batch, options in (([pin for pin in pins if pin not in again], []), (again, ["--force-reinstall"])):
             if not batch:
                 continue
@@ -66,9 +67,9 @@ class Pip(Installer):
                 argv += ["--requirement", path["requirements"], *_editable(lines)]
                 self._pip([*argv, "--require-hashes"] if hashed else argv, advice=_ADVICE)
 
-    def _twice(self, pin: Pin) -> bool:
+    def _broken(self, pin: Pin) -> bool:
         have = self.target.inventory.get(pin.name)
-        return have is not None and have.twice
+        return have is not None and not is_whole(have)
 
     def _report(self, wanted: Wanted, constraints: t.Sequence[str], *, afresh: bool) -> list[Pin]:
         """What pip would install, from its installation report.

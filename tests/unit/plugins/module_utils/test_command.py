@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 
@@ -57,17 +58,38 @@ def test_time_out_ends_grandchildren(tmp_path):
     with pytest.raises(InstallerError, match="did not finish within 1 seconds"):
         _command.run([sys.executable, "-c", script], timeout=1)
     assert time.monotonic() - begun < 20
-    pid = marker.read_text()
+    assert ends(marker.read_text()), "the grandchild lives on"
+
+
+def ends(pid):
+    """Whether a process is gone within some seconds."""
     for dummy in range(100):
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii") as file:
                 if file.read().rsplit(")", 1)[1].split()[0] == "Z":
-                    break
+                    return True
         except FileNotFoundError:
-            break
+            return True
         time.sleep(0.05)
-    else:
-        pytest.fail("the grandchild lives on")
+    return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about Linux")
+def test_dies_with_the_module(tmp_path):
+    marker = tmp_path / "pid"
+    child = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    script = (
+        "import sys\n"
+        "from ansible_collections.intellistream.sage.plugins.module_utils import _command\n"
+        f"_command.run([sys.executable, '-c', {child!r}])\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": ":".join(sys.path)}) as run:
+        for dummy in range(200):
+            if marker.exists() and marker.read_text():
+                break
+            time.sleep(0.05)
+        run.kill()
+    assert ends(marker.read_text()), "the installer lives on"
 
 
 def test_environment(monkeypatch):
