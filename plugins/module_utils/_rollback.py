@@ -11,7 +11,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _targets
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._points import layers
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import PLAN_KEYS, Facts, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS, make
@@ -170,9 +170,11 @@ def _execute(
         for undo in undos:
             undo.execute()
         left = [line for undo in undos for line in undo.verify()]
-    except OSError as error:
+    except RollbackError:
+        raise
+    except (OSError, SageError) as error:
         raise RollbackError(
-            f"The rollback was interrupted: {error}.",
+            f"The rollback was interrupted: {error.what if isinstance(error, SageError) else error}",
             untouched="what was captured; it can still be used.",
             advice="Mend that, then run the same rollback again: it continues.",
             plan=plan,

@@ -51,6 +51,8 @@ def discard(state: PrivateDir, install_id: str, point: str) -> None:
             if point in installation.names():
                 shutil.rmtree(os.path.join(f"/proc/self/fd/{installation.fd}", point))
             installation.sync()
+            if not installation.names():
+                os.rmdir(install_id, dir_fd=store.fd)
     except FileNotFoundError:
         return
 

@@ -101,13 +101,19 @@ class VenvUndo(Undo):
         others = [one for name, several in registered.items() if name not in self.targets for one in several]
         erase -= _distributions.owned_by(venv, others, erase)
         erase -= set(self.loose)
+        own = set(self.loose)
         self.erase = sorted(erase)
         loose = self._differing(venv, self.loose, self.layers[0].where)
+        if not any(path == "pyvenv.cfg" for path, dummy, dummy2 in loose):
+            # No installer touches these unless the environment is made anew: what differs was edited by people.
+            edited = {path for path, dummy, dummy2 in loose if venv.lstat(path) is not None}
+            loose = [one for one in loose if one[0] not in edited]
+            self.loose = {path: item for path, item in self.loose.items() if path not in edited}
         self.put += loose
         self.plan["restore"] += [venv.name(path) for path, dummy, dummy2 in loose]
         self.plan["restore"] += self._modes(venv, mend=False)
         if self.since is not None:
-            known = captured | erase | set(self.loose) | set(self.aside)
+            known = captured | erase | own | set(self.aside)
             self.litter = _venv_litter.find(venv, others, known, self.since)
             self.plan["remove"] += [f"{venv.name(path)} (kept aside)" for path in self.litter.entries]
 

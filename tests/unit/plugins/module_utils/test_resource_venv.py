@@ -173,6 +173,23 @@ def test_edited_file_is_copied_and_comes_back(host: Host) -> None:
     assert changes(before, host.look()) == {}
 
 
+def test_edited_activate_script_survives_unless_the_venv_was_made_anew(host: Host) -> None:
+    before = host.look()
+    point = host.capture("pack==2.0")["rollback_point"]["id"]
+    activate = host.venv.path / "bin/activate"
+    activate.write_text("mine\n")
+    host.venv.install("pack", "2.0")
+    host.undo(point)
+    assert set(changes(before, host.look())) == {"bin/activate"}
+    assert activate.read_text() == "mine\n"
+    before = host.look()
+    host.capture("pack==2.0")
+    activate.write_text("made anew\n")
+    (host.venv.path / "pyvenv.cfg").write_text("version = 3.12.1\n")
+    host.undo()
+    assert changes(before, host.look()) == {}
+
+
 def test_path_twice_in_record(host: Host) -> None:
     record = host.venv.info("pack", "1.0") / "RECORD"
     record.write_text(record.read_text() + "pack/__init__.py,sha256=AAAA,7\n")
@@ -285,7 +302,7 @@ def test_damaged_store_is_refused(host: Host) -> None:
     assert changes(before, host.look()) == {}
 
 
-@pytest.mark.parametrize("attack", ["link", "directory", "fifo", "setuid", "manifest", "gone"])
+@pytest.mark.parametrize("attack", ["link", "directory", "fifo", "setuid", "manifest", "gone", "shadow", "owner"])
 def test_attacked_store_is_refused(host: Host, attack: str, tmp_path: Path) -> None:
     host.capture("pack==2.0")
     host.venv.install("pack", "2.0")
@@ -305,6 +322,13 @@ def test_attacked_store_is_refused(host: Host, attack: str, tmp_path: Path) -> N
         os.mkfifo(stored)
     elif attack == "setuid":
         stored.chmod(0o4755)
+    elif attack == "shadow":
+        stored.unlink()
+        os.link(outside / "__init__.py", stored)
+    elif attack == "owner":
+        if os.geteuid() != 0:
+            pytest.skip("only root can give files away")
+        os.chown(stored, 12345, 12345)
     elif attack == "gone":
         stored.unlink()
     else:

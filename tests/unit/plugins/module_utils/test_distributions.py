@@ -1,0 +1,81 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading what is registered in an environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, open_directory
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinyVenv:
+    tiny = TinyVenv(tmp_path / "venv").make()
+    tiny.install("Some_Pack", "1.0+cu1")
+    (tiny.site / "~ome_pack-0.9.dist-info").mkdir()
+    return tiny
+
+
+def test_installed(tiny: TinyVenv) -> None:
+    with Tree(str(tiny.path), open_directory(str(tiny.path))) as venv:
+        assert _distributions.sites(venv) == [SITE]
+        (one,) = _distributions.installed(venv)
+    assert (one.name, one.version, one.site) == ("some-pack", "1.0+cu1", SITE)
+
+
+def test_record(tiny: TinyVenv) -> None:
+    record = tiny.info("Some_Pack", "1.0+cu1") / "RECORD"
+    record.write_text(
+        record.read_text()
+        + '"with,comma.py",sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n'
+        + "Some_Pack/__init__.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n"
+        + f"{tiny.path}/share/absolute,,\n"
+    )
+    with Tree(str(tiny.path), open_directory(str(tiny.path))) as venv:
+        info = f"{SITE}/Some_Pack-1.0+cu1.dist-info"
+        rows = _distributions.record(venv, info, prefix=str(tiny.path))
+        assert rows is not None
+        assert rows["bin/Some_Pack"].size > 0
+        assert rows[f"{SITE}/with,comma.py"].digest.startswith("e3b0c442")
+        assert "share/absolute" in rows
+        # Twice, with two hashes: neither is believed unread.
+        assert rows[f"{SITE}/Some_Pack/__init__.py"].digest == ""
+        assert len(rows[f"{SITE}/Some_Pack/__init__.py"].digests) == 2
+        assert not [path for path in rows if path.endswith(".pyc")]
+        with pytest.raises(_distributions.Outside):
+            _distributions.record(venv, info)
+        assert _distributions.record(venv, "lib/none.dist-info") is None
+        owned = _distributions.owned_by(venv, _distributions.installed(venv), ["bin/Some_Pack", "bin/other"])
+        assert owned == {"bin/Some_Pack"}
+
+
+@pytest.mark.parametrize("path", ["../../../../outside", "/etc/passwd", "../../../../venv2/x"])
+def test_record_that_leads_outside(tiny: TinyVenv, path: str) -> None:
+    record = tiny.info("Some_Pack", "1.0+cu1") / "RECORD"
+    record.write_text(f"{path},,\n")
+    with Tree(str(tiny.path), open_directory(str(tiny.path))) as venv:
+        info = f"{SITE}/Some_Pack-1.0+cu1.dist-info"
+        with pytest.raises(_distributions.Outside):
+            _distributions.record(venv, info, prefix=str(tiny.path))
+        assert _distributions.record(venv, info, prefix=str(tiny.path), strict=False) == {}
+
+
+def test_versions_and_names() -> None:
+    assert _distributions.canonical("A.b__C") == "a-b-c"
+    assert _distributions.same_version("1.0_1", "1.0-1")
+    assert not _distributions.same_version("1.0", "1.0.1")
+    assert _distributions.top_names(b'pack/a.py,,\nother.py,,\n"q,x/y",,\n../../bin/x,,\nx.dist-info/RECORD,,\n') == {
+        "pack",
+        "other.py",
+        "q",
+    }

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Paths below an open directory, never through a link."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, open_directory, parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("path", ["", "/etc/passwd", "..", "a/../b", "a//b", "./a", "a/.", "a\0b"])
+def test_paths_that_lead_elsewhere(path: str) -> None:
+    with pytest.raises(UnsafePath):
+        parts(path)
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    (tmp_path / "top/a/b").mkdir(parents=True)
+    (tmp_path / "top/a/b/file").write_text("content")
+    (tmp_path / "top/way").symlink_to("a")
+    os.mkfifo(tmp_path / "top/pipe")
+    return tmp_path / "top"
+
+
+def test_reads_and_tells(top: Path) -> None:
+    with Tree(str(top), open_directory(str(top))) as tree:
+        assert tree.read("a/b/file") == b"content"
+        assert tree.lstat("a/nothing") is None
+        assert tree.lstat("nothing/below") is None
+        assert [name for name, dummy in tree.walk()] == ["a", "a/b", "a/b/file", "pipe", "way"]
+        assert tree.unlink("a/b/file")
+        assert not tree.unlink("a/b/file")
+        assert tree.rmdir("a/b")
+        assert not tree.rmdir("a/b")
+
+
+def test_follows_no_link_and_opens_no_pipe(top: Path) -> None:
+    with Tree(str(top), open_directory(str(top))) as tree:
+        for path in ("way/b/file", "pipe"):
+            with pytest.raises(UnsafePath):
+                tree.read(path)
+        with pytest.raises(UnsafePath):
+            tree.enter("way", make=True)
+        with pytest.raises(UnsafePath):
+            tree.parent("a/..")
+
+
+def test_links_above_are_followed_when_trusted(top: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(top)
+    os.close(open_directory(str(tmp_path / "link/a")))
+    with pytest.raises(UnsafePath, match="symbolic link"):
+        open_directory(str(tmp_path / "link"))
+    os.close(open_directory(str(tmp_path / "link"), follow=True))
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises((UnsafePath, OSError)):
+        open_directory(str(tmp_path / "loop/a"))
+    assert Tree.open(str(tmp_path / "nothing/there")) is None
+    with pytest.raises(UnsafePath):
+        open_directory("relative")
