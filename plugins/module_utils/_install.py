@@ -110,15 +110,7 @@ def install(todo: Todo, options: Options, index: Index) -> str:
     :raises InputError: there is no environment.
     :raises InstallerError: the tool failed, or the result is not the plan.
     """
-    if not os.path.exists(os.path.join(todo.venv, "pyvenv.cfg")):
-        raise InputError(
-            f"There is no virtual environment at {todo.venv}.",
-            untouched="everything.",
-            advice="Run intellistream.sage.sage_venv first.",
-        )
-    python = _python.probe(_python.in_venv(todo.venv))
-    target = _installer.Target(python, todo.venv, todo.inventory)
-    installer = _installer.make(choose(options), target, index, options["timeout"])
+    installer = _tool(todo, options, index)
     try:
         for pins, hashed in _installer.batches(todo.pins):
             installer.install(pins, hashed)
@@ -134,6 +126,37 @@ def install(todo: Todo, options: Options, index: Index) -> str:
             differences=reasons,
         )
     return installer.name
+
+
+def check_dependencies(todo: Todo, options: Options, index: Index) -> list[str]:
+    """Check that what was planned has everything it requires.
+
+    :returns: what is unmet of distributions that are not in the plan, for a warning: others put those there.
+    :raises InstallerError: a distribution of the plan lacks something.
+    """
+    unmet = _tool(todo, options, index).unmet()
+    planned = {_plan.pin_of(one).name for one in options["distributions"]}
+    ours = [line for name, lines in unmet.items() if name in planned for line in lines]
+    if ours:
+        raise InstallerError(
+            f"The environment lacks what SAGE requires: {' '.join(ours[:_MANY])}",
+            untouched="everything; the check only reads.",
+            advice="Install again, or roll back. If somebody changed a distribution by hand, put it back.",
+            differences=ours,
+        )
+    return [line for name, lines in unmet.items() if name not in planned for line in lines]
+
+
+def _tool(todo: Todo, options: Options, index: Index) -> _installer.Installer:
+    if not os.path.exists(os.path.join(todo.venv, "pyvenv.cfg")):
+        raise InputError(
+            f"There is no virtual environment at {todo.venv}.",
+            untouched="everything.",
+            advice="Run intellistream.sage.sage_venv first.",
+        )
+    python = _python.probe(_python.in_venv(todo.venv))
+    target = _installer.Target(python, todo.venv, todo.inventory)
+    return _installer.make(choose(options), target, index, options["timeout"])
 
 
 def _state_after_failure(todo: Todo) -> str:

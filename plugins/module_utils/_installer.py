@@ -9,11 +9,12 @@ from __future__ import annotations
 import abc
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _inventory
+from ansible_collections.intellistream.sage.plugins.module_utils import _command, _inventory
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._requirement import (
     EDITABLE,
@@ -28,6 +29,10 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._python import Interpreter
     from ansible_collections.intellistream.sage.plugins.module_utils._uv import Choice
+
+
+# uv: The package `a` requires `b>=2`, but `1` is installed. pip: a 1 requires b, which is not installed.
+_UNMET = re.compile(r"^(?:The package `(?P<uv>[^`]+)` requires |(?P<pip>\S+) \S+ (?:requires|has requirement) )")
 
 
 class Source(t.NamedTuple):
@@ -131,6 +136,23 @@ class Installer(abc.ABC):
         :raises InstallerError: the tool failed.
         """
 
+    @abc.abstractmethod
+    def check_command(self) -> list[str]:
+        """The tool's own check that everything installed has what it requires, as argv; it reads only."""
+
+    def unmet(self) -> dict[str, list[str]]:
+        """Requirements that are not met: name of the distribution that has them → the tool's words.
+
+        :raises InstallerError: the tool cannot be run.
+        """
+        outcome = _command.run(self.check_command(), timeout=self.timeout)
+        found: dict[str, list[str]] = {}
+        for line in (*outcome.stdout.splitlines(), *outcome.stderr.splitlines()):
+            match = _UNMET.match(line)
+            if match:
+                found.setdefault(normalise(match["uv"] or match["pip"]), []).append(line.strip())
+        return found
+
     def moved_to_index(self, wanted: Wanted) -> set[str]:
         """Names that are to come from the index and are installed from a directory now.
 
@@ -174,8 +196,6 @@ def source(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> S
 
     :raises InputError: it is no Python project, or does not say its name.
     """
-    import re
-
     directory = os.path.realpath(path)
     try:
         with open(os.path.join(directory, "pyproject.toml"), encoding="utf-8") as file:

@@ -104,6 +104,10 @@ class Pip(Installer):
             pins.append(pin)
         return pins
 
+    def check_command(self) -> list[str]:
+        """See P(Installer.check_command)."""
+        return [self.target.python.executable, "-m", "pip", "check", "--disable-pip-version-check"]
+
     def _pip(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> _command.Outcome:
         python = self.target.python
         if not python.pip:

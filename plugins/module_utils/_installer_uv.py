@@ -145,6 +145,10 @@ class Uv(Installer):
                     argv += ["--reinstall-package", pin.name]
             self._uv(argv, advice=_ADVICE)
 
+    def check_command(self) -> list[str]:
+        """See P(Installer.check_command)."""
+        return [self.uv, "pip", "check", "--no-python-downloads", "--python", self.target.python.executable]
+
     def _uv(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> _command.Outcome:
         call = self.index.for_uv()
         command = [self.uv, *argv]

@@ -56,6 +56,13 @@ options:
       from_version:
         description: From the plan; not used.
         type: str
+  check_dependencies:
+    description:
+      - Check that every one of O(distributions) has what it requires, with the tool's own check.
+      - What distributions of others lack is a warning.
+      - In check mode only where nothing would be changed.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.installer
@@ -136,6 +143,7 @@ if t.TYPE_CHECKING:
 SPEC = ArgumentSpec(
     {
         "venv": {"type": "path", "required": True},
+        "check_dependencies": {"type": "bool", "default": False},
         "distributions": {
             "type": "list",
             "elements": "dict",
@@ -164,6 +172,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         installer = _install.install(todo, module.params, index)
     elif todo.pins:
         installer = _install.choose(module.params).name
+    if module.params["check_dependencies"] and not (todo.pins and module.check_mode):
+        for line in _install.check_dependencies(todo, module.params, index):
+            module.warn(line)
     return {"changed": bool(todo.pins), "installer": installer, **todo.result()}
 
 
