@@ -16,7 +16,7 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, LedgerBroken, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import (
     CHECKPOINTS,
     STATE_DIR,
@@ -203,8 +203,14 @@ class Session:
         last = self._ledger.tail()
         if last is None:
             return "missing"
-        previous = self._installation_at(last.begin).previous
-        return _progress.condition(content, self._ledger.since(last.begin if previous is None else previous))
+        entries = self._ledger.since(last.begin)
+        previous = fold(entries)[0].previous
+        if previous is not None:
+            try:
+                entries = self._ledger.since(previous)
+            except LedgerBroken:
+                pass  # A break further back is for M(history) to tell.
+        return _progress.condition(content, entries)
 
     def _mend_progress(self) -> None:
         """Rebuild the progress file from the ledger; one that is not ours is put aside, never lost."""

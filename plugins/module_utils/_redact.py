@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import typing as t
 
+# All lengths are bounded: a long text costs its length, not its square.
 # Greedy up to the last "@" before the path: a password may itself contain "@".
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<userinfo>[^/?#\s'\"<>]+)@")
-_QUERY = re.compile(r"(?i)([?&][^=&\s]*(?:token|password|passwd|secret|api_?key)[^=&\s]*=)[^&\s'\"]+")
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]{0,30})://(?P<userinfo>[^/?#\s'\"<>]+)@")
+_QUERY = re.compile(r"(?i)([?&][^=&?\s]{0,60}?(?:token|password|passwd|secret|api_?key)[^=&?\s]{0,60}=)[^&\s'\"]+")
 _SECRET_KEY = re.compile(r"(?i)passw(?:or)?d|passphrase|token|secret|credential|api_?key|private_?key")
 
 HIDDEN = "********"
@@ -27,7 +28,9 @@ def _strip(match: t.Match[str]) -> str:
 
 def redact_text(text: str) -> str:
     """Return I(text) with user names and passwords removed from every URL in it."""
-    return _QUERY.sub(rf"\g<1>{HIDDEN}", _USERINFO.sub(_strip, text))
+    if "@" in text:
+        text = _USERINFO.sub(_strip, text)
+    return _QUERY.sub(rf"\g<1>{HIDDEN}", text) if "=" in text else text
 
 
 def redact(value: t.Any) -> t.Any:

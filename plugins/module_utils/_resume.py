@@ -94,7 +94,7 @@ def _changed_inputs(recorded: dict[str, t.Any], inputs: Inputs | None, phase: st
 
 
 def _drift(results: list[dict[str, t.Any]]) -> list[str]:
-    reasons: list[dict[str, str]] = []
+    reasons: list[str] = []
     for result in results:
         try:
             spec = result["spec"]

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The verdict: the earliest phase that must run, and why."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _resources
+from ansible_collections.intellistream.sage.plugins.module_utils._resume import judge
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+HOST = {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "m"}
+INPUTS: dict[str, dict[str, t.Any]] = {"environment_setup": {"python": "3.11"}, "sage_packages": {"version": "1"}}
+
+
+def _installation(*moves: tuple[str, str], results: t.Any = None) -> Installation:
+    """Begun for INPUTS on HOST; then these transitions."""
+    one = Installation("20251115_143000", 0, "t")
+    one.apply({"event": "begun", "inputs": INPUTS, "environment": HOST}, "t")
+    for phase, status in moves:
+        event = {"event": "phase", "phase": phase, "status": status, "data": None}
+        one.apply({**event, "result": (results or {}).get(phase)}, "t")
+    return one
+
+
+def _finished(results: t.Any = None) -> Installation:
+    return _installation(*[(name, "completed") for name in PHASES], results=results)
+
+
+def test_nothing_yet() -> None:
+    verdict = judge(None, INPUTS, HOST)
+    assert (verdict.state, verdict.phase) == ("none", "environment_setup")
+    assert verdict.phases_to_run == list(PHASES)
+
+
+def test_finished_and_as_recorded() -> None:
+    verdict = judge(_finished(), INPUTS, HOST)
+    assert verdict.as_dict() == {
+        "state": "finished",
+        "phase": None,
+        "reasons": [],
+        "phases_to_run": [],
+        "needed": False,
+    }
+    assert judge(_finished(), None, HOST).state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("moves", "phase", "reason"),
+    [
+        ([], "environment_setup", "it has not run yet"),
+        ([("environment_setup", "completed")], "submodule_sync", "it has not run yet"),
+        ([("environment_setup", "completed"), ("submodule_sync", "skipped")], "python_deps", "it has not run yet"),
+        ([("environment_setup", "started")], "environment_setup", "it was interrupted"),
+        ([("environment_setup", "completed"), ("submodule_sync", "failed")], "submodule_sync", "it failed"),
+    ],
+)
+def test_unfinished(moves: list[tuple[str, str]], phase: str, reason: str) -> None:
+    verdict = judge(_installation(*moves), INPUTS, HOST)
+    assert verdict.state == "unfinished"
+    assert verdict.phase == phase
+    assert verdict.reasons == [{"phase": phase, "reason": reason}]
+    assert verdict.phases_to_run == list(PHASES[PHASES.index(phase) :])
+    assert verdict.as_dict()["needed"]
+
+
+def test_rolled_back() -> None:
+    one = _installation(("environment_setup", "completed"), ("submodule_sync", "failed"))
+    one.apply({"event": "undone", "outcome": "exact", "phases": ["submodule_sync"]}, "t")
+    assert judge(one, INPUTS, HOST).reasons == [{"phase": "submodule_sync", "reason": "it was rolled back"}]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "phase", "reason"),
+    [
+        ({**INPUTS, "sage_packages": {"version": "2"}}, "sage_packages", "input version changed from '1' to '2'"),
+        ({**INPUTS, "sage_packages": {}}, "sage_packages", "input version changed from '1' to None"),
+        ({**INPUTS, "cleanup": {"new": [1]}}, "cleanup", "input new changed from None to [1]"),
+        ({}, "environment_setup", "input python changed from '3.11' to None"),
+    ],
+)
+def test_changed_inputs(inputs: dict[str, dict[str, t.Any]], phase: str, reason: str) -> None:
+    verdict = judge(_finished(), inputs, HOST)
+    assert verdict.state == "outdated"
+    assert verdict.phase == phase
+    assert verdict.reasons[0] == {"phase": phase, "reason": reason}
+    assert verdict.inputs_changed
+
+
+def test_inputs_of_no_phase_change_nothing() -> None:
+    assert judge(_finished(), {**INPUTS, "unknown": {"a": 1}}, HOST).state == "finished"
+
+
+@pytest.mark.parametrize("fact", HOST)
+def test_another_host_or_system_begins_with_the_first_phase(fact: str) -> None:
+    verdict = judge(_finished(), INPUTS, {**HOST, fact: "other"})
+    assert (verdict.state, verdict.phase) == ("outdated", "environment_setup")
+    assert not verdict.inputs_changed
+
+
+def test_the_earliest_phase_wins_and_all_reasons_are_told() -> None:
+    one = _installation(("environment_setup", "completed"), ("python_deps", "failed"))
+    verdict = judge(one, {**INPUTS, "cleanup": {"x": 1}}, {**HOST, "os_version": "13"})
+    assert verdict.phase == "environment_setup"
+    assert [reason["phase"] for reason in verdict.reasons] == ["environment_setup", "python_deps", "cleanup"]
+
+
+def _observed(spec: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {"spec": spec, "facts": _resources.make(spec["kind"], spec).observe()}
+
+
+def test_a_file_that_changed(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("content")
+    one = _finished({"submodule_sync": [_observed({"kind": "files", "paths": [str(path)]})]})
+    assert judge(one, INPUTS, HOST).state == "finished"
+    path.unlink()
+    verdict = judge(one, INPUTS, HOST)
+    assert verdict.reasons == [{"phase": "submodule_sync", "reason": f"{path} was changed"}]
+
+
+def test_drift_of_a_venv_leads_to_the_right_phase(tmp_path: pathlib.Path) -> None:
+    venv = TinyVenv(tmp_path / "venv").make()
+    venv.install("yaml", "6.0")
+    venv.install("isage", "0.3")
+    at = {"kind": "venv", "path": str(venv.path)}
+    one = _finished(
+        {
+            "environment_setup": [_observed(at)],
+            "python_deps": [_observed({**at, "distributions": [{"name": "yaml", "version": "6.0"}]})],
+            "sage_packages": [_observed({**at, "distributions": [{"name": "isage", "version": "0.3"}]})],
+        }
+    )
+    assert judge(one, INPUTS, HOST).state == "finished"
+    venv.install("other", "1")
+    assert judge(one, INPUTS, HOST).state == "finished"
+    venv.uninstall("isage")
+    assert judge(one, INPUTS, HOST).reasons == [{"phase": "sage_packages", "reason": "isage was 0.3, is gone"}]
+    venv.install("yaml", "7.0")
+    assert judge(one, INPUTS, HOST).phase == "python_deps"
+    (venv.path / "bin" / "python").unlink()
+    verdict = judge(one, INPUTS, HOST)
+    assert verdict.phase == "environment_setup"
+    assert "interpreter" in verdict.reasons[0]["reason"]
+
+
+def test_a_result_that_cannot_be_judged_is_a_reason() -> None:
+    one = _finished({"cleanup": [{"spec": {"kind": "nonsense", "path": "/x"}, "facts": {}}]})
+    verdict = judge(one, INPUTS, HOST)
+    assert verdict.phase == "cleanup"
+    assert "nonsense" in verdict.reasons[0]["reason"]
