@@ -99,12 +99,12 @@ def is_exact(pin: Pin, have: Installed | None) -> bool:
 
     A source directory that is not editable is never exact: its content may have changed under the same version.
     """
-    if have is None or (pin.path is None) != (have.source is None) or not is_whole(have):
+    if have is None or (pin.path is None) != (have.source is None):
         return False
     if pin.path is not None:
         if not pin.editable or not have.editable or os.path.realpath(pin.path) != os.path.realpath(have.source or ""):
             return False
-    return pin.version is None or same_version(pin.version, have.version)
+    return (pin.version is None or same_version(pin.version, have.version)) and is_whole(have)
 
 
 def requires(have: Installed) -> tuple[str, ...]:

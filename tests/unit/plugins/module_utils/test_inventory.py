@@ -70,8 +70,21 @@ def test_read(venv):
         (Pin("a", "1.0", path="/x", editable=True), Installed("a", "1.0", "", source="/x"), False),
     ],
 )
-def test_is_exact(pin, have, expected):
+def test_is_exact(monkeypatch, pin, have, expected):
+    monkeypatch.setattr(_inventory, "is_whole", lambda have: not have.twice)
     assert is_exact(pin, have) is expected
+
+
+def test_is_whole(venv, tmp_path):
+    venv("a", "1")
+    have = _inventory.read(venv.path)["a"]
+    assert not _inventory.is_whole(have), "without RECORD"
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    (site / "a-1.dist-info" / "RECORD").write_text('a-1.dist-info/RECORD,,\n"b,c.py",,\nd.pyc,,\n')
+    assert not _inventory.is_whole(have), "without one of its files"
+    (site / "b,c.py").write_text("")
+    assert _inventory.is_whole(have)
+    assert not _inventory.is_whole(have._replace(twice=True))
 
 
 def test_closure(venv):

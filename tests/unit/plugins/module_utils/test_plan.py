@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _plan
+from ansible_collections.intellistream.sage.plugins.module_utils import _inventory, _plan
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._inventory import Installed
 from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
@@ -16,7 +16,8 @@ INVENTORY = {"a": Installed("a", "1.0", ""), "isage": Installed("isage", "1.0", 
 PINS = [Pin("isage-x", "1.0"), Pin("a", "1.0", ("sha256:0",)), Pin("isage", "2.0"), Pin("isagelike", None, path="/x")]
 
 
-def test_build():
+def test_build(monkeypatch):
+    monkeypatch.setattr(_inventory, "is_whole", lambda have: True)
     plan = _plan.build(PINS, INVENTORY, FIRST)
     assert [(one["name"], one["group"], one["action"], one["from_version"]) for one in plan] == [
         ("a", "third_party", "keep", "1.0"),
