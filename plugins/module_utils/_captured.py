@@ -21,8 +21,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tr
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS)
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
-# From here on one sync of the file system is cheaper than one per file.
-_MANY = 200
 
 TEMPORARY = ".sage-undo.tmp"
 FILE, LINK, DIRECTORY, ABSENT = "file", "link", "dir", "absent"
@@ -150,27 +148,6 @@ def link(source: Tree, relative: str, target: Tree, to: str) -> bool:
             return False
         raise
     return True
-
-
-def settle(store: Tree, copied: t.Sequence[str]) -> None:
-    """Make a store's content durable: the files that were copied, and all names."""
-    if len(copied) < _MANY or not _syncfs(store.fd):
-        for relative in copied:
-            fd = store.open_file(relative)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-    store.settle()
-
-
-def _syncfs(fd: int) -> bool:
-    try:
-        import ctypes
-
-        return bool(ctypes.CDLL(None, use_errno=True).syncfs(fd) == 0)
-    except (ImportError, OSError, AttributeError):
-        return False
 
 
 def sound(store: Tree, relative: str, item: Item) -> None:

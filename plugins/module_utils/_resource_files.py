@@ -13,7 +13,7 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, InputError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, Layer, Resource, Undo
@@ -82,7 +82,7 @@ class FilesResource(Resource):
                         found[below] = item = _capture_one(tree, relative, store, at)
                         size += item.size
                         copied += [at] if item.kind == FILE else []
-            _captured.settle(store, copied)
+            _store.settle(store, copied)
         return {
             "kind": self.kind,
             "paths": {path: {name: list(item) for name, item in found.items()} for path, found in entries.items()},

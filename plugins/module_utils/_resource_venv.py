@@ -15,7 +15,7 @@ import os
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _venv_facts
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _store, _venv_facts
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
@@ -158,7 +158,7 @@ class VenvResource(Resource):
                     captured[name] = {"version": one.version, "info": one.info, "files": items}
                 loose = {found.relative: taken.take(found) for found in survey.loose}
                 directories = _directories(venv, captured)
-                _captured.settle(store, taken.copied)
+                _store.settle(store, taken.copied)
         return {
             "kind": self.kind,
             "path": self.path,

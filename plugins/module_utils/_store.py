@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 STORE = "store"
 FORMAT = 1
@@ -27,6 +28,8 @@ FORMAT = 1
 RESERVE = 16 << 20
 # What a directory entry, an inode and a line in a manifest cost.
 PER_FILE = 512
+# From here on one sync of the file system is cheaper than one per file.
+_MANY = 200
 
 
 def point_dir(state: PrivateDir, install_id: str, point: str, create: bool = False) -> PrivateDir:
@@ -112,3 +115,24 @@ def check_space(state: PrivateDir, files: int, size: int) -> None:
             needed=needed,
             available=available,
         )
+
+
+def settle(store: Tree, copied: t.Sequence[str]) -> None:
+    """Make a store's content durable: the files that were copied, and all names."""
+    if len(copied) < _MANY or not _syncfs(store.fd):
+        for relative in copied:
+            fd = store.open_file(relative)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+    store.settle()
+
+
+def _syncfs(fd: int) -> bool:
+    try:
+        import ctypes
+
+        return bool(ctypes.CDLL(None, use_errno=True).syncfs(fd) == 0)
+    except (ImportError, OSError, AttributeError):
+        return False

@@ -157,8 +157,12 @@ class VenvUndo(Undo):
             captured = target.files.get(relative)
             explained = (*row.digests, captured.value if captured else "")
             if venv.digest(relative) not in explained:
-                self.conflicts.append(f"{venv.name(relative)} was edited by somebody")
                 self.aside.append(relative)
+                if self.since is not None and info.st_ctime_ns >= self.since:
+                    # Most likely half written by the installer that was killed; kept in case it was not.
+                    self.plan["remove"].append(f"{venv.name(relative)} (kept aside)")
+                else:
+                    self.conflicts.append(f"{venv.name(relative)} was edited by somebody")
 
     def _differing(
         self, venv: Tree, files: t.Mapping[str, Item], where: PrivateDir

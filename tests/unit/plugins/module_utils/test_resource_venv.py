@@ -264,6 +264,18 @@ def test_killed_installer_leaves_nothing_behind(host: Host) -> None:
         assert session.installation.phases["python_deps"].status == "rolled_back"
 
 
+def test_half_written_file_of_a_killed_installer_is_kept_aside(host: Host) -> None:
+    before = host.look()
+    host.status("python_deps", "started")
+    host.capture("pack==2.0", phase="python_deps")
+    time.sleep(0.01)
+    host.venv.install("pack", "2.0")
+    (host.venv.site / "pack/__init__.py").write_text("vers")
+    assert "kept aside" in host.undo("python_deps")["plan"]["remove"][0]
+    assert changes(before, host.look()) == {}
+    assert (host.store / "aside" / SITE / "pack/__init__.py").read_text() == "vers"
+
+
 def test_several_points_are_one_target(host: Host) -> None:
     before = host.look()
     first = host.capture("pack==2.0")["rollback_point"]["id"]
