@@ -20,7 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._state import P
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
 
-Inputs = t.Dict[str, t.Dict[str, t.Any]]
+Inputs = dict[str, dict[str, t.Any]]
 
 
 class Verdict(t.NamedTuple):

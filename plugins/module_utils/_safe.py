@@ -85,4 +85,6 @@ def check_name(path: str) -> None:
     except UnicodeEncodeError:
         possible = False
     if not possible:
-        refuse(repr(path), "it is no absolute path")
+        raise UnsafePath(
+            f"{path!r} is no absolute path.", untouched="everything.", advice="Name a directory from the root (/) on."
+        )
