@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
 
 # The text form has been the same since uv 0.1; its JSON form is a preview and comes and goes.
 _CHANGE = re.compile(r"^ (?P<sign>[+~-]) (?P<name>[^\s=@]+)(?:==(?P<version>\S+))?(?: @ \S+)?(?: \(from \S+\))?$")
+_REQUIRES_PYTHON = re.compile(r'(?m)^requires-python = ".*"$')
 _ADVICE = "Check that the names, versions and the index are right, and that the host reaches the index."
 _UNTOUCHED = "the environment; resolving changes nothing."
 
@@ -130,7 +131,9 @@ class Uv(Installer):
         """See P(Installer.lock)."""
         changing = {pin.name: pin for pin in pins}
         name = "pylock.toml" if form == "pylock" else "requirements.txt"
-        return redact_text(self._compiled(wanted, changing, name))
+        text = redact_text(self._compiled(wanted, changing, name))
+        # uv writes the very patch level it resolved with, which would shut out hosts an update behind.
+        return _REQUIRES_PYTHON.sub(f'requires-python = "=={self.target.python.minor}.*"', text)
 
     def install(self, pins: t.Sequence[Pin], hashed: bool) -> None:
         """See P(Installer.install)."""

@@ -36,7 +36,8 @@ def report(engine: Engine, inputs: dict[str, t.Any] | None, history: bool) -> Re
 
 def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) -> Result:
     installation = session.installation
-    verdict = judge(session.effective(), redact(inputs) if inputs is not None else None, _host.facts())
+    in_force = session.effective()
+    verdict = judge(in_force, redact(inputs) if inputs is not None else None, _host.facts())
     installations: list[Installation] = [installation] if installation is not None else []
     entries, broken = None, None
     if history:
@@ -50,6 +51,7 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
         "changed": False,
         "exists": installation is not None,
         **_nothing(),
+        "in_force": in_force.install_id if in_force is not None else None,
         "resume": verdict.as_dict(),
         "rollback_points": points,
         "ledger": _ledger(session.path, entries, broken),
@@ -71,6 +73,7 @@ def _nothing() -> Result:
     return {
         "install_id": None,
         "status": None,
+        "in_force": None,
         "progress": {},
         "progress_file": "missing",
         "phases": {},

@@ -60,6 +60,12 @@ status:
   returned: success
   type: str
   sample: completed
+in_force:
+  description:
+    - The installation whose result is on the host, or null. It is the current one, unless that was rolled back.
+  returned: success
+  type: str
+  sample: "20251115_143000"
 progress:
   description: The eleven keys of C(install_progress.json), computed from the ledger.
   returned: success

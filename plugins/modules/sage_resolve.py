@@ -179,6 +179,10 @@ sage:
   returned: success
   type: list
   elements: dict
+lock_file:
+  description: O(lock_file) as an absolute path, V(null) if there is none.
+  returned: success
+  type: str
 lock_changed:
   description: Whether O(lock_file) was, or would be, written.
   returned: success
@@ -239,6 +243,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     return {
         "changed": lock_changed,
         "lock_changed": lock_changed,
+        "lock_file": options["lock_file"],
         "plan": {
             "known": answer.known,
             "installer": answer.installer,
