@@ -1,0 +1,52 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Counts the module executions of a run, by module, into the file that SAGE_BENCH_COUNT names."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: count_modules
+type: aggregate
+short_description: Count module executions
+description: Counts what is executed on hosts; includes, facts set and the like run on the controller.
+"""
+
+import json
+import os
+import typing as t
+
+from ansible.plugins.callback import CallbackBase
+
+CONTROLLER = ("assert", "debug", "fail", "include_role", "include_tasks", "meta", "pause", "set_fact", "set_stats")
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Counts."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "count_modules"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: dict[str, int] = {}
+
+    def _count(self, result: t.Any) -> None:
+        name = result.task.action.rpartition(".")[2]
+        if name not in CONTROLLER:
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def v2_runner_on_ok(self, result: t.Any) -> None:
+        """A module ran."""
+        self._count(result)
+
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+        """A module ran and failed."""
+        self._count(result)
+
+    def v2_playbook_on_stats(self, stats: t.Any) -> None:
+        """Tell."""
+        with open(os.environ["SAGE_BENCH_COUNT"], "w", encoding="utf-8") as stream:
+            json.dump(self.counts, stream)

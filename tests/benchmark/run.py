@@ -1,0 +1,314 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Measures what the project promises about speed: run.py [--write] [--only NAME,…]
+
+Absolute times say more about the machine than about the project, so what counts are ratios of things measured
+alternately in one run. Prints a table; --write puts it into docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+COLLECTIONS = CHECKOUT / ".ansible" / "collections"
+sys.path.insert(0, str(COLLECTIONS))
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _host
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
+from ansible_collections.intellistream.sage.plugins.module_utils._resume import judge
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+
+UPDATE = """
+import sys
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+with Engine(sys.argv[1]).session() as session:
+    session.move("python_deps", sys.argv[2])
+    session.commit()
+"""
+UPDATES = """
+import sys
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+engine = Engine(sys.argv[1], lock_timeout=120)
+for number in range(5):
+    with engine.session() as session:
+        session.move("python_deps", "failed", f"{sys.argv[2]}.{number}")
+        session.commit()
+"""
+
+
+class Figure(t.NamedTuple):
+    """One line of the table.
+
+    :ivar good: whether the target was met; None where there is no target.
+    """
+
+    what: str
+    value: str
+    target: str = ""
+    good: bool | None = None
+
+
+def _ms(run: t.Callable[[], t.Any]) -> float:
+    begun = time.perf_counter()
+    run()
+    return (time.perf_counter() - begun) * 1000
+
+
+def _medians(rounds: int, **runs: t.Callable[[], t.Any]) -> dict[str, float]:
+    """The median of each, in ms, measured in turn so that all see the same machine."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _round in range(rounds):
+        for name, run in runs.items():
+            times[name].append(_ms(run))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def in_process(where: pathlib.Path) -> list[Figure]:
+    """One update against one atomic durable write."""
+    engine = Engine(str(where / "root"))
+    statuses = iter(["started", "completed"] * 1000)
+
+    def update() -> None:
+        with engine.session() as session:
+            session.move("python_deps", next(statuses))
+            session.commit()
+
+    def write() -> None:
+        with open(where / "bare.tmp", "wb") as stream:
+            stream.write(b"x" * 500)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(where / "bare.tmp", where / "bare")
+        fd = os.open(where, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+
+    found = _medians(60, update=update, write=write)
+    with engine.session() as session:
+        for number in range(2000):
+            session.begin({}, {})
+            session.move("cleanup", "failed", number)
+            session.commit()
+    late = _medians(60, update=update)
+    growth = late["update"] / found["update"]
+    return [
+        Figure("engine update in process, durable", f"{found['update']:.2f} ms", "< 2 ms", found["update"] < 2),
+        Figure("— against one bare atomic durable write", f"{found['update'] / found['write']:.1f} ×"),
+        Figure("— after 2000 installations, against the first", f"{growth:.2f} ×", "≤ 1.5", growth <= 1.5),
+    ]
+
+
+def process(where: pathlib.Path) -> list[Figure]:
+    """A whole Python process with one update against one that imports json."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment.update(PYTHONPATH=str(COLLECTIONS), PYTHONPYCACHEPREFIX=str(where / "cache"))
+    script = where / "update.py"
+    script.write_text(UPDATE)
+    statuses = iter(["started", "completed"] * 1000)
+
+    def python(*arguments: str) -> None:
+        subprocess.run([sys.executable, *arguments], check=True, env=environment)
+
+    python(str(script), str(where / "root"), "failed")
+    found = _medians(
+        40,
+        update=lambda: python(str(script), str(where / "root"), next(statuses)),
+        json=lambda: python("-c", "import json"),
+    )
+    ratio = found["update"] / found["json"]
+    value = f"{ratio:.2f} × ({found['update']:.0f} ms)"
+    return [Figure("engine as a whole process, against one that imports json", value, "≤ 2", ratio <= 2)]
+
+
+def verdict(where: pathlib.Path) -> list[Figure]:
+    """The verdict on a finished installation of 150 distributions."""
+    venv = TinyVenv(where / "venv").make()
+    names = [f"distribution{number}" for number in range(150)]
+    for name in names:
+        venv.install(name, "1.0")
+    at: dict[str, t.Any] = {"kind": "venv", "path": str(venv.path)}
+    spec = {**at, "distributions": [{"name": name, "version": "1.0"} for name in names]}
+    host = _host.facts()
+    one = Installation("20251115_143000", 0, "t")
+    one.apply({"event": "begun", "inputs": {}, "environment": host}, "t")
+    results = {"environment_setup": at, "python_deps": spec}
+    for phase in PHASES:
+        result = [{"spec": results[phase], "facts": make("venv", results[phase]).observe()}] if phase in results else []
+        one.apply({"event": "phase", "phase": phase, "status": "completed", "data": None, "result": result}, "t")
+    assert judge(one, {}, host).state == "finished"
+    found = _medians(30, judge=lambda: judge(one, {}, _host.facts()))
+    return [Figure("resume verdict, 150 distributions", f"{found['judge']:.1f} ms", "< 30 ms", found["judge"] < 30)]
+
+
+def concurrent(where: pathlib.Path) -> list[Figure]:
+    """32 processes of 5 updates each on one root."""
+    environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
+    begun = time.perf_counter()
+    started = [
+        subprocess.Popen([sys.executable, "-c", UPDATES, str(where / "root"), str(number)], env=environment)
+        for number in range(32)
+    ]
+    failed = sum(one.wait() != 0 for one in started)
+    seconds = time.perf_counter() - begun
+    with Engine(str(where / "root")).reading() as session:
+        entries = len(session.entries())
+    lost = 160 - entries
+    value = f"{lost} of 160 lost, {failed} failed ({seconds:.1f} s)"
+    return [Figure("32 processes, 5 updates each, at once", value, "0", lost == failed == 0)]
+
+
+class _Play:
+    """Runs playbooks against this host."""
+
+    def __init__(self, where: pathlib.Path) -> None:
+        self.where = where
+        self.count = where / "count.json"
+
+    def run(self, playbook: pathlib.Path, **environment: str) -> tuple[float, dict[str, int]]:
+        """Seconds, and module executions by module."""
+        for name in ("ANSIBLE_DISPLAY_OK_HOSTS", "ANSIBLE_DISPLAY_SKIPPED_HOSTS"):
+            environment.setdefault(name, "no")
+        environment.update(
+            ANSIBLE_COLLECTIONS_PATH=os.environ.get("ANSIBLE_COLLECTIONS_PATH", str(COLLECTIONS)),
+            ANSIBLE_CALLBACK_PLUGINS=str(pathlib.Path(__file__).with_name("callbacks")),
+            ANSIBLE_CALLBACKS_ENABLED="count_modules",
+            SAGE_BENCH_COUNT=str(self.count),
+        )
+        command = [
+            str(shutil.which("ansible-playbook")),
+            str(playbook),
+            "-e",
+            f"sage_root={self.where / 'sage'}",
+            *options,
+        ]
+        begun = time.perf_counter()
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, cwd=CHECKOUT, env={**os.environ, **environment}
+        )
+        seconds = time.perf_counter() - begun
+        if done.returncode:
+            raise RuntimeError(f"{playbook.name} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+        counts: dict[str, int] = json.loads(self.count.read_text())
+        return seconds, counts
+
+
+INSTALL = CHECKOUT / "playbooks" / "install_sage.yml"
+
+
+def _why_not() -> str:
+    if not INSTALL.exists():
+        return "playbooks/install_sage.yml is not there"
+    return "" if shutil.which("ansible-playbook") else "ansible-playbook is not in PATH"
+
+
+def rerun(where: pathlib.Path) -> list[Figure]:
+    """A finished install run again against a play of one trivial custom module."""
+    if _why_not():
+        return [Figure("rerun of a finished install", f"not measured: {_why_not()}")]
+    play = _Play(where)
+    trivial = where / "trivial.yml"
+    (where / "library").mkdir()
+    (where / "library" / "trivial.py").write_text(
+        "#!/usr/bin/python\nfrom ansible.module_utils.basic import AnsibleModule\n"
+        "AnsibleModule(argument_spec={}).exit_json(changed=False)\n"
+    )
+    trivial.write_text("- hosts: localhost\n  gather_facts: false\n  tasks:\n    - trivial:\n")
+    play.run(INSTALL)
+    play.run(trivial)
+    again: dict[str, int] = {}
+
+    def second() -> None:
+        again.update(play.run(INSTALL)[1])
+
+    found = _medians(5, again=second, trivial=lambda: play.run(trivial))
+    ratio = found["again"] / found["trivial"]
+    executions = sum(again.values())
+    value = f"{ratio:.2f} × ({found['again'] / 1000:.2f} s)"
+    return [
+        Figure("rerun of a finished install, against a play of one trivial module", value, "≤ 1.5", ratio <= 1.5),
+        Figure("— module executions of the rerun", f"{executions} ({', '.join(sorted(again))})", "1", executions == 1),
+    ]
+
+
+def fresh(where: pathlib.Path) -> list[Figure]:
+    """A fresh install with and without checkpoints, wheels cached."""
+    if _why_not():
+        return [Figure("fresh install", f"not measured: {_why_not()}")]
+    play = _Play(where)
+
+    def install(**environment: str) -> tuple[float, int]:
+        shutil.rmtree(where / "sage", ignore_errors=True)
+        seconds, counts = play.run(INSTALL, **environment)
+        return seconds, sum(counts.values())
+
+    install()
+    pairs = [(install(), install(SAGE_DISABLE_CHECKPOINT="1")) for _round in range(3)]
+    on = statistics.median(one[0][0] for one in pairs)
+    off = statistics.median(one[1][0] for one in pairs)
+    more = pairs[0][0][1] - pairs[0][1][1]
+    return [
+        Figure("fresh install of isage, wheels cached", f"{on:.1f} s"),
+        Figure("— module executions more than without checkpoints", f"{more} ({pairs[0][0][1]})", "≤ 8", more <= 8),
+        Figure("— time more than without checkpoints", f"{on - off:+.1f} s ({(on / off - 1) * 100:+.0f} %)"),
+    ]
+
+
+MEASURES: dict[str, t.Callable[[pathlib.Path], list[Figure]]] = {
+    one.__name__: one for one in (in_process, process, verdict, concurrent, rerun, fresh)
+}
+
+
+def _table(figures: list[Figure]) -> str:
+    marks = {True: "yes", False: "**no**", None: ""}
+    rows = [f"| {one.what} | {one.value} | {one.target} | {marks[one.good]} |" for one in figures]
+    return "\n".join(["| what | measured | target | met |", "|---|---|---|---|", *rows])
+
+
+def _page(table: str) -> str:
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    machine = f"{system}, Python {platform.python_version()}, {os.cpu_count()} cores"
+    return (
+        "# Benchmarks\n\n"
+        "Written by `make bench ARGS=--write`. Absolute times depend on the machine and on what else it does; the\n"
+        "ratios are of things measured alternately in one run.\n\n"
+        f"Machine: {machine}.\n\n{table}\n"
+    )
+
+
+def main() -> int:
+    """Measure, print, write when asked."""
+    parser = argparse.ArgumentParser(description="Measure what the project promises about speed.")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--only", default=",".join(MEASURES), help=f"some of {', '.join(MEASURES)}")
+    options = parser.parse_args()
+    figures: list[Figure] = []
+    for name in options.only.split(","):
+        with tempfile.TemporaryDirectory(prefix="sage-bench-") as where:
+            found = MEASURES[name](pathlib.Path(where))
+        for one in found:
+            met = {True: "ok", False: "MISSED", None: ""}[one.good]
+            print(f"{one.what:72} {one.value:28} {one.target:8} {met}", flush=True)
+        figures += found
+    if options.write:
+        (CHECKOUT / "docs" / "benchmarks.md").write_text(_page(_table(figures)), encoding="utf-8")
+    return 0 if all(one.good is not False for one in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
