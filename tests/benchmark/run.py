@@ -195,7 +195,6 @@ class _Play:
             str(playbook),
             "-e",
             f"sage_root={self.where / 'sage'}",
-            *options,
         ]
         begun = time.perf_counter()
         done = subprocess.run(
