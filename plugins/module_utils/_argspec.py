@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
-Spec = t.Dict[str, t.Any]
+Spec = dict[str, t.Any]
 
 
 class ArgumentSpec(t.NamedTuple):

@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._state import P
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
 
-Result = t.Dict[str, t.Any]
+Result = dict[str, t.Any]
 
 
 class Request(t.NamedTuple):
@@ -28,12 +28,14 @@ class Request(t.NamedTuple):
     :ivar resume: continue an unfinished installation; else begin a new one from the first phase.
     :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
     :ivar transitions: mappings C(phase), C(status), C(data), C(result), C(capture), C(description).
+    :ivar recover: first undo what an interrupted phase or undo left half done.
     """
 
     inputs: dict[str, dict[str, t.Any]] | None
     resume: bool
     labels: dict[str, str]
     transitions: list[dict[str, t.Any]]
+    recover: bool = False
 
 
 def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
@@ -41,6 +43,7 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
 
     :raises SageError: nothing was recorded.
     """
+    recovered = _recover(engine, check_mode) if request.recover else None
     with engine.reading() if check_mode else engine.session() as session:
         before = _summary(session)
         verdict = _judge(session, request)
@@ -52,12 +55,32 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
         session.commit()
         after = _summary(session)
         return {
-            "changed": changed,
+            "changed": changed or recovered is not None,
+            "recovered": recovered,
             "resume": verdict.as_dict() if verdict else None,
             "repaired": session.repaired,
             "diff": {"before": before, "after": after} if changed else {"before": {}, "after": {}},
             **_report(session),
         }
+
+
+def _recover(engine: Engine, check_mode: bool) -> Result | None:
+    """Take back what a phase that was killed left half done, so that it begins as if for the first time.
+
+    :returns: the result of the rollback, None when there was nothing to take back.
+    """
+    with engine.reading() as session:
+        installation = session.installation
+        if installation is None:
+            return None
+        captured = {point.get("phase") for point in installation.active_points}
+        killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
+        if not killed and not installation.undoing:
+            return None
+    from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+
+    # A rollback that was begun is finished whatever is named here.
+    return rollback(engine, killed[0] if killed else "last", False, (), check_mode)
 
 
 def _judge(session: Session, request: Request) -> Verdict | None:

@@ -72,8 +72,7 @@ class Session:
         self._mend_progress()
 
     def _installation_at(self, offset: int) -> Installation:
-        assert self._ledger is not None
-        return fold(self._ledger.since(offset))[0]
+        return fold(self.entries(offset))[0]
 
     def effective(self) -> Installation | None:
         """The installation whose result is on the host: the latest that was not undone."""
@@ -89,9 +88,9 @@ class Session:
         """
         return fold(self.entries())
 
-    def entries(self) -> list[Entry]:
-        """All entries on disk, the whole chain checked."""
-        return self._ledger.since(0) if self._ledger is not None else []
+    def entries(self, offset: int = 0) -> list[Entry]:
+        """All entries on disk from the byte C(offset) on, their chain checked."""
+        return self._ledger.since(offset) if self._ledger is not None else []
 
     def begin(
         self,
@@ -125,10 +124,7 @@ class Session:
 
     def required(self) -> Installation:
         """The current installation, begun without inputs when there is none yet."""
-        if self.installation is None:
-            self.begin({}, {})
-        assert self.installation is not None
-        return self.installation
+        return self.installation or self.begin({}, {})
 
     def add(self, event: Event) -> None:
         """Take an event: visible in C(installation) at once, on disk after M(commit)."""
@@ -172,10 +168,14 @@ class Session:
 
         :raises StorageError: the disk refused; the state is as it was before the session.
         """
-        if not self._events or not self.writes or self.installation is None:
+        if (
+            not self._events
+            or not self.writes
+            or self.installation is None
+            or self.where is None
+            or self._ledger is None
+        ):
             return
-        assert self.where is not None
-        assert self._ledger is not None
         now = self.installation
         begin = None if self._begins else now.begin
         # What needs space comes first, so that a full disk leaves the old state in both files.
@@ -249,9 +249,7 @@ class Engine:
     @contextlib.contextmanager
     def session(self) -> t.Iterator[Session]:
         """A session that may write: the directory exists, the lock is held."""
-        where = open_state(self.root, self.checkpoint_dir, create=True)
-        assert where is not None
-        with where, Lock(where, self.lock_timeout):
+        with self._open() as where, Lock(where, self.lock_timeout):
             yield Session(where, self.path, writes=True)
 
     @contextlib.contextmanager
@@ -263,6 +261,14 @@ class Engine:
         finally:
             if where is not None:
                 where.close()
+
+    def _open(self) -> PrivateDir:
+        where = open_state(self.root, self.checkpoint_dir, create=True)
+        if where is None:
+            raise StateError(
+                f"{self.path} went away while it was opened.", untouched="everything.", advice="Run again."
+            )
+        return where
 
     def exists(self) -> bool:
         """There is a state directory, whatever is in it, or what an interrupted M(reset) left."""
@@ -286,9 +292,7 @@ class Engine:
         try:
             if os.path.lexists(self.path):
                 # As for writing, so that nobody else's directory is removed.
-                where = open_state(self.root, self.checkpoint_dir, create=True)
-                assert where is not None
-                with where, Lock(where, self.lock_timeout):
+                with self._open() as where, Lock(where, self.lock_timeout):
                     os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
             for gone in self._removed():
                 shutil.rmtree(gone)

@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._state import I
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
 
-Result = t.Dict[str, t.Any]
+Result = dict[str, t.Any]
 
 
 def report(engine: Engine, inputs: dict[str, t.Any] | None, history: bool) -> Result:

@@ -19,7 +19,18 @@ import typing as t
 
 from ansible.plugins.callback import CallbackBase
 
-CONTROLLER = ("assert", "debug", "fail", "include_role", "include_tasks", "meta", "pause", "set_fact", "set_stats")
+CONTROLLER = (
+    "assert",
+    "debug",
+    "fail",
+    "include_role",
+    "include_tasks",
+    "meta",
+    "pause",
+    "set_fact",
+    "set_stats",
+    "validate_argument_spec",
+)
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
