@@ -71,7 +71,7 @@ class GitResource(Resource):
             lines = _git(self.path, "submodule", "status", "--recursive").splitlines()
             modules = {line[1:].split(" ", 1)[1].rsplit(" (", 1)[0]: line[1:].split(" ", 1)[0] for line in lines}
             missing = [line[1:].split(" ", 1)[1] for line in lines if line.startswith("-")]
-            changed = _git(self.path, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none")
+            changed = _git(self.path, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked")
         except GitError as error:
             return {"path": self.path, "exists": True, "head": None, "error": str(error)}
         return {

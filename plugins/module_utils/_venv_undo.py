@@ -86,13 +86,14 @@ class VenvUndo(Undo):
         registered = _distributions.by_name(_distributions.installed(venv))
         captured = {path for target in self.targets.values() for path in target.files}
         erase: set[str] = set()
-        for name, target in sorted(self.targets.items()):
-            now = registered.get(name, [])
+        listed = {name: self._rows(venv, registered.get(name, [])) for name in sorted(self.targets)}
+        claims = self._claims(listed)
+        for name, rows in listed.items():
+            target, now = self.targets[name], registered.get(name, [])
             self._judge_versions(name, target, now)
             # An interrupted undo may have emptied one and not removed it.
             self.infos += [one.info for one in now]
-            rows = self._rows(venv, now)
-            self._judge_edits(venv, target, rows)
+            self._judge_edits(venv, rows, claims)
             erase.update(rows)
             put = self._differing(venv, target.files, target.where)
             self.put += put
@@ -145,7 +146,21 @@ class VenvUndo(Undo):
             found.update({relative: (row, installed_ns) for relative, row in rows.items()})
         return found
 
-    def _judge_edits(self, venv: Tree, target: Target, rows: dict[str, tuple[Row, int]]) -> None:
+    def _claims(self, listed: t.Mapping[str, dict[str, tuple[Row, int]]]) -> dict[str, set[str]]:
+        """Path → digests that explain its content.
+
+        Distributions share files more often than they should: the one installed last wrote it, and none edited it.
+        """
+        claims: dict[str, set[str]] = {}
+        for rows in listed.values():
+            for relative, (row, dummy) in rows.items():
+                claims.setdefault(relative, set()).update(row.digests)
+        for target in self.targets.values():
+            for relative, item in target.files.items():
+                claims.setdefault(relative, set()).add(item.value)
+        return claims
+
+    def _judge_edits(self, venv: Tree, rows: dict[str, tuple[Row, int]], claims: t.Mapping[str, set[str]]) -> None:
         for relative, (row, installed_ns) in rows.items():
             if not row.digests:
                 continue
@@ -154,9 +169,7 @@ class VenvUndo(Undo):
                 continue
             if row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns:
                 continue
-            captured = target.files.get(relative)
-            explained = (*row.digests, captured.value if captured else "")
-            if venv.digest(relative) not in explained:
+            if relative not in self.aside and venv.digest(relative) not in claims[relative]:
                 self.aside.append(relative)
                 if self.since is not None and info.st_ctime_ns >= self.since:
                     # Most likely half written by the installer that was killed; kept in case it was not.

@@ -41,6 +41,13 @@ options:
       - Continue an unfinished installation. If V(false), begin a new one from the first phase.
     type: bool
     default: true
+  recover:
+    description:
+      - Before anything else, take back what a phase that was killed has changed since it was captured, and finish a
+        rollback that was killed. The phase then begins as if for the first time.
+      - A phase that ended, also one that failed, is left alone.
+    type: bool
+    default: false
   install_mode:
     description:
       - Goes into C(install_progress.json) as it is.
@@ -240,6 +247,12 @@ rollback_points:
   type: list
   elements: str
   sample: ["20251115_143000.1"]
+recovered:
+  description:
+    - The result of the rollback that O(recover) led to, as M(intellistream.sage.sage_rollback) returns it, or null.
+  returned: success
+  type: dict
+  sample: null
 repaired:
   description: What had to be mended before the record could be used.
   returned: success
@@ -272,6 +285,7 @@ SPEC = ArgumentSpec(
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "inputs": {"type": "dict"},
         "resume": {"type": "bool", "default": True},
+        "recover": {"type": "bool", "default": False},
         **{name: {"type": "str"} for name in _LABELS},
         "phase": _PHASE,
         "status": _STATUS,
@@ -306,9 +320,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if options["phase"]:
         transitions = [{name: options[name] for name in ("phase", "status", "data")}]
     labels = {name: options[name] for name in _LABELS}
-    return checkpoint(
-        engine(module), Request(options["inputs"], options["resume"], labels, transitions), module.check_mode
-    )
+    request = Request(options["inputs"], options["resume"], labels, transitions, options["recover"])
+    return checkpoint(engine(module), request, module.check_mode)
 
 
 def main() -> None:

@@ -241,3 +241,39 @@ def test_reset(engine: Engine) -> None:
     assert engine.exists()
     assert reset(engine, False)["changed"]
     assert not reset(engine, False)["changed"]
+
+
+def test_recover_takes_back_what_a_killed_phase_changed(engine: Engine, tmp_path: pathlib.Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("before")
+    begin = {
+        "phase": "python_deps",
+        "status": "started",
+        "capture": [{"kind": "files", "paths": [str(precious)]}],
+    }
+    _call(engine, ("environment_setup", "completed"), ("submodule_sync", "skipped"), begin, inputs=INPUTS)
+    precious.write_text("half changed when it was killed")
+
+    request = Request(INPUTS, True, NO_LABELS, [], recover=True)
+    state = _state(engine)
+    predicted = checkpoint(engine, request, True)
+    assert len(predicted["recovered"]["plan"]["restore"]) == 1
+    assert _state(engine) == state
+    assert precious.read_text() == "half changed when it was killed"
+
+    result = checkpoint(engine, request, False)
+    assert result["changed"]
+    assert result["recovered"]["exact"]
+    assert precious.read_text() == "before"
+    assert result["resume"]["phase"] == "python_deps"
+    assert checkpoint(engine, request, False)["recovered"] is None
+
+
+def test_recover_leaves_ended_phases_alone(engine: Engine, tmp_path: pathlib.Path) -> None:
+    precious = tmp_path / "precious"
+    capture = [{"kind": "files", "paths": [str(precious)]}]
+    _call(engine, {"phase": "environment_setup", "status": "started", "capture": capture}, inputs=INPUTS)
+    precious.write_text("made")
+    _call(engine, ("environment_setup", "completed"), ("python_deps", "started"))
+    assert checkpoint(engine, Request(INPUTS, True, NO_LABELS, [], recover=True), False)["recovered"] is None
+    assert precious.read_text() == "made"

@@ -219,6 +219,15 @@ def test_file_of_two_distributions_stays_with_the_other(host: Host) -> None:
     assert not (host.venv.site / "shared/fresh.py").exists()
 
 
+def test_file_of_two_planned_distributions_is_no_edit(host: Host) -> None:
+    before = host.look()
+    host.capture("one==1.0", "two==1.0")
+    host.venv.install("one", "1.0", {"shared/__init__.py": "one's\n"})
+    host.venv.install("two", "1.0", {"shared/__init__.py": "two writes it too, and last\n"})
+    host.undo()
+    assert changes(before, host.look()) == {}
+
+
 def test_foreign_version_is_a_conflict(host: Host) -> None:
     before = host.look()
     host.capture("pack==2.0")
