@@ -81,8 +81,7 @@ class Lock:
     def _sign(self) -> None:
         """Leave the process id for whoever has to wait; a full disk is no reason not to work."""
         try:
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode("ascii"), 0)
+            os.pwrite(self._fd, f"{os.getpid():<10}\n".encode("ascii"), 0)
         except OSError:
             pass
 
