@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # fresh.sh SUITE: what the README promises, by an ordinary user in a container that has only what the README asks for.
 set -euo pipefail
+# shellcheck source=tests/run/steps/container.sh
+. "$SAGE_TEST_CHECKOUT/tests/run/steps/container.sh"
 suite=$1
 
 # The working tree as a repository to clone.
@@ -24,5 +26,5 @@ fi
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL UV_INDEX_URL; do
     [ -z "${!name:-}" ] || set -- "$@" --env "$name=${!name}"
 done
-exec podman run --rm --timeout 1500 --systemd=false --hostname fresh --name "sage-fresh-$suite-$$" --user sage --workdir /home/sage \
+run_container "sage-fresh-$suite-$$" --hostname fresh --user sage --workdir /home/sage \
     --env HOME=/home/sage "$@" "localhost/sage-fresh-$suite" bash /fresh/check.sh

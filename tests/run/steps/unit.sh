@@ -2,4 +2,7 @@
 # Unit tests on the control node's Python.
 set -euo pipefail
 export HYPOTHESIS_STORAGE_DIRECTORY=$SAGE_TEST_WORK/hypothesis
-exec python -m pytest -p no:cacheprovider -n "${SAGE_TEST_JOBS:-2}" --basetemp "$SAGE_TEST_WORK/tmp" tests/unit
+# Right below /tmp: tests become another user, who cannot enter root's home.
+base=$(mktemp -d /tmp/sage-unit.XXXXXX)
+trap 'rm -rf "$base"' EXIT
+python -m pytest -p no:cacheprovider --timeout 300 -n "${SAGE_TEST_JOBS:-2}" --basetemp "$base" tests/unit

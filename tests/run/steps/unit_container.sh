@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # unit_container.sh VERSION SUITE: unit tests on another Python, in a container without network, its checkout read-only.
 set -euo pipefail
+# shellcheck source=tests/run/steps/container.sh
+. "$SAGE_TEST_CHECKOUT/tests/run/steps/container.sh"
 version=$1 suite=$2
 
 # What the tests import is put there from outside; of ansible-core only what it sends to target hosts.
@@ -15,8 +17,13 @@ if [ ! -d "$library" ]; then
     mv -T "$library.$$" "$library"
 fi
 
-exec podman run --rm --timeout 1500 --network none --systemd=false --hostname unit --name "sage-unit-$version-$$" \
+# Not by PYTHONPATH: what the tests start would inherit it.
+# shellcheck disable=SC2016 # expanded in the container
+run_container "sage-unit-$version-$$" --network none --hostname unit \
     --volume "$SAGE_TEST_SNAPSHOT:/collections/ansible_collections/intellistream/sage:ro" --volume "$library:/library:ro" \
-    --env PYTHONPATH=/library:/collections --env HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis --env LC_ALL=C.UTF-8 \
-    --workdir /collections/ansible_collections/intellistream/sage "localhost/sage-$suite" \
-    python3 -m pytest -p no:cacheprovider -n "${SAGE_TEST_JOBS:-2}" tests/unit
+    --volume "$SAGE_TEST_UV:/usr/local/bin/uv:ro" \
+    --env HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis --env LC_ALL=C.UTF-8 --env PYTEST_JOBS="${SAGE_TEST_JOBS:-2}" \
+    --workdir /collections/ansible_collections/intellistream/sage "localhost/sage-$suite" sh -euc '
+        python3 -m venv --without-pip /venv
+        printf "/library\n/collections\n" >"$(echo /venv/lib/python*/site-packages)/tests.pth"
+        exec /venv/bin/python -m pytest -p no:cacheprovider --timeout 300 -n "$PYTEST_JOBS" --basetemp /tmp/unit tests/unit'
