@@ -7,6 +7,7 @@ help:
 	@echo 'make run          install SAGE on this host; options: make run ARGS="-e sage_root=/tmp/x"'
 	@echo 'make test         every check, in a Debian 12 or newer, as root (containers); ONLY="lint unit" selects'
 	@echo 'make lint unit sanity integration molecule package fresh    one group of checks'
+	@echo '                  unit: TESTS="tests/unit/plugins/modules -k venv"; V=1 shows all output'
 	@echo 'make bench        measure; results go to docs/benchmarks.md'
 	@echo 'make clean        remove what these made in the checkout'
 

@@ -5,4 +5,5 @@ export HYPOTHESIS_STORAGE_DIRECTORY=$SAGE_TEST_WORK/hypothesis
 # Right below /tmp: tests become another user, who cannot enter root's home.
 base=$(mktemp -d /tmp/sage-unit.XXXXXX)
 trap 'rm -rf "$base"' EXIT
-python -m pytest -p no:cacheprovider --timeout 300 -n "${SAGE_TEST_JOBS:-2}" --basetemp "$base" tests/unit
+# shellcheck disable=SC2086 # TESTS may name several
+python -m pytest -p no:cacheprovider --timeout 300 -n "${SAGE_TEST_JOBS:-2}" --basetemp "$base" ${TESTS:-tests/unit}

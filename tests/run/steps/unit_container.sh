@@ -23,7 +23,8 @@ run_container "sage-unit-$version-$$" --network none --hostname unit \
     --volume "$SAGE_TEST_SNAPSHOT:/collections/ansible_collections/intellistream/sage:ro" --volume "$library:/library:ro" \
     --volume "$SAGE_TEST_UV:/usr/local/bin/uv:ro" \
     --env HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis --env LC_ALL=C.UTF-8 --env PYTEST_JOBS="${SAGE_TEST_JOBS:-2}" \
+    --env TESTS="${TESTS:-tests/unit}" \
     --workdir /collections/ansible_collections/intellistream/sage "localhost/sage-$suite" sh -euc '
         python3 -m venv --without-pip /venv
         printf "/library\n/collections\n" >"$(echo /venv/lib/python*/site-packages)/tests.pth"
-        exec /venv/bin/python -m pytest -p no:cacheprovider --timeout 300 -n "$PYTEST_JOBS" --basetemp /tmp/unit tests/unit'
+        exec /venv/bin/python -m pytest -p no:cacheprovider --timeout 300 -n "$PYTEST_JOBS" --basetemp /tmp/unit $TESTS'
