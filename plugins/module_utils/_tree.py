@@ -154,7 +154,7 @@ class Tree:
         """The descriptor of a directory below (C("") is the root itself); it stays the tree's.
 
         :param make: make what is missing.
-        :raises FileNotFoundError: it does not exist and C(make) is false.
+        :raises FileNotFoundError: it does not exist, or a file is there instead, and C(make) is false.
         :raises UnsafePath: a component is a link or no directory.
         """
         if directory == self._last:
@@ -178,6 +178,9 @@ class Tree:
                 fd = os.open(name, _DIRECTORY, dir_fd=here)
             except OSError as error:
                 if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                    if not make and stat.S_ISREG(os.lstat(name, dir_fd=here).st_mode):
+                        # Nothing lies below a file: it may be what made an installer fail.
+                        raise FileNotFoundError(errno.ENOENT, "a file is in the way", self.name(directory)) from error
                     raise unsafe(self.name(directory), f"{name} is a symbolic link or no directory") from error
                 raise
             self._fds.append(fd)

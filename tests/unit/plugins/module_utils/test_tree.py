@@ -56,6 +56,18 @@ def test_follows_no_link_and_opens_no_pipe(top: Path) -> None:
             tree.parent("a/..")
 
 
+def test_nothing_lies_below_a_file(top: Path) -> None:
+    (top / "file").write_text("in the way")
+    with Tree(str(top), open_directory(str(top))) as opened:
+        assert opened.lstat("file/below") is None
+        assert not opened.unlink("file/below/deeper")
+        assert not opened.rmdir("file/below")
+        assert list(opened.listing("file")) == []
+        with pytest.raises(UnsafePath):
+            opened.enter("file/below", make=True)
+    assert (top / "file").read_text() == "in the way"
+
+
 def test_links_above_are_followed_when_trusted(top: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(top)
     os.close(open_directory(str(tmp_path / "link/a")))
