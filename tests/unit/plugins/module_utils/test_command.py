@@ -8,19 +8,23 @@ import os
 import subprocess
 import sys
 import time
+import typing as t
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _command
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError
 
+if t.TYPE_CHECKING:
+    import pathlib
 
-def test_success():
+
+def test_success() -> None:
     outcome = _command.checked([sys.executable, "-c", "print(input())"], stdin="安装\n")
     assert outcome.stdout == "安装\n"
 
 
-def test_failure_says_what_failed_and_hides_credentials():
+def test_failure_says_what_failed_and_hides_credentials() -> None:
     script = "import sys; [print('line', i) for i in range(40)]; sys.exit('no https://me:s3cret@index.example/x')"
     with pytest.raises(InstallerError) as caught:
         _command.checked(
@@ -36,17 +40,17 @@ def test_failure_says_what_failed_and_hides_credentials():
     assert len(caught.value.details["output"]) == 15
 
 
-def test_killed():
+def test_killed() -> None:
     with pytest.raises(InstallerError, match="killed by signal 9"):
         _command.checked([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
 
 
-def test_not_there():
+def test_not_there() -> None:
     with pytest.raises(InstallerError, match=r"Cannot start.*No such file"):
         _command.run(["/nowhere/uv", "x"])
 
 
-def test_time_out_ends_grandchildren(tmp_path):
+def test_time_out_ends_grandchildren(tmp_path: pathlib.Path) -> None:
     marker = tmp_path / "pid"
     script = (
         "import subprocess, sys, time\n"
@@ -61,7 +65,7 @@ def test_time_out_ends_grandchildren(tmp_path):
     assert ends(marker.read_text()), "the grandchild lives on"
 
 
-def ends(pid):
+def ends(pid: str) -> bool:
     """Whether a process is gone within some seconds."""
     for dummy in range(100):
         try:
@@ -75,7 +79,7 @@ def ends(pid):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about Linux")
-def test_dies_with_the_module(tmp_path):
+def test_dies_with_the_module(tmp_path: pathlib.Path) -> None:
     marker = tmp_path / "pid"
     child = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     script = (
@@ -92,7 +96,7 @@ def test_dies_with_the_module(tmp_path):
     assert ends(marker.read_text()), "the installer lives on"
 
 
-def test_environment(monkeypatch):
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIRTUAL_ENV", "/x")
     monkeypatch.setenv("PIP_TARGET", "/x")
     monkeypatch.setenv("PIP_INDEX_URL", "https://x/")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import typing as t
 
 import pytest
 
@@ -12,9 +13,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _index
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
 
+if t.TYPE_CHECKING:
+    import pathlib
+
 
 @pytest.fixture(autouse=True)
-def blank(monkeypatch, tmp_path):
+def blank(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pytest.MonkeyPatch:
     """Nothing of this machine's settings."""
     for name in list(os.environ):
         if name.startswith(("PIP_", "UV_")) or name.lower().endswith("_proxy"):
@@ -29,12 +33,12 @@ def blank(monkeypatch, tmp_path):
     return monkeypatch
 
 
-def test_nothing():
+def test_nothing() -> None:
     assert Index().for_pip() == ([], {})
     assert Index().for_uv() == ([], {})
 
 
-def test_options_reach_both_by_environment():
+def test_options_reach_both_by_environment() -> None:
     index = Index("https://u:p@i/", ("https://a/", "https://b/"), ("/links",), no_index=True)
     arguments, env = index.for_pip()
     assert arguments == ["--no-index", "--find-links", "/links"]
@@ -44,18 +48,18 @@ def test_options_reach_both_by_environment():
     assert env == {"UV_DEFAULT_INDEX": "https://u:p@i/", "UV_INDEX": "https://a/ https://b/"}
 
 
-def test_links_with_credentials_are_not_arguments():
+def test_links_with_credentials_are_not_arguments() -> None:
     index = Index(find_links=("https://u:p@i/", "/links"))
     assert index.for_pip() == ([], {"PIP_FIND_LINKS": "https://u:p@i/ /links"})
     assert index.for_uv() == ([], {"UV_FIND_LINKS": "https://u:p@i/,/links"})
 
 
-def test_offline():
+def test_offline() -> None:
     assert Index(offline=True).for_uv().arguments == ["--offline"]
     assert Index(offline=True).for_pip().arguments == ["--no-index"]
 
 
-def test_what_pip_is_told_reaches_uv(blank, tmp_path):
+def test_what_pip_is_told_reaches_uv(blank: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     (tmp_path / "links").mkdir()
     config = tmp_path / ".config" / "pip" / "pip.conf"
     config.parent.mkdir(parents=True)
@@ -81,7 +85,7 @@ def test_what_pip_is_told_reaches_uv(blank, tmp_path):
     }
 
 
-def test_settings_of_uv_come_first(blank, tmp_path):
+def test_settings_of_uv_come_first(blank: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     blank.setenv("PIP_INDEX_URL", "https://pip/")
     blank.setenv("UV_DEFAULT_INDEX", "https://uv/")
     assert Index().for_uv().env == {}
@@ -91,26 +95,26 @@ def test_settings_of_uv_come_first(blank, tmp_path):
     assert Index().for_uv().env == {}
 
 
-def test_options_come_before_settings(blank):
+def test_options_come_before_settings(blank: pytest.MonkeyPatch) -> None:
     blank.setenv("PIP_INDEX_URL", "https://pip/")
     blank.setenv("PIP_FIND_LINKS", "https://links/")
     call = Index("https://option/", find_links=("/x",)).for_uv()
     assert call == (["--find-links", "/x"], {"UV_DEFAULT_INDEX": "https://option/"})
 
 
-def test_no_index_of_pip(blank):
+def test_no_index_of_pip(blank: pytest.MonkeyPatch) -> None:
     blank.setenv("PIP_NO_INDEX", "1")
     assert Index().for_uv().arguments == ["--no-index"]
     assert Index(no_index=True).for_uv().arguments == ["--no-index"]
 
 
-def test_unreadable_configuration(blank, tmp_path):
+def test_unreadable_configuration(blank: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     (tmp_path / "broken.conf").write_text("no section\n")
     blank.setenv("PIP_CONFIG_FILE", str(tmp_path / "broken.conf"))
     assert Index().for_uv() == ([], {})
 
 
-def test_certificates(blank, tmp_path):
+def test_certificates(blank: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     bundle = tmp_path / "ca.pem"
     bundle.write_text("")
     blank.setenv("SSL_CERT_FILE", "/other")
@@ -121,13 +125,13 @@ def test_certificates(blank, tmp_path):
         Index.from_options({"ca_certificate": str(tmp_path / "missing.pem")})
 
 
-def test_the_hosts_own_store(blank):
+def test_the_hosts_own_store(blank: pytest.MonkeyPatch) -> None:
     blank.setattr(_index, "_SYSTEM_CERTIFICATES", ("/",))
     assert Index().for_uv().env == {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     blank.setenv("SSL_CERT_FILE", "/x")
     assert "UV_SYSTEM_CERTS" not in Index().for_uv().env
 
 
-def test_from_options():
+def test_from_options() -> None:
     options = {"index_url": "", "extra_index_urls": ["a"], "find_links": None, "no_index": True, "offline": False}
     assert Index.from_options(options) == Index(None, ("a",), (), no_index=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+import typing as t
 
 import pytest
 
@@ -13,27 +14,34 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _invento
 from ansible_collections.intellistream.sage.plugins.module_utils._inventory import Installed, is_exact
 from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
 
+if t.TYPE_CHECKING:
+    import pathlib
+
 PYTHON = _python.probe(sys.executable)
 
 
-@pytest.fixture
-def venv(tmp_path):
-    """An environment of nothing but metadata."""
-    site = tmp_path / "lib" / "python3.11" / "site-packages"
+class Environment:
+    """An environment of nothing but metadata; calling it registers a distribution."""
 
-    def put(name, version, requires=(), origin=None):
-        info = site / f"{name}-{version}.dist-info"
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = str(path)
+        self.site = path / "lib" / "python3.11" / "site-packages"
+
+    def __call__(self, name: str, version: str, requires: t.Sequence[str] = (), origin: object = None) -> None:
+        info = self.site / f"{name}-{version}.dist-info"
         info.mkdir(parents=True)
         lines = ["Metadata-Version: 2.1", f"Name: {name}", *(f"Requires-Dist: {one}" for one in requires)]
         (info / "METADATA").write_text("\n".join(lines) + "\n\nRequires-Dist: not-me\n")
         if origin is not None:
             (info / "direct_url.json").write_text(origin if isinstance(origin, str) else json.dumps(origin))
 
-    put.path = str(tmp_path)
-    return put
+
+@pytest.fixture
+def venv(tmp_path: pathlib.Path) -> Environment:
+    return Environment(tmp_path)
 
 
-def test_read(venv):
+def test_read(venv: Environment) -> None:
     assert _inventory.read("/nowhere") == {}
     venv("Some_Thing", "1.0")
     venv("local", "2.0", origin={"url": "file:///a%20b", "dir_info": {"editable": True}})
@@ -70,12 +78,12 @@ def test_read(venv):
         (Pin("a", "1.0", path="/x", editable=True), Installed("a", "1.0", "", source="/x"), False),
     ],
 )
-def test_is_exact(monkeypatch, pin, have, expected):
+def test_is_exact(monkeypatch: pytest.MonkeyPatch, pin: Pin, have: Installed | None, expected: bool) -> None:
     monkeypatch.setattr(_inventory, "is_whole", lambda have: not have.twice)
     assert is_exact(pin, have) is expected
 
 
-def test_is_whole(venv, tmp_path):
+def test_is_whole(venv: Environment, tmp_path: pathlib.Path) -> None:
     venv("a", "1")
     have = _inventory.read(venv.path)["a"]
     assert not _inventory.is_whole(have), "without RECORD"
@@ -87,7 +95,7 @@ def test_is_whole(venv, tmp_path):
     assert not _inventory.is_whole(have._replace(twice=True))
 
 
-def test_closure(venv):
+def test_closure(venv: Environment) -> None:
     venv("isage", "1", ["Dep.One>=1", "never ; python_version < '3'", "more ; extra == 'full'", "odd ; nonsense ~ 1"])
     venv("dep_one", "1", ["isage", "deep[x]"])
     venv("deep", "1", ["deepest ; extra == 'x'", "missing"])

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import os
 import sys
+import typing as t
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile, _python
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
+
+if t.TYPE_CHECKING:
+    import pathlib
 
 PYTHON = _python.probe(sys.executable)
 TOML = pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python cannot read TOML")
@@ -43,7 +47,7 @@ win == 2.0 ; sys_platform == 'win32' --hash=sha256:22
 
 
 @pytest.mark.parametrize("text", [pytest.param(PYLOCK, marks=TOML), REQUIREMENTS], ids=["pylock", "requirements"])
-def test_parse(text):
+def test_parse(text: str) -> None:
     pins = _lockfile.parse(text, PYTHON)
     assert pins == [
         Pin("a-b", "1.0", ("sha256:00", "sha256:11")),
@@ -54,9 +58,9 @@ def test_parse(text):
 
 @TOML
 @pytest.mark.parametrize("own", [True, False], ids=["by itself", "by the venv's Python"])
-def test_toml_of_old_hosts(monkeypatch, own):
+def test_toml_of_old_hosts(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
     if not own:
-        monkeypatch.setattr(_lockfile.sys, "version_info", (3, 9, 18))
+        monkeypatch.setattr(sys, "version_info", (3, 9, 18))
     assert len(_lockfile.parse(PYLOCK, PYTHON)) == 2
     with pytest.raises(InputError, match="no TOML"):
         _lockfile.parse(PYLOCK + "[", PYTHON)
@@ -76,7 +80,7 @@ def test_toml_of_old_hosts(monkeypatch, own):
         (("win32", "linux"), None),
     ],
 )
-def test_unusable_pylock(change, reason):
+def test_unusable_pylock(change: tuple[str, str], reason: str | None) -> None:
     text = PYLOCK.replace(*change, 1)
     if reason is None:
         assert len(_lockfile.applicable(_lockfile.parse(text, PYTHON), PYTHON)) == (2 if sys.platform == "linux" else 1)
@@ -101,13 +105,13 @@ def test_unusable_pylock(change, reason):
         ("a==1 ; weird", "unknown name 'weird' in the marker"),
     ],
 )
-def test_unusable_requirements(text, reason):
+def test_unusable_requirements(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         _lockfile.applicable(_lockfile.parse(text, PYTHON), PYTHON)
 
 
 @pytest.mark.parametrize("form", [pytest.param("pylock", marks=TOML), "requirements"])
-def test_what_is_written_can_be_read(form):
+def test_what_is_written_can_be_read(form: str) -> None:
     pins = [
         Pin("b", "1.0", ("sha256:11",), url="https://x/b-1.0.tar.gz"),
         Pin("a", "1.0", ("sha256:00",), marker="os_name == 'posix'", url="https://x/a-1.0-py3-none-any.whl"),
@@ -118,18 +122,18 @@ def test_what_is_written_can_be_read(form):
 
 
 @TOML
-def test_directories():
+def test_directories() -> None:
     pins = [Pin("a", "1.0", path="/x y", editable=True), Pin("b", None, path="/z")]
     text = _lockfile.text(pins, "pylock", PYTHON.minor)
     assert _lockfile.parse(text, PYTHON) == [pin._replace(version=None) for pin in pins]
 
 
-def test_pylock_wants_urls():
+def test_pylock_wants_urls() -> None:
     with pytest.raises(InputError, match="a has no URL"):
         _lockfile.text([Pin("a", "1.0")], "pylock", "3.11")
 
 
-def test_files(tmp_path):
+def test_files(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "pylock.toml"
     assert _lockfile.read_file(str(path)) is None
     _lockfile.write_file(str(path), "安装\n")

@@ -46,13 +46,13 @@ MARKERS = [
 
 
 @pytest.mark.parametrize("marker", MARKERS)
-def test_as_packaging_does(marker):
+def test_as_packaging_does(marker: str) -> None:
     markers = pytest.importorskip("packaging.markers")
     expected = markers.Marker(marker).evaluate({**ENVIRONMENT, "extra": "full"})
     assert applies(marker, ENVIRONMENT, frozenset({"full"})) is expected
 
 
-def test_extras():
+def test_extras() -> None:
     assert not applies("extra == 'x'", ENVIRONMENT)
     assert applies("extra == 'Some_Extra'", ENVIRONMENT, frozenset({"some-extra", ""}))
     assert applies("'x' in extras", ENVIRONMENT, frozenset({"x"}))
@@ -74,7 +74,7 @@ def test_extras():
         "python_version ! '3'",
     ],
 )
-def test_unreadable(marker):
+def test_unreadable(marker: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         applies(marker, ENVIRONMENT)
 
@@ -91,10 +91,10 @@ def test_unreadable(marker):
         ("3.11.2", "", True),
     ],
 )
-def test_satisfies(version, specifiers, expected):
+def test_satisfies(version: str, specifiers: str, expected: bool) -> None:
     assert satisfies(version, specifiers) is expected
 
 
-def test_unreadable_specifier():
+def test_unreadable_specifier() -> None:
     with pytest.raises(ValueError, match="specifier"):
         satisfies("1", "around 3")

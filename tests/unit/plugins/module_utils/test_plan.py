@@ -16,7 +16,7 @@ INVENTORY = {"a": Installed("a", "1.0", ""), "isage": Installed("isage", "1.0", 
 PINS = [Pin("isage-x", "1.0"), Pin("a", "1.0", ("sha256:0",)), Pin("isage", "2.0"), Pin("isagelike", None, path="/x")]
 
 
-def test_build(monkeypatch):
+def test_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_inventory, "is_whole", lambda have: True)
     plan = _plan.build(PINS, INVENTORY, FIRST)
     assert [(one["name"], one["group"], one["action"], one["from_version"]) for one in plan] == [
@@ -38,6 +38,6 @@ def test_build(monkeypatch):
 @pytest.mark.parametrize(
     "distribution", [{}, {"name": "a"}, {"name": "", "version": "1"}, {"name": "a", "version": ""}]
 )
-def test_incomplete(distribution):
+def test_incomplete(distribution: _plan.Distribution) -> None:
     with pytest.raises(InputError, match="needs a name and a version"):
         _plan.pin_of(distribution)

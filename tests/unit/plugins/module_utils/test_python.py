@@ -31,7 +31,7 @@ def fake(directory: pathlib.Path, name: str, version: str) -> str:
 
 
 @pytest.fixture
-def bin_directory(tmp_path, monkeypatch):
+def bin_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     directory = tmp_path / "bin"
     directory.mkdir()
     monkeypatch.setenv("PATH", f"{directory}:/bin")
@@ -39,7 +39,7 @@ def bin_directory(tmp_path, monkeypatch):
     return directory
 
 
-def test_probe_this_one():
+def test_probe_this_one() -> None:
     found = _python.probe(sys.executable)
     assert found.version == VERSION
     assert found.executable == sys.executable
@@ -47,21 +47,21 @@ def test_probe_this_one():
     assert found.markers["sys_platform"] == sys.platform
 
 
-def test_markers_are_those_of_packaging():
+def test_markers_are_those_of_packaging() -> None:
     markers = pytest.importorskip("packaging.markers")
     assert _python.probe(sys.executable).markers == {
         key: value for key, value in markers.default_environment().items() if key != "extra"
     }
 
 
-def test_probe_of_something_else():
+def test_probe_of_something_else() -> None:
     with pytest.raises(InstallerError, match="does not answer like a Python"):
         _python.probe("/bin/true")
     with pytest.raises(InstallerError):
         _python.probe("/bin/false")
 
 
-def test_newest_wins(bin_directory):
+def test_newest_wins(bin_directory: pathlib.Path) -> None:
     for name, version in (("a", "3.9.2"), ("b", "3.12.1"), ("c", "3.11.9"), ("d", "3.12.0")):
         fake(bin_directory, name, version)
     broken = bin_directory / "e"
@@ -70,19 +70,19 @@ def test_newest_wins(bin_directory):
     assert _python.find("auto", "3.11").version == "3.12.1"
 
 
-def test_none_is_new_enough(bin_directory):
+def test_none_is_new_enough(bin_directory: pathlib.Path) -> None:
     fake(bin_directory, "python3", "3.9.2")
     with pytest.raises(InputError, match=r"needs Python 3\.11 or newer.*python3 is 3\.9\.2.*sage_python") as caught:
         _python.find("auto", "3.11")
     assert caught.value.details["found"][0]["version"] == "3.9.2"
 
 
-def test_none_at_all(bin_directory):
+def test_none_at_all(bin_directory: pathlib.Path) -> None:
     with pytest.raises(InputError, match="no Python 3 at all"):
         _python.find("auto", "3.11")
 
 
-def test_named(bin_directory):
+def test_named(bin_directory: pathlib.Path) -> None:
     path = fake(bin_directory, "python3.12", "3.12.1")
     for name in (path, "python3.12", "3.12"):
         assert _python.find(name, "3.11").executable == path
@@ -92,7 +92,7 @@ def test_named(bin_directory):
         _python.find("/nowhere", "3.11")
 
 
-def test_minimum():
+def test_minimum() -> None:
     with pytest.raises(InputError, match="not a version"):
         _python.find("auto", "new")
     assert _python.at_least("3.11.2", "3.11")
@@ -100,7 +100,7 @@ def test_minimum():
     assert not _python.at_least("3.9.20", "3.11")
 
 
-def test_candidates_name_each_once():
+def test_candidates_name_each_once() -> None:
     paths = _python.candidates("3.9")
     assert len(paths) == len(set(paths))
     assert paths

@@ -24,14 +24,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._redact import 
         ("name@example.org wrote: 安装 isage @ file:///x", "name@example.org wrote: 安装 isage @ file:///x"),
     ],
 )
-def test_text(text, expected):
+def test_text(text: str, expected: str | None) -> None:
     result = redact(text)
     assert "s3cret" not in result
     if expected is not None:
         assert result == expected
 
 
-def test_structures():
+def test_structures() -> None:
     value = {
         "url": "https://u:p@h/",
         "password": "x",
@@ -50,7 +50,7 @@ def test_structures():
     }
 
 
-def test_has_credentials():
+def test_has_credentials() -> None:
     assert has_credentials("https://u:p@h/")
     assert not has_credentials("https://h/")
     assert not has_credentials("/some/directory")

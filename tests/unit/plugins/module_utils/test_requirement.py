@@ -30,13 +30,13 @@ VERSIONS = [
 ]
 
 
-def test_order():
+def test_order() -> None:
     keys = [requirement.version_key(version) for version in VERSIONS]
     assert keys == sorted(keys)
     assert len(set(keys)) == len(keys)
 
 
-def test_order_is_that_of_packaging():
+def test_order_is_that_of_packaging() -> None:
     version = pytest.importorskip("packaging.version")
     for one, other in itertools.product(VERSIONS, repeat=2):
         ours = requirement.version_key(one) < requirement.version_key(other)
@@ -57,7 +57,7 @@ def test_order_is_that_of_packaging():
         ("weird", "1.0", False),
     ],
 )
-def test_same_version(one, other, expected):
+def test_same_version(one: str, other: str, expected: bool) -> None:
     assert requirement.same_version(one, other) is expected
 
 
@@ -70,17 +70,17 @@ def test_same_version(one, other, expected):
         ("isage[full] @ file:///x", ("isage", ("full",), "@ file:///x")),
     ],
 )
-def test_split(text, expected):
+def test_split(text: str, expected: tuple[str, tuple[str, ...], str]) -> None:
     assert requirement.split(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "-r other.txt", "--index-url=x", "./path", "/path", "$(x)"])
-def test_split_refuses(text):
+def test_split_refuses(text: str) -> None:
     with pytest.raises(ValueError, match="name of a distribution"):
         requirement.split(text)
 
 
-def test_pin_line():
+def test_pin_line() -> None:
     pin = Pin("a", "1.0", ("sha256:x", "sha256:y"), marker="os_name == 'posix'")
     assert requirement.pin_line(pin) == ("a==1.0 ; os_name == 'posix' \\\n    --hash=sha256:x \\\n    --hash=sha256:y")
     assert requirement.pin_line(pin._replace(marker=""), with_hashes=False) == "a==1.0"
@@ -88,6 +88,6 @@ def test_pin_line():
     assert requirement.pin_line(Pin("a", None, path="/x", editable=True)) == "-e /x"
 
 
-def test_urls():
+def test_urls() -> None:
     assert requirement.url_path(requirement.file_url("/a b/安装#1")) == "/a b/安装#1"
     assert requirement.url_path("https://x/y") is None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+import typing as t
 
 import pytest
 
@@ -14,9 +15,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 
+if t.TYPE_CHECKING:
+    import pathlib
+
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A host without uv."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/bin:/usr/bin")
@@ -26,14 +30,14 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def fake(path):
+def fake(path: pathlib.Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("#!/bin/sh\necho uv 1.0\n")
     path.chmod(0o755)
     return str(path)
 
 
-def test_none(place):
+def test_none(place: pathlib.Path) -> None:
     assert _uv.choose("auto", None, None) == ("pip", "", "uv is not on this host", False)
     assert _uv.choose("pip", None, None).name == "pip"
     with pytest.raises(InputError, match=r"uv is not on this host.*tools"):
@@ -44,19 +48,19 @@ def test_none(place):
 
 
 @pytest.mark.parametrize("where", ["bin/uv", "home/.local/bin/uv", "home/.cargo/bin/uv", "tools/bin/uv", "nowhere/uv"])
-def test_places(place, where):
+def test_places(place: pathlib.Path, where: str) -> None:
     path = fake(place / where)
     assert _uv.choose("auto", None, str(place / "tools")) == ("uv", path, "", False)
 
 
-def test_one_that_does_not_run_is_none(place):
+def test_one_that_does_not_run_is_none(place: pathlib.Path) -> None:
     path = place / "bin" / "uv"
     fake(path)
     path.write_text("#!/bin/sh\nexit 1\n")
     assert _uv.find(None, None) == ""
 
 
-def test_named(place):
+def test_named(place: pathlib.Path) -> None:
     path = fake(place / "x" / "uv")
     assert _uv.find(path, None) == path
     with pytest.raises(InputError, match="does not run"):
@@ -64,13 +68,13 @@ def test_named(place):
 
 
 @pytest.fixture
-def index(tmp_path):
+def index(tmp_path: pathlib.Path) -> Index:
     return Index(find_links=(str(tmp_path / "links"),), no_index=True)
 
 
 @pytest.mark.parametrize("with_pip", [True, False], ids=["by its pip", "by ensurepip"])
 @pytest.mark.parametrize("works", [True, False])
-def test_fetch(tmp_path, index, with_pip, works):
+def test_fetch(tmp_path: pathlib.Path, index: Index, with_pip: bool, works: bool) -> None:
     python = _python.probe(sys.executable)
     if not (python.pip if with_pip else python.ensurepip):
         pytest.skip("this Python lacks it")
@@ -89,7 +93,7 @@ def test_fetch(tmp_path, index, with_pip, works):
         assert os.listdir(tmp_path / "deep") == []
 
 
-def test_fetch_fails(tmp_path, index):
+def test_fetch_fails(tmp_path: pathlib.Path, index: Index) -> None:
     (tmp_path / "links").mkdir()
     python = _python.probe(sys.executable)
     tools = tmp_path / "tools"

@@ -4,6 +4,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import bench, pip_venv, tool
+from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import bench, template, tool
 
-__all__ = ["bench", "pip_venv", "tool"]
+__all__ = ["bench", "template", "tool"]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -14,15 +15,19 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _uv
-from ansible_collections.intellistream.sage.plugins.modules import sage_install, sage_resolve, sage_venv
+from ansible_collections.intellistream.sage.plugins.module_utils import _python, _uv, _venv_create
+from ansible_collections.intellistream.sage.plugins.modules import sage_install, sage_resolve
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 
 if t.TYPE_CHECKING:
     import pathlib
+    import types
 
 MINIMUM = "3.9"
 UV = _uv.find(None, None)
+TOOLS = [*(["uv"] if UV else []), "pip"]
+# For what is decided before a tool is started, or is the same with either: the quicker one will do.
+EITHER = pytest.mark.parametrize("tool", TOOLS[:1], indirect=True)
 
 
 class FakeModule:
@@ -45,16 +50,17 @@ def _defaults(spec: dict[str, t.Any]) -> dict[str, t.Any]:
 class Bench:
     """A host with one tool, one environment and some wheels."""
 
-    def __init__(self, base: pathlib.Path, tool: str, pip_venv: str) -> None:
+    def __init__(self, base: pathlib.Path, tool: str, template: t.Callable[[str], str]) -> None:
         self.base = base
         self.tool = tool
         self.venv = str(base / "root" / ".sage" / "venv")
         self.wheels = str(base / "wheels")
-        self.pip_venv = pip_venv
+        self.template = template
+        self.warnings: list[str] = []
         os.makedirs(self.wheels, exist_ok=True)
 
-    def call(self, module: t.Any, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
-        """Run a module's function with its defaults and this bench's options."""
+    def call(self, module: types.ModuleType, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        """Run a module's function with its defaults and this bench's options; its warnings are in C(warnings)."""
         spec = module.SPEC.options
         params = _defaults(spec)
         params.update(installer=self.tool, uv=UV or None, find_links=[self.wheels], no_index=True)
@@ -63,20 +69,19 @@ class Bench:
             one.setdefault("editable", False)
         params.update({"minimum": MINIMUM} if "minimum" in spec else {})
         params.update(options)
-        result = module.work(FakeModule(params, check))
+        fake = FakeModule(params, check)
+        self.warnings = fake.warnings
+        result = module.work(fake)
         assert isinstance(result, dict)
         return result
 
     def make_venv(self) -> None:
-        """An environment in place, quickly: with pip it is a copy."""
-        if self.tool == "uv":
-            self.call(sage_venv, path=self.venv)
-        else:
-            os.makedirs(os.path.dirname(self.venv), exist_ok=True)
-            shutil.copytree(self.pip_venv, self.venv, symlinks=True, copy_function=os.link)
+        """An environment in place, quickly: a copy of one that the tool made."""
+        os.makedirs(os.path.dirname(self.venv), exist_ok=True)
+        shutil.copytree(self.template(self.tool), self.venv, symlinks=True, copy_function=os.link)
 
-    def wheel(self, *arguments: t.Any, **options: t.Any) -> None:
-        wheelhouse.make_wheel(self.wheels, *arguments, **options)
+    def wheel(self, name: str, version: str, requires: t.Sequence[str] = ()) -> None:
+        wheelhouse.make_wheel(self.wheels, name, version, requires)
 
     def resolve(self, *requirements: str, **options: t.Any) -> dict[str, t.Any]:
         return self.call(sage_resolve, venv=self.venv, requirements=list(requirements), **options)
@@ -98,7 +103,7 @@ class Bench:
         return {name: version for name, version in found.items() if name not in ("pip", "setuptools")}
 
 
-def actions(result: dict[str, t.Any]) -> dict[str, tuple[str, str, str]]:
+def actions(result: dict[str, t.Any]) -> dict[str, tuple[str, str | None, str | None]]:
     """Name -> action, version before, version after."""
     return {
         one["name"]: (one["action"], one["from_version"], one["version"]) for one in result["plan"]["distributions"]
@@ -106,23 +111,31 @@ def actions(result: dict[str, t.Any]) -> dict[str, tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="session")
-def pip_venv(tmp_path_factory):
-    """An environment with pip, to be copied."""
-    path = tmp_path_factory.mktemp("pip") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(path)], check=True)
-    return str(path)
+def template(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], str]:
+    """The path of an environment of a tool's, of the Python of the tests, to be copied; made when first asked for."""
+
+    @functools.cache
+    def made(tool: str) -> str:
+        path = str(tmp_path_factory.mktemp(tool) / "venv")
+        choice = _uv.Choice(tool, UV if tool == "uv" else "")
+        _venv_create.create(path, _python.probe(sys.executable), choice, 0)
+        return path
+
+    return made
 
 
 @pytest.fixture(params=["uv", "pip"])
-def tool(request):
+def tool(request: pytest.FixtureRequest) -> str:
     """Each of the tools that are here."""
-    if request.param == "uv" and not UV:
+    if request.param not in TOOLS:
         pytest.skip("there is no uv")
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, tool, request):
+def bench(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tool: str, template: t.Callable[[str], str]
+) -> Bench:
     """A bench, with caches of its own and none of this machine's settings."""
     for name in list(os.environ):
         if name.startswith(("PIP_", "UV_")):
@@ -130,4 +143,4 @@ def bench(tmp_path, monkeypatch, tool, request):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    return Bench(tmp_path, tool, request.getfixturevalue("pip_venv") if tool == "pip" else "")
+    return Bench(tmp_path, tool, template)

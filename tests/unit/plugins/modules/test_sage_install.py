@@ -6,25 +6,31 @@ from __future__ import annotations
 
 import glob
 import shutil
+import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _command
+from ansible_collections.intellistream.sage.plugins.module_utils import _command, _installer, _inventory, _python, _uv
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
+from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER, UV
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import Bench
 
 ONE = [{"name": "isage", "version": "0.1"}]
 
 
 @pytest.fixture
-def sage(bench):
+def sage(bench: Bench) -> Bench:
     """A little SAGE in two generations."""
     wheelhouse.main(str(bench.base))
     bench.make_venv()
     return bench
 
 
-def test_check_run_check_run(sage):
+def test_check_run_check_run(sage: Bench) -> None:
     plan = sage.resolve("isage==0.1")["plan"]["distributions"]
     checked = sage.install(plan, check=True)
     assert sage.versions() == {}
@@ -42,13 +48,13 @@ def test_check_run_check_run(sage):
         assert again["installer"] == ""
 
 
-def test_nothing_to_do_starts_nothing(sage, monkeypatch):
+def test_nothing_to_do_starts_nothing(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     sage.install(ONE)
     monkeypatch.setattr(_command, "run", lambda *arguments, **options: pytest.fail("something was started"))
     assert not sage.install(ONE)["changed"]
 
 
-def test_only_what_was_planned(sage):
+def test_only_what_was_planned(sage: Bench) -> None:
     sage.install(ONE)
     assert sage.versions() == {"isage": "0.1"}
     result = sage.install([{"name": "ISage", "version": "0.2"}])
@@ -58,7 +64,7 @@ def test_only_what_was_planned(sage):
     assert sage.install(ONE)["replaced"][0]["version"] == "0.1"
 
 
-def test_hashes_are_held_to(sage):
+def test_hashes_are_held_to(sage: Bench) -> None:
     wrong = [{**ONE[0], "hashes": ["sha256:" + "0" * 64]}]
     with pytest.raises(InstallerError) as caught:
         sage.install(wrong)
@@ -70,16 +76,16 @@ def test_hashes_are_held_to(sage):
         sage.install([{"name": "tinydep", "version": "1.0"}, *wrong])
 
 
-def test_missing_version(sage):
+def test_missing_version(sage: Bench) -> None:
     with pytest.raises(InstallerError, match=r"isage==7|isage") as caught:
         sage.install([{"name": "isage", "version": "7"}])
     assert caught.value.details["rc"] != 0
 
 
-def test_a_tool_that_lies(sage, monkeypatch):
+def test_a_tool_that_lies(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = _command.checked
 
-    def nothing(argv, **options):
+    def nothing(argv: t.Sequence[str], **options: t.Any) -> _command.Outcome:
         return real(["/bin/true"], **options) if "install" in argv else real(argv, **options)
 
     monkeypatch.setattr(_command, "checked", nothing)
@@ -87,7 +93,7 @@ def test_a_tool_that_lies(sage, monkeypatch):
         sage.install(ONE)
 
 
-def test_twice_registered_is_mended(sage):
+def test_twice_registered_is_mended(sage: Bench) -> None:
     """As a killed upgrade leaves it."""
     sage.install(ONE)
     (old,) = glob.glob(f"{sage.venv}/lib/python*/site-packages/isage-0.1.dist-info")
@@ -100,7 +106,7 @@ def test_twice_registered_is_mended(sage):
 
 
 @pytest.mark.parametrize("editable", [True, False])
-def test_source(sage, editable):
+def test_source(sage: Bench, editable: bool) -> None:
     one = [{"name": "isage", "path": str(sage.base / "source"), "editable": editable}]
     checked = sage.install(one, check=True)
     assert checked["installed"] == [{"name": "isage", "version": None}]
@@ -117,7 +123,8 @@ def test_source(sage, editable):
     assert sage.install([{**one[0], "editable": not editable}])["changed"]
 
 
-def test_refusals(sage):
+@EITHER
+def test_refusals(sage: Bench) -> None:
     with pytest.raises(InputError, match="more than once"):
         sage.install([*ONE, {"name": "Isage", "version": "0.2"}])
     with pytest.raises(InputError, match="needs a name and a version"):
@@ -128,10 +135,10 @@ def test_refusals(sage):
         sage.install(ONE)
 
 
-def test_partly_done_is_said(sage, monkeypatch):
+def test_partly_done_is_said(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = _command.checked
 
-    def break_second(argv, **options):
+    def break_second(argv: t.Sequence[str], **options: t.Any) -> _command.Outcome:
         if "install" in argv and "--require-hashes" not in argv:
             return real(["/bin/false"], **options)
         return real(argv, **options)
@@ -143,3 +150,58 @@ def test_partly_done_is_said(sage, monkeypatch):
     with pytest.raises(InstallerError) as caught:
         sage.install([tinydep, *ONE])
     assert caught.value.untouched == "everything but tinydep, which were changed before the failure."
+
+
+NEEDY = [{"name": "needy-one", "version": "1.0"}]
+OLD = [{"name": "tinydep", "version": "1.0"}]
+
+
+@pytest.fixture
+def needy(sage: Bench) -> Bench:
+    """With a distribution that requires one that is not there, and one in a newer version than is there."""
+    sage.wheel("Needy_One", "1.0", ["absent>=2", "tinydep>=1.1", "never; python_version < '3'"])
+    return sage
+
+
+def test_unmet(needy: Bench) -> None:
+    target = _installer.Target(_python.probe(_python.in_venv(needy.venv)), needy.venv, _inventory.read(needy.venv))
+    installer = _installer.make(_uv.Choice(needy.tool, UV if needy.tool == "uv" else ""), target, Index())
+    assert installer.unmet() == {}
+    needy.install([*NEEDY, *OLD])
+    unmet = installer.unmet()
+    assert list(unmet) == ["needy-one"]
+    absent, old = sorted(unmet["needy-one"], key=lambda line: "tinydep" in line)
+    assert "absent" in absent
+    assert "tinydep" in old
+    assert "1.0" in old
+    needy.wheel("absent", "2.0")
+    needy.install([{"name": "absent", "version": "2.0"}, {"name": "tinydep", "version": "1.1"}])
+    assert installer.unmet() == {}
+
+
+def test_what_the_plan_lacks_is_an_error(needy: Bench) -> None:
+    assert needy.install(NEEDY, check=True, check_dependencies=True)["changed"], "it is not there to be checked"
+    with pytest.raises(InstallerError, match=r"lacks what SAGE requires: .*needy.one.*absent") as caught:
+        needy.install([*NEEDY, *OLD], check_dependencies=True)
+    assert caught.value.untouched == "everything; the check only reads."
+    assert len(caught.value.details["differences"]) == 2
+    assert needy.versions() == {"Needy_One": "1.0", "tinydep": "1.0"}
+    # Also where there is nothing to do, and then in check mode as well; not where nobody asked.
+    for check in (True, False):
+        with pytest.raises(InstallerError, match="absent"):
+            needy.install(NEEDY, check=check, check_dependencies=True)
+        assert not needy.install(NEEDY, check=check)["changed"]
+
+
+def test_what_others_lack_is_a_warning(needy: Bench) -> None:
+    needy.install(NEEDY)
+    # What it wants of the plan's tinydep is met, so that only the other one is left.
+    result = needy.install([{"name": "tinydep", "version": "1.1"}], check_dependencies=True)
+    assert result["installed"] == [{"name": "tinydep", "version": "1.1"}]
+    (warning,) = needy.warnings
+    assert "absent" in warning
+    # A plan that takes away what a foreign one requires is no error of the plan's either.
+    needy.install(OLD, check_dependencies=True)
+    assert len(needy.warnings) == 2
+    needy.install(OLD)
+    assert needy.warnings == []

@@ -6,27 +6,31 @@ from __future__ import annotations
 
 import os
 import sys
+import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _resolve, _uv
+from ansible_collections.intellistream.sage.plugins.module_utils import _installer, _resolve, _uv
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.modules import sage_resolve
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
-from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import actions
+from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER, actions
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import Bench
 
 TOML = pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python cannot read TOML")
 
 
 @pytest.fixture
-def sage(bench):
+def sage(bench: Bench) -> Bench:
     """A little SAGE in two generations."""
     wheelhouse.main(str(bench.base))
     bench.make_venv()
     return bench
 
 
-def contents(path):
+def contents(path: str) -> dict[str, int]:
     return {
         os.path.join(place, name): os.lstat(os.path.join(place, name)).st_mtime_ns
         for place, dirs, files in os.walk(path)
@@ -35,7 +39,7 @@ def contents(path):
     }
 
 
-def test_first_installation(sage):
+def test_first_installation(sage: Bench) -> None:
     before = contents(sage.venv)
     found = sage.resolve("isage==0.1")
     assert found == sage.resolve("isage==0.1", check=True)
@@ -54,7 +58,7 @@ def test_first_installation(sage):
     assert contents(sage.venv) == before
 
 
-def test_keeps_what_it_can(sage):
+def test_keeps_what_it_can(sage: Bench) -> None:
     sage.bring("isage==0.1", "tinydep==1.0")
     found = sage.resolve("isage==0.2")
     assert actions(found) == {
@@ -67,14 +71,14 @@ def test_keeps_what_it_can(sage):
     assert {action for action, dummy, version in actions(sage.resolve("isage")).values()} == {"keep"}
 
 
-def test_constraints_and_extras(sage):
+def test_constraints_and_extras(sage: Bench) -> None:
     found = actions(sage.resolve("isage[full]", constraints=["isage<0.2", "tinydep==1.0"]))
     assert found["isage"][2] == "0.1"
     assert found["tinydep"][2] == "1.0"
     assert found["tinyextra"] == ("add", None, "1.0")
 
 
-def test_closure_without_the_index(sage):
+def test_closure_without_the_index(sage: Bench) -> None:
     """What is kept is known even when the index has lost it."""
     sage.bring("isage[full]==0.1")
     os.unlink(os.path.join(sage.wheels, "tinydep-1.1-py3-none-any.whl"))
@@ -84,49 +88,52 @@ def test_closure_without_the_index(sage):
     assert actions(found)["tinydep"] == ("keep", "1.1", "1.1")
 
 
-def test_no_solution(sage):
+def test_no_solution(sage: Bench) -> None:
     with pytest.raises(InstallerError, match="tinydep") as caught:
         sage.resolve("impossible")
     assert caught.value.untouched == "the environment; resolving changes nothing."
     assert caught.value.details["rc"] == 1
 
 
+@EITHER
 @pytest.mark.parametrize("requirement", ["-r /etc/passwd", "--index-url=x", "", "a\n-e /x", "$(touch /tmp/x)"])
-def test_odd_requirements(sage, requirement):
+def test_odd_requirements(sage: Bench, requirement: str) -> None:
     with pytest.raises(InputError, match="requirement cannot be read"):
         sage.resolve(requirement)
 
 
-def test_nothing_asked_for(sage):
+@EITHER
+def test_nothing_asked_for(sage: Bench) -> None:
     with pytest.raises(InputError, match="Nothing is asked for"):
         sage.resolve()
 
 
-def test_before_there_is_an_environment(bench):
+def test_before_there_is_an_environment(bench: Bench) -> None:
     wheelhouse.main(str(bench.base))
     found = bench.resolve("isage", python=sys.executable, check=True)
     assert actions(found)["isage"] == ("add", None, "0.2")
     assert not os.path.exists(bench.venv)
 
 
-def test_what_cannot_be_known(bench, monkeypatch):
+@EITHER
+def test_what_cannot_be_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = _resolve.target
 
-    def without_pip(*arguments):
+    def without_pip(*arguments: t.Any) -> _installer.Target:
         where = real(*arguments)
         return where._replace(python=where.python._replace(pip=False))
 
     monkeypatch.setattr(_resolve, "target", without_pip)
     monkeypatch.setattr(_uv, "choose", lambda *arguments: _uv.Choice("pip"))
-    found = bench.resolve("isage", check=True)
+    found = bench.resolve("isage", python=sys.executable, check=True)
     assert not found["plan"]["known"]
     assert "cannot be known before the virtual environment is made" in found["plan"]["notes"][0]
     with pytest.raises(InstallerError, match="cannot be known"):
-        bench.resolve("isage")
+        bench.resolve("isage", python=sys.executable)
 
 
 @pytest.mark.parametrize(("editable", "static"), [(True, True), (False, False)])
-def test_source(sage, editable, static):
+def test_source(sage: Bench, editable: bool, static: bool) -> None:
     source = wheelhouse.make_source(
         sage.base / "my source", "isage", "0.3", ["tinydep"], {"full": ["tinyextra"]}, static=static
     )
@@ -145,7 +152,7 @@ def test_source(sage, editable, static):
     assert actions(again)["tinydep"][0] == "keep"
 
 
-def test_back_to_the_index(sage):
+def test_back_to_the_index(sage: Bench) -> None:
     source = str(sage.base / "source")
     sage.bring(sources=[{"path": source, "editable": True}])
     assert sage.versions()["isage"] == "0.3"
@@ -157,7 +164,8 @@ def test_back_to_the_index(sage):
     assert {action for action, dummy, version in actions(sage.resolve("isage")).values()} == {"keep"}
 
 
-def test_no_source(sage):
+@EITHER
+def test_no_source(sage: Bench) -> None:
     with pytest.raises(InputError, match=r"no pyproject\.toml"):
         sage.resolve(sources=[{"path": "/nowhere"}])
     (sage.base / "source" / "pyproject.toml").write_text("[build-system]\nname = 'x'\n")
@@ -166,7 +174,7 @@ def test_no_source(sage):
 
 
 @pytest.mark.parametrize("name", [pytest.param("pylock.toml", marks=TOML), "requirements.txt"])
-def test_lock(sage, name):
+def test_lock(sage: Bench, name: str) -> None:
     path = sage.base / name
     sage.bring("tinydep==1.0", "isage-tools")
     checked = sage.resolve("isage==0.1", lock_file=str(path), check=True)
@@ -191,7 +199,9 @@ def test_lock(sage, name):
         sage.resolve("other", lock=text)
 
 
-def test_credentials_are_hidden_from_results(sage):
+def test_credentials_are_hidden_from_results(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PIP_RETRIES", "UV_HTTP_RETRIES"):
+        monkeypatch.setenv(name, "0")
     module = sage_resolve
     spec = module.SPEC.options
     assert {"index_url", "extra_index_urls", "find_links"} <= set(spec)

@@ -7,19 +7,24 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import typing as t
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _command, _python, _venv_create
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.modules import sage_venv
+from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import Bench
 
 
-def tree(path):
+def tree(path: str) -> list[str]:
     return sorted(os.path.join(place, name) for place, dirs, files in os.walk(path) for name in (*dirs, *files))
 
 
-def test_check_run_check_run(bench):
+def test_check_run_check_run(bench: Bench) -> None:
     checked = bench.call(sage_venv, check=True, path=bench.venv, python=sys.executable)
     assert not os.path.exists(bench.base / "root")
     done = bench.call(sage_venv, path=bench.venv, python=sys.executable)
@@ -42,21 +47,22 @@ def test_check_run_check_run(bench):
     assert tree(bench.venv) == before
 
 
-def test_auto_leaves_what_works(bench):
+def test_auto_leaves_what_works(bench: Bench) -> None:
     bench.make_venv()
     assert not bench.call(sage_venv, path=bench.venv)["changed"]
 
 
-def test_nothing_new_enough(bench):
+@EITHER
+def test_nothing_new_enough(bench: Bench) -> None:
     with pytest.raises(InputError, match=r"needs Python 3\.99 or newer"):
         bench.call(sage_venv, path=bench.venv, minimum="3.99")
     assert not os.path.exists(bench.base / "root")
 
 
-def test_failure_leaves_nothing(bench, monkeypatch):
+def test_failure_leaves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = _command.checked
 
-    def fail(argv, **options):
+    def fail(argv: t.Sequence[str], **options: t.Any) -> _command.Outcome:
         if "venv" in argv:
             with open(os.path.join(bench.venv, "pyvenv.cfg"), "w", encoding="utf-8"):
                 pass
@@ -65,28 +71,31 @@ def test_failure_leaves_nothing(bench, monkeypatch):
 
     monkeypatch.setattr(_command, "checked", fail)
     with pytest.raises(InstallerError, match="what was made of the venv was removed"):
-        bench.call(sage_venv, path=bench.venv)
+        bench.call(sage_venv, path=bench.venv, python=sys.executable)
     assert not os.path.exists(bench.base / "root")
 
 
-def test_killed_half_way_is_made_anew(bench):
+@EITHER
+def test_killed_half_way_is_made_anew(bench: Bench) -> None:
     os.makedirs(os.path.join(bench.venv, "lib", "python3.9"))
     for name in (_venv_create.UNFINISHED, "pyvenv.cfg", "rest"):
         with open(os.path.join(bench.venv, name), "w", encoding="utf-8"):
             pass
-    result = bench.call(sage_venv, path=bench.venv)
+    result = bench.call(sage_venv, path=bench.venv, python=sys.executable)
     assert result["created"]
     assert bench.versions() == {}
     assert not os.path.exists(os.path.join(bench.venv, "rest"))
 
 
-def test_empty_directory_is_used(bench):
+@EITHER
+def test_empty_directory_is_used(bench: Bench) -> None:
     os.makedirs(bench.venv)
     assert bench.call(sage_venv, path=bench.venv)["created"]
 
 
+@EITHER
 @pytest.mark.parametrize("recreate", [True, False])
-def test_something_else_is_refused(bench, recreate):
+def test_something_else_is_refused(bench: Bench, recreate: bool) -> None:
     os.makedirs(bench.venv)
     with open(os.path.join(bench.venv, "thesis"), "w", encoding="utf-8"):
         pass
@@ -95,14 +104,15 @@ def test_something_else_is_refused(bench, recreate):
     assert os.listdir(bench.venv) == ["thesis"]
 
 
-def test_a_file_is_refused(bench):
+@EITHER
+def test_a_file_is_refused(bench: Bench) -> None:
     path = bench.base / "file"
     path.write_text("x")
     with pytest.raises(InputError, match="not a virtual environment"):
         bench.call(sage_venv, path=str(path))
 
 
-def test_broken_environment(bench):
+def test_broken_environment(bench: Bench) -> None:
     bench.make_venv()
     python = os.path.join(bench.venv, "bin", "python")
     os.unlink(python)
@@ -110,16 +120,17 @@ def test_broken_environment(bench):
     before = tree(bench.venv)
     with pytest.raises(InputError, match=r"its interpreter does not work.*recreate: true"):
         bench.call(sage_venv, path=bench.venv)
-    checked = bench.call(sage_venv, check=True, path=bench.venv, recreate=True)
+    checked = bench.call(sage_venv, check=True, path=bench.venv, python=sys.executable, recreate=True)
     assert tree(bench.venv) == before
-    done = bench.call(sage_venv, path=bench.venv, recreate=True)
+    done = bench.call(sage_venv, path=bench.venv, python=sys.executable, recreate=True)
     assert checked == done
     assert done["created"]
     assert bench.versions() == {}
-    assert not bench.call(sage_venv, path=bench.venv, recreate=True)["changed"]
+    assert not bench.call(sage_venv, path=bench.venv, python=sys.executable, recreate=True)["changed"]
 
 
-def test_of_another_interpreter(bench, monkeypatch):
+@EITHER
+def test_of_another_interpreter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.make_venv()
     other = _python.probe(sys.executable)._replace(base="/opt/other/python3", executable="/opt/other/python3")
     monkeypatch.setattr(_python, "find", lambda wanted, minimum: other)
@@ -127,7 +138,7 @@ def test_of_another_interpreter(bench, monkeypatch):
         bench.call(sage_venv, path=bench.venv, python="/opt/other/python3")
 
 
-def test_without_ensurepip(bench, monkeypatch):
+def test_without_ensurepip(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = _python.probe(sys.executable)._replace(ensurepip=False, executable=sys.executable)
     monkeypatch.setattr(_python, "find", lambda wanted, minimum: lacking)
     if bench.tool == "uv":
@@ -139,9 +150,8 @@ def test_without_ensurepip(bench, monkeypatch):
     assert not os.path.exists(bench.base / "root")
 
 
-def test_pip_is_added(bench):
-    if bench.tool != "uv":
-        pytest.skip("about an environment made by uv")
+@pytest.mark.parametrize("tool", ["uv"], indirect=True)
+def test_pip_is_added(bench: Bench) -> None:
     bench.make_venv()
     bench.tool = "pip"
     for check in (True, False):

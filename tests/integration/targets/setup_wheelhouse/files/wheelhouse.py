@@ -16,10 +16,22 @@ import json
 import os
 import shutil
 import sys
+import typing as t
 import zipfile
 
+Extras = t.Mapping[str, t.Sequence[str]]
+Texts = t.Mapping[str, str]
 
-def _wheel(directory, name, version, requires=(), extras=None, modules=None, scripts=None):
+
+def _wheel(
+    directory: str,
+    name: str,
+    version: str,
+    requires: t.Sequence[str] = (),
+    extras: Extras | None = None,
+    modules: Texts | None = None,
+    scripts: Texts | None = None,
+) -> str:
     """Write a wheel; returns its file name.
 
     :param extras: extra -> requirements.
@@ -54,12 +66,27 @@ def _wheel(directory, name, version, requires=(), extras=None, modules=None, scr
     return wheel
 
 
-def make_wheel(directory, name, version, requires=(), extras=None, modules=None, scripts=None):
+def make_wheel(
+    directory: str | os.PathLike[str],
+    name: str,
+    version: str,
+    requires: t.Sequence[str] = (),
+    extras: Extras | None = None,
+    modules: Texts | None = None,
+    scripts: Texts | None = None,
+) -> str:
     """Write a wheel; returns its path."""
     return os.path.join(str(directory), _wheel(str(directory), name, version, requires, extras, modules, scripts))
 
 
-def make_source(directory, name, version, requires=(), extras=None, static=True):
+def make_source(
+    directory: str | os.PathLike[str],
+    name: str,
+    version: str,
+    requires: t.Sequence[str] = (),
+    extras: Extras | None = None,
+    static: bool = True,
+) -> str:
     """Write a project to be built from source, without build requirements; returns its path.
 
     :param static: whether pyproject.toml says the version.
@@ -81,12 +108,15 @@ def make_source(directory, name, version, requires=(), extras=None, static=True)
     return directory
 
 
-def _project():
+def _project() -> dict[str, t.Any]:
     with open("project.json") as file:
-        return json.load(file)
+        project: dict[str, t.Any] = json.load(file)
+    return project
 
 
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+def build_wheel(
+    wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None
+) -> str:
     """The hook of PEP 517."""
     project = _project()
     flat = project["name"].replace("-", "_")
@@ -95,7 +125,9 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     return _wheel(wheel_directory, project["name"], project["version"], project["requires"], project["extras"], modules)
 
 
-def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+def build_editable(
+    wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None
+) -> str:
     """The hook of PEP 660."""
     project = _project()
     flat = project["name"].replace("-", "_")
@@ -109,7 +141,7 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
     )
 
 
-def main(directory):
+def main(directory: str) -> None:
     """Fill a directory: wheels/ with two generations of a little SAGE, source/ with a third."""
     wheels = os.path.join(directory, "wheels")
     for version in ("1.0", "1.1"):
