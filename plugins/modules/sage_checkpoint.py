@@ -99,13 +99,13 @@ options:
       description:
         description: A description of the rollback point made by O(transitions[].capture).
         type: str
-      result: &resources
+      result:
         description:
           - Resources whose present state is recorded as the result of the phase. A later call with O(inputs)
             notices when it no longer holds.
         type: list
         elements: dict
-        suboptions:
+        suboptions: &resource
           kind:
             description: The kind of the resource.
             type: str
@@ -125,9 +125,11 @@ options:
             type: list
             elements: dict
       capture:
-        <<: *resources
         description:
           - Resources to capture as a rollback point before the phase counts as started.
+        type: list
+        elements: dict
+        suboptions: *resource
 author:
   - IntelliStream (@intellistream)
 seealso:
