@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Draw docs/terminal.txt, a terminal session recorded from real runs and shortened (…), as docs/terminal.svg."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Write the role's variables, as its argument specs describe them, into the tables of the READMEs.
 
 variables.py            write the tables between the markers of README.md and README.zh-CN.md

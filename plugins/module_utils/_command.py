@@ -58,9 +58,12 @@ class Outcome(t.NamedTuple):
         return [redact_text(line) for line in lines[-_LAST_LINES:]]
 
 
-def environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a child: the caller's, less what points elsewhere, plus I(extra)."""
-    env = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
+def environment(extra: t.Mapping[str, str] | None = None, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """The environment for a child: the caller's, less what points elsewhere, plus I(extra).
+
+    :param without: prefixes of more names to leave out.
+    """
+    env = {key: value for key, value in os.environ.items() if key not in _FOREIGN and not key.startswith(without)}
     env.update(LC_ALL="C.UTF-8", NO_COLOR="1", PYTHONUNBUFFERED="1")
     env.update(extra or {})
     return env
@@ -101,16 +104,18 @@ def run(
     env: t.Mapping[str, str] | None = None,
     timeout: float = 0,
     stdin: str = "",
+    without: tuple[str, ...] = (),
 ) -> Outcome:
     """Run I(argv) with C(/) as its directory, so that no project file of the caller's directory is picked up.
 
     :param env: added to the cleaned environment of the caller.
     :param timeout: seconds; 0 for no limit.
+    :param without: prefixes of variables of the caller to leave out.
     :raises InstallerError: it cannot be started, or took longer than I(timeout).
     """
     command = redact_text(" ".join(shlex.quote(part) for part in argv))
     try:
-        child = _Child(argv, environment(env))
+        child = _Child(argv, environment(env, without))
     except OSError as error:
         raise InstallerError(
             f"Cannot start `{command}`: {error.strerror or error}.", command=command, rc=None

@@ -151,6 +151,8 @@ class Installer(abc.ABC):
             match = _UNMET.match(line)
             if match:
                 found.setdefault(normalise(match["uv"] or match["pip"]), []).append(line.strip())
+        if outcome.rc and not found:
+            raise _command.failed(outcome, untouched="everything; the check only reads.")
         return found
 
     def moved_to_index(self, wanted: Wanted) -> set[str]:

@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils import _command
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    CaptureError,
+    InstallerError,
+    RollbackError,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -32,17 +36,16 @@ class GitError(Exception):
 
 
 def _git(path: str, *arguments: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
+    settings = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        done = subprocess.run(
-            ["git", *_SAFE, "-C", path, *arguments], capture_output=True, env=environment, timeout=_SECONDS, check=False
+        done = _command.run(
+            ["git", *_SAFE, "-C", path, *arguments], env=settings, timeout=_SECONDS, without=("GIT_",)
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise GitError(str(error)) from error
-    if done.returncode:
-        raise GitError(os.fsdecode(done.stderr).strip() or f"git {arguments[0]} ended with {done.returncode}")
-    return os.fsdecode(done.stdout)
+    except InstallerError as error:
+        raise GitError(error.what) from error
+    if done.rc:
+        raise GitError(done.stderr.strip() or f"git {arguments[0]} ended with {done.rc}")
+    return done.stdout
 
 
 class GitResource(Resource):

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError
 
 _ASK = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 
@@ -30,9 +31,11 @@ def facts(venv: str, recorded: t.Mapping[str, t.Any] | None = None) -> dict[str,
 
 
 def _version(python: str) -> str:
+    from ansible_collections.intellistream.sage.plugins.module_utils import _command
+
     try:
         # Isolated and without site: nothing that lies in the environment is run.
-        done = subprocess.run([python, "-I", "-S", "-c", _ASK], capture_output=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
+        done = _command.run([python, "-I", "-S", "-c", _ASK], timeout=30)
+    except InstallerError:
         return ""
-    return done.stdout.decode("ascii", "replace").strip()
+    return done.stdout.strip() if done.rc == 0 else ""

@@ -20,7 +20,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
 
 INPUTS: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1"}}
-NO_LABELS: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -32,12 +31,12 @@ def _call(
     engine: Engine,
     *transitions: tuple[str, str] | dict[str, t.Any],
     inputs: dict[str, dict[str, t.Any]] | None = None,
-    labels: dict[str, str] = NO_LABELS,
+    labels: dict[str, str] | None = None,
     resume: bool = True,
     check_mode: bool = False,
 ) -> dict[str, t.Any]:
     moves = [one if isinstance(one, dict) else {"phase": one[0], "status": one[1]} for one in transitions]
-    return checkpoint(engine, Request(inputs, resume, labels, moves), check_mode)
+    return checkpoint(engine, Request(inputs, resume, labels or {}, moves), check_mode)
 
 
 def _finish(engine: Engine, inputs: dict[str, dict[str, t.Any]] | None = None) -> dict[str, t.Any]:
@@ -254,7 +253,7 @@ def test_recover_takes_back_what_a_killed_phase_changed(engine: Engine, tmp_path
     _call(engine, ("environment_setup", "completed"), ("submodule_sync", "skipped"), begin, inputs=INPUTS)
     precious.write_text("half changed when it was killed")
 
-    request = Request(INPUTS, True, NO_LABELS, [], recover=True)
+    request = Request(INPUTS, True, {}, [], recover=True)
     state = _state(engine)
     predicted = checkpoint(engine, request, True)
     assert len(predicted["recovered"]["plan"]["restore"]) == 1
@@ -275,5 +274,5 @@ def test_recover_leaves_ended_phases_alone(engine: Engine, tmp_path: pathlib.Pat
     _call(engine, {"phase": "environment_setup", "status": "started", "capture": capture}, inputs=INPUTS)
     precious.write_text("made")
     _call(engine, ("environment_setup", "completed"), ("python_deps", "started"))
-    assert checkpoint(engine, Request(INPUTS, True, NO_LABELS, [], recover=True), False)["recovered"] is None
+    assert checkpoint(engine, Request(INPUTS, True, {}, [], recover=True), False)["recovered"] is None
     assert precious.read_text() == "made"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -216,11 +217,10 @@ def test_interrupted_anywhere_finishes(root: Path, data: Path, monkeypatch: pyte
         for nth in (1, 2, 3, 5, 8):
             point = capture(root, data / "file", data / "link", data / "tree", data / "absent")["rollback_point"]["id"]
             wreck(data)
-            real, seen = getattr(os, call), [0]
+            real, calls = getattr(os, call), itertools.count(1)
 
-            def die(*args: Any, _real: Any = real, _seen: Any = seen, _nth: int = nth, **kwargs: Any) -> Any:
-                _seen[0] += 1
-                if _seen[0] >= _nth:
+            def die(*args: Any, _real: Any = real, _calls: Any = calls, _nth: int = nth, **kwargs: Any) -> Any:
+                if next(_calls) >= _nth:
                     raise KeyboardInterrupt
                 return _real(*args, **kwargs)
 
@@ -237,11 +237,10 @@ def test_interrupted_anywhere_finishes(root: Path, data: Path, monkeypatch: pyte
 def test_interrupted_capture_leaves_nothing_recorded(root: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.fsync
     for nth in range(1, 12):
-        seen = [0]
+        calls = itertools.count(1)
 
-        def fail(fd: int, _seen: list[int] = seen, _nth: int = nth) -> None:
-            _seen[0] += 1
-            if _seen[0] == _nth:
+        def fail(fd: int, _calls: Any = calls, _nth: int = nth) -> None:
+            if next(_calls) == _nth:
                 raise OSError(28, "No space left on device")
             real(fd)
 

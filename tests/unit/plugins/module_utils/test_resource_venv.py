@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -405,11 +406,10 @@ def test_interrupted_anywhere_finishes(host: Host, monkeypatch: pytest.MonkeyPat
             point = host.capture("pack==2.0", "fresh==1.0")["rollback_point"]["id"]
             host.venv.install("pack", "2.0")
             host.venv.install("fresh", "1.0")
-            real, seen = getattr(os, call), [0]
+            real, calls = getattr(os, call), itertools.count(1)
 
-            def die(*args: Any, _real: Any = real, _seen: Any = seen, _nth: int = nth, **kwargs: Any) -> Any:
-                _seen[0] += 1
-                if _seen[0] >= _nth:
+            def die(*args: Any, _real: Any = real, _calls: Any = calls, _nth: int = nth, **kwargs: Any) -> Any:
+                if next(_calls) >= _nth:
                     raise KeyboardInterrupt
                 return _real(*args, **kwargs)
 
