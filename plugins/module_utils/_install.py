@@ -166,4 +166,4 @@ def _state_after_failure(todo: Todo) -> str:
     if not touched:
         return "every distribution of the environment."
     more = f" and {len(touched) - _MANY} more" if len(touched) > _MANY else ""
-    return f"everything but {', '.join(touched[:_MANY])}{more}, which were changed before the failure."
+    return f"everything but what was changed before the failure: {', '.join(touched[:_MANY])}{more}."

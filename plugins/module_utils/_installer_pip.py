@@ -92,7 +92,17 @@ class Pip(Installer):
             if afresh:
                 # A target keeps a Python of the distribution's from refusing ("externally managed").
                 argv += ["--ignore-installed", "--target", f"{path['']}/target"]
-            self._pip(argv, untouched=_UNTOUCHED, advice=_ADVICE)
+            try:
+                self._pip(argv, untouched=_UNTOUCHED, advice=_ADVICE)
+            except InstallerError as error:
+                if "no such option" in str(error.details.get("output")):
+                    raise InstallerError(
+                        f"The pip of {self.target.python.executable} is older than 22.2 and cannot resolve without "
+                        "installing.",
+                        untouched=_UNTOUCHED,
+                        advice="Use `installer: uv` (of the role: sage_installer), or a newer Python.",
+                    ) from error
+                raise
             with open(report, encoding="utf-8") as file:
                 found = json.load(file)["install"]
         named = {source.name: source for source in wanted.sources}

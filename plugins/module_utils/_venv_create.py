@@ -87,7 +87,7 @@ def check_possible(choice: Choice, python: Interpreter) -> None:
 def create(path: str, python: Interpreter, choice: Choice, timeout: float) -> Interpreter:
     """Make a venv of I(python) at I(path), which is absent, empty or unfinished.
 
-    Directories above it are made 0700.
+    Directories above it are made 0755: what is private in them is the record, which sees to that itself.
 
     :raises InstallerError: it cannot be made; what was made of it is gone again.
     """
@@ -99,7 +99,7 @@ def create(path: str, python: Interpreter, choice: Choice, timeout: float) -> In
     fresh = not os.path.lexists(path)
     try:
         for directory in reversed(made):
-            os.mkdir(directory, 0o700)
+            os.mkdir(directory, 0o755)
         if fresh:
             os.mkdir(path)
         else:

@@ -18,7 +18,7 @@ options:
   path:
     description:
       - Where the virtual environment is, usually C(<sage_root>/.sage/venv).
-      - Directories above it that do not exist are made with mode C(0700).
+      - Directories above it that do not exist are made with mode C(0755).
     type: path
     required: true
   python:
@@ -154,7 +154,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         raise InputError(
             f"The virtual environment {path} will not do: {found.why}.",
             untouched="everything, the environment included.",
-            advice="Set `recreate: true` to make it anew (everything in it is lost), choose another path, "
+            advice="Set `recreate: true` (of the role: sage_recreate_venv) to make it anew, choose another path, "
             "or bring back its interpreter.",
         )
     choice = _uv.choose(options["installer"], options["uv"], options["tools"])

@@ -211,7 +211,7 @@ def test_any_sequence_cut_anywhere_replays_to_a_state_it_went_through(
             history = [one.as_dict() for one in session.history()]
         assert json.loads(_file(engine, PROGRESS).read_bytes()) == json.loads(_progress.render(memory))
         assert tuple(json.loads(_file(engine, PROGRESS).read_bytes())) == KEYS
-        if history != states[-1]:
+        if _file(engine, LEDGER).read_bytes().count(b"\n") == len(states):
             states.append(history)
         if memory.install_id not in ids:
             ids.append(memory.install_id)

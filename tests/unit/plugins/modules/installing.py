@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ensurepip
 import functools
 import os
 import shutil
@@ -25,7 +26,9 @@ if t.TYPE_CHECKING:
 
 MINIMUM = "3.9"
 UV = _uv.find(None, None)
-TOOLS = [*(["uv"] if UV else []), "pip"]
+# Older ones cannot resolve without installing; a host whose Python brings such a pip needs uv.
+PIP = tuple(int(part) for part in ensurepip.version().split(".")[:2]) >= (22, 2)
+TOOLS = [*(["uv"] if UV else []), *(["pip"] if PIP else [])]
 # For what is decided before a tool is started, or is the same with either: the quicker one will do.
 EITHER = pytest.mark.parametrize("tool", TOOLS[:1], indirect=True)
 
@@ -128,7 +131,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], str]
 def tool(request: pytest.FixtureRequest) -> str:
     """Each of the tools that are here."""
     if request.param not in TOOLS:
-        pytest.skip("there is no uv")
+        pytest.skip(f"there is no {request.param} here, or it is too old")
     return str(request.param)
 
 

@@ -149,7 +149,7 @@ def test_partly_done_is_said(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(_command, "checked", break_second)
     with pytest.raises(InstallerError) as caught:
         sage.install([tinydep, *ONE])
-    assert caught.value.untouched == "everything but tinydep, which were changed before the failure."
+    assert caught.value.untouched == "everything but what was changed before the failure: tinydep."
 
 
 NEEDY = [{"name": "needy-one", "version": "1.0"}]

@@ -35,7 +35,7 @@ def test_check_run_check_run(bench: Bench) -> None:
     assert done["version"] == _python.probe(sys.executable).version
     assert bench.versions() == {}
     for directory in (bench.base / "root", bench.base / "root" / ".sage"):
-        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o755
     assert not os.path.exists(os.path.join(bench.venv, _venv_create.UNFINISHED))
     before = tree(bench.venv)
     for check in (True, False):
