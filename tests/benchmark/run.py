@@ -195,7 +195,7 @@ class _Play:
         self.where = where
         self.count = where / "count.json"
 
-    def run(self, playbook: pathlib.Path, **environment: str) -> tuple[float, dict[str, int]]:
+    def run(self, playbook: pathlib.Path, *options: str, **environment: str) -> tuple[float, dict[str, int]]:
         """Seconds, and module executions by module."""
         for name in ("ANSIBLE_DISPLAY_OK_HOSTS", "ANSIBLE_DISPLAY_SKIPPED_HOSTS"):
             environment.setdefault(name, "no")
@@ -210,6 +210,7 @@ class _Play:
             str(playbook),
             "-e",
             f"sage_root={self.where / 'sage'}",
+            *options,
         ]
         begun = time.perf_counter()
         done = subprocess.run(
@@ -283,8 +284,38 @@ def fresh(where: pathlib.Path) -> list[Figure]:
     ]
 
 
+def full(where: pathlib.Path) -> list[Figure]:
+    """A fresh install of isage[full], some gigabytes, with and without checkpoints.
+
+    The installer's cache begins empty each time, as on a new host; once more with it filled.
+    """
+    if _why_not():
+        return [Figure("install of isage[full]", f"not measured: {_why_not()}")]
+    play = _Play(where)
+    cache = where / "cache"
+
+    def install(**environment: str) -> float:
+        shutil.rmtree(where / "sage", ignore_errors=True)
+        return play.run(INSTALL, "-e", "sage_install_mode=full", UV_CACHE_DIR=str(cache), **environment)[0]
+
+    def cold(**environment: str) -> float:
+        shutil.rmtree(cache, ignore_errors=True)
+        return install(**environment)
+
+    off_cold, on_cold = [cold(SAGE_DISABLE_CHECKPOINT="1")], [cold()]
+    on_cold.append(cold())
+    off_cold.append(cold(SAGE_DISABLE_CHECKPOINT="1"))
+    off, on = min(off_cold), min(on_cold)
+    warm_on, warm_off = install(), install(SAGE_DISABLE_CHECKPOINT="1")
+    return [
+        Figure("fresh install of isage[full], empty cache (better of two)", f"{on:.1f} s"),
+        Figure("— time more than without checkpoints", f"{(on / off - 1) * 100:+.1f} %", "≤ 5 %", on / off <= 1.05),
+        Figure("the same, cache filled", f"{warm_on:.1f} s, without checkpoints {warm_off:.1f} s"),
+    ]
+
+
 MEASURES: dict[str, t.Callable[[pathlib.Path], list[Figure]]] = {
-    one.__name__: one for one in (in_process, process, verdict, concurrent, rerun, fresh)
+    one.__name__: one for one in (in_process, process, verdict, concurrent, rerun, fresh, full)
 }
 
 
