@@ -49,9 +49,11 @@ def reset(engine: Engine) -> None:
 ACTIONS: dict[str, t.Callable[[Engine], None]] = {"update": update, "begin": begin, "reset": reset}
 
 
-def act(action: str, root: str, directory: str) -> None:
+def act(ready: int, action: str, root: str, directory: str) -> None:
     """Carry it out and tell how it went; between the marks go and end."""
     report = os.open(f"{directory}/answer", os.O_WRONLY | os.O_CREAT)
+    # From here to the first mark nothing is called that a test counts or refuses.
+    os.writev(ready, [b"."])
     while not os.access(f"{directory}/go", os.F_OK):
         time.sleep(0.001)
     answer: dict[str, t.Any] = {"ok": True}
@@ -66,11 +68,13 @@ def act(action: str, root: str, directory: str) -> None:
 
 def main() -> None:
     """Serve until nobody asks any more."""
+    came, ready = os.pipe()
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
-            act(*json.loads(line))
+            act(ready, *json.loads(line))
             os._exit(0)
+        os.read(came, 1)
         print(pid, flush=True)
         print(os.waitpid(pid, 0)[1], flush=True)
 
