@@ -47,6 +47,14 @@ def build(pins: t.Iterable[Pin], inventory: Inventory, first_party: t.Iterable[s
     return sorted((entry(pin, inventory, patterns) for pin in pins), key=lambda one: str(one["name"]))
 
 
+def brief(distributions: t.Iterable[Distribution]) -> dict[str, list[dict[str, t.Any]]]:
+    """Names and versions by group: all that a capture or a recorded result needs, a hundredth of the plan in size."""
+    found: dict[str, list[dict[str, t.Any]]] = {THIRD_PARTY: [], SAGE: []}
+    for one in distributions:
+        found[one["group"]].append({"name": one["name"], "version": one["version"]})
+    return found
+
+
 def pin_of(distribution: Distribution) -> Pin:
     """The pin behind a distribution of a plan.
 

@@ -179,6 +179,19 @@ sage:
   returned: success
   type: list
   elements: dict
+result:
+  description:
+    - What will be there, names and versions only, by group; for the option C(result) of a transition of
+      M(intellistream.sage.sage_checkpoint).
+  returned: success
+  type: dict
+  sample: {"third_party": [{"name": "pyyaml", "version": "6.0.3"}], "sage": [{"name": "isage", "version": "0.3.2.4"}]}
+changing:
+  description:
+    - Those of RV(result) that will be added or replaced; what has to be captured.
+  returned: success
+  type: dict
+  sample: {"third_party": [], "sage": [{"name": "isage", "version": "0.3.2.4"}]}
 lock_file:
   description: O(lock_file) as an absolute path, V(null) if there is none.
   returned: success
@@ -252,6 +265,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         },
         _plan.THIRD_PARTY: [one for one in answer.distributions if one["group"] == _plan.THIRD_PARTY],
         _plan.SAGE: [one for one in answer.distributions if one["group"] == _plan.SAGE],
+        "result": _plan.brief(answer.distributions),
+        "changing": _plan.brief(one for one in answer.distributions if one["action"] != _plan.KEEP),
         "diff": diffs,
     }
 

@@ -284,6 +284,10 @@ def fresh(where: pathlib.Path) -> list[Figure]:
     ]
 
 
+# isage[full] needs a wheel that exists for this Python only; with another one the resolver goes back to an old isage.
+PYTHON = "sage_python=python3.11"
+
+
 def full(where: pathlib.Path) -> list[Figure]:
     """A fresh install of isage[full], some gigabytes, with and without checkpoints.
 
@@ -296,7 +300,8 @@ def full(where: pathlib.Path) -> list[Figure]:
 
     def install(**environment: str) -> float:
         shutil.rmtree(where / "sage", ignore_errors=True)
-        return play.run(INSTALL, "-e", "sage_install_mode=full", UV_CACHE_DIR=str(cache), **environment)[0]
+        options = ("-e", "sage_install_mode=full", "-e", PYTHON)
+        return play.run(INSTALL, *options, UV_CACHE_DIR=str(cache), **environment)[0]
 
     def cold(**environment: str) -> float:
         shutil.rmtree(cache, ignore_errors=True)
