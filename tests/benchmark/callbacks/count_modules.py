@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Counts the module executions of a run, by module, into the file that SAGE_BENCH_COUNT names."""
+"""Counts and times the module executions of a run, by module, into the file that SAGE_BENCH_COUNT names."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ description: Counts what is executed on hosts; includes, facts set and the like 
 
 import json
 import os
+import time
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
@@ -43,11 +44,18 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.counts: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+        self.begun = time.perf_counter()
 
     def _count(self, result: t.Any) -> None:
         name = result.task.action.rpartition(".")[2]
         if name not in CONTROLLER:
             self.counts[name] = self.counts.get(name, 0) + 1
+            self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - self.begun
+
+    def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
+        """The clock of the task, for one host."""
+        self.begun = time.perf_counter()
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """A module ran."""
@@ -60,4 +68,4 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_stats(self, stats: t.Any) -> None:
         """Tell."""
         with open(os.environ["SAGE_BENCH_COUNT"], "w", encoding="utf-8") as stream:
-            json.dump(self.counts, stream)
+            json.dump({"counts": self.counts, "seconds": self.seconds}, stream)
