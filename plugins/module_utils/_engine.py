@@ -200,14 +200,23 @@ class Session:
             return "missing"
         # The file first: while others write, the ledger that is read after it is never behind it.
         content = self.where.read(_progress.NAME)
-        last = self._ledger.tail()
+        while True:
+            condition = self._worth(self._ledger, content)
+            again = self.where.read(_progress.NAME)
+            if condition != "edited" or again == content:
+                return condition
+            # Others went on by more than one installation between the two reads: what was read is old, not edited.
+            content = again
+
+    def _worth(self, ledger: Ledger, content: bytes | None) -> str:
+        last = ledger.tail()
         if last is None:
             return "missing"
-        entries = self._ledger.since(last.begin)
+        entries = ledger.since(last.begin)
         previous = fold(entries)[0].previous
         if previous is not None:
             try:
-                entries = self._ledger.since(previous)
+                entries = ledger.since(previous)
             except LedgerBroken:
                 pass  # A break further back is for M(history) to tell.
         return _progress.condition(content, entries)
