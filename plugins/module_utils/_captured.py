@@ -65,7 +65,8 @@ def kind_of(info: os.stat_result | None) -> str:
     return _KINDS.get(stat.S_IFMT(info.st_mode), "")
 
 
-def _xattrs_of(fd: int) -> dict[str, str]:
+def xattrs_of(fd: int) -> dict[str, str]:
+    """Extended attributes of an open file or directory, POSIX ACLs among them, in hex."""
     try:
         return {name: os.getxattr(fd, name).hex() for name in os.listxattr(fd)}
     except OSError:
@@ -75,7 +76,7 @@ def _xattrs_of(fd: int) -> dict[str, str]:
 def _xattrs_at(tree: Tree, relative: str) -> dict[str, str]:
     fd = tree.open_file(relative)
     try:
-        return _xattrs_of(fd)
+        return xattrs_of(fd)
     finally:
         os.close(fd)
 
@@ -108,7 +109,7 @@ def copy(source: Tree, relative: str, target: Tree, to: str) -> tuple[os.stat_re
                 view = memoryview(b"" if cloned else data)
                 while view:
                     view = view[os.write(writing, view) :]
-            xattrs = _xattrs_of(reading)
+            xattrs = xattrs_of(reading)
             dress(writing, item_of(FILE, info, "")._replace(xattrs=xattrs))
         finally:
             os.close(writing)
@@ -128,13 +129,26 @@ def dress(fd: int, item: Item) -> None:
             pass
     if stat.S_IMODE(os.fstat(fd).st_mode) != item.mode:
         os.fchmod(fd, item.mode)
-    for name, value in item.xattrs.items():
-        try:
-            os.setxattr(fd, name, bytes.fromhex(value))
-        except OSError:
-            continue
+    if not item.shared:
+        _attribute(fd, item.xattrs)
     if info.st_mtime_ns != item.mtime:
         os.utime(fd, ns=(item.mtime, item.mtime))
+
+
+def _attribute(fd: int, wanted: t.Mapping[str, str]) -> None:
+    """Give an open file or directory just these extended attributes, as far as this user may."""
+    now = xattrs_of(fd)
+    for name in {**now, **wanted}:
+        if now.get(name) == wanted.get(name):
+            continue
+        try:
+            if name in wanted:
+                os.setxattr(fd, name, bytes.fromhex(wanted[name]))
+            else:
+                os.removexattr(fd, name)
+        except OSError:
+            # Verification names what stays different.
+            continue
 
 
 def link(source: Tree, relative: str, target: Tree, to: str) -> bool:
@@ -269,7 +283,7 @@ def difference(target: Tree, relative: str, item: Item, store: Tree | None = Non
     if stat.S_IMODE(info.st_mode) != item.mode:
         return f"has mode {stat.S_IMODE(info.st_mode):04o}, had {item.mode:04o}"
     if kind == DIRECTORY:
-        return ""
+        return "has other extended attributes" if xattrs_of(target.enter(relative)) != item.xattrs else ""
     if info.st_size != item.size:
         return f"has {info.st_size} bytes, had {item.size}"
     if info.st_mtime_ns != item.mtime:

@@ -16,7 +16,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._resume import 
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._clean import Cleaning
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
 
 Result = dict[str, t.Any]
 
@@ -29,6 +31,7 @@ class Request(t.NamedTuple):
     :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
     :ivar transitions: mappings C(phase), C(status), C(data), C(result), C(capture), C(description).
     :ivar recover: first undo what an interrupted phase or undo left half done.
+    :ivar retain: what is kept of what was captured; None removes nothing.
     """
 
     inputs: dict[str, dict[str, t.Any]] | None
@@ -36,6 +39,7 @@ class Request(t.NamedTuple):
     labels: dict[str, str]
     transitions: list[dict[str, t.Any]]
     recover: bool = False
+    retain: Limits | None = None
 
 
 def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
@@ -44,24 +48,38 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
     :raises SageError: nothing was recorded.
     """
     recovered = _recover(engine, check_mode) if request.recover else None
-    with engine.reading() if check_mode else engine.session() as session:
+    # Where nothing is recorded, there is nothing to remove, and no reason to begin a record.
+    idle = request.retain is not None and request.inputs is None and not request.transitions and not engine.exists()
+    with engine.reading() if check_mode or idle else engine.session() as session:
         before = _summary(session)
         verdict = _judge(session, request)
         if verdict is None or verdict.phase is not None:
             for transition in request.transitions:
                 _move(session, transition, verdict)
         _describe(session, request.labels)
+        cleaning = _cleaning(session, request.retain)
         changed = session.changed
         session.commit()
         after = _summary(session)
+        retention = cleaning.finish() if cleaning is not None else None
+        changed = changed or (cleaning is not None and cleaning.changed)
         return {
             "changed": changed or recovered is not None,
             "recovered": recovered,
             "resume": verdict.as_dict() if verdict else None,
             "repaired": session.repaired,
+            **({"retention": retention} if retention is not None else {}),
             "diff": {"before": before, "after": after} if changed else {"before": {}, "after": {}},
             **_report(session),
         }
+
+
+def _cleaning(session: Session, limits: Limits | None) -> Cleaning | None:
+    if limits is None:
+        return None
+    from ansible_collections.intellistream.sage.plugins.module_utils._clean import Cleaning
+
+    return Cleaning(session, limits)
 
 
 def _recover(engine: Engine, check_mode: bool) -> Result | None:
@@ -77,10 +95,10 @@ def _recover(engine: Engine, check_mode: bool) -> Result | None:
         killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
         if not killed and not installation.undoing:
             return None
-    from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+    from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 
     # A rollback that was begun is finished whatever is named here.
-    return rollback(engine, killed[0] if killed else "last", False, (), check_mode)
+    return rollback(engine, Request(killed[0] if killed else "last"), check_mode)
 
 
 def _judge(session: Session, request: Request) -> Verdict | None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import time
@@ -20,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
     StoreError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
-from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import How, Layer
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 
 if t.TYPE_CHECKING:
@@ -34,7 +35,7 @@ Spec = dict[str, t.Any]
 
 def clean(spec: t.Mapping[str, t.Any]) -> Spec:
     """A spec as the ledger keeps it: nothing unset, only names and versions of distributions."""
-    kept = {name: spec[name] for name in ("kind", "path", "paths") if spec.get(name)}
+    kept = {name: spec[name] for name in ("kind", "path", "paths", "whole") if spec.get(name)}
     if spec.get("distributions"):
         kept["distributions"] = [
             {"name": str(one["name"]), "version": str(one.get("version") or "")} for one in spec["distributions"]
@@ -100,44 +101,58 @@ def _predicted(resource: Resource) -> dict[str, t.Any]:
 
 def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any]:
     begun = time.monotonic()
-    with _store.content_dir(point, number, create=True) as where:
-        manifest = resource.capture(where)
+    with _store.content_dir(point, number, create=True) as where, _store.writer(point, number) as items:
+        facts = resource.capture(where, items)
         where.sync()
-    name = f"{number}.json"
-    data = _store.encode(manifest)
-    point.write(name, data)
+        digest = items.finish()
+    data = _store.encode({**facts, "kind": resource.kind, "path": resource.path, "items": digest})
+    point.write(f"{number}.json", data)
     taken = {
         "kind": resource.kind,
         "path": resource.path,
-        "manifest": name,
+        "manifest": f"{number}.json",
         "sha256": hashlib.sha256(data).hexdigest(),
-        "files": manifest["files"],
-        "bytes": manifest["bytes"],
+        "items": digest,
+        "files": facts["files"],
+        "bytes": facts["bytes"],
         "seconds": round(time.monotonic() - begun, 3),
     }
     # Read back what an undo will read.
-    _store.read_manifest(point, taken)
+    _store.items(point, number, _store.read_manifest(point, taken)).close()
     return taken
 
 
-def layers(state: PrivateDir, point: t.Mapping[str, t.Any], completed: bool, stack: ExitStack) -> list[Layer]:
+def layers(
+    state: PrivateDir,
+    point: t.Mapping[str, t.Any],
+    stack: ExitStack,
+    completed: bool = True,
+    left: t.Sequence[t.Mapping[str, t.Any]] = (),
+) -> list[Layer]:
     """The captures of a recorded point, in their order, manifests checked.
 
     :param completed: the change that followed ran to its end.
+    :param left: facts recorded once it had ended, mappings C(spec), C(facts).
     :param stack: closes the directories.
     :raises StoreError: content is gone or was changed.
     """
     try:
         where = stack.enter_context(_store.point_dir(state, point["install_id"], point["point"]))
-        return [
-            Layer(
-                spec,
-                _store.read_manifest(where, taken),
-                stack.enter_context(_store.content_dir(where, number)),
-                completed,
+        found = []
+        for number, (spec, taken) in enumerate(zip(point["specs"], point["resources"])):
+            manifest = _store.read_manifest(where, taken)
+            found.append(
+                Layer(
+                    spec,
+                    manifest,
+                    stack.enter_context(_store.content_dir(where, number)),
+                    stack.enter_context(_store.items(where, number, manifest)),
+                    completed,
+                    dt.datetime.fromisoformat(point["time"]).timestamp(),
+                    _left(spec, left),
+                )
             )
-            for number, (spec, taken) in enumerate(zip(point["specs"], point["resources"]))
-        ]
+        return found
     except FileNotFoundError as error:
         raise StoreError(
             f"The captured content of rollback point {point['point']} is gone.",
@@ -146,14 +161,23 @@ def layers(state: PrivateDir, point: t.Mapping[str, t.Any], completed: bool, sta
         ) from error
 
 
+def _left(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:
+    """The facts about the same resource among those recorded after the change."""
+    for one in results:
+        of = one["spec"]
+        if all(of.get(name) == spec.get(name) for name in ("kind", "path", "paths")):
+            return dict(one["facts"])
+    return None
+
+
 def still_holds(state: PrivateDir, point: t.Mapping[str, t.Any]) -> bool:
     """Whether all that a point captured is still as it was, so that another capture would be the same."""
     with ExitStack() as stack:
         try:
-            found = layers(state, point, True, stack)
+            found = layers(state, point, stack)
         except StoreError:
             return False
-        return not any(make(layer.spec["kind"], layer.spec).undo([layer], ours={}).touches() for layer in found)
+        return not any(make(layer.spec["kind"], layer.spec).undo([layer], How()).touches() for layer in found)
 
 
 def backup(

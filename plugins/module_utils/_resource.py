@@ -13,10 +13,9 @@ from __future__ import annotations
 import abc
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
-
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Items, Writer
 
 Facts = dict[str, t.Any]
 PLAN_KEYS = ("install", "erase", "restore", "remove")
@@ -28,13 +27,36 @@ class Layer(t.NamedTuple):
     :ivar spec: what the change was going to do (the resource's options at capture).
     :ivar manifest: what C(capture) returned.
     :ivar where: the captured content.
+    :ivar items: what C(capture) wrote to its writer; None when it wrote nothing.
     :ivar completed: the change that followed ran to its end.
+    :ivar time: when it was captured, seconds since the epoch.
+    :ivar left: facts that were observed once the change had ended; None when nobody looked.
     """
 
     spec: Facts
     manifest: Facts
     where: PrivateDir
+    items: Items | None = None
     completed: bool = True
+    time: float = 0.0
+    left: Facts | None = None
+
+
+class How(t.NamedTuple):
+    """How to go back.
+
+    :ivar force: take the captured side of conflicts and keep the other aside.
+    :ivar resumed: an earlier attempt of the same undo was interrupted.
+    :ivar ours: what installations of this host's ledger brought: kind → path → name → versions.
+    :ivar erase_after: what was added at this time (seconds since the epoch) or before stays.
+    :ivar keep_broken: keep what is there now beside the result, for diagnosis.
+    """
+
+    force: bool = False
+    resumed: bool = False
+    ours: Facts = {}
+    erase_after: float | None = None
+    keep_broken: str = ""
 
 
 class Undo(abc.ABC):
@@ -42,11 +64,13 @@ class Undo(abc.ABC):
 
     :ivar plan: what will be C(install)ed, C(erase)d, C(restore)d and C(remove)d, for people.
     :ivar conflicts: what somebody else changed in the meantime and the undo would overwrite.
+    :ivar kept: what stays although it was added since, as C(erase_after) asks for, for people.
     """
 
     def __init__(self) -> None:
         self.plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
         self.conflicts: list[str] = []
+        self.kept: list[str] = []
 
     @abc.abstractmethod
     def check(self) -> None:
@@ -62,6 +86,14 @@ class Undo(abc.ABC):
     @abc.abstractmethod
     def verify(self) -> list[str]:
         """Every difference left between what was captured and what is there; empty is exact."""
+
+    def redo(self) -> Facts | None:
+        """What to capture before executing, so that this undo can itself be undone; None: it cannot."""
+        return None
+
+    def keep(self, where: PrivateDir) -> None:
+        """Keep what is removed as a whole in the content directory of the capture that M(redo) asked for."""
+        del where
 
     def touches(self) -> bool:
         """Whether executing would change anything."""
@@ -95,30 +127,17 @@ class Resource(abc.ABC):
         """(files, bytes) a capture would write to a store on file system C(device)."""
 
     @abc.abstractmethod
-    def capture(self, where: PrivateDir) -> Facts:
-        """Capture into C(where); returns the JSON-able manifest once all is on disk.
+    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+        """Capture content into C(where) and its list to C(items); returns further facts once all is on disk.
+
+        The facts have C(files) and C(bytes), and whatever an undo needs beyond the list.
 
         :raises CaptureError: something cannot be captured.
         """
 
     @abc.abstractmethod
-    def undo(self, layers: t.Sequence[Layer], *, force: bool = False, resumed: bool = False, ours: Facts) -> Undo:
+    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
         """Compute one way back through several captures of this resource.
 
         :param layers: the captures to go back through, oldest first; the oldest of each item wins.
-        :param force: take the captured side of conflicts and keep the other aside.
-        :param resumed: an earlier attempt of the same undo was interrupted.
-        :param ours: what installations of this host's ledger brought: kind → path → name → versions.
         """
-
-    def restore(self, manifest: Facts, where: PrivateDir, **options: t.Any) -> None:
-        """Put one capture back, without a ledger.
-
-        :raises RollbackError: the result differs from what was captured.
-        """
-        undo = self.undo([Layer({}, manifest, where)], force=True, ours={}, **options)
-        undo.check()
-        undo.execute()
-        left = undo.verify()
-        if left:
-            raise RollbackError(f"{self.path} differs from what was captured: {'; '.join(left)}.", differences=left)

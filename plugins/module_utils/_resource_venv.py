@@ -19,11 +19,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _capture
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, Layer, Resource, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
 
 # The clock file systems stamp with; it lags behind the precise one by up to a tick.
 _CLOCK_REALTIME_COARSE = 5
@@ -44,36 +45,28 @@ class Found(t.NamedTuple):
     edited: bool
 
 
-class Survey(t.NamedTuple):
-    """What a capture will take: computed once, for the space check and for the capture."""
-
-    distributions: dict[str, str]
-    captured: dict[str, tuple[Distribution, list[Found]]]
-    loose: list[Found]
-
-
 class VenvResource(Resource):
     """A virtual environment.
 
     :param path: absolute.
     :param distributions: mappings C(name), C(version): what the change will leave there.
+    :param whole: the change removes the environment; C(keep) of its undo takes all of it.
     """
 
     kind = "venv"
 
-    def __init__(self, path: str, distributions: list[dict[str, t.Any]]) -> None:
+    def __init__(self, path: str, distributions: list[dict[str, t.Any]], whole: bool = False) -> None:
         self.path = path
+        self.whole = whole
         self.wanted = {
             _distributions.canonical(str(one["name"])): str(one.get("version") or "") for one in distributions
         }
-        self._survey: Survey | None = None
 
     def plan(self) -> list[str]:
         with self._open() as venv:
             if venv is None:
                 return [f"{self.path} (does not exist)"]
-            survey = self._look(venv)
-        return [f"{one.name} {one.version}" for one, dummy in survey.captured.values()]
+            return [f"{one.name} {one.version}" for one in self._chosen(venv)]
 
     def observe(self) -> Facts:
         with self._open() as venv:
@@ -110,14 +103,20 @@ class VenvResource(Resource):
         return reasons
 
     def need(self, device: int | None = None) -> tuple[int, int]:
+        files = size = 0
         with self._open() as venv:
-            if venv is None:
+            if venv is None or self.whole:
                 return 0, 0
-            survey = self._look(venv)
             linkable = device is not None and device == venv.device
-            found = [one for dummy, files in survey.captured.values() for one in files]
-            copied = [one for one in found if not linkable or one.edited] + survey.loose
-        return len(found) + len(survey.loose), sum(one.info.st_size for one in copied)
+            for one in self._chosen(venv):
+                if linkable:
+                    # Links take no room, and the little that is copied fits into the reserve.
+                    files += (_distributions.raw_record(venv, one.info) or b"").count(b"\n")
+                    continue
+                rows = _rows(venv, one)
+                files += len(rows)
+                size += sum(max(row.size, 0) for row in rows.values())
+        return files, size
 
     @contextlib.contextmanager
     def _open(self) -> t.Iterator[Tree | None]:
@@ -128,44 +127,40 @@ class VenvResource(Resource):
         with venv:
             yield venv
 
-    def _look(self, venv: Tree) -> Survey:
-        if self._survey is None:
-            installed = _distributions.installed(venv)
-            captured: dict[str, tuple[Distribution, list[Found]]] = {}
-            for one in installed:
-                if one.name in self.wanted:
-                    if one.name in captured:
-                        raise _cannot(
-                            f"{one.name} is registered twice in {self.path} "
-                            f"({captured[one.name][0].version} and {one.version})",
-                            "Remove one of the two .dist-info directories, or roll back the interrupted change.",
-                        )
-                    captured[one.name] = (one, list(_files(venv, one)))
-            versions = {one.name: one.version for one in installed}
-            self._survey = Survey(versions, captured, list(_loose(venv)))
-        return self._survey
+    def _chosen(self, venv: Tree) -> list[Distribution]:
+        """The distributions that will be captured."""
+        chosen: dict[str, Distribution] = {}
+        for one in _distributions.installed(venv):
+            if one.name in self.wanted:
+                if one.name in chosen:
+                    raise _cannot(
+                        f"{one.name} is registered twice in {self.path} ({chosen[one.name].version} and {one.version})",
+                        "Remove one of the two .dist-info directories, or roll back the interrupted change.",
+                    )
+                chosen[one.name] = one
+        return list(chosen.values())
 
-    def capture(self, where: PrivateDir) -> Facts:
+    def capture(self, where: PrivateDir, items: Writer) -> Facts:
         with self._open() as venv:
             if venv is None:
-                return {"kind": self.kind, "path": self.path, "existed": False, "files": 0, "copies": 0, "bytes": 0}
-            survey = self._look(venv)
+                return {"existed": False, "files": 0, "copies": 0, "bytes": 0}
+            found = {one.name: one.version for one in _distributions.installed(venv)}
+            facts = {"existed": True, "whole": self.whole, "distributions": found}
+            if self.whole:
+                return {**facts, "files": 0, "copies": 0, "bytes": 0}
             with Tree(where.path, os.dup(where.fd), 0o700) as store:
-                taken = _Taken(venv, store)
-                captured: Facts = {}
-                for name, (one, files) in survey.captured.items():
-                    items = {found.relative: taken.take(found) for found in files}
-                    captured[name] = {"version": one.version, "info": one.info, "files": items}
-                loose = {found.relative: taken.take(found) for found in survey.loose}
-                directories = _directories(venv, captured)
+                taken = _Taken(venv, store, items)
+                for one in self._chosen(venv):
+                    items.section(one.name, one.version, one.info)
+                    for each in _files(venv, one):
+                        taken.take(each)
+                items.section()
+                for each in _loose(venv):
+                    taken.take(each)
+                directories = taken.directories()
                 _store.settle(store, taken.copied)
         return {
-            "kind": self.kind,
-            "path": self.path,
-            "existed": True,
-            "distributions": survey.distributions,
-            "captured": captured,
-            "loose": loose,
+            **facts,
             "dirs": directories,
             "files": taken.files,
             "copies": len(taken.copied),
@@ -173,16 +168,16 @@ class VenvResource(Resource):
             "captured_ns": time.clock_gettime_ns(_CLOCK_REALTIME_COARSE),
         }
 
-    def undo(self, layers: t.Sequence[Layer], *, force: bool = False, resumed: bool = False, ours: Facts) -> Undo:
-        brought = (ours.get(self.kind) or {}).get(self.path) or {}
-        absent = [number for number, layer in enumerate(layers) if not layer.manifest["existed"]]
-        if absent:
-            from ansible_collections.intellistream.sage.plugins.module_utils._venv_removal import VenvRemoval
+    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+        from ansible_collections.intellistream.sage.plugins.module_utils import _venv_removal
 
-            return VenvRemoval(self.path, brought, recreated=absent[0] > 0)
+        if layers[0].manifest.get("whole"):
+            return _venv_removal.VenvReturn(self.path, layers[0], how)
+        if not all(layer.manifest["existed"] for layer in layers):
+            return _venv_removal.VenvRemoval(self.path, layers, how)
         from ansible_collections.intellistream.sage.plugins.module_utils._venv_undo import VenvUndo
 
-        return VenvUndo(self.path, layers, force=force, resumed=resumed)
+        return VenvUndo(self.path, layers, how)
 
 
 def _cannot(what: str, advice: str, **details: t.Any) -> CaptureError:
@@ -200,7 +195,7 @@ def _found(venv: Tree, relative: str, row: Row | None, installed_ns: int) -> Fou
     return Found(relative, kind, info, row, edited)
 
 
-def _files(venv: Tree, one: Distribution) -> t.Iterator[Found]:
+def _rows(venv: Tree, one: Distribution) -> dict[str, Row]:
     try:
         rows = _distributions.record(venv, one.info, None, os.path.realpath(venv.path))
     except _distributions.Outside as error:
@@ -218,6 +213,11 @@ def _files(venv: Tree, one: Distribution) -> t.Iterator[Found]:
             f"Reinstall or remove {one.name}, then run again.",
             distribution=one.name,
         )
+    return rows
+
+
+def _files(venv: Tree, one: Distribution) -> t.Iterator[Found]:
+    rows = _rows(venv, one)
     last = venv.lstat(f"{one.info}/RECORD")
     installed_ns = last.st_mtime_ns if last is not None else 0
     for relative, is_directory in venv.walk(one.info):
@@ -247,34 +247,37 @@ def _loose(venv: Tree) -> t.Iterator[Found]:
             yield found
 
 
-def _directories(venv: Tree, captured: Facts) -> dict[str, int]:
-    """Directories that must outlive an undo, with their modes."""
-    names = {name for name, is_directory in venv.listing("") if is_directory}
-    for one in captured.values():
-        for relative in one["files"]:
-            directory = relative.rpartition("/")[0]
-            while directory and directory not in names:
-                names.add(directory)
-                directory = directory.rpartition("/")[0]
-    return {name: os.fstat(venv.enter(name)).st_mode & 0o7777 for name in sorted(names)}
-
-
 class _Taken:
-    """Takes files into a store and counts."""
+    """Takes files into a store, lists them and counts."""
 
-    def __init__(self, venv: Tree, store: Tree) -> None:
+    def __init__(self, venv: Tree, store: Tree, items: Writer) -> None:
         self.venv = venv
         self.store = store
+        self.items = items
         self.files = self.bytes = 0
         self.copied: list[str] = []
+        self._directories: set[str] = set()
 
-    def take(self, found: Found) -> list[t.Any]:
-        """Link or copy one file; returns its item as manifests hold it."""
-        relative, info = found.relative, found.info
+    def directories(self) -> dict[str, int]:
+        """Directories that must outlive an undo, with their modes."""
+        names = {name for name, is_directory in self.venv.listing("") if is_directory}
+        for name in self._directories:
+            while name and name not in names:
+                names.add(name)
+                name = name.rpartition("/")[0]
+        return {name: os.fstat(self.venv.enter(name)).st_mode & 0o7777 for name in sorted(names)}
+
+    def take(self, found: Found) -> None:
+        """Link or copy one file."""
         self.files += 1
+        self._directories.add(found.relative.rpartition("/")[0])
+        self.items.add(found.relative, self._item(found))
+
+    def _item(self, found: Found) -> Item:
+        relative, info = found.relative, found.info
         if found.kind == LINK:
             fd, name = self.venv.parent(relative)
-            return list(_captured.item_of(LINK, info, os.readlink(name, dir_fd=fd)))
+            return _captured.item_of(LINK, info, os.readlink(name, dir_fd=fd))
         self.bytes += info.st_size
         digest = found.row.digest if found.row is not None else ""
         if found.edited and found.row is not None and found.row.digests:
@@ -284,8 +287,8 @@ class _Taken:
         # Scripts are small, and people edit them.
         script = relative.startswith("bin/") and info.st_size < _SCRIPT
         if digest and not script and _captured.link(self.venv, relative, self.store, relative):
-            return list(_captured.item_of(FILE, info, digest, shared=True))
-        return list(self._copy(found))
+            return _captured.item_of(FILE, info, digest, shared=True)
+        return self._copy(found)
 
     def _copy(self, found: Found) -> Item:
         info, digest, xattrs = _captured.copy(self.venv, found.relative, self.store, found.relative)

@@ -37,7 +37,7 @@ def make(kind: str, spec: t.Mapping[str, t.Any]) -> Resource:
     if kind == "venv":
         from ansible_collections.intellistream.sage.plugins.module_utils._resource_venv import VenvResource
 
-        return VenvResource(path, [dict(item) for item in spec.get("distributions") or []])
+        return VenvResource(path, [dict(item) for item in spec.get("distributions") or []], bool(spec.get("whole")))
     from ansible_collections.intellistream.sage.plugins.module_utils._resource_git import GitResource
 
     return GitResource(path)

@@ -10,11 +10,16 @@ import contextlib
 import datetime as dt
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _targets
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError, SageError
+from ansible_collections.intellistream.sage.plugins.module_utils import _redo, _targets
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    ConflictError,
+    RollbackError,
+    SageError,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._points import layers
-from ansible_collections.intellistream.sage.plugins.module_utils._resource import PLAN_KEYS, Facts, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import PLAN_KEYS, Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS, make
+from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
@@ -23,43 +28,63 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 
-def rollback(engine: Engine, to: str, force: bool, kinds: t.Sequence[str], check_mode: bool) -> Result:
-    """Undo what was changed since C(to) began.
+class Request(t.NamedTuple):
+    """What to undo, and how.
 
-    :param force: take the captured side of conflicts.
-    :param kinds: undo only resources of these kinds; empty means all.
+    :ivar to: a target, see M(_targets.resolve).
+    :ivar force: take the captured side of conflicts.
+    :ivar kinds: undo only resources of these kinds; empty means all.
+    :ivar erase_installed_after: a date; what was added then or before stays.
+    :ivar keep_broken: keep what is there now beside the result, for diagnosis.
+    """
+
+    to: str = "last"
+    force: bool = False
+    kinds: t.Sequence[str] = ()
+    erase_installed_after: str = ""
+    keep_broken: bool = False
+
+    @property
+    def partial(self) -> bool:
+        """Some resources are left out."""
+        return bool(self.kinds) and set(self.kinds) != set(KINDS)
+
+
+def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
+    """Undo what was changed since the target began.
+
     :raises ConflictError: somebody changed what the undo would overwrite; nothing was changed.
     :raises StoreError: captured content is damaged; nothing was changed.
     :raises RollbackError: the result is not what was captured; every difference is named.
     """
     with engine.reading() as session:
         if session.installation is None:
-            if to == "last":
+            if request.to == "last":
                 return _nothing("Nothing was installed here yet: nothing to roll back.")
-            _targets.resolve([], to)
+            _targets.resolve([], request.to)
     with engine.reading() if check_mode else engine.session() as session:
         history = session.history()
-        chosen = _targets.resolve(history, to)
+        chosen = _targets.resolve(history, request.to)
         interrupted = [one for one in history if one.undoing]
         chosen = _targets.widen(history, chosen)
-        force = force or any(bool((one.undoing or {}).get("force")) for one in interrupted)
         if not chosen.points:
-            return _nothing(f"Nothing to roll back: nothing was captured since {to} began, or all of it was undone.")
+            return _nothing(
+                f"Nothing to roll back: nothing was captured since {request.to} began, or all of it was undone."
+            )
         with contextlib.ExitStack() as stack:
-            undos = _compute(session, history, chosen, list(kinds), force, bool(interrupted), stack)
-            plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
-            result = _result(chosen, plan, undos)
-            if not any(undo.touches() for undo in undos) and (kinds and set(kinds) != set(KINDS)):
+            how = _how(request, history, interrupted, chosen)
+            undos = _compute(session, chosen, request.kinds, how, stack)
+            result = _result(chosen, undos)
+            if not any(undo.touches() for undo in undos) and request.partial:
                 return _nothing("Nothing to roll back: the selected resources are as they were captured.")
-            if result["conflicts"] and not force:
+            if result["conflicts"] and not how.force:
                 raise _conflict(result)
             for undo in undos:
                 undo.check()
+            result["redo_point"] = _redo.prepare(session, chosen, undos, request.partial, how, stack)
             if check_mode:
                 return result
-            return _execute(
-                session, chosen, undos, result, partial=bool(kinds) and set(kinds) != set(KINDS), force=force
-            )
+            return _execute(session, chosen, undos, result, request, how)
 
 
 def _nothing(text: str) -> Result:
@@ -69,7 +94,9 @@ def _nothing(text: str) -> Result:
         "msg": text,
         "plan": plan,
         "conflicts": [],
+        "kept": [],
         "undone": [],
+        "redo_point": None,
         "exact": True,
         "diff": {"before": {}, "after": {}},
     }
@@ -84,6 +111,24 @@ def _conflict(result: Result) -> ConflictError:
         "edited files aside, or undo those changes.",
         conflicts=conflicts,
         plan=result["plan"],
+    )
+
+
+def _how(
+    request: Request, history: t.Sequence[Installation], interrupted: t.Sequence[Installation], chosen: _targets.Chosen
+) -> How:
+    after = None
+    if request.erase_installed_after:
+        from ansible_collections.intellistream.sage.plugins.module_utils import _dates
+
+        after = _dates.parse(request.erase_installed_after, dt.datetime.now(dt.timezone.utc)).timestamp()
+    return How(
+        # What was begun by force is finished by force.
+        force=request.force or any(bool((one.undoing or {}).get("force")) for one in interrupted),
+        resumed=bool(interrupted),
+        ours=_ours(history),
+        erase_after=after,
+        keep_broken=chosen.tid if request.keep_broken else "",
     )
 
 
@@ -102,13 +147,7 @@ def _ours(history: t.Sequence[Installation]) -> Facts:
 
 
 def _compute(
-    session: Session,
-    history: t.Sequence[Installation],
-    chosen: _targets.Chosen,
-    kinds: list[str],
-    force: bool,
-    resumed: bool,
-    stack: contextlib.ExitStack,
+    session: Session, chosen: _targets.Chosen, kinds: t.Sequence[str], how: How, stack: contextlib.ExitStack
 ) -> list[Undo]:
     """One undo per resource, newest first; each sees all its captures, oldest first."""
     if session.where is None:
@@ -119,29 +158,30 @@ def _compute(
             phase = part.installation.phases.get(point.get("phase") or "")
             # What a point made by hand was for is not known; nothing is put aside on suspicion.
             done = phase is None or phase.done
-            for taken, layer in zip(point["resources"], layers(session.where, point, done, stack)):
+            left = point.get("left") or (phase.result if phase is not None and phase.done else [])
+            for taken, layer in zip(point["resources"], layers(session.where, point, stack, done, left)):
                 if kinds and taken["kind"] not in kinds:
                     continue
                 # All captured files are one resource: an older capture may hold what a newer one is inside of.
                 key = (taken["kind"], "" if taken["kind"] == "files" else taken["path"])
                 # The newest place decides the order of the work.
                 captures[key] = [*captures.pop(key, []), layer]
-    ours = _ours(history)
-    undos = []
-    for (kind, dummy), found in reversed(captures.items()):
-        undos.append(make(kind, found[-1].spec).undo(found, force=force, resumed=resumed, ours=ours))
-    return undos
+    return [make(kind, found[-1].spec).undo(found, how) for (kind, dummy), found in reversed(captures.items())]
 
 
-def _result(chosen: _targets.Chosen, plan: dict[str, list[str]], undos: t.Sequence[Undo]) -> Result:
+def _result(chosen: _targets.Chosen, undos: t.Sequence[Undo]) -> Result:
+    plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
     added, erased = len(plan["install"]), len(plan["erase"])
-    when = dt.datetime.fromisoformat(chosen.time).ctime()
+    # In the host's own time, as RPM writes it.
+    when = dt.datetime.fromisoformat(chosen.time).astimezone().ctime()
     return {
         "changed": True,
         "msg": f"Rollback packages (+{added}/-{erased}) to {when} ({chosen.tid})",
         "plan": plan,
         "conflicts": [line for undo in undos for line in undo.conflicts],
+        "kept": [line for undo in undos for line in undo.kept],
         "undone": [point["point"] for point in reversed(chosen.points)],
+        "redo_point": None,
         "exact": True,
         "diff": {
             "before": {"erase": plan["erase"], "remove": plan["remove"]},
@@ -151,17 +191,24 @@ def _result(chosen: _targets.Chosen, plan: dict[str, list[str]], undos: t.Sequen
 
 
 def _execute(
-    session: Session, chosen: _targets.Chosen, undos: t.Sequence[Undo], result: Result, partial: bool, force: bool
+    session: Session,
+    chosen: _targets.Chosen,
+    undos: t.Sequence[Undo],
+    result: Result,
+    request: Request,
+    how: How,
 ) -> Result:
     plan = result["plan"]
     for part in reversed(chosen.parts):
-        points = [point["point"] for point in part.points]
         session.add(
             {
                 "event": "undoing",
                 "installations": [part.installation.install_id],
-                "points": points,
-                "force": force,
+                "points": [point["point"] for point in part.points],
+                "phases": part.phases,
+                "whole": part.whole,
+                "force": how.force,
+                "redo": result["redo_point"],
                 "plan": plan,
             }
         )
@@ -180,18 +227,22 @@ def _execute(
             plan=plan,
         ) from error
     for part in reversed(chosen.parts):
-        whole = part.whole and not partial
+        whole = part.whole and not request.partial
         session.add(
             {
                 "event": "undone",
                 "installations": [part.installation.install_id],
-                "points": [] if partial else [point["point"] for point in part.points],
-                "phases": [] if partial else part.phases,
+                "points": [] if request.partial else [point["point"] for point in part.points],
+                "phases": [] if request.partial else part.phases,
                 "installation": "rolled_back" if whole else None,
                 "outcome": "differs" if left else "exact",
                 "differences": left,
             }
         )
+    if not left and not request.partial:
+        for event in _redo.restored(chosen):
+            session.add(event)
+    refresh(session)
     session.commit()
     if left:
         raise RollbackError(

@@ -164,6 +164,33 @@ class Installation:
             # A point that was captured by hand belongs to no phase; undoing it finishes or breaks none.
             self.status = "failed"
 
+    def _on_redone(self, event: Event, _time: str) -> None:
+        """A rollback was undone: what it had changed of the record is as before."""
+        was = event.get("was") or {}
+        self.status = was.get("status", self.status)
+        for name, status in (was.get("phases") or {}).items():
+            self.phases[name].status = status
+        for point in self.points:
+            if point["point"] in (was.get("undone") or {}):
+                point.pop("undone", None)
+                if was["undone"][point["point"]]:
+                    point["undone"] = was["undone"][point["point"]]
+
+    def _on_settled(self, event: Event, _time: str) -> None:
+        for point in self.points:
+            if point["point"] == event.get("point"):
+                point["left"] = event.get("left") or []
+
+    def _on_pruned(self, event: Event, time: str) -> None:
+        for point in self.points:
+            if point["point"] in (event.get("points") or []):
+                point["pruned"] = time
+
+    def _on_archived(self, event: Event, _time: str) -> None:
+        for point in self.points:
+            if point["point"] in (event.get("points") or {}):
+                point["archive"] = event["points"][point["point"]]
+
     def _on_ended(self, event: Event, _time: str) -> None:
         self.status = event["status"]
 

@@ -5,11 +5,13 @@
 """The repackage store: where captured content lies, apart per installation and rollback point.
 
 C(<checkpoints>/store/<install_id>/<point>/<n>.json) is the manifest of the point's n-th resource,
-C(<n>/) its content. A manifest's SHA-256 is in the ledger, whose chain protects it.
+C(<n>.items) the list of its content, C(<n>/) the content. The list's SHA-256 is in the manifest, the
+manifest's in the ledger, whose chain protects it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,13 +19,14 @@ import shutil
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Items, Writer
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 STORE = "store"
-FORMAT = 1
+FORMAT = 2
 # Left free so that the state itself, logs and the change have room.
 RESERVE = 16 << 20
 # What a directory entry, an inode and a line in a manifest cost.
@@ -44,6 +47,19 @@ def point_dir(state: PrivateDir, install_id: str, point: str, create: bool = Fal
 def content_dir(point: PrivateDir, number: int, create: bool = False) -> PrivateDir:
     """The directory of the content of the point's C(number)-th resource."""
     return point.child(str(number), create)
+
+
+def writer(point: PrivateDir, number: int) -> t.ContextManager[Writer]:
+    """Where the list of the C(number)-th resource's content is written."""
+    return contextlib.closing(Writer(point, f"{number}.items"))
+
+
+def items(point: PrivateDir, number: int, manifest: t.Mapping[str, t.Any]) -> Items:
+    """The list of the C(number)-th resource's content, checked against the hash in its manifest.
+
+    :raises StoreError: it is missing or was changed.
+    """
+    return Items(point, f"{number}.items", manifest["items"])
 
 
 def discard(state: PrivateDir, install_id: str, point: str) -> None:

@@ -4,11 +4,13 @@
 
 """Targets of a rollback: from what the user names to the rollback points to undo.
 
-Whatever is named, the target is the state captured when it began.
+A host has one timeline of rollback points, and a target is a cut in it: the state captured when what
+is named began. A rollback is itself a point on the timeline, which holds what it took back.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
@@ -20,7 +22,7 @@ Point = dict[str, t.Any]
 class Part(t.NamedTuple):
     """What of one installation is undone.
 
-    :ivar points: its rollback points, oldest first.
+    :ivar points: those of its rollback points that are undone, oldest first.
     :ivar phases: its phases that are rolled back.
     :ivar whole: all of it is undone.
     """
@@ -49,66 +51,152 @@ class Chosen(t.NamedTuple):
         return [point for part in self.parts for point in part.points]
 
 
-def resolve(history: t.Sequence[Installation], to: str) -> Chosen:
+def resolve(history: t.Sequence[Installation], to: str, now: dt.datetime | None = None) -> Chosen:
     """Find what has to be undone to get to C(to).
 
     :param history: all installations, oldest first.
-    :param to: V(last), an install id, a rollback point, or a phase of the current installation.
-    :raises InputError: nothing of that name was recorded.
+    :param to: V(last), an install id, a rollback point, a phase of the current installation, or a date.
+    :param now: what relative dates count from.
+    :raises InputError: nothing of that name was recorded, the date is ambiguous, or what has to be undone was pruned.
     """
     if not history:
         raise InputError(
             "Nothing was installed here yet, so there is nothing to roll back to.", untouched="everything."
         )
-    current = history[-1]
     if to == "last":
-        newest = next((one.points[-1] for one in reversed(history) if one.points), None)
+        newest = next((point for point in reversed(_timeline(history)) if not point.get("redo")), None)
         if newest is None:
-            return Chosen([], current.begun, current.install_id)
+            return Chosen([], history[-1].begun, history[-1].install_id)
         # What was captured by hand is a change of its own; what a phase captured is part of its installation.
         to = newest["install_id"] if newest.get("phase") else newest["point"]
     if to in PHASES:
-        return _phase(current, to)
-    for number, one in enumerate(history):
+        return _phase(history, to)
+    before = 0
+    for one in history:
         if one.install_id == to:
-            return _since(history, number, 0, one.begun, whole=True)
+            return _since(history, before, one.begun, to, whole=to)
         for position, point in enumerate(one.points):
             if point["point"] == to:
-                return _since(history, number, position, point["time"], whole=False)
+                return _since(history, before + position, point["time"], one.install_id)
+        before += len(one.points)
+    from ansible_collections.intellistream.sage.plugins.module_utils import _dates
+
+    if _dates.looks_like_date(to):
+        return _date(history, _dates.parse(to, now or dt.datetime.now(dt.timezone.utc)))
     known = [point["point"] for one in history[-3:] for point in one.active_points]
     raise InputError(
-        f"There is no installation, rollback point or phase {to!r}.",
+        f"There is no installation, rollback point or phase {to!r}, and it is no date.",
         untouched="everything.",
         advice=f"Use last, one of {', '.join(PHASES)}, "
-        f"an installation ({', '.join(one.install_id for one in history[-5:])}) "
-        f"or a rollback point ({', '.join(known) or 'there is none'}).",
+        f"an installation ({', '.join(one.install_id for one in history[-5:])}), "
+        f"a rollback point ({', '.join(known) or 'there is none'}) or a date such as '2 hours ago'.",
     )
 
 
-def _phase(current: Installation, phase: str) -> Chosen:
+def _timeline(history: t.Sequence[Installation]) -> list[Point]:
+    """All rollback points of a host, oldest first."""
+    return [point for one in history for point in one.points]
+
+
+def _phase(history: t.Sequence[Installation], phase: str) -> Chosen:
+    current = history[-1]
     wanted = PHASES[PHASES.index(phase) :]
+    before = len(_timeline(history)) - len(current.points)
     for position, point in enumerate(current.points):
         if point.get("phase") in wanted and not point.get("undone"):
-            return _since([current], 0, position, point["time"], whole=False, phases=wanted)
+            return _since(history, before + position, point["time"], current.install_id, phases=wanted)
     return Chosen([], current.phases[phase].started or current.begun, current.install_id)
+
+
+def _date(history: t.Sequence[Installation], when: dt.datetime) -> Chosen:
+    """The state at a date: what began then or later is undone, as RPM compares transaction ids with its goal."""
+    timeline = _timeline(history)
+    cut = sum(1 for point in timeline if _time(point["time"]) < when)
+    kept = _listed(timeline)
+    for point in timeline[:cut]:
+        undone = point.get("undone")
+        if undone and point["point"] not in kept and _time(undone) >= when:
+            raise InputError(
+                f"What installation {point['install_id']} had changed by {when.isoformat(' ', 'seconds')} was rolled "
+                f"back at {undone} and not kept, so that state cannot be brought back.",
+                untouched="everything.",
+                advice=f"Name a time before {point['time']} or after {undone}.",
+            )
+    tid = next((one.install_id for one in history if _time(one.begun) >= when), history[-1].install_id)
+    return _since(history, cut, when.isoformat(), tid, when=when)
+
+
+def _time(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+def _listed(timeline: t.Sequence[Point]) -> set[str]:
+    """Points whose undoing was recorded so that it can itself be undone."""
+    return {name for point in timeline for name in (point.get("redo") or {}).get("points") or ()}
+
+
+def _counting(timeline: t.Sequence[Point], cut: int) -> set[str]:
+    """The points after a cut of the timeline that have to be undone to get there.
+
+    A rollback and what it undid cancel each other, when both lie after the cut. Where it also undid
+    something from before, both count: going back through it brings that back first.
+    """
+    listed = _listed(timeline)
+    names = {point["point"] for point in timeline[cut:]}
+    for point in reversed(timeline[cut:]):
+        name = point["point"]
+        if name not in names:
+            continue
+        undid = set((point.get("redo") or {}).get("points") or ())
+        if point.get("undone") and name not in listed:
+            names.discard(name)
+        elif undid and undid <= names:
+            names -= {name, *undid}
+    return names
 
 
 def _since(
     history: t.Sequence[Installation],
-    number: int,
-    position: int,
+    cut: int,
     time: str,
-    whole: bool,
+    tid: str,
+    whole: str | None = None,
     phases: t.Sequence[str] | None = None,
+    when: dt.datetime | None = None,
 ) -> Chosen:
-    parts = []
-    for index, one in enumerate(history[number:]):
-        first = position if index == 0 else 0
-        points = [point for point in one.points[first:] if not point.get("undone")]
-        entire = whole or index > 0
+    """What has to be undone to get to a cut of the timeline.
+
+    :param whole: the installation at the cut is undone as a whole.
+    :param phases: its phases that are rolled back, when they are known.
+    :param when: installations begun then or later are undone as a whole.
+    """
+    timeline = _timeline(history)
+    names = _counting(timeline, cut)
+    parts: list[Part] = []
+    later = False
+    for one in history:
+        points = [point for point in one.points if point["point"] in names]
+        ordinary = [point for point in points if not point.get("redo")]
+        begun = later or one.install_id == whole if when is None else _time(one.begun) >= when
+        entire = bool(ordinary) and begun
+        later = later or one.install_id == tid
         if points:
-            parts.append(Part(one, points, list(PHASES if entire else phases or _from(points)), entire))
-    return Chosen(parts, time, history[number].install_id)
+            parts.append(Part(one, points, list(PHASES if entire else phases or _from(ordinary)), entire))
+    chosen = Chosen(parts, time, tid)
+    _refuse_pruned(chosen)
+    return chosen
+
+
+def _refuse_pruned(chosen: Chosen) -> None:
+    pruned = [point for point in chosen.points if point.get("pruned")]
+    if pruned:
+        raise InputError(
+            f"Going back to {chosen.time} needs rollback point {pruned[-1]['point']}, which retention removed "
+            f"at {pruned[-1]['pruned']}.",
+            untouched="everything.",
+            advice="Name a later target. How much is kept is decided by sage_keep_installations, sage_keep_days and "
+            "sage_keep_bytes.",
+        )
 
 
 def _from(points: t.Sequence[Point]) -> t.Sequence[str]:
@@ -119,11 +207,15 @@ def _from(points: t.Sequence[Point]) -> t.Sequence[str]:
 
 def widen(history: t.Sequence[Installation], chosen: Chosen) -> Chosen:
     """Take in what an interrupted rollback had begun to undo: it must be finished."""
-    for number, one in enumerate(history):
-        begun = (one.undoing or {}).get("points") or []
-        for position, point in enumerate(one.points):
-            if point["point"] in begun and not point.get("undone"):
-                wider = _since(history, number, position, point["time"], whole=False)
-                if len(wider.points) > len(chosen.points):
-                    return wider
-    return chosen
+    parts = {part.installation.install_id: part for part in chosen.parts}
+    for one in history:
+        if one.undoing is None:
+            continue
+        part = parts.get(one.install_id) or Part(one, [], [], False)
+        names = {point["point"] for point in part.points} | set(one.undoing.get("points") or ())
+        points = [point for point in one.points if point["point"] in names and not point.get("undone")]
+        phases = {*part.phases, *(one.undoing.get("phases") or ())}
+        entire = part.whole or bool(one.undoing.get("whole"))
+        parts[one.install_id] = Part(one, points, [name for name in PHASES if name in phases], entire)
+    ordered = [parts[one.install_id] for one in history if one.install_id in parts]
+    return Chosen([part for part in ordered if part.points], chosen.time, chosen.tid)

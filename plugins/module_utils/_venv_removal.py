@@ -2,73 +2,183 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The way back to a virtual environment that was not there: it is removed, out of sight first."""
+"""The way back to a virtual environment that was not there, and from there again to the one that was."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _distributions
-from ansible_collections.intellistream.sage.plugins.module_utils._resource import Undo
+from ansible_collections.intellistream.sage.plugins.module_utils import _distributions, _removal
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, kind_of
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
 
 # What venv, virtualenv and uv put into a new environment by themselves.
 SEEDS = frozenset(("pip", "setuptools", "wheel"))
+_OWN = frozenset(("pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG", "lib64"))
+_OWN_IN_SITE = frozenset(("_virtualenv.py", "_virtualenv.pth"))
 
 
 class VenvRemoval(Undo):
     """Removes an environment that an installation made.
 
     :param path: the environment.
-    :param brought: canonical name → versions that installations of this host's ledger brought there.
-    :param recreated: it was there at an earlier capture, and gone at a later one.
+    :param layers: its captures, oldest first; it was absent at one of them at least.
     """
 
-    def __init__(self, path: str, brought: t.Mapping[str, t.Any], recreated: bool) -> None:
+    def __init__(self, path: str, layers: t.Sequence[Layer], how: How) -> None:
         super().__init__()
         self.path = path
-        self.aside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.sage-removed")
-        if recreated:
+        self.into: PrivateDir | None = None
+        self.broken = f"{path}.broken-{how.keep_broken}" if how.keep_broken else ""
+        absent = next(layer for layer in layers if not layer.manifest["existed"])
+        self.stays = how.erase_after is not None and absent.time <= how.erase_after
+        if self.stays:
+            self.kept.append(path)
+            return
+        if absent is not layers[0]:
             self.conflicts.append(
                 f"{path} was removed by somebody between two installations; what was in it then was not captured"
             )
+        unfinished = [layer.manifest.get("captured_ns", 0) for layer in layers if not layer.completed]
+        self.since: int | None = min(unfinished) if unfinished else None
         venv = Tree.open(path)
         if venv is not None:
             with venv:
-                for one in _distributions.installed(venv):
-                    self.plan["erase"].append(f"{one.name} {one.version}")
-                    if one.name not in brought and one.name not in SEEDS:
-                        self.conflicts.append(
-                            f"{one.name} {one.version} in {path} was installed by somebody else "
-                            "and would be removed with it"
-                        )
-            self.plan["remove"].append(path)
-        if os.path.lexists(self.aside):
-            self.plan["remove"].append(self.aside)
+                self._judge(venv, how)
+            self.plan["remove"].append(path if not self.broken else f"{path} (kept as {self.broken})")
+        self.plan["remove"] += _removal.remains(path)[1 if venv is not None else 0 :]
+
+    def _judge(self, venv: Tree, how: How) -> None:
+        brought = (how.ours.get("venv") or {}).get(self.path) or {}
+        owned: set[str] = set()
+        for one in _distributions.installed(venv):
+            self.plan["erase"].append(f"{one.name} {one.version}")
+            if one.name not in brought and one.name not in SEEDS:
+                self.conflicts.append(
+                    f"{one.name} {one.version} in {self.path} was installed by somebody else "
+                    "and would be removed with it"
+                )
+            self._judge_edits(venv, one, owned)
+        # A killed installer leaves files that nobody lists.
+        if self.since is None and not self.conflicts:
+            self.conflicts += [f"{venv.name(path)} was put there by somebody" for path in _foreign(venv, owned)]
+
+    def _judge_edits(self, venv: Tree, one: _distributions.Distribution, owned: set[str]) -> None:
+        record = venv.lstat(f"{one.info}/RECORD")
+        rows = _distributions.record(venv, one.info, prefix=os.path.realpath(self.path), strict=False)
+        if record is None or rows is None:
+            return
+        owned.add(one.info)
+        for relative, row in rows.items():
+            owned.add(relative)
+            info = venv.lstat(relative) if row.digests else None
+            if info is None or kind_of(info) != FILE:
+                continue
+            if row.digest and info.st_size == row.size and info.st_mtime_ns <= record.st_mtime_ns:
+                continue
+            if self.since is not None and info.st_ctime_ns >= self.since:
+                # Most likely half written by the installer that was killed.
+                continue
+            if venv.digest(relative) not in row.digests:
+                self.conflicts.append(f"{venv.name(relative)} was edited by somebody")
 
     def check(self) -> None:
         return
 
-    def execute(self) -> None:
-        above = Tree.open(os.path.dirname(self.path))
-        if above is None:
-            return
-        with above:
-            aside, name = os.path.basename(self.aside), os.path.basename(self.path)
-            self._remove(above, aside)
-            if above.lstat(name) is not None:
-                os.rename(name, aside, src_dir_fd=above.fd, dst_dir_fd=above.fd)
-                os.fsync(above.fd)
-                self._remove(above, aside)
-            os.fsync(above.fd)
+    def redo(self) -> Facts | None:
+        if self.broken or not self.touches():
+            return None
+        return {"kind": "venv", "path": self.path, "whole": True}
 
-    @staticmethod
-    def _remove(above: Tree, name: str) -> None:
-        if above.lstat(name) is not None:
-            # Through the open directory; rmtree itself follows no link.
-            shutil.rmtree(f"/proc/self/fd/{above.fd}/{name}")
+    def keep(self, where: PrivateDir) -> None:
+        self.into = where
+
+    def execute(self) -> None:
+        if not self.stays:
+            _removal.take_away(self.path, self.into, self.broken)
 
     def verify(self) -> list[str]:
-        return [f"{path} is still there" for path in (self.path, self.aside) if os.path.lexists(path)]
+        return [] if self.stays else [f"{path} is still there" for path in _removal.remains(self.path)]
+
+
+def _foreign(venv: Tree, owned: set[str]) -> list[str]:
+    """Files in an environment that neither a distribution nor the environment itself explains."""
+    sites = _distributions.sites(venv)
+    infos = {path for path in owned if path.endswith(_distributions.INFO)}
+    found = []
+    for path, is_directory in venv.walk():
+        directory, dummy, name = path.rpartition("/")
+        if is_directory or path in owned or path in _OWN or _distributions.is_bytecode(path) or directory in infos:
+            continue
+        if directory in sites and name in _OWN_IN_SITE:
+            continue
+        if directory == "bin" and (name.lower().startswith(("activate", "deactivate", "python", "pydoc"))):
+            continue
+        found.append(path)
+    return found
+
+
+class VenvReturn(Undo):
+    """Brings back an environment that a rollback removed.
+
+    :param layer: the capture made by that rollback.
+    """
+
+    def __init__(self, path: str, layer: Layer, how: How) -> None:
+        super().__init__()
+        self.path = path
+        self.layer = layer
+        self.into: PrivateDir | None = None
+        self.absent = _removal.kept(path, layer.where) is None
+        if self.absent:
+            return
+        self.plan["install"] = [f"{name} {version}" for name, version in layer.manifest["distributions"].items()]
+        self.plan["restore"].append(path)
+        venv = Tree.open(path)
+        if venv is None:
+            return
+        with venv:
+            brought = (how.ours.get("venv") or {}).get(path) or {}
+            for one in _distributions.installed(venv):
+                self.plan["erase"].append(f"{one.name} {one.version}")
+                if one.name not in brought and one.name not in SEEDS:
+                    self.conflicts.append(f"{one.name} {one.version} in {path} was installed by somebody else")
+
+    def check(self) -> None:
+        if self.absent and not os.path.isdir(self.path):
+            raise StoreError(
+                f"The environment that was removed from {self.path} is not in {self.layer.where.path} any more.",
+                untouched="everything.",
+                advice="Install again.",
+                file=self.layer.where.path,
+            )
+
+    def redo(self) -> Facts | None:
+        return {"kind": "venv", "path": self.path, "whole": os.path.lexists(self.path)} if self.touches() else None
+
+    def keep(self, where: PrivateDir) -> None:
+        self.into = where
+
+    def execute(self) -> None:
+        if not self.absent:
+            _removal.take_away(self.path, self.into)
+            _removal.bring_back(self.path, self.layer.where)
+
+    def verify(self) -> list[str]:
+        venv = Tree.open(self.path)
+        if venv is None:
+            return [f"{self.path} is absent"]
+        with venv:
+            now = {one.name: one.version for one in _distributions.installed(venv)}
+        was = self.layer.manifest["distributions"]
+        return [
+            f"{name} is {now.get(name, 'absent')}, was {was.get(name, 'absent')}"
+            for name in sorted({*now, *was})
+            if now.get(name) != was.get(name)
+        ]

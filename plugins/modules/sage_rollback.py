@@ -18,6 +18,8 @@ description:
   - What others changed in the meantime is a conflict. The module then fails before it changes anything and
     names every one.
   - If it is interrupted, run it again. It finishes what it had begun.
+  - What finished installations had left is captured before it is taken back, as a rollback point
+    (RV(redo_point)). Going back to that point brings it back.
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
   - intellistream.sage.state
@@ -29,6 +31,8 @@ options:
         (without O(intellistream.sage.sage_backup#module:phase)), whichever is newer.
       - Or the id of an installation, the id of a rollback point, or the name of a phase of the current
         installation.
+      - Or a date, such as V(2 hours ago), V(yesterday 14:30), V(2003-07-31 23:26), V(2003-07-31T23:26:00+02:00) or
+        V(@1059693960). What began then or later is undone. Dates that are ambiguous or in the future are refused.
     type: str
     default: last
   resources:
@@ -41,6 +45,17 @@ options:
     description:
       - Take the captured side of conflicts. Edited files and distributions' leftovers are kept in the store under
         C(aside).
+    type: bool
+    default: false
+  erase_installed_after:
+    description:
+      - A date, as for O(to). What was added at that time or before is not erased, although it was added after the
+        target began. What was replaced is put back all the same.
+    type: str
+  keep_broken:
+    description:
+      - Keep what is there now for diagnosis, as C(<venv>.broken-<install id>) beside the virtual environment.
+        A rollback with this option cannot itself be undone.
     type: bool
     default: false
 author:
@@ -61,6 +76,17 @@ EXAMPLES = r"""
     to: python_deps
   check_mode: true
   diff: true
+
+- name: Go back to how it was two hours ago
+  intellistream.sage.sage_rollback:
+    root: /opt/sage
+    to: 2 hours ago
+  register: undone
+
+- name: Bring back what that took away
+  intellistream.sage.sage_rollback:
+    root: /opt/sage
+    to: "{{ undone.redo_point }}"
 
 - name: Go back to a rollback point, whatever others changed since
   intellistream.sage.sage_rollback:
@@ -112,6 +138,19 @@ undone:
   type: list
   elements: str
   sample: ["20251115_143000.2", "20251115_143000.1"]
+kept:
+  description: What stays because of O(erase_installed_after).
+  returned: success
+  type: list
+  elements: str
+  sample: []
+redo_point:
+  description:
+    - The rollback point that holds what was taken back, for O(to). It is null when nothing was worth keeping,
+      or could not be captured.
+  returned: success
+  type: str
+  sample: "20251115_143000.3"
 exact:
   description: Whether everything is as it was captured. If not, the module fails.
   returned: success
@@ -124,7 +163,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -134,6 +173,8 @@ SPEC = ArgumentSpec(
         "to": {"type": "str", "default": "last"},
         "resources": {"type": "list", "elements": "str", "choices": list(KINDS)},
         "force": {"type": "bool", "default": False},
+        "erase_installed_after": {"type": "str"},
+        "keep_broken": {"type": "bool", "default": False},
     }
 ).merge(STATE_OPTIONS)
 
@@ -141,7 +182,14 @@ SPEC = ArgumentSpec(
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     options = module.params
-    return rollback(engine(module), options["to"], options["force"], options["resources"] or [], module.check_mode)
+    request = Request(
+        options["to"],
+        options["force"],
+        options["resources"] or [],
+        options["erase_installed_after"] or "",
+        options["keep_broken"],
+    )
+    return rollback(engine(module), request, module.check_mode)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -57,7 +57,7 @@ class Place:
 
     def undo(self) -> None:
         """Back again."""
-        rollback(self.engine, "last", False, [], False)
+        rollback(self.engine, Request("last"), False)
 
 
 def attempt(action: t.Callable[[], None], nth: int, error: OSError | None) -> int:

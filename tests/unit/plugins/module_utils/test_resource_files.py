@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def capture(root: Path, *paths: Path, check: bool = False) -> dict[str, Any]:
 
 
 def undo(root: Path, to: str = "last", check: bool = False) -> dict[str, Any]:
-    return rollback(Engine(str(root)), to, False, [], check)
+    return rollback(Engine(str(root)), Request(to), check)
 
 
 def wreck(data: Path) -> None:
@@ -263,6 +263,8 @@ def test_observe_and_differences(data: Path) -> None:
     wreck(data)
     assert resource.differences(recorded) == [
         f"{data}/absent was changed",
+        f"{data}/absent/deep was changed",
         f"{data}/file was changed",
+        f"{data}/file/inside was changed",
         f"{data}/link was changed",
     ]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -23,7 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._resource_venv import VenvResource
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -51,7 +52,7 @@ class Host:
 
     def undo(self, to: str = "last", force: bool = False, check: bool = False) -> dict[str, Any]:
         """Roll back."""
-        return rollback(self.engine, to, force, [], check)
+        return rollback(self.engine, Request(to, force), check)
 
     def status(self, phase: str, status: str) -> None:
         """Record a phase."""
@@ -324,7 +325,9 @@ def test_damaged_store_is_refused(host: Host) -> None:
     assert changes(before, host.look()) == {}
 
 
-@pytest.mark.parametrize("attack", ["link", "directory", "fifo", "setuid", "manifest", "gone", "shadow", "owner"])
+@pytest.mark.parametrize(
+    "attack", ["link", "directory", "fifo", "setuid", "manifest", "items", "gone", "shadow", "owner"]
+)
 def test_attacked_store_is_refused(host: Host, attack: str, tmp_path: Path) -> None:
     host.capture("pack==2.0")
     host.venv.install("pack", "2.0")
@@ -353,11 +356,14 @@ def test_attacked_store_is_refused(host: Host, attack: str, tmp_path: Path) -> N
         os.chown(stored, 12345, 12345)
     elif attack == "gone":
         stored.unlink()
+    elif attack == "items":
+        items = host.store.parent / "0.items"
+        items.write_text(items.read_text().replace(f"{SITE}/pack/__init__.py", "../../outside/__init__.py"))
     else:
-        manifest = host.store.parent / "0.json"
+        manifest, items = host.store.parent / "0.json", host.store.parent / "0.items"
+        items.write_text(items.read_text().replace(f"{SITE}/pack/__init__.py", "../../outside/__init__.py"))
         data = json.loads(manifest.read_text())
-        files = data["captured"]["pack"]["files"]
-        files["../../outside/__init__.py"] = files.pop(f"{SITE}/pack/__init__.py")
+        data["items"] = hashlib.sha256(items.read_bytes()).hexdigest()
         manifest.write_text(json.dumps(data))
     with pytest.raises(SageError):
         host.undo()

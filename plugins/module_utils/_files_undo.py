@@ -1,0 +1,187 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way back for named paths: the oldest capture of each one wins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _paths
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+
+ASIDE = ".sage-aside"
+
+
+class _Wanted(t.NamedTuple):
+    path: str
+    items: dict[str, Item]
+    where: PrivateDir
+    at: str
+
+
+class FilesUndo(Undo):
+    """The way back for paths: the oldest capture of each one wins.
+
+    :param layers: oldest first.
+    """
+
+    def __init__(self, layers: t.Sequence[Layer], how: How) -> None:
+        super().__init__()
+        chosen: list[_Wanted] = []
+        # What the newest change of each path left, where somebody looked.
+        left: dict[str, dict[str, t.Any]] = {}
+        for layer in layers:
+            for section in layer.items.sections if layer.items is not None else ():
+                path = section.name
+                left.pop(path, None)
+                if layer.left is not None and path in layer.left.get("paths", {}):
+                    left[path] = layer.left["paths"][path]
+                # Inside something an older capture holds: that one decides.
+                if any(path == old.path or path.startswith(f"{old.path}/") for old in chosen):
+                    continue
+                items = dict(layer.items.read(section)) if layer.items is not None else {}
+                if how.erase_after is not None and layer.time <= how.erase_after and items[""].kind == ABSENT:
+                    self.kept += [path] if os.path.lexists(path) else []
+                    continue
+                chosen.append(_Wanted(path, items, layer.where, str(section.number)))
+        # Newest first: what an older capture holds inside a newer one's directory comes after it.
+        self._wanted = chosen[::-1]
+        self._aside: dict[str, PrivateDir] = {}
+        for wanted in self._wanted:
+            known = left.get(wanted.path)
+            now = _paths.briefs(wanted.path) if known is not None else {}
+            for full, why in self._differences(wanted, trust=True):
+                name = full[len(wanted.path) + 1 :]
+                item = wanted.items.get(name)
+                self.plan["remove" if item is None or item.kind == ABSENT else "restore"].append(f"{full} ({why})")
+                if known is not None and now.get(name) != known.get(name) and not how.resumed:
+                    self.conflicts.append(f"{full} was changed by somebody")
+                    self._aside[full] = layers[-1].where
+
+    def redo(self) -> Facts | None:
+        return {"kind": "files", "paths": [one.path for one in self._wanted]} if self.touches() else None
+
+    def _decided_later(self, wanted: _Wanted, full: str) -> bool:
+        following = self._wanted[self._wanted.index(wanted) + 1 :]
+        return any(full == other.path or full.startswith(f"{other.path}/") for other in following)
+
+    def _differences(self, wanted: _Wanted, trust: bool) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        base = os.path.basename(wanted.path)
+        tree = _paths.parent(wanted.path)
+        if tree is None:
+            missing = [name for name, item in wanted.items.items() if item.kind != ABSENT]
+            return [(_paths.join(wanted.path, name), "is absent") for name in missing]
+        with tree, Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
+            for name, item in wanted.items.items():
+                full = _paths.join(wanted.path, name)
+                if self._decided_later(wanted, full):
+                    continue
+                try:
+                    trusted = store if trust else None
+                    why = _captured.difference(
+                        tree, _paths.join(base, name), item, trusted, _paths.join(wanted.at, name)
+                    )
+                except UnsafePath:
+                    # A link took the place of a directory; the undo removes the link.
+                    why = "is behind a link"
+                if why:
+                    found.append((full, why))
+            for relative in _paths.below(tree, wanted.path):
+                name = relative.partition("/")[2]
+                full = _paths.join(wanted.path, name)
+                if name and name not in wanted.items and not self._decided_later(wanted, full):
+                    found.append((full, "is new"))
+        return found
+
+    def check(self) -> None:
+        for wanted in self._wanted:
+            with Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
+                for name, item in wanted.items.items():
+                    if item.kind == FILE:
+                        _captured.sound(store, _paths.join(wanted.at, name), item)
+
+    def execute(self) -> None:
+        for full, where in self._aside.items():
+            _keep_aside(full, where)
+        for wanted in self._wanted:
+            self._execute(wanted)
+
+    def _execute(self, wanted: _Wanted) -> None:
+        base = os.path.basename(wanted.path)
+        absent = wanted.items[""].kind == ABSENT
+        if not absent:
+            os.makedirs(os.path.dirname(wanted.path), exist_ok=True)
+        tree = _paths.parent(wanted.path)
+        if tree is None:
+            return
+        with tree, Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
+            _clear(tree, f"{ASIDE}-{base}")
+            for relative in list(_paths.below(tree, wanted.path)):
+                name = relative.partition("/")[2]
+                item = wanted.items.get(name)
+                there = _captured.kind_of(tree.lstat(relative))
+                if self._decided_later(wanted, _paths.join(wanted.path, name)) or there == ABSENT:
+                    continue
+                if item is None or item.kind == ABSENT or (item.kind != there and DIRECTORY in (item.kind, there)):
+                    # Out of sight in one step, then deleted: never half of a tree under its name.
+                    tree.forget()
+                    aside = f"{ASIDE}-{base}"
+                    fd, old = tree.parent(relative)
+                    os.rename(old, aside, src_dir_fd=fd, dst_dir_fd=tree.fd)
+                    _clear(tree, aside)
+            tree.forget()
+            ordered = sorted(wanted.items)
+            for name in ordered:
+                item, relative = wanted.items[name], _paths.join(base, name)
+                if item.kind != ABSENT and not self._decided_later(wanted, _paths.join(wanted.path, name)):
+                    if _captured.difference(tree, relative, item, store, _paths.join(wanted.at, name)):
+                        # Writable until it is filled.
+                        writable = item._replace(mode=item.mode | 0o700) if item.kind == DIRECTORY else item
+                        _captured.put_back(store, _paths.join(wanted.at, name), tree, relative, writable)
+            for name in ordered[::-1]:
+                # A directory's time and mode last: filling it changes the one and may need the other.
+                if wanted.items[name].kind == DIRECTORY:
+                    _captured.put_back(store, "", tree, _paths.join(base, name), wanted.items[name])
+            tree.settle()
+
+    def verify(self) -> list[str]:
+        return [f"{path} {why}" for wanted in self._wanted for path, why in self._differences(wanted, trust=False)]
+
+
+def _keep_aside(path: str, where: PrivateDir) -> None:
+    """Keep a copy of what somebody changed and a forced undo overwrites."""
+    tree = _paths.parent(path)
+    if tree is None:
+        return
+    with tree, where.child("aside", create=True) as kept, Tree(kept.path, os.dup(kept.fd), 0o700) as to:
+        relative, free, number = os.path.basename(path), path.lstrip("/"), 0
+        if _captured.kind_of(tree.lstat(relative)) != FILE:
+            return
+        while to.lstat(free) is not None:
+            number += 1
+            free = f"{path.lstrip('/')}.{number}"
+        _captured.copy(tree, relative, to, free)
+        to.settle()
+
+
+def _clear(tree: Tree, name: str) -> None:
+    tree.forget()
+    info = tree.lstat(name)
+    if info is None:
+        return
+    if _captured.kind_of(info) == DIRECTORY:
+        # Through the descriptor: rmtree follows no link below, and this none above.
+        shutil.rmtree(f"/proc/self/fd/{tree.fd}/{name}")
+    else:
+        tree.unlink(name)

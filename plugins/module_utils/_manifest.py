@@ -1,0 +1,210 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was captured, path by path: a line each, written and read as a stream.
+
+So a capture of any size needs little memory, and C(sh) can read what Python wrote. Fields are
+separated by one space, the path is last; in a field, each byte up to a space, DEL and the
+backslash are written as C(\\0ooo), which C(printf %b) reads, and an empty field is C(-)::
+
+    @ <name> <version> <info>
+    f <sha256> <size> <mtime_ns> <mode> <uid> <gid> <l|c> <xattrs> <path>
+    l <target> 0 <mtime_ns> <mode> <uid> <gid> c - <path>
+    d - 0 <mtime_ns> <mode> <uid> <gid> c <xattrs> <path>
+    a - 0 0 0 0 0 c - <path>
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
+from ansible_collections.intellistream.sage.plugins.module_utils._safe import storage_error
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+
+_LETTERS = {FILE: b"f", LINK: b"l", DIRECTORY: b"d", ABSENT: b"a"}
+_KINDS = {letter: kind for kind, letter in _LETTERS.items()}
+_SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
+_ESCAPED = re.compile(rb"\\0([0-7]{3})")
+_BLOCK = 1 << 18
+
+
+class Section(t.NamedTuple):
+    """A part of what was captured.
+
+    :ivar name: of a distribution, or a captured path; empty for an environment's own files.
+    :ivar version: of a distribution.
+    :ivar info: its C(.dist-info).
+    :ivar offset: byte in the file where its first item is.
+    :ivar number: from 0.
+    """
+
+    name: str
+    version: str
+    info: str
+    offset: int
+    number: int
+
+
+def _escape(value: str) -> bytes:
+    raw = os.fsencode(value)
+    if raw in (b"", b"-"):
+        return b"\\0055" if raw else b"-"
+    return _SPECIAL.sub(lambda found: b"\\0%03o" % found.group()[0], raw) if _SPECIAL.search(raw) else raw
+
+
+def _unescape(raw: bytes) -> str:
+    if raw == b"-":
+        return ""
+    if b"\\" in raw:
+        raw = _ESCAPED.sub(lambda found: bytes((int(found.group(1), 8),)), raw)
+    return os.fsdecode(raw)
+
+
+class Writer:
+    """Writes the items of one capture.
+
+    :param point: the directory of the rollback point.
+    :param name: of the file to make in it; there is none yet.
+    """
+
+    def __init__(self, point: PrivateDir, name: str) -> None:
+        self._path = os.path.join(point.path, name)
+        self._fd = point.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._sha = hashlib.sha256()
+
+    def section(self, name: str = "", version: str = "", info: str = "") -> None:
+        """Begin a section."""
+        self._line(b"@ %b %b %b\n" % (_escape(name), _escape(version), _escape(info)))
+
+    def add(self, path: str, item: Item) -> None:
+        """Write one item; an empty path is the section's own, written as a dot."""
+        value = item.value.encode() if item.kind == FILE else _escape(item.value)
+        xattrs = b"-"
+        if item.xattrs:
+            xattrs = b",".join(b"%b=%b" % (_escape(name), data.encode()) for name, data in sorted(item.xattrs.items()))
+        how = b"l" if item.shared else b"c"
+        fields = (_LETTERS[item.kind], value, item.size, item.mtime, item.mode, item.uid, item.gid, how, xattrs)
+        self._line(b"%b %b %d %d %04o %d %d %b %b " % fields + _escape(path or ".") + b"\n")
+
+    def _line(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > _BLOCK:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = b"".join(self._lines)
+        self._lines, self._size = [], 0
+        self._sha.update(data)
+        try:
+            write_all(self._fd, data)
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+
+    def finish(self) -> str:
+        """Make it durable; returns its SHA-256 in hex."""
+        self._flush()
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+        return self._sha.hexdigest()
+
+    def close(self) -> None:
+        """Give the descriptor back; harmless when already closed."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Items:
+    """Reads the items of one capture; as often as needed, a section at a time.
+
+    :ivar sections: in the order they were captured.
+    :raises StoreError: the file is missing or not the one that was written.
+    """
+
+    def __init__(self, point: PrivateDir, name: str, sha256: str) -> None:
+        self._path = os.path.join(point.path, name)
+        try:
+            self._file = os.fdopen(point.open(name, os.O_RDONLY), "rb", buffering=_BLOCK)
+        except FileNotFoundError as error:
+            raise _spoiled(self._path, "is missing") from error
+        self.sections: list[Section] = []
+        sha, offset = hashlib.sha256(), 0
+        for line in self._file:
+            sha.update(line)
+            offset += len(line)
+            if line.startswith(b"@"):
+                fields = [_unescape(field) for field in line[2:-1].split(b" ")]
+                self.sections.append(Section(fields[0], fields[1], fields[2], offset, len(self.sections)))
+        if sha.hexdigest() != sha256:
+            self.close()
+            raise _spoiled(self._path, "is not the one that was captured")
+
+    def __enter__(self) -> Items:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._file.close()
+
+    def read(self, section: Section) -> t.Iterator[tuple[str, Item]]:
+        """Path and item of each line of a section."""
+        offset = section.offset
+        while True:
+            # Others read in between: the position is this reader's own.
+            self._file.seek(offset)
+            lines = self._file.readlines(_BLOCK)
+            if not lines:
+                return
+            for line in lines:
+                if line.startswith(b"@"):
+                    return
+                yield _parse(line)
+                offset += len(line)
+
+
+def _parse(line: bytes) -> tuple[str, Item]:
+    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = line[:-1].split(b" ")
+    kind = _KINDS[letter]
+    item = Item(
+        kind,
+        value.decode() if kind == FILE else _unescape(value),
+        int(size),
+        int(mtime),
+        int(mode, 8),
+        int(uid),
+        int(gid),
+        how == b"l",
+        {} if xattrs == b"-" else _attributes(xattrs),
+    )
+    return "" if path == b"." else _unescape(path), item
+
+
+def _attributes(field: bytes) -> dict[str, str]:
+    pairs = (pair.partition(b"=") for pair in field.split(b","))
+    return {_unescape(name): data.decode() for name, dummy, data in pairs}
+
+
+def _spoiled(path: str, why: str) -> StoreError:
+    return StoreError(
+        f"The list of captured files {path} {why}.",
+        untouched="everything.",
+        advice="Somebody changed the store. Restore it from a copy; without it this rollback point cannot be used.",
+        file=path,
+    )

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A rollback is a change like any other: what it takes back is captured first, and can be brought back.
+
+What an unfinished or failed installation left is not: nobody wants it back.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _store
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._points import capture
+
+if t.TYPE_CHECKING:
+    import contextlib
+
+    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._ledger import Event
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource import How, Undo
+    from ansible_collections.intellistream.sage.plugins.module_utils._targets import Chosen
+
+
+def prepare(
+    session: Session,
+    chosen: Chosen,
+    undos: t.Sequence[Undo],
+    partial: bool,
+    how: How,
+    stack: contextlib.ExitStack,
+) -> str | None:
+    """Capture what the undos are going to change, as a rollback point of its own.
+
+    :param partial: the points that are undone stay usable for other resources.
+    :param stack: closes the directories that whole trees are moved to.
+    :returns: the rollback point, recorded with the session's next commit; None when there is nothing worth keeping.
+    """
+    wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
+    name = _pending(chosen) if how.resumed else None
+    if not how.resumed and wanted and not how.keep_broken and _finished(chosen):
+        try:
+            event = capture(session, [spec for dummy, spec in wanted], None, f"before the rollback to {chosen.time}")
+        except SageError:
+            # A rollback is more than the chance to undo it: a full disk or a broken distribution does not stop it.
+            return None
+        event["redo"] = {
+            "points": [] if partial else [point["point"] for point in chosen.points],
+            "was": {} if partial else _was(session, chosen),
+        }
+        session.add(event)
+        name = str(event["point"])
+    if name is not None and session.where is not None and session.writes:
+        where = stack.enter_context(_store.point_dir(session.where, name.rpartition(".")[0], name))
+        for number, (undo, dummy) in enumerate(wanted):
+            undo.keep(stack.enter_context(_store.content_dir(where, number, create=True)))
+    return name
+
+
+def _finished(chosen: Chosen) -> bool:
+    """All that is undone is the work of finished installations, or of points made by hand."""
+    return all(
+        part.installation.status == "completed" or not any(point.get("phase") for point in part.points)
+        for part in chosen.parts
+    )
+
+
+def _pending(chosen: Chosen) -> str | None:
+    """The point that an interrupted rollback had captured before it began."""
+    names = [(part.installation.undoing or {}).get("redo") for part in chosen.parts]
+    return next((str(name) for name in names if name), None)
+
+
+def _was(session: Session, chosen: Chosen) -> dict[str, t.Any]:
+    """The record of the installations that a rollback changes, as it is before."""
+    names = {part.installation.install_id for part in chosen.parts}
+    for point in chosen.points:
+        names.update((point.get("redo") or {}).get("was") or ())
+    return {
+        one.install_id: {
+            "status": one.status,
+            "phases": {phase.name: phase.status for phase in one.phases.values()},
+            "undone": {point["point"]: point.get("undone") for point in one.points},
+        }
+        for one in session.history()
+        if one.install_id in names
+    }
+
+
+def restored(chosen: Chosen) -> t.Iterator[Event]:
+    """Events that give the record back what rollbacks had changed of it, which are undone now; oldest last."""
+    for point in reversed(chosen.points):
+        for install_id, was in ((point.get("redo") or {}).get("was") or {}).items():
+            yield {"event": "redone", "installations": [install_id], "was": was}

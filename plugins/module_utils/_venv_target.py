@@ -1,0 +1,100 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What each distribution of an environment has to become again: the oldest capture of each wins."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Section
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer
+
+# The version that stands for "it will not be there" in what a change is going to leave.
+ABSENT = "-"
+
+
+class Target:
+    """What one distribution, or what belongs to the environment itself, has to become again.
+
+    :ivar version: the captured version; None: it was not there.
+    :ivar layer: the capture that decides.
+    :ivar allowed: versions that captures and installations explain; empty string: any.
+    :ivar untouchable: paths that are left as they are.
+    """
+
+    def __init__(self, layer: Layer, section: Section | None) -> None:
+        self.version = section.version if section is not None else None
+        self.layer = layer
+        self.allowed: list[str] = []
+        self.untouchable: set[str] = set()
+        self._section = section
+
+    def files(self) -> t.Iterator[tuple[str, Item]]:
+        """Path and item of all that was captured of it, read anew each time."""
+        if self._section is not None and self.layer.items is not None:
+            for path, item in self.layer.items.read(self._section):
+                if path not in self.untouchable:
+                    yield path, item
+
+    def store(self) -> Tree:
+        """Where the captured content is; the caller closes it."""
+        return Tree(self.layer.where.path, os.dup(self.layer.where.fd), 0o700)
+
+    def differing(self, venv: Tree, store: Tree) -> list[tuple[str, Item]]:
+        """What is not as it was captured. A file that is the very inode in the store is not read."""
+        return [(path, item) for path, item in self.files() if _captured.difference(venv, path, item, store, path)]
+
+    def check(self, venv: Tree) -> None:
+        """Check by hash what will be put back.
+
+        :raises StoreError: it is missing or damaged.
+        """
+        with self.store() as store:
+            for path, item in self.files():
+                if item.kind == FILE and _captured.difference(venv, path, item, store, path):
+                    _captured.sound(store, path, item)
+
+    def verify(self, venv: Tree) -> list[str]:
+        """Every difference that is left."""
+        left = []
+        with self.store() as store:
+            for path, item in self.files():
+                try:
+                    why = _captured.difference(venv, path, item, store, path)
+                except UnsafePath as error:
+                    why = error.what
+                if why:
+                    left.append(f"{venv.name(path)} {why}")
+        return left
+
+
+def targets(layers: t.Sequence[Layer]) -> dict[str, Target]:
+    """Name → target of each distribution that the captures are about, oldest first."""
+    found: dict[str, Target] = {}
+    for layer in layers:
+        sections = {one.name: one for one in (layer.items.sections if layer.items is not None else ()) if one.name}
+        listed = layer.spec.get("distributions") or []
+        wanted = {_distributions.canonical(one["name"]): str(one.get("version") or "") for one in listed}
+        for name in {**wanted, **sections}:
+            section = sections.get(name)
+            target = found.get(name)
+            if target is None:
+                target = found[name] = Target(layer, section)
+            target.allowed += [wanted[name]] if name in wanted else []
+            target.allowed += [section.version] if section is not None else []
+    return found
+
+
+def loose(layer: Layer) -> Target:
+    """What belongs to the environment itself."""
+    sections = layer.items.sections if layer.items is not None else []
+    return Target(layer, next((one for one in sections if not one.name), None))
