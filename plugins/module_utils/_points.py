@@ -65,11 +65,12 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
     }
     if not session.writes or session.where is None:
         event["resources"] = [_predicted(make(spec["kind"], spec)) for spec in cleaned]
+        if session.where is not None:
+            _check_space(session.where, [make(spec["kind"], spec) for spec in cleaned])
         return event
     try:
         resources = [make(spec["kind"], spec) for spec in cleaned]
-        needs = [resource.need(_device(session.where)) for resource in resources]
-        _store.check_space(session.where, sum(need[0] for need in needs), sum(need[1] for need in needs))
+        _check_space(session.where, resources)
         # What a killed run left of a point that was never recorded.
         _store.discard(session.where, installation.install_id, name)
         with _store.point_dir(session.where, installation.install_id, name, create=True) as point:
@@ -90,8 +91,10 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
     return event
 
 
-def _device(state: PrivateDir) -> int:
-    return os.fstat(state.fd).st_dev
+def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
+    device = os.fstat(state.fd).st_dev
+    needs = [resource.need(device) for resource in resources]
+    _store.check_space(state, sum(need[0] for need in needs), sum(need[1] for need in needs))
 
 
 def _predicted(resource: Resource) -> dict[str, t.Any]:

@@ -1,0 +1,213 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A rollback that is itself undone, and targets on both sides of it; whole trees compared."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request as Wanted
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Host:
+    """A root, an environment in it, a file, and installations that change both."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "root").mkdir()
+        (path / "data").mkdir()
+        self.engine = Engine(str(path / "root"))
+        self.venv = TinyVenv(path / "data" / "venv")
+        self.file = path / "data" / "config"
+
+    def look(self) -> dict[str, Any]:
+        """Everything that installations change, independently of the engine."""
+        return snapshot(self.path / "data")
+
+    def install(self, inputs: str, **versions: str) -> str:
+        """An installation with a phase that makes the environment and one that fills it; returns its id."""
+        venv: dict[str, Any] = {"kind": "venv", "path": str(self.venv.path)}
+        pins = [{"name": name, "version": version} for name, version in versions.items()]
+        first = {
+            "phase": PHASES[0],
+            "status": "started",
+            "capture": [venv, {"kind": "files", "paths": [str(self.file)]}],
+        }
+        self.call(inputs, first)
+        if not self.venv.path.exists():
+            self.venv.make()
+        self.file.write_text(inputs)
+        self.call(
+            inputs,
+            {"phase": PHASES[0], "status": "completed"},
+            {"phase": PHASES[2], "status": "started", "capture": [{**venv, "distributions": pins}]},
+        )
+        for name, version in versions.items():
+            self.venv.install(name, version)
+        done = [{"phase": phase, "status": "completed"} for phase in PHASES[1:]]
+        return str(self.call(inputs, *done)["install_id"])
+
+    def call(self, inputs: str, *transitions: dict[str, Any]) -> dict[str, Any]:
+        """One call of the module."""
+        wanted = {PHASES[0]: {"want": inputs}}
+        return checkpoint(self.engine, Wanted(wanted, True, {}, list(transitions)), False)
+
+    def undo(self, to: str = "last", **options: Any) -> dict[str, Any]:
+        """A rollback, predicted first."""
+        predicted = rollback(self.engine, Request(to, **options), True)
+        result = rollback(self.engine, Request(to, **options), False)
+        assert predicted == result
+        return result
+
+    def now(self) -> Installation:
+        """The current installation."""
+        with self.engine.reading() as session:
+            return session.history()[-1]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_there_and_back_as_often_as_wanted(host: Host) -> None:
+    states = [host.look()]
+    first = host.install("one", pack="1.0", other="1.0")
+    states.append(host.look())
+    second = host.install("two", pack="2.0", fresh="1.0")
+    states.append(host.look())
+    undone = host.undo()
+    assert changes(states[1], host.look()) == {}
+    assert host.now().status == "rolled_back"
+    # A second time changes nothing, and does not bring anything back.
+    assert host.undo()["changed"] is False
+    again = host.undo(undone["redo_point"])
+    assert changes(states[2], host.look()) == {}
+    assert host.now().status == "completed"
+    assert again["redo_point"] is not None
+    host.undo(second)
+    assert changes(states[1], host.look()) == {}
+    all_undone = host.undo(first)
+    assert changes(states[0], host.look()) == {}
+    host.undo(all_undone["redo_point"])
+    assert changes(states[1], host.look()) == {}
+    host.undo(undone["redo_point"])
+    assert changes(states[2], host.look()) == {}
+    host.undo(first)
+    assert changes(states[0], host.look()) == {}
+
+
+def test_going_back_past_a_rollback(host: Host) -> None:
+    """What a rollback undid, and the rollback, cancel each other."""
+    before = host.look()
+    first = host.install("one", pack="1.0")
+    host.install("two", pack="2.0", fresh="1.0")
+    host.undo()
+    host.install("three", pack="3.0", more="1.0")
+    host.undo(first)
+    assert changes(before, host.look()) == {}
+
+
+def test_redo_after_another_installation(host: Host) -> None:
+    """Going back to a rollback's point goes back past what came after it too."""
+    host.install("one", pack="1.0")
+    host.install("two", pack="2.0", fresh="1.0")
+    wanted = host.look()
+    undone = host.undo()
+    host.install("three", pack="3.0", more="1.0")
+    host.undo(undone["redo_point"])
+    assert changes(wanted, host.look()) == {}
+
+
+def test_a_removed_environment_comes_back_whole(host: Host) -> None:
+    host.install("one", pack="1.0")
+    host.venv.install("handmade", "1.0")
+    with pytest.raises(ConflictError, match="handmade"):
+        host.undo()
+    wanted = host.look()
+    undone = host.undo(force=True)
+    assert not host.venv.path.exists()
+    host.undo(undone["redo_point"])
+    assert changes(wanted, host.look()) == {}
+
+
+def test_somebody_else_in_between_is_a_conflict(host: Host) -> None:
+    host.install("one", pack="1.0")
+    host.install("two", pack="2.0", fresh="1.0")
+    undone = host.undo()
+    host.venv.install("fresh", "7.0")
+    before = host.look()
+    with pytest.raises(ConflictError, match="fresh 7.0"):
+        rollback(host.engine, Request(undone["redo_point"]), False)
+    assert changes(before, host.look()) == {}
+
+
+def test_failed_work_is_not_kept(host: Host) -> None:
+    before = host.look()
+    host.install("one", pack="1.0")
+    with host.engine.session() as session:
+        session.move(PHASES[4], "failed")
+        session.commit()
+    assert host.undo()["redo_point"] is None
+    assert changes(before, host.look()) == {}
+
+
+def test_a_full_store_does_not_stop_a_rollback(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.install("one", pack="1.0")
+    before = host.look()
+    host.install("two", pack="2.0")
+    real = os.fstatvfs
+
+    def full(fd: int) -> os.statvfs_result:
+        return os.statvfs_result([*real(fd)[:4], 0, *real(fd)[5:10]])
+
+    monkeypatch.setattr(os, "fstatvfs", full)
+    assert host.undo()["redo_point"] is None
+    assert changes(before, host.look()) == {}
+
+
+def test_broken_is_kept_beside(host: Host) -> None:
+    first = host.install("one", pack="1.0")
+    host.undo(keep_broken=True)
+    assert not host.venv.path.exists()
+    kept = host.venv.path.with_name(f"venv.broken-{first}")
+    assert (kept / "pyvenv.cfg").exists()
+
+
+def test_what_was_added_earlier_stays(host: Host) -> None:
+    host.install("one", pack="1.0")
+    first = host.now()
+    host.install("two", pack="2.0", fresh="1.0")
+    with host.engine.reading() as session:
+        second = session.history()[-1].points[-1]["time"]
+    result = host.undo("last", erase_installed_after=second)
+    assert result["kept"] == ["fresh 1.0"]
+    assert host.venv.installed() == {"pack": "1.0", "fresh": "1.0"}
+    assert first.install_id
+
+
+def test_a_date_is_a_cut(host: Host) -> None:
+    before = host.look()
+    host.install("one", pack="1.0")
+    middle = host.now().updated
+    wanted = host.look()
+    host.install("two", pack="2.0")
+    host.undo(middle)
+    assert changes(wanted, host.look()) == {}
+    host.undo("2003-07-31 23:26")
+    assert changes(before, host.look()) == {}
