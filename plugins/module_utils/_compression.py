@@ -1,0 +1,98 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Compressed streams: by the C(zstd) program where there is one, else by gzip."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+import subprocess
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _command
+
+ZSTD, GZIP = ".tar.zst", ".tar.gz"
+_LEVEL = 2
+
+
+class Refused(Exception):
+    """The archive is damaged, holds what none of ours holds, or its program is missing or failed."""
+
+
+def best() -> str:
+    """The suffix of what can be written here."""
+    return ZSTD if shutil.which("zstd") else GZIP
+
+
+def _start(arguments: list[str], stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            ["zstd", "-q", "-c", *arguments],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env=_command.environment(without=("ZSTD_",)),
+        )
+    except OSError as error:
+        raise Refused(f"it needs the program zstd, which cannot be run: {error.strerror}") from error
+
+
+def _ended(child: subprocess.Popen[bytes]) -> None:
+    said = child.stderr.read().decode(errors="replace").strip() if child.stderr else ""
+    if child.wait():
+        raise Refused(said or f"zstd ended with {child.returncode}")
+
+
+@contextlib.contextmanager
+def compressor(fd: int, suffix: str) -> t.Iterator[t.IO[bytes]]:
+    """A stream whose content goes compressed into the open file.
+
+    :raises Refused: the program failed.
+    """
+    if suffix == GZIP:
+        with os.fdopen(os.dup(fd), "wb") as raw, gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed:
+            yield t.cast("t.IO[bytes]", packed)
+        return
+    with _start(["-T0", "-3"], subprocess.PIPE, fd) as child:
+        pipe = t.cast("t.IO[bytes]", child.stdin)
+        try:
+            yield pipe
+            pipe.close()
+        except BrokenPipeError:
+            # It says why itself, below.
+            pass
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        _ended(child)
+
+
+@contextlib.contextmanager
+def decompressor(fd: int, suffix: str, partly: bool) -> t.Iterator[t.IO[bytes]]:
+    """The content of the open compressed file, from where it stands.
+
+    :param partly: it will not be read to its end.
+    :raises Refused: the program is missing or failed.
+    """
+    if suffix == GZIP:
+        with os.fdopen(os.dup(fd), "rb") as raw, gzip.GzipFile("", "rb", fileobj=raw) as packed:
+            yield t.cast("t.IO[bytes]", packed)
+        return
+    with _start(["-d"], fd, subprocess.PIPE) as child:
+        try:
+            yield t.cast("t.IO[bytes]", child.stdout)
+        except BaseException:
+            child.kill()
+            raise
+        if partly:
+            child.kill()
+        else:
+            _ended(child)
