@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
+from ansible_collections.intellistream.sage.plugins.module_utils import _history, _host, _progress
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import LedgerBroken
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resume import judge
@@ -20,18 +20,26 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 
-def report(engine: Engine, inputs: dict[str, t.Any] | None, history: bool) -> Result:
+def report(engine: Engine, inputs: dict[str, t.Any] | None, history: bool, drift: bool = False) -> Result:
     """Everything about the state of a host.
 
     :param inputs: what is wanted, to judge against; None to judge the record alone.
     :param history: read and check the whole ledger.
+    :param drift: compare every recorded file with what is on disk.
     :raises StateError: the state cannot be read at all. A broken chain is reported, not raised.
     """
     try:
         with engine.reading() as session:
-            return _report(session, inputs, history)
+            result = _report(session, inputs, history)
+            if drift:
+                from ansible_collections.intellistream.sage.plugins.module_utils import _drift
+
+                result["drift"] = _drift.drift(session)
+            return result
     except LedgerBroken as error:
-        return {"changed": False, "exists": True, **_nothing(), "ledger": _ledger(engine.path, None, error)}
+        # Without a record there is nothing to compare with.
+        unknown: Result = {"drift": None} if drift else {}
+        return {"changed": False, "exists": True, **_nothing(), **unknown, "ledger": _ledger(engine.path, None, error)}
 
 
 def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) -> Result:
@@ -57,7 +65,11 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
         "ledger": _ledger(session.path, entries, broken),
     }
     if history:
-        result["installations"] = [one.as_dict() for one in installations]
+        result.update(
+            installations=[one.as_dict() for one in installations],
+            transactions=_history.transactions(session.where, installations),
+            installed_by=_history.installed_by(installations),
+        )
     if installation is not None:
         result.update(
             install_id=installation.install_id,
@@ -80,6 +92,8 @@ def _nothing() -> Result:
         "resume": None,
         "rollback_points": [],
         "installations": [],
+        "transactions": [],
+        "installed_by": {},
     }
 
 

@@ -26,6 +26,12 @@ options:
       - Read the whole ledger, check its chain from the first entry on, and return all installations.
     type: bool
     default: true
+  drift:
+    description:
+      - Compare what the record says with what is on disk, and return the differences as RV(drift).
+      - Reads every file of the recorded distributions, which takes as long as reading them does.
+    type: bool
+    default: false
 author:
   - IntelliStream (@intellistream)
 seealso:
@@ -42,6 +48,13 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     var: found.resume.reasons
   when: found.resume.needed
+
+- name: Find out what somebody changed by hand
+  intellistream.sage.sage_checkpoint_info:
+    root: /opt/sage
+    drift: true
+  register: found
+  failed_when: found.drift | length > 0
 """
 
 RETURN = r"""
@@ -100,6 +113,72 @@ installations:
   type: list
   elements: dict
   sample: [{install_id: "20251115_143000", status: completed}]
+transactions:
+  description: What each installation did to which distributions, newest first.
+  returned: when O(history) is true
+  type: list
+  elements: dict
+  contains:
+    tid:
+      description: The id of the installation.
+      type: str
+      sample: "20251115_143000"
+    time:
+      description: When it began.
+      type: str
+      sample: "2025-11-15T14:30:00.000+08:00"
+    status:
+      description: As RV(status).
+      type: str
+      sample: completed
+    packages:
+      description:
+        - What went, C([-]), and what came, C([+]), sorted by name.
+        - What went is not known of a rollback point that was pruned or is damaged.
+      type: list
+      elements: str
+      sample: ["[-] numpy 1.26.4", "[+] numpy 2.3.4"]
+    rollback_points:
+      description:
+        - Its rollback points, oldest first, those that were undone or pruned too. C(undone) and
+          C(pruned) are times, or null. C(redo) is true of what was captured before a rollback.
+      type: list
+      elements: dict
+      sample:
+        - id: "20251115_143000.1"
+          time: "2025-11-15T14:31:00.000+08:00"
+          phase: python_deps
+          description: before the third-party distributions
+          files: 1203
+          bytes: 43210000
+          undone: null
+          pruned: null
+          redo: false
+installed_by:
+  description: Distributions that installations brought, each with the id of the one that did so last.
+  returned: when O(history) is true
+  type: dict
+  sample: {numpy: "20251115_143000"}
+drift:
+  description:
+    - Every difference between the record of RV(in_force) and the host, sorted. Null when there is no record to read.
+    - Byte code, and files of distributions that were not recorded, are not compared.
+  returned: when O(drift) is true
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: The kind of the resource.
+      type: str
+      sample: venv
+    path:
+      description: The file, or the resource.
+      type: str
+      sample: /opt/sage/.sage/venv/lib/python3.12/site-packages/numpy/version.py
+    what:
+      description: What is different.
+      type: str
+      sample: was edited (numpy 2.3.4)
 ledger:
   description: The state of the ledger.
   returned: success
@@ -136,12 +215,19 @@ from ansible_collections.intellistream.sage.plugins.module_utils._report import 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-SPEC = ArgumentSpec({"inputs": {"type": "dict"}, "history": {"type": "bool", "default": True}}).merge(STATE_OPTIONS)
+SPEC = ArgumentSpec(
+    {
+        "inputs": {"type": "dict"},
+        "history": {"type": "bool", "default": True},
+        "drift": {"type": "bool", "default": False},
+    }
+).merge(STATE_OPTIONS)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
-    return report(engine(module), module.params["inputs"], module.params["history"])
+    options = module.params
+    return report(engine(module), options["inputs"], options["history"], options["drift"])
 
 
 def main() -> None:
