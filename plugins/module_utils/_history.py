@@ -62,15 +62,17 @@ def transactions(state: PrivateDir | None, history: t.Sequence[Installation]) ->
             "tid": one.install_id,
             "time": one.begun,
             "status": one.status,
-            "packages": _packages(state, one),
-            "rollback_points": [_point(point) for point in one.points],
+            "packages": _packages(state, [point for point in one.points if point.get("phase")], one),
+            "rollback_points": [_point(state, point, one) for point in one.points],
         }
         for one in reversed(history)
     ]
 
 
-def _point(point: t.Mapping[str, t.Any]) -> Facts:
+def _point(state: PrivateDir | None, point: t.Mapping[str, t.Any], one: Installation) -> Facts:
     resources = point.get("resources") or []
+    # What was captured by hand is a change of its own. A redo point is what a rollback went away from.
+    by_hand = not point.get("phase") and not point.get("redo")
     return {
         "id": point["point"],
         "time": point["time"],
@@ -81,16 +83,16 @@ def _point(point: t.Mapping[str, t.Any]) -> Facts:
         "undone": point.get("undone"),
         "pruned": point.get("pruned"),
         "redo": bool(point.get("redo")),
+        "packages": _packages(state, [point], one) if by_hand else [],
     }
 
 
-def _packages(state: PrivateDir | None, one: Installation) -> list[str]:
+def _packages(state: PrivateDir | None, points: t.Sequence[t.Mapping[str, t.Any]], one: Installation) -> list[str]:
     """C([-] name version) and C([+] name version), by name; the first capture and the last plan count."""
     before: dict[tuple[str, str], str] = {}
     after: dict[tuple[str, str], str | None] = {}
-    for point in one.points:
-        # A redo point is what a rollback went away from: no change of this installation.
-        for change in changes(state, point) if not point.get("redo") else ():
+    for point in points:
+        for change in changes(state, point):
             if change.whole:
                 after.update({key: None for key in after if key[0] == change.path})
             for name, version in (change.before or {}).items():

@@ -142,6 +142,7 @@ transactions:
       description:
         - Its rollback points, oldest first, those that were undone or pruned too. C(undone) and
           C(pruned) are times, or null. C(redo) is true of what was captured before a rollback.
+        - A point made by hand is a change of its own, with C(packages) of its own.
       type: list
       elements: dict
       sample:
@@ -154,6 +155,7 @@ transactions:
           undone: null
           pruned: null
           redo: false
+          packages: []
 installed_by:
   description: Distributions that installations brought, each with the id of the one that did so last.
   returned: when O(history) is true

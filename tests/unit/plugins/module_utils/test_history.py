@@ -59,6 +59,7 @@ def test_what_went_and_what_came_newest_first(host: Host) -> None:
         "undone": None,
         "pruned": None,
         "redo": False,
+        "packages": [],
     }
     assert told["installed_by"] == {
         "extra": newest["tid"],
@@ -87,15 +88,22 @@ def test_what_was_rolled_back_is_listed_but_brought_nothing(host: Host) -> None:
 
 def test_several_points_of_one_installation_are_one_transaction(host: Host) -> None:
     for version in ("1.2", "1.3"):
-        backup(host.engine, [host.spec(tinydep=version)], None, f"before {version}", False)
+        backup(host.engine, [host.spec(tinydep=version)], "verification", f"before {version}", False)
         host.venv.install("tinydep", version)
     assert _packages(host)[0][-2:] == ["[-] tinydep 1.0", "[+] tinydep 1.3"]
 
 
 def test_what_comes_back_to_its_version_did_not_change(host: Host) -> None:
-    backup(host.engine, [host.spec(tinydep="1.0")], None, "down", False)
+    backup(host.engine, [host.spec(tinydep="1.0")], "verification", "down", False)
     host.venv.install("tinydep", "1.0")
     assert _packages(host)[0] == SECOND[:-2]
+
+
+def test_what_was_captured_by_hand_is_a_change_of_its_own(host: Host) -> None:
+    backup(host.engine, [host.spec(tinydep="1.2")], None, "before I try 1.2", False)
+    newest = report(host.engine, None, True)["transactions"][0]
+    assert newest["packages"] == SECOND
+    assert [point["packages"] for point in newest["rollback_points"]] == [[], ["[-] tinydep 1.1", "[+] tinydep 1.2"]]
 
 
 @pytest.mark.parametrize("damage", ["prune", "edit"])
