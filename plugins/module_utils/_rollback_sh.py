@@ -1,0 +1,196 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""C(rollback.sh): its settings, names, and reading the store."""
+
+from __future__ import annotations
+
+NAMES = r'''# Everything is checked and computed before anything is touched, and the order of the work is
+# such that a run that was interrupted anywhere is finished by running the script again.
+# Resources are described at the end and their functions called by name; "test && test || refuse" is meant;
+# IFS is a newline, so "for" reads lines; "test -ef" is in POSIX since 2024 and was everywhere before.
+# shellcheck disable=SC2013,SC2015,SC2034,SC2154,SC2317,SC2329,SC3013
+
+set -uf
+LC_ALL=C
+export LC_ALL
+unset CDPATH
+umask 022
+# git is told where to look by -C alone.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT
+GIT_TERMINAL_PROMPT=0 GIT_OPTIONAL_LOCKS=0
+export GIT_TERMINAL_PROMPT GIT_OPTIONAL_LOCKS
+nl='
+'
+IFS=$nl
+return=$(printf '\r')
+# What the store writes as \0ooo, so that a name is one field of one line.
+odd=$(printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037 \177\\x')
+odd=${odd%x}
+yes='' force='' dry='' changing='' resumed='' resumed_killed='' any_killed='' conflicts='' erased=''
+restore_store='Somebody changed the store. Restore it from a copy; without it nothing can be put back.'
+plan_install='' plan_erase='' plan_restore='' plan_remove=''
+
+usage() {
+    printf '%s\n' 'Usage: sh rollback.sh [--dry-run] [--yes] [--force]' \
+        '  --dry-run  show what would be done, do nothing' \
+        '  --yes      do not ask' \
+        '  --force    take the captured side where somebody changed things since; edited files are kept aside' \
+        'Ends with 0: done, exactly as captured; 1: something differs; 2: refused, nothing was touched; 3: not confirmed.'
+}
+
+# Ends without having touched anything: what is wrong, what to do.
+refuse() {
+    show "$1"
+    printf 'Refused: %s\n' "$shown" >&2
+    [ -z "${2-}" ] || printf 'What to do: %s\n' "$2" >&2
+    printf 'Nothing was touched.\n' >&2
+    exit 2
+}
+
+# Ends in the middle of the work.
+fail() {
+    printf 'The rollback was interrupted: %s\nWhat to do: mend that, then run the same command again: it continues.\n' "$1" >&2
+    exit 1
+}
+
+stopped() {
+    if [ -n "$changing" ]; then
+        fail 'a signal came.'
+    fi
+    printf 'Stopped. Nothing was touched.\n' >&2
+    exit 2
+}
+
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# --- Names: as the store writes them, and as they are ---
+
+# Sets shown: a name for people; control characters stay escaped.
+show() {
+    shown=$1
+    while :; do
+        case $shown in
+        *'\0040'*) shown=${shown%%'\0040'*}' '${shown#*'\0040'} ;;
+        *) return ;;
+        esac
+    done
+}
+
+# Sets decoded.
+decode() {
+    decoded=$1
+    case $decoded in
+    *\\*) ;;
+    *) return ;;
+    esac
+    show "$decoded"
+    decoded=$shown
+    case $decoded in
+    *\\*)
+        decoded=$(printf '%bx' "$decoded")
+        decoded=${decoded%x}
+        ;;
+    esac
+}
+
+# Sets encoded.
+encode() {
+    encoded=$1
+    case $encoded in
+    - | *["$odd"]*) ;;
+    *) return ;;
+    esac
+    if [ "$encoded" = - ]; then
+        encoded='\0055'
+        return
+    fi
+    encoded=
+    for octal in $(printf '%s' "$1" | od -An -v -to1 -w1); do
+        octal=${octal#"${octal%???}"}
+        case $octal in
+        0[0-3]? | 040 | 134 | 177) encoded="$encoded\\\\0$octal" ;;
+        *) encoded="$encoded\\0$octal" ;;
+        esac
+    done
+    encoded=$(printf '%b' "$encoded")
+}
+
+# Sets section … name from a line of the store that choose printed.
+split() {
+    IFS=' '
+    # shellcheck disable=SC2086  # fields hold no other white space, and set -f is on
+    set -- $1
+    IFS=$nl
+    section=$1 type=$2 value=$3 size=$4 mtime=$5 mode=$6 uid=$7 gid=$8 how=$9
+    shift 10
+    name=$1
+}
+
+# Sets instant: nanoseconds as stat and touch have them.
+seconds() {
+    instant=$1
+    case $instant in
+    -*)
+        instant=${instant#-}
+        sign=-
+        ;;
+    *) sign= ;;
+    esac
+    while [ "${#instant}" -lt 10 ]; do
+        instant=0$instant
+    done
+    instant=$sign${instant%?????????}.${instant#"${instant%?????????}"}
+}
+
+sum_of() {
+    sum=$(sha256sum <"$1") || return 1
+    [ "${sum%% *}" = "$2" ]
+}
+
+# Prints the lines of $1 that are not in $2.
+without() {
+    printf '%s\n' "$1" "$2" "$2" | sort | uniq -u
+}
+
+count() {
+    number_of=0
+    for one in $1; do
+        number_of=$((number_of + 1))
+    done
+}
+
+# --- The store ---
+
+# Takes up a capture: sets content, and items once they were found to be what was captured.
+load() {
+    layer "$1"
+    content=$point/$number
+    items=
+    [ -n "$items_sum" ] || return 0
+    items=$(cat -- "$point/$number.items" && echo x) || refuse "the list of captured files $point/$number.items cannot be read." "$restore_store"
+    items=${items%x}
+    sum=$(printf '%s' "$items" | sha256sum)
+    [ "${sum%% *}" = "$items_sum" ] || refuse "the list of captured files $point/$number.items is not the one that was captured." "$restore_store"
+}
+
+# Prints the items of the sections named in $1 (" a b "), the section's name before each.
+choose() {
+    section=
+    for line in $items; do
+        case $line in
+        '@ '*)
+            section=${line#@ }
+            section=${section%% *}
+            case $1 in
+            *" $section "*) ;;
+            *) section= ;;
+            esac
+            ;;
+        *) [ -z "$section" ] || printf '%s %s\n' "$section" "$line" ;;
+        esac
+    done
+}
+
+'''

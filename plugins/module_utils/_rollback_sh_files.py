@@ -1,0 +1,269 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""C(rollback.sh): files, links, directories; what was not there before."""
+
+from __future__ import annotations
+
+FILES = r'''# --- Files, links and directories ---
+
+# For each captured path: sets path, id, take and except, takes up its capture, and calls $1.
+each_path() {
+    work=$1
+    for one_path in $captured_paths; do
+        IFS=' '
+        # shellcheck disable=SC2086  # "id number path except…"
+        set -- $one_path
+        IFS=$nl
+        load "$1"
+        content=$content/$2
+        path_encoded=$3
+        decode "$3"
+        path=$decoded
+        take=" $3 "
+        shift 3
+        except=$*
+        parent=${path%/*}
+        hidden=$parent/.sage-aside-${path##*/}
+        stage=$parent/.sage-undo.tmp
+        wanted=$(choose "$take")
+        [ -z "$except" ] || wanted=$(files_without "$wanted")
+        "$work"
+    done
+}
+
+# Prints those of the lines $1 whose name (the last field) is not decided by an older capture.
+files_without() {
+    for line in $1; do
+        name=${line##* }
+        full=$path_encoded/$name
+        [ "$name" != . ] || full=$path_encoded
+        for one in $except; do
+            case $full in
+            "$one" | "$one"/*) continue 2 ;;
+            esac
+        done
+        printf '%s\n' "$line"
+    done
+}
+
+files_check() {
+    for id in $layers; do
+        check_layer "$id"
+    done
+    each_path files_check_path
+}
+
+files_check_path() {
+    trusted_above "$path"
+    check_items "$wanted" "$content"
+}
+
+# Sets extra: names that were not there; differ: items that are not as captured.
+files_compute() {
+    differ=$(unlike "$path" "$wanted" '')
+    extra=
+    if [ -d "$path" ] && [ ! -L "$path" ]; then
+        extra=$(walk "$path" .)
+        extra=$(for one in $extra; do printf '%s\n' "${one#* }"; done | sort -u)
+        extra=$(without "$extra" "$(names_of "$wanted")")
+        [ -z "$except" ] || extra=$(files_without "$extra")
+    fi
+}
+
+files_plan() { each_path files_plan_path; }
+
+files_plan_path() {
+    files_compute
+    for line in $differ; do
+        split "$line"
+        place "$path"
+        full=$path_encoded/$name
+        [ "$name" != . ] || full=$path_encoded
+        if [ "$type" = a ]; then
+            plan_remove="$plan_remove$full (was absent)$nl"
+        elif exists "$file"; then
+            plan_restore="$plan_restore$full (differs)$nl"
+        else
+            plan_restore="$plan_restore$full (is absent)$nl"
+        fi
+    done
+    for one in $extra; do
+        plan_remove="$plan_remove$path_encoded/$one (is new)$nl"
+    done
+    for one in "$hidden" "$stage"; do
+        if exists "$one"; then
+            encode "$one"
+            plan_remove=$plan_remove$encoded$nl
+        fi
+    done
+}
+
+files_execute() { each_path files_execute_path; }
+
+files_execute_path() {
+    files_compute
+    rm -rf -- "$hidden" "$stage"
+    # What is of another kind than captured makes room first.
+    in_the_way='' behind=/
+    for line in $differ; do
+        split "$line"
+        case $name in
+        "$behind"/*) continue ;;
+        esac
+        place "$path"
+        exists "$file" || continue
+        if [ "$type" = d ]; then
+            [ -L "$file" ] || [ ! -d "$file" ] || continue
+            # What is below a link is not ours.
+            behind=$name
+        elif [ "$type" != a ]; then
+            [ -d "$file" ] && [ ! -L "$file" ] || continue
+        fi
+        if [ "$name" = . ]; then
+            mv -T -- "$path" "$hidden" && rm -rf -- "$hidden" || fail "$path could not be removed."
+            break
+        fi
+        in_the_way=$in_the_way$name$nl
+    done
+    files_writable
+    if [ -d "$path" ] && [ ! -L "$path" ]; then
+        remove_trees "$path" "$(printf '%s\n' "$in_the_way" "$extra" | sort)"
+    fi
+    differ=$(unlike "$path" "$wanted" '')
+    [ -z "$(of_type f "$differ")$(of_type l "$differ")$(of_type d "$differ")" ] || mkdir -p -- "$parent" || fail "$parent could not be made."
+    for line in $(of_type d "$differ"); do
+        split "$line"
+        place "$path"
+        [ -d "$file" ] || mkdir -- "$file" || fail "$file could not be made."
+    done
+    files_writable
+    if [ -d "$path" ] && [ ! -L "$path" ]; then
+        put "$content" "$path" "$differ" "$stage"
+    else
+        for line in $differ; do
+            files_put_one "$line"
+        done
+    fi
+    # A directory's time and mode last: filling it changes the one and may need the other.
+    for line in $(of_type d "$wanted" | sort -r -t ' ' -k 11); do
+        [ "${line##* }" = . ] || files_dress "$line"
+    done
+    for line in $(of_type d "$wanted"); do
+        [ "${line##* }" != . ] || files_dress "$line"
+    done
+}
+
+files_dress() {
+    split "$1"
+    place "$path"
+    seconds "$mtime"
+    [ "$(stat -c '%04a %u %g %.9Y' -- "$file")" = "$mode $uid $gid $instant" ] || dress "$file"
+}
+
+# The captured path itself, when it is a file or a link.
+files_put_one() {
+    split "$1"
+    case $type in
+    l) put_link "$path" ;;
+    f)
+        cp -a -- "$content" "$stage" && mv -fT -- "$stage" "$path" || fail "$path could not be put in place."
+        dress "$path"
+        ;;
+    esac
+}
+
+# Directories may have been made read-only.
+files_writable() {
+    for line in $(of_type d "$wanted"); do
+        split "$line"
+        place "$path"
+        if [ -d "$file" ] && [ ! -L "$file" ] && { [ ! -w "$file" ] || [ ! -x "$file" ]; }; then
+            chmod u+rwx -- "$file"
+        fi
+    done
+}
+
+files_verify() { each_path files_verify_path; }
+
+files_verify_path() {
+    files_compute
+    for line in $differ $extra; do
+        printf '%s\n' "$path_encoded/${line##* } differs from what was captured"
+    done
+}
+
+'''
+REMOVAL = r'''# --- What was not there before is removed: out of sight in one step, then deleted ---
+
+removal_plan() {
+    [ -z "$recreated" ] || conflicts="$conflicts$path_encoded was removed by somebody between two installations; what was in it then was not captured$nl"
+    if [ "$kind" = venv ] && [ -d "$path" ]; then
+        removal_judge
+    fi
+    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
+        if exists "$one"; then
+            encode "$one"
+            plan_remove=$plan_remove$encoded$nl
+        fi
+    done
+}
+
+# What is in an environment that is going to be removed, and whose it is.
+removal_judge() {
+    real=$(cd -- "$path" && pwd -P) || refuse "$path cannot be entered."
+    sites=$(venv_sites)
+    registered=$(venv_registered)
+    targets=$(for one in $registered; do printf '%s -\n' "${one%% *}"; done)
+    venv_judge_killed
+    foreign=
+    for one in $registered; do
+        rest=${one#* }
+        plan_erase="$plan_erase${one%% *} ${rest%% *}$nl"
+        case " $brought pip setuptools wheel " in
+        *" ${one%% *} "*) ;;
+        *) foreign="$foreign${one%% *} ${rest%% *} in $path_encoded was installed by somebody else and would be removed with it$nl" ;;
+        esac
+    done
+    conflicts=$conflicts$foreign
+    [ -z "$killed$resumed" ] || return 0
+    rows=$(venv_rows)
+    venv_edited ''
+    for one in $edited; do
+        conflicts="$conflicts$path_encoded/${one#* } was edited by somebody$nl"
+    done
+    [ -z "$foreign$edited" ] || return 0
+    owned=$(for one in $rows; do
+        one=${one#* * * }
+        printf '%s\n' "${one%% *}"
+    done)
+    there=$(for one in $(walk "$path" .); do
+        case $one in
+        'd '* | *.pyc | *.pyo | */__pycache__/*) continue ;;
+        'f pyvenv.cfg' | 'f .gitignore' | 'f .lock' | 'f CACHEDIR.TAG' | 'f lib64') continue ;;
+        */site-packages/_virtualenv.py | */site-packages/_virtualenv.pth) continue ;;
+        'f bin/'[Aa][Cc][Tt][Ii][Vv][Aa][Tt][Ee]* | 'f bin/'[Dd][Ee][Aa][Cc][Tt][Ii][Vv][Aa][Tt][Ee]*) continue ;;
+        'f bin/python'* | 'f bin/pydoc'*) continue ;;
+        esac
+        printf '%s\n' "${one#* }"
+    done | sort -u)
+    for one in $(without "$there" "$owned"); do
+        conflicts="$conflicts$path_encoded/$one was put there by somebody$nl"
+    done
+}
+
+removal_execute() {
+    hidden=${path%/*}/.${path##*/}.sage-removed
+    rm -rf -- "$hidden" || fail "$hidden could not be removed."
+    exists "$path" || return 0
+    mv -T -- "$path" "$hidden" || fail "$path could not be moved."
+    rm -rf -- "$hidden" || fail "$hidden could not be removed."
+}
+
+removal_verify() {
+    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
+        ! exists "$one" || printf '%s\n' "$one is still there"
+    done
+}
+'''

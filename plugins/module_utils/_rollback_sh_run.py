@@ -1,0 +1,285 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""C(rollback.sh): putting things back, and the run from its checks to its report."""
+
+from __future__ import annotations
+
+WORK = r'''# --- Work that several kinds of resources need ---
+
+# Removes the files named in $2 below $1.
+remove_files() {
+    base=$1
+    names=$2
+    set --
+    for name in $names; do
+        decode "$name"
+        set -- "$@" "$base/$decoded"
+        if [ "$#" -ge 128 ]; then
+            rm -f -- "$@" || fail "files in $base could not be removed."
+            set --
+        fi
+    done
+    [ "$#" -eq 0 ] || rm -f -- "$@" || fail "files in $base could not be removed."
+}
+
+# Removes what is named in $2 below $1, directories with all in them.
+remove_trees() {
+    base=$1
+    names=$2
+    set --
+    for name in $names; do
+        decode "$name"
+        set -- "$@" "$base/$decoded"
+        if [ "$#" -ge 128 ]; then
+            rm -rf -- "$@" || fail "files in $base could not be removed."
+            set --
+        fi
+    done
+    [ "$#" -eq 0 ] || rm -rf -- "$@" || fail "files in $base could not be removed."
+}
+
+# Puts the files and links of the items $3 from $1 to their places below $2, through $4 on the same file system.
+put() {
+    source=$1 goal=$2 lines=$3 stage=$4 linked=''
+    set --
+    for line in $lines; do
+        split "$line"
+        [ "$type$how" = fl ] || continue
+        decode "$name"
+        [ ! "$source/$decoded" -ef "$goal/$decoded" ] || continue
+        set -- "$@" "./$decoded"
+        if [ "$#" -ge 128 ]; then
+            put_linked "$@"
+            set --
+        fi
+    done
+    [ "$#" -eq 0 ] || put_linked "$@"
+    set --
+    for line in $lines; do
+        split "$line"
+        [ "$type$how" = fc ] || continue
+        decode "$name"
+        set -- "$@" "./$decoded"
+        if [ "$#" -ge 128 ]; then
+            put_copied "$@"
+            set --
+        fi
+    done
+    [ "$#" -eq 0 ] || put_copied "$@"
+    for line in $lines; do
+        split "$line"
+        [ "$type" = l ] || continue
+        place "$goal"
+        put_link "$file"
+    done
+    # Owner, mode and time of what has them otherwise in the store too.
+    for line in $(unlike "$goal" "$(of_type f "$lines")" "$source"); do
+        split "$line"
+        place "$goal"
+        dress "$file"
+    done
+}
+
+put_linked() {
+    # Not over what is there: cp would leave a name of its own behind if it were killed.
+    if ! (cd -- "$source" && cp -l --remove-destination --parents -t "$goal" -- "$@" 2>/dev/null); then
+        put_copied "$@"
+    fi
+}
+
+put_copied() {
+    rm -rf -- "$stage"
+    mkdir -m 0700 -- "$stage" || fail "$stage could not be made."
+    (cd -- "$source" && cp -a --parents -t "$stage" -- "$@") || fail "files could not be copied to $stage."
+    # By directory: a rename replaces a file in one step.
+    group=
+    for copied in "$@"; do
+        if [ "${copied%/*}" != "$group" ]; then
+            group=${copied%/*}
+            mkdir -p -- "$goal/$group" || fail "$goal/$group could not be made."
+            put_group "$@"
+        fi
+    done
+    rm -rf -- "$stage"
+}
+
+# Renames those of the files "$@" that are in the directory $group.
+put_group() {
+    left=$#
+    while [ "$left" -gt 0 ]; do
+        left=$((left - 1))
+        if [ "${1%/*}" = "$group" ] && exists "$stage/$1"; then
+            set -- "$@" "$stage/$1"
+        fi
+        shift
+    done
+    [ "$#" -eq 0 ] || mv -f -t "$goal/$group" -- "$@" || fail "files could not be put into $goal/$group."
+}
+
+# Makes the symbolic link of the item that was split.
+put_link() {
+    decode "$value"
+    target=$decoded
+    rm -rf -- "$stage"
+    ln -s -- "$target" "$stage" || fail "$1 could not be made."
+    seconds "$mtime"
+    touch -h -d "@$instant" -- "$stage"
+    [ "$(stat -c '%u %g' -- "$stage")" = "$uid $gid" ] || chown -h "$uid:$gid" -- "$stage" 2>/dev/null
+    mkdir -p -- "${1%/*}" && mv -fT -- "$stage" "$1" || fail "$1 could not be put in place."
+}
+
+# Gives the file or directory $1 what the item that was split says; verification names what stays different.
+dress() {
+    [ "$(stat -c '%u %g' -- "$1")" = "$uid $gid" ] || chown "$uid:$gid" -- "$1" 2>/dev/null
+    chmod "$mode" -- "$1" 2>/dev/null
+    seconds "$mtime"
+    touch -m -d "@$instant" -- "$1" 2>/dev/null
+}
+
+# Moves $2 below $1 out of the way, never over another: to $3.
+keep_aside() {
+    decode "$2"
+    exists "$1/$decoded" || return 0
+    to=$3/$decoded
+    copy=0
+    while exists "$to"; do
+        copy=$((copy + 1))
+        to=$3/$decoded.$copy
+    done
+    (umask 077 && mkdir -p -- "${to%/*}") && mv -T -- "$1/$decoded" "$to" || fail "$1/$2 could not be kept aside."
+}
+'''
+RUN = r'''# --- The run ---
+
+check_state() {
+    [ -d "$state" ] && [ ! -L "$state" ] || refuse "the state $state is gone." 'Restore it from a copy.'
+    me=$(id -u)
+    owner=$(stat -c %u -- "$state")
+    [ "$owner" = "$me" ] || refuse "the state $state belongs to user id $owner, and this is user id $me." 'Run as its owner.'
+    mode=$(stat -c %a -- "$state")
+    [ "$((0$mode & 022))" -eq 0 ] || refuse "others can write to $state." 'Find out who did what there.'
+    [ -f "$state/rollback.sh" ] && [ ! -L "$state/rollback.sh" ] || refuse "$state/rollback.sh is gone; this is a copy." 'Run the playbook once: it is written again with every rollback point.'
+    [ -f "$0" ] || refuse "run it as a file: sh $state/rollback.sh"
+    current=$(sha256sum <"$state/rollback.sh")
+    own=$(sha256sum <"$0")
+    [ "$own" = "$current" ] || refuse "$0 is not the current $state/rollback.sh." "Run sh $state/rollback.sh."
+    [ ! -e "$state/lock" ] || {
+        exec 9<>"$state/lock" || refuse "$state/lock cannot be opened."
+        if command -v flock >/dev/null 2>&1; then
+            flock -n 9 || refuse "another run holds $state/lock." 'Wait for it to end. A dead process holds no lock.'
+        else
+            printf 'Note: flock is missing here, so make sure that no playbook runs at the same time.\n' >&2
+        fi
+    }
+    begun=$state/rollback.begun
+    if [ -f "$begun" ] && [ ! -L "$begun" ]; then
+        was=$(cat -- "$begun")
+        case $was in
+        "$generation "*)
+            resumed=1
+            case $was in
+            *' force'*) force=1 ;;
+            esac
+            case $was in
+            *' killed'*) resumed_killed=1 ;;
+            esac
+            ;;
+        esac
+    fi
+}
+
+show_lines() {
+    for line in $2; do
+        show "$line"
+        printf '  %-8s %s\n' "$1" "$shown"
+    done
+}
+
+main() {
+    for option in "$@"; do
+        case $option in
+        --dry-run) dry=1 ;;
+        --yes) yes=1 ;;
+        --force) force=1 ;;
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        *)
+            usage >&2
+            exit 2
+            ;;
+        esac
+    done
+    for tool in sha256sum stat sort uniq tr od base64 cut readlink cp ln mv rm mkdir rmdir chmod chown touch cat id tail sync; do
+        command -v "$tool" >/dev/null 2>&1 || refuse "$tool of the coreutils is missing." 'Add it to PATH.'
+    done
+    check_state
+    if [ -z "$any" ]; then
+        printf 'There is nothing to roll back.\n'
+        exit 0
+    fi
+    trap stopped HUP INT TERM
+    each_resource check
+    each_resource plan
+    count "$plan_install"
+    added=$number_of
+    count "$plan_erase"
+    printf 'Rollback packages (+%s/-%s) to %s (%s)\n' "$added" "$number_of" "$when" "$tid"
+    show_lines install "$plan_install"
+    show_lines erase "$plan_erase"
+    show_lines restore "$plan_restore"
+    show_lines remove "$plan_remove"
+    if [ -n "$conflicts" ]; then
+        show_lines conflict "$conflicts"
+        [ -n "$force" ] || refuse 'somebody changed what the rollback would overwrite.' \
+            'Save what you need. Then run with --force, which takes the captured side and keeps edited files aside, or undo those changes.'
+    fi
+    [ -z "$dry" ] || exit 0
+    if [ -z "$plan_install$plan_erase$plan_restore$plan_remove" ]; then
+        printf 'Everything is as it was captured.\n'
+    else
+        confirm
+        # What a run that follows an interrupted one has to know.
+        printf '%s %s %s\n' "$generation" "${force:+force}" "${resumed_killed:+killed}$any_killed" >"$begun.tmp" && mv -fT -- "$begun.tmp" "$begun" || refuse "$begun cannot be written."
+        changing=1
+        each_resource execute
+        sync
+    fi
+    differences=$(each_resource verify
+    for one in $erased; do
+        decode "$one"
+        ! exists "$decoded" || printf '%s is still there\n' "$one"
+    done) || fail 'what was done could not be verified.'
+    outcome=exact
+    [ -z "$differences" ] || outcome=differs
+    printf 'tid: %s\ngeneration: %s\ntime: %s\noutcome: %s\n' "$tid" "$generation" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$outcome" >"$state/rollback.done.tmp" &&
+        mv -fT -- "$state/rollback.done.tmp" "$state/rollback.done" || fail "$state/rollback.done could not be written."
+    if [ -n "$differences" ]; then
+        printf 'After the rollback this differs from what was captured:\n' >&2
+        show_lines '' "$differences" >&2
+        printf 'What to do: mend what is named, then run the same command again.\n' >&2
+        exit 1
+    fi
+    rm -f -- "$begun"
+    printf 'exact\n'
+    printf '%s\n' 'Run the playbook status/rollback again to record it: "sage_rollback to=last" then finds everything as captured.'
+}
+
+confirm() {
+    [ -z "$yes" ] || return 0
+    [ -t 0 ] || refuse 'there is no terminal to ask at.' 'Run with --yes, or look first with --dry-run.'
+    printf 'Roll back? [y/N] '
+    answer=
+    read -r answer || :
+    case $answer in
+    y | Y | yes | YES) ;;
+    *)
+        printf 'Nothing was touched.\n'
+        exit 3
+        ;;
+    esac
+}
+'''
