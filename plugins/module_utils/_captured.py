@@ -16,13 +16,12 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, digest_of, unsafe
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, digest_of
 
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS)
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
 
-TEMPORARY = ".sage-undo.tmp"
 FILE, LINK, DIRECTORY, ABSENT = "file", "link", "dir", "absent"
 _KINDS = {stat.S_IFREG: FILE, stat.S_IFLNK: LINK, stat.S_IFDIR: DIRECTORY}
 
@@ -153,10 +152,14 @@ def _attribute(fd: int, wanted: t.Mapping[str, str]) -> None:
 
 def link(source: Tree, relative: str, target: Tree, to: str) -> bool:
     """Hard-link one file; False when links are impossible here."""
-    from_fd, from_name = source.parent(relative)
+    return link_at(*source.parent(relative), target, to)
+
+
+def link_at(from_fd: int, name: str, target: Tree, to: str) -> bool:
+    """Hard-link a file of an open directory; False when links are impossible here."""
     to_fd, to_name = target.parent(to, make=True)
     try:
-        os.link(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
+        os.link(name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
     except OSError as error:
         if error.errno in _CANNOT_LINK:
             return False
@@ -199,67 +202,6 @@ def damaged(path: str, why: str) -> StoreError:
         advice="Somebody changed it after the capture. Restore the store from a copy, or reinstall.",
         file=path,
     )
-
-
-def put_back(store: Tree, at: str, target: Tree, relative: str, item: Item) -> None:
-    """Make C(relative) what was captured, by a temporary name and a rename; safe to repeat."""
-    if item.kind == DIRECTORY:
-        _put_directory(target, relative, item)
-        return
-    directory = relative.rpartition("/")[0]
-    target.enter(directory, make=True)
-    there = target.lstat(relative)
-    if kind_of(there) == DIRECTORY:
-        raise unsafe(target.name(relative), "a directory is where a file was")
-    kept = store.lstat(at) if item.shared else None
-    if kept is not None and there is not None and os.path.samestat(kept, there):
-        _dress_path(target, relative, item)
-        return
-    # One name for every attempt: what an interrupted one left is replaced by the next.
-    temporary = f"{directory}/{TEMPORARY}".lstrip("/")
-    target.unlink(temporary)
-    if item.kind == LINK:
-        fd, name = target.parent(temporary)
-        os.symlink(item.value, name, dir_fd=fd)
-        try:
-            os.chown(name, item.uid, item.gid, dir_fd=fd, follow_symlinks=False)
-        except PermissionError:
-            pass
-        os.utime(name, ns=(item.mtime, item.mtime), dir_fd=fd, follow_symlinks=False)
-    else:
-        linked = kept is not None and link(store, at, target, temporary)
-        if not linked:
-            copy(store, at, target, temporary)
-        if not linked or kept is None or _looks(kept) != _looks_of(item):
-            _dress_path(target, temporary, item, sync=not linked)
-    fd, name = target.parent(temporary)
-    os.rename(name, relative.rpartition("/")[2], src_dir_fd=fd, dst_dir_fd=fd)
-
-
-def _looks(info: os.stat_result) -> tuple[int, ...]:
-    return stat.S_IMODE(info.st_mode), info.st_mtime_ns, info.st_uid, info.st_gid
-
-
-def _looks_of(item: Item) -> tuple[int, ...]:
-    return item.mode, item.mtime, item.uid, item.gid
-
-
-def _dress_path(target: Tree, relative: str, item: Item, sync: bool = False) -> None:
-    fd = target.open_file(relative)
-    try:
-        dress(fd, item)
-        if sync:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _put_directory(target: Tree, relative: str, item: Item) -> None:
-    there = target.lstat(relative)
-    if there is not None and not stat.S_ISDIR(there.st_mode):
-        target.unlink(relative)
-    fd = target.enter(relative, make=True)
-    dress(fd, item)
 
 
 def difference(target: Tree, relative: str, item: Item, store: Tree | None = None, at: str = "") -> str:

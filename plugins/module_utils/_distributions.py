@@ -122,20 +122,21 @@ def record(
         data = raw_record(venv, info)
     if data is None:
         return None
-    import csv
-
     site = os.path.dirname(info)
     rows: dict[str, Row] = {}
-    for fields in csv.reader(os.fsdecode(data).splitlines()):
+    for fields in _lines(os.fsdecode(data)):
         path = fields[0] if fields else ""
         if not path or path.endswith((".pyc", ".pyo")) or "\0" in path:
             continue
-        try:
-            relative = _relative(path, site, prefix)
-        except Outside:
-            if strict:
-                raise
-            continue
+        if path[0] not in "./" and "/." not in path and "//" not in path and not path.endswith("/"):
+            relative = f"{site}/{path}"
+        else:
+            try:
+                relative = _relative(path, site, prefix)
+            except Outside:
+                if strict:
+                    raise
+                continue
         algorithm, dummy, value = fields[1].partition("=") if len(fields) > 1 else ("", "", "")
         digest = _hex(value) if algorithm == "sha256" else ""
         size = int(fields[2]) if len(fields) > 2 and fields[2].isdigit() else -1
@@ -145,6 +146,15 @@ def record(
         else:
             rows[relative] = Row(digest, size, (digest,) if digest else ())
     return rows
+
+
+def _lines(text: str) -> t.Iterable[list[str]]:
+    if '"' not in text:
+        # Nothing is quoted, so nothing needs a parser.
+        return (line.split(",") for line in text.splitlines())
+    import csv
+
+    return csv.reader(text.splitlines())
 
 
 def _relative(path: str, site: str, prefix: str) -> str:

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _paths
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -148,11 +149,11 @@ class FilesUndo(Undo):
                     if _captured.difference(tree, relative, item, store, _paths.join(wanted.at, name)):
                         # Writable until it is filled.
                         writable = item._replace(mode=item.mode | 0o700) if item.kind == DIRECTORY else item
-                        _captured.put_back(store, _paths.join(wanted.at, name), tree, relative, writable)
+                        put_back(store, _paths.join(wanted.at, name), tree, relative, writable)
             for name in ordered[::-1]:
                 # A directory's time and mode last: filling it changes the one and may need the other.
                 if wanted.items[name].kind == DIRECTORY:
-                    _captured.put_back(store, "", tree, _paths.join(base, name), wanted.items[name])
+                    put_back(store, "", tree, _paths.join(base, name), wanted.items[name])
             tree.settle()
 
     def verify(self) -> list[str]:

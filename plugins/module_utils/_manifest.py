@@ -32,6 +32,7 @@ if t.TYPE_CHECKING:
 
 _LETTERS = {FILE: b"f", LINK: b"l", DIRECTORY: b"d", ABSENT: b"a"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
+_SPECIAL_TEXT = re.compile(r"[\x00-\x20\x7f\\]")
 _SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
 _ESCAPED = re.compile(rb"\\0([0-7]{3})")
 _BLOCK = 1 << 18
@@ -89,6 +90,14 @@ class Writer:
 
     def add(self, path: str, item: Item) -> None:
         """Write one item; an empty path is the section's own, written as a dot."""
+        if item.kind == FILE and not item.xattrs and path and path != "-" and not _SPECIAL_TEXT.search(path):
+            how = "l" if item.shared else "c"
+            numbers = f"{item.size} {item.mtime} {item.mode:04o} {item.uid} {item.gid}"
+            self._line(os.fsencode(f"f {item.value} {numbers} {how} - {path}\n"))
+            return
+        self._add(path, item)
+
+    def _add(self, path: str, item: Item) -> None:
         value = item.value.encode() if item.kind == FILE else _escape(item.value)
         xattrs = b"-"
         if item.xattrs:
@@ -165,6 +174,13 @@ class Items:
 
     def read(self, section: Section) -> t.Iterator[tuple[str, Item]]:
         """Path and item of each line of a section."""
+        return map(_parse, self._read(section))
+
+    def paths(self, section: Section) -> t.Iterator[str]:
+        """The path of each line of a section."""
+        return (_path(line[:-1].rpartition(b" ")[2]) for line in self._read(section))
+
+    def _read(self, section: Section) -> t.Iterator[bytes]:
         offset = section.offset
         while True:
             # Others read in between: the position is this reader's own.
@@ -175,7 +191,7 @@ class Items:
             for line in lines:
                 if line.startswith(b"@"):
                     return
-                yield _parse(line)
+                yield line
                 offset += len(line)
 
 
@@ -193,7 +209,11 @@ def _parse(line: bytes) -> tuple[str, Item]:
         how == b"l",
         {} if xattrs == b"-" else _attributes(xattrs),
     )
-    return "" if path == b"." else _unescape(path), item
+    return _path(path), item
+
+
+def _path(field: bytes) -> str:
+    return "" if field == b"." else _unescape(field)
 
 
 def _attributes(field: bytes) -> dict[str, str]:

@@ -34,11 +34,13 @@ _SCRIPT = 65536
 class Found(t.NamedTuple):
     """One file to capture.
 
+    :ivar fd: the open directory it is in, until the next file is looked for.
     :ivar row: what RECORD says about it, if anything.
     :ivar edited: it does not look like what RECORD describes.
     """
 
     relative: str
+    fd: int
     kind: str
     info: os.stat_result
     row: Row | None
@@ -185,14 +187,16 @@ def _cannot(what: str, advice: str, **details: t.Any) -> CaptureError:
 
 
 def _found(venv: Tree, relative: str, row: Row | None, installed_ns: int) -> Found | None:
-    info = venv.lstat(relative)
-    if info is None:
+    try:
+        fd, name = venv.parent(relative)
+        info = os.lstat(name, dir_fd=fd)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     kind = _captured.kind_of(info)
     if kind not in (FILE, LINK):
         raise _cannot(f"{venv.name(relative)} is no regular file and cannot be captured", "Remove it, or reinstall.")
     edited = row is None or not row.digest or info.st_size != row.size or info.st_mtime_ns > installed_ns
-    return Found(relative, kind, info, row, edited)
+    return Found(relative, fd, kind, info, row, edited)
 
 
 def _rows(venv: Tree, one: Distribution) -> dict[str, Row]:
@@ -286,9 +290,12 @@ class _Taken:
             digest = now if now in found.row.digests else ""
         # Scripts are small, and people edit them.
         script = relative.startswith("bin/") and info.st_size < _SCRIPT
-        if digest and not script and _captured.link(self.venv, relative, self.store, relative):
+        if digest and not script and self._link(found):
             return _captured.item_of(FILE, info, digest, shared=True)
         return self._copy(found)
+
+    def _link(self, found: Found) -> bool:
+        return _captured.link_at(found.fd, found.relative.rpartition("/")[2], self.store, found.relative)
 
     def _copy(self, found: Found) -> Item:
         info, digest, xattrs = _captured.copy(self.venv, found.relative, self.store, found.relative)

@@ -45,6 +45,11 @@ class Target:
                 if path not in self.untouchable:
                     yield path, item
 
+    def paths(self) -> t.Iterator[str]:
+        """The paths of M(files)."""
+        if self._section is not None and self.layer.items is not None:
+            yield from self.layer.items.paths(self._section)
+
     def store(self) -> Tree:
         """Where the captured content is; the caller closes it."""
         return Tree(self.layer.where.path, os.dup(self.layer.where.fd), 0o700)

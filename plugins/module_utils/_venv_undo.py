@@ -24,6 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -64,8 +65,8 @@ class VenvUndo(Undo):
     def _compute(self, venv: Tree) -> None:
         registered = _distributions.by_name(_distributions.installed(venv))
         self._leave_older(registered)
-        captured = {path for target in self.targets.values() for path, dummy in target.files()}
-        own = {path for path, dummy in self.loose.files()}
+        captured = {path for target in self.targets.values() for path in target.paths()}
+        own = set(self.loose.paths())
         erase: set[str] = set()
         suspects: dict[str, int] = {}
         for name, target in sorted(self.targets.items()):
@@ -239,7 +240,7 @@ class VenvUndo(Undo):
             # Before the sources change: what was compiled from the others is nobody's then.
             _venv_litter.remove_bytecode(venv, changed)
             for path, item in put:
-                _captured.put_back(store, path, venv, path, item)
+                put_back(store, path, venv, path, item)
         self._tidy(venv, changed, [])
 
     def _tidy(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:

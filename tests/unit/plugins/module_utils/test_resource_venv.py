@@ -66,8 +66,8 @@ class Host:
 
     @property
     def store(self) -> Path:
-        """The content of the first resource of the only point."""
-        return next((self.root / ".sage/checkpoints/store").glob("*/*/0"))
+        """The content of the first resource of the first point."""
+        return min((self.root / ".sage/checkpoints/store").glob("*/*/0"))
 
 
 @pytest.fixture
