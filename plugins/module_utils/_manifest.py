@@ -34,6 +34,7 @@ _LETTERS = {FILE: b"f", LINK: b"l", DIRECTORY: b"d", ABSENT: b"a"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
 _SPECIAL_TEXT = re.compile(r"[\x00-\x20\x7f\\]")
 _SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
+_PAIRS = re.compile(rb"[\x00-\x20\x7f\\,=]")
 _ESCAPED = re.compile(rb"\\0([0-7]{3})")
 _BLOCK = 1 << 18
 
@@ -55,11 +56,12 @@ class Section(t.NamedTuple):
     number: int
 
 
-def _escape(value: str) -> bytes:
+def _escape(value: str, special: t.Pattern[bytes] = _SPECIAL) -> bytes:
     raw = os.fsencode(value)
-    if raw in (b"", b"-"):
-        return b"\\0055" if raw else b"-"
-    return _SPECIAL.sub(lambda found: b"\\0%03o" % found.group()[0], raw) if _SPECIAL.search(raw) else raw
+    if raw in (b"", b"-", b"."):
+        # What stands for something else when it is alone.
+        return b"\\0%03o" % raw[0] if raw else b"-"
+    return special.sub(lambda found: b"\\0%03o" % found.group()[0], raw) if special.search(raw) else raw
 
 
 def _unescape(raw: bytes) -> str:
@@ -90,7 +92,7 @@ class Writer:
 
     def add(self, path: str, item: Item) -> None:
         """Write one item; an empty path is the section's own, written as a dot."""
-        if item.kind == FILE and not item.xattrs and path and path != "-" and not _SPECIAL_TEXT.search(path):
+        if item.kind == FILE and not item.xattrs and path not in ("", "-", ".") and not _SPECIAL_TEXT.search(path):
             how = "l" if item.shared else "c"
             numbers = f"{item.size} {item.mtime} {item.mode:04o} {item.uid} {item.gid}"
             self._line(os.fsencode(f"f {item.value} {numbers} {how} - {path}\n"))
@@ -101,10 +103,11 @@ class Writer:
         value = item.value.encode() if item.kind == FILE else _escape(item.value)
         xattrs = b"-"
         if item.xattrs:
-            xattrs = b",".join(b"%b=%b" % (_escape(name), data.encode()) for name, data in sorted(item.xattrs.items()))
+            pairs = ((_escape(name, _PAIRS), data.encode()) for name, data in sorted(item.xattrs.items()))
+            xattrs = b",".join(b"%b=%b" % pair for pair in pairs)
         how = b"l" if item.shared else b"c"
         fields = (_LETTERS[item.kind], value, item.size, item.mtime, item.mode, item.uid, item.gid, how, xattrs)
-        self._line(b"%b %b %d %d %04o %d %d %b %b " % fields + _escape(path or ".") + b"\n")
+        self._line(b"%b %b %d %d %04o %d %d %b %b " % fields + (_escape(path) if path else b".") + b"\n")
 
     def _line(self, line: bytes) -> None:
         self._lines.append(line)

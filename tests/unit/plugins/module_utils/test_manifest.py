@@ -25,15 +25,30 @@ if TYPE_CHECKING:
 
 SHA = "ab" * 32
 NAMES = st.binary(min_size=1, max_size=20).filter(lambda raw: b"\0" not in raw).map(os.fsdecode)
+TIMES = st.integers(-(10**18), 10**18)
+XATTRS = st.dictionaries(NAMES.map("user.{}".format), st.binary().map(bytes.hex), max_size=3)
 ITEMS = st.one_of(
-    st.builds(
-        Item, st.just(FILE), st.just(SHA), st.integers(0, 1 << 40), st.integers(-(10**18), 10**18), st.just(0o644)
+    st.tuples(
+        st.just(FILE), st.just(SHA), st.integers(0, 1 << 40), TIMES, st.integers(0, 0o7777), st.just(1), st.just(2)
     ),
-    st.builds(Item, st.just(LINK), NAMES, st.just(0), st.integers(0, 10**18), st.just(0o777), st.integers(0, 9)),
-    st.just(Item(ABSENT)),
-    st.just(Item(DIRECTORY, mode=0o2755, xattrs={"user.a b": "00ff", "user.=,": ""})),
-    st.just(Item(FILE, SHA, 1, 2, 0o4755, 3, 4, True)),
-)
+    st.tuples(st.just(FILE), st.just(SHA), st.just(1), TIMES, st.just(0o644), st.just(1), st.just(2), st.just(True)),
+    st.tuples(
+        st.just(FILE), st.just(SHA), st.just(1), TIMES, st.just(0o644), st.just(1), st.just(2), st.just(False), XATTRS
+    ),
+    st.tuples(st.just(LINK), NAMES, st.just(0), TIMES, st.just(0o777)),
+    st.tuples(
+        st.just(DIRECTORY),
+        st.just(""),
+        st.just(0),
+        TIMES,
+        st.just(0o2755),
+        st.just(1),
+        st.just(2),
+        st.just(False),
+        XATTRS,
+    ),
+    st.tuples(st.just(ABSENT)),
+).map(lambda values: Item(*values))
 
 
 def point(path: Path) -> PrivateDir:
