@@ -86,7 +86,7 @@ def intact(state: PrivateDir, point: Point) -> bool:
     try:
         with _beside(state, point) as where:
             os.close(_open(where, point))
-    except (StoreError, FileNotFoundError):
+    except (SageError, OSError):
         return False
     return True
 

@@ -102,7 +102,9 @@ class Cleaning:
         archived = []
         for name in self._decision.archive:
             try:
-                self._compress(name)
+                if not self._compress(name):
+                    # The session still has what it could not record, and would record it with the next.
+                    break
             except (OSError, SageError) as error:
                 self._warn(f"Rollback point {name} stays uncompressed", error)
             else:
@@ -112,26 +114,28 @@ class Cleaning:
 
     def _intact(self, name: str) -> bool:
         where = self.session.where
-        try:
-            return where is not None and _archive.intact(where, self._points[name])
-        except (OSError, SageError) as error:
-            self._warn(f"Rollback point {name} stays unpacked", error)
-            return False
+        if where is not None and _archive.intact(where, self._points[name]):
+            return True
+        self.warnings.append(f"The archive of rollback point {name} is damaged; its directory is kept.")
+        return False
 
-    def _compress(self, name: str) -> None:
+    def _compress(self, name: str) -> bool:
+        """Whether it could be recorded; OSError or SageError when it could not even be made."""
         where, point = self.session.where, self._points[name]
         if where is None:
-            return
+            return False
         # As much as there is already, at worst.
         _store.check_space(where, 1, self._usage.of(name))
         record = _archive.pack(where, point)
         try:
             self.session.add({"event": "archived", "installations": [point["install_id"]], "points": {name: record}})
             self.session.commit()
-        except SageError:
+        except SageError as error:
+            self._warn(f"Rollback point {name} stays uncompressed", error)
             _archive.drop(where, point, record)
-            raise
+            return False
         self._remove(name, prune=False)
+        return True
 
     def _remove(self, name: str, prune: bool) -> bool:
         """The directory of a point, and where it is pruned its archive and what others hold for it."""

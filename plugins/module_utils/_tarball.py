@@ -68,7 +68,7 @@ def write(tree: Tree, fd: int, suffix: str) -> Written:
             finally:
                 member.close()
             # They are of no more use, and there may be very many.
-            tar.members = []
+            tar.members = []  # type: ignore[attr-defined]
             seal.add(path, member.item, member.sha.hexdigest())
     return seal.written()
 
@@ -116,7 +116,7 @@ def first(fd: int, suffix: str, name: str) -> bytes | None:
     with _members(fd, suffix, partly=True) as found:
         for tar, info in found:
             if info.name == name and info.isreg():
-                return _guard(_checked(tar.extractfile(info)).read)
+                return bytes(_guard(_checked(tar.extractfile(info)).read))
     return None
 
 
@@ -250,7 +250,7 @@ def _members(fd: int, suffix: str, partly: bool = False) -> t.Iterator[_Found]:
                 info = _guard(tar.next)
                 if info is None:
                     break
-                tar.members = []
+                tar.members = []  # type: ignore[attr-defined]
                 yield tar, info
             # The program ends, and can be asked how it went, once all was read.
             while _guard(stream.read, _CHUNK):

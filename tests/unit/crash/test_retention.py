@@ -1,0 +1,118 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pruning and archiving, ended before each of the calls that change something, then run again.
+
+Whatever is left, the next run comes to the same end, and every state that is kept can be gone back to exactly.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _archive
+from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import CALLS, CLEAR, FINISHED, KILLED, UNCLEAR
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+FULL = OSError(28, "No space left on device")
+
+
+def _attempt(action: t.Callable[[], object], nth: int, error: OSError | None) -> int:
+    """Carry an action out in a child that ends, or is refused, at its C(nth) call."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    seen = 0
+
+    def spoiled(real: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        def call(*args: t.Any, **kwargs: t.Any) -> t.Any:
+            nonlocal seen
+            seen += 1
+            if seen == nth and error is None:
+                os._exit(KILLED)
+            if seen == nth and error is not None:
+                raise error
+            return real(*args, **kwargs)
+
+        return call
+
+    result = UNCLEAR
+    try:
+        for name in CALLS:
+            setattr(os, name, spoiled(getattr(os, name)))
+        action()
+        result = FINISHED if seen < nth else CLEAR
+    finally:
+        os._exit(result)
+
+
+def _unpack(host: SageHost) -> None:
+    with host.engine.session() as session:
+        for one in session.history():
+            for point in one.points:
+                if point.get("archive") and not point.get("pruned") and session.where is not None:
+                    if not (host.store / one.install_id / point["point"]).exists():
+                        _archive.unpack(session.where, point).close()
+
+
+@pytest.mark.parametrize("error", [None, FULL], ids=["killed", "full"])
+@pytest.mark.parametrize("what", ["prune", "archive", "unpack"])
+@pytest.mark.parametrize("program", [True, False], ids=["zstd", "gzip"])
+def test_at_every_call(
+    tmp_path: Path, what: str, error: OSError | None, program: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if program and (what == "prune" or not shutil.which("zstd")):
+        pytest.skip("nothing is compressed" if what == "prune" else "there is no zstd")
+    if not program:
+        monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    model = SageHost(tmp_path / "model").make()
+    names = [model.install(version) for version in "123"]
+    if what == "unpack":
+        model.clean(archive=True)
+    limits = {"installations": 2, "archive": False} if what == "prune" else {"archive": True}
+    kept = names[1 if what == "prune" else 0]
+    nth, result = 0, KILLED
+    while result != FINISHED:
+        nth += 1
+        host = SageHost(tmp_path / str(nth))
+        shutil.rmtree(host.path, ignore_errors=True)
+        # The ledger names absolute paths, so each trial takes the place of the model.
+        shutil.copytree(model.path, host.path, symlinks=True)
+        shutil.move(model.path, tmp_path / "saved")
+        shutil.move(host.path, model.path)
+        try:
+            action = (lambda: _unpack(model)) if what == "unpack" else (lambda: model.call(retain=Limits(**limits)))
+            result = _attempt(action, nth, error)
+            if error is None:
+                assert result != UNCLEAR, nth
+            _check(model, names, kept, limits, nth)
+        finally:
+            shutil.rmtree(model.path)
+            shutil.move(tmp_path / "saved", model.path)
+    assert nth > 5
+
+
+def _check(host: SageHost, names: list[str], kept: str, limits: dict[str, t.Any], nth: int) -> None:
+    done = host.call(retain=Limits(**limits))["retention"]
+    assert done["warnings"] == [], nth
+    again = host.call(retain=Limits(**limits))
+    assert (again["changed"], again["retention"]["warnings"]) == (False, []), nth
+    archived = limits["archive"]
+    expected = [f"{name}.1.tar" if archived and name != names[-1] else f"{name}.1" for name in names]
+    expected = expected[names.index(kept) :]
+    found = [name.replace(".zst", "").replace(".gz", "") for name in host.stored()]
+    assert found == expected, nth
+    _unpack(host)
+    rollback(host.engine, Request(kept), False)
+    assert changes(host.before[kept], snapshot(host.data)) == {}, nth

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host in miniature: installations as the role makes them, into an environment of a few files."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, snapshot
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+Result = dict[str, t.Any]
+
+
+class SageHost:
+    """An environment, a file that people edit, and a state.
+
+    :param path: all of it.
+    :ivar before: install id → what was there before it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.engine = Engine(str(path / "root"))
+        self.store = path / "root" / ".sage" / "checkpoints" / "store"
+        self.data = path / "data"
+        self.venv = TinyVenv(path / "data" / "venv")
+        self.file = path / "data" / "config"
+        self.before: dict[str, Snapshot] = {}
+
+    def make(self) -> SageHost:
+        """Create it, with a version 0 of everything."""
+        self.venv.make()
+        self.file.write_text("0")
+        (self.path / "root").mkdir()
+        self.change("0")
+        return self
+
+    def change(self, version: str) -> None:
+        """What an installer does."""
+        self.venv.install("pack", version, {"pack/__init__.py": version, "pack/data": f"{version}\n" * 20_000})
+        # As an editor does, which may write into the same file.
+        self.file.write_text(version)
+
+    def call(self, check_mode: bool = False, **values: t.Any) -> Result:
+        """One call of sage_checkpoint."""
+        inputs, retain = values.get("inputs"), values.get("retain")
+        return checkpoint(
+            self.engine, Request(inputs, True, {}, values.get("transitions") or [], False, retain), check_mode
+        )
+
+    def begin(self, version: str) -> str:
+        """Begin an installation, capture and change."""
+        was = snapshot(self.data)
+        venv = {
+            "kind": "venv",
+            "path": str(self.venv.path),
+            "distributions": [{"name": "pack", "version": version}],
+        }
+        capture = [venv, {"kind": "files", "paths": [str(self.file)]}]
+        started = {"phase": "python_deps", "status": "started", "capture": capture}
+        result = self.call(inputs={"python_deps": {"version": version}}, transitions=[started])
+        self.before[result["install_id"]] = was
+        self.change(version)
+        return str(result["install_id"])
+
+    def end(self, retain: Limits | None = None) -> Result:
+        """All phases done."""
+        return self.call(transitions=[{"phase": name, "status": "completed"} for name in PHASES], retain=retain)
+
+    def install(self, version: str, retain: Limits | None = None) -> str:
+        """A whole installation."""
+        name = self.begin(version)
+        self.end(retain)
+        return name
+
+    def clean(self, check_mode: bool = False, **limits: t.Any) -> Result:
+        """What clean_sage.yml does; the result's retention."""
+        result = self.call(check_mode, retain=Limits(**{"archive": False, **limits}))
+        return {"changed": result["changed"], **result["retention"]}
+
+    def history(self) -> list[Installation]:
+        """What the ledger says."""
+        with self.engine.reading() as session:
+            return session.history()
+
+    def stored(self) -> list[str]:
+        """What lies in the store."""
+        return sorted(name for one in self.store.iterdir() for name in os.listdir(one)) if self.store.exists() else []
+
+    def occupied(self) -> int:
+        """What the store occupies, as an independent program counts; files with links elsewhere count nothing."""
+        found: dict[int, list[os.stat_result]] = {}
+        total = 0
+        for directory, names, files in os.walk(self.store):
+            total += sum(os.lstat(os.path.join(directory, name)).st_blocks * 512 for name in names)
+            for name in files:
+                info = os.lstat(os.path.join(directory, name))
+                found.setdefault(info.st_ino, []).append(info)
+        links = [infos for infos in found.values() if len(infos) == infos[0].st_nlink]
+        # Those of the installations themselves belong to no rollback point.
+        total -= sum(one.lstat().st_blocks * 512 for one in self.store.iterdir())
+        return total + sum(infos[0].st_blocks * 512 for infos in links)
