@@ -79,31 +79,43 @@ def _compare(spec: dict[str, t.Any], facts: dict[str, t.Any]) -> t.Iterator[Line
         yield _line(resource.kind, resource.path, "files in it were changed and not committed")
 
 
-def _others(session: Session, path: str) -> dict[str, str] | None:
-    """What else the record says is in an environment: distribution → version, empty where any will do.
+class Others(t.NamedTuple):
+    """What the record says of distributions that no result names.
 
-    :returns: None when no capture of it can be read, so that nothing is known of others.
+    :ivar known: distribution → version, empty where any will do.
+    :ivar undone: distributions of changes that were rolled back; a rollback may be asked to leave some.
     """
+
+    known: dict[str, str]
+    undone: set[str]
+
+
+def _others(session: Session, path: str) -> Others | None:
+    """What else is to be in an environment; None when no capture of it can be read, so that nothing is known."""
     history: list[Installation] = []
     try:
         history = session.history()
     except LedgerBroken:
         history += [session.installation] if session.installation is not None else []
     announced: dict[str, str] = {}
-    points = [point for one in history for point in one.active_points if not point.get("redo")]
+    undone: set[str] = set()
+    points = [point for one in history for point in one.points if not point.get("redo")]
     for point in reversed(points):
-        for change in reversed(changes(session.where, point)):
+        for change in reversed(changes(None if point.get("undone") else session.where, point)):
             if change.path != path:
                 continue
-            announced = {**dict.fromkeys(change.wanted, ""), **announced}
+            if point.get("undone"):
+                undone.update(change.wanted)
+                continue
+            announced.update(dict.fromkeys(change.wanted, ""))
             if change.whole:
-                return announced
+                return Others(announced, undone)
             if change.before is not None:
-                return {**change.before, **announced}
+                return Others({**change.before, **announced}, undone)
     return None
 
 
-def _environment(path: str, versions: dict[str, str], others: dict[str, str] | None) -> t.Iterator[Line]:
+def _environment(path: str, versions: dict[str, str], others: Others | None) -> t.Iterator[Line]:
     venv = Tree.open(path)
     if venv is None:
         return
@@ -114,17 +126,19 @@ def _environment(path: str, versions: dict[str, str], others: dict[str, str] | N
                 if one.version == version:
                     yield from _guarded("venv", venv.name(one.info), _content, venv, one)
         if others is not None:
-            yield from _strangers(path, registered, {**others, **dict.fromkeys(versions, "")})
+            known = {**others.known, **dict.fromkeys(versions, "")}
+            yield from _strangers(path, registered, others._replace(known=known))
 
 
-def _strangers(path: str, registered: dict[str, list[Distribution]], known: dict[str, str]) -> t.Iterator[Line]:
+def _strangers(path: str, registered: dict[str, list[Distribution]], others: Others) -> t.Iterator[Line]:
     from ansible_collections.intellistream.sage.plugins.module_utils._venv_removal import SEEDS
 
-    for name in sorted({*registered, *known} - SEEDS):
+    for name in sorted({*registered, *others.known} - SEEDS):
         now = " and ".join(one.version for one in registered.get(name, ()))
-        was = known.get(name)
+        was = others.known.get(name)
         if was is None:
-            yield _line("venv", path, f"{name} {now} was added by somebody")
+            how = "is left of a change that was rolled back" if name in others.undone else "was added by somebody"
+            yield _line("venv", path, f"{name} {now} {how}")
         elif was and now != was:
             yield _line("venv", path, f"{name} was {was}, is {now or 'gone'}")
 

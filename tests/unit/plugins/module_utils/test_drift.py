@@ -164,6 +164,12 @@ def test_what_a_later_installation_brought_or_took_over_is_no_drift(host: Host) 
     assert host.drift() == [": numpy 2.0 was added by somebody"]
 
 
+def test_what_a_rollback_was_asked_to_leave_was_not_added_by_somebody(host: Host) -> None:
+    host.install("2", extra="3")
+    rollback(host.engine, Back("last", erase_installed_after="now"), False)
+    assert host.drift() == [": extra 3 is left of a change that was rolled back"]
+
+
 def test_without_a_readable_capture_nobody_can_tell_who_added_what(host: Host) -> None:
     shutil.rmtree(os.path.join(host.engine.path, "store"))
     host.venv.install("numpy", "2.0")
