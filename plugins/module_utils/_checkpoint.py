@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._points import capture, clean
+from ansible_collections.intellistream.sage.plugins.module_utils._points import capture, clean, settle
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 from ansible_collections.intellistream.sage.plugins.module_utils._resume import Verdict, judge
@@ -133,7 +133,11 @@ def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | Non
     if transition.get("capture"):
         # Captured and checked before the phase counts as started: nothing is changed before that.
         session.add(capture(session, transition["capture"], phase, transition.get("description") or f"before {phase}"))
-    session.move(phase, status, redact(transition.get("data")), result)
+    if session.move(phase, status, redact(transition.get("data")), result) and status == "completed":
+        for point in session.required().active_points:
+            event = settle(point) if point.get("phase") == phase else None
+            if event is not None:
+                session.add(event)
 
 
 def _describe(session: Session, labels: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _paths
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
+from ansible_collections.intellistream.sage.plugins.module_utils._put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -57,22 +57,48 @@ class FilesUndo(Undo):
                 chosen.append(_Wanted(path, items, layer.where, str(section.number)))
         # Newest first: what an older capture holds inside a newer one's directory comes after it.
         self._wanted = chosen[::-1]
+        self._theirs: set[str] = set()
         self._aside: dict[str, PrivateDir] = {}
         for wanted in self._wanted:
-            known = left.get(wanted.path)
-            now = _paths.briefs(wanted.path) if known is not None else {}
+            if wanted.path in left:
+                self._judge(wanted, left[wanted.path], layers[-1].where)
             for full, why in self._differences(wanted, trust=True):
-                name = full[len(wanted.path) + 1 :]
-                item = wanted.items.get(name)
+                item = wanted.items.get(full[len(wanted.path) + 1 :])
                 self.plan["remove" if item is None or item.kind == ABSENT else "restore"].append(f"{full} ({why})")
-                if known is not None and now.get(name) != known.get(name) and not how.resumed:
-                    self.conflicts.append(f"{full} was changed by somebody")
-                    self._aside[full] = layers[-1].where
+
+    def _judge(self, wanted: _Wanted, left: t.Mapping[str, t.Any], where: PrivateDir) -> None:
+        """Tell what the change did from what somebody did since, by three sides: captured, left, found now."""
+        now = _paths.briefs(wanted.path)
+        for name in sorted({*wanted.items, *left, *now}):
+            full, found = _paths.join(wanted.path, name), now.get(name, [ABSENT])
+            captured, after = _paths.brief_of(wanted.items.get(name)), left.get(name, [ABSENT])
+            if found in (after, captured) or os.path.basename(name).startswith((TEMPORARY, ASIDE)):
+                continue
+            if after == captured and not self._goes(wanted, name):
+                # The change did not touch it, so there is nothing to take back.
+                self._theirs.add(full)
+                continue
+            self.conflicts.append(f"{full} was changed by somebody")
+            self._aside[full] = where
+
+    def _goes(self, wanted: _Wanted, name: str) -> bool:
+        """Whether a directory that it is in will be removed."""
+        while name:
+            name = name.rpartition("/")[0]
+            item = wanted.items.get(name)
+            if _paths.join(wanted.path, name) in self._theirs:
+                return False
+            if item is None or item.kind != DIRECTORY:
+                return True
+        return False
 
     def redo(self) -> Facts | None:
         return {"kind": "files", "paths": [one.path for one in self._wanted]} if self.touches() else None
 
-    def _decided_later(self, wanted: _Wanted, full: str) -> bool:
+    def _not_ours(self, wanted: _Wanted, full: str) -> bool:
+        """Whether this path is not for this capture to decide: another one's, or somebody's own."""
+        if full in self._theirs:
+            return True
         following = self._wanted[self._wanted.index(wanted) + 1 :]
         return any(full == other.path or full.startswith(f"{other.path}/") for other in following)
 
@@ -86,7 +112,7 @@ class FilesUndo(Undo):
         with tree, Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
             for name, item in wanted.items.items():
                 full = _paths.join(wanted.path, name)
-                if self._decided_later(wanted, full):
+                if self._not_ours(wanted, full):
                     continue
                 try:
                     trusted = store if trust else None
@@ -101,7 +127,7 @@ class FilesUndo(Undo):
             for relative in _paths.below(tree, wanted.path):
                 name = relative.partition("/")[2]
                 full = _paths.join(wanted.path, name)
-                if name and name not in wanted.items and not self._decided_later(wanted, full):
+                if name and name not in wanted.items and not self._not_ours(wanted, full):
                     found.append((full, "is new"))
         return found
 
@@ -132,7 +158,7 @@ class FilesUndo(Undo):
                 name = relative.partition("/")[2]
                 item = wanted.items.get(name)
                 there = _captured.kind_of(tree.lstat(relative))
-                if self._decided_later(wanted, _paths.join(wanted.path, name)) or there == ABSENT:
+                if self._not_ours(wanted, _paths.join(wanted.path, name)) or there == ABSENT:
                     continue
                 if item is None or item.kind == ABSENT or (item.kind != there and DIRECTORY in (item.kind, there)):
                     # Out of sight in one step, then deleted: never half of a tree under its name.
@@ -145,7 +171,7 @@ class FilesUndo(Undo):
             ordered = sorted(wanted.items)
             for name in ordered:
                 item, relative = wanted.items[name], _paths.join(base, name)
-                if item.kind != ABSENT and not self._decided_later(wanted, _paths.join(wanted.path, name)):
+                if item.kind != ABSENT and not self._not_ours(wanted, _paths.join(wanted.path, name)):
                     if _captured.difference(tree, relative, item, store, _paths.join(wanted.at, name)):
                         # Writable until it is filled.
                         writable = item._replace(mode=item.mode | 0o700) if item.kind == DIRECTORY else item

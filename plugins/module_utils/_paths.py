@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, LINK
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 
@@ -48,5 +49,16 @@ def _brief(path: str) -> list[t.Any]:
     if _captured.kind_of(info) == LINK:
         return [LINK, os.readlink(path)]
     if _captured.kind_of(info) == DIRECTORY:
-        return [DIRECTORY]
-    return [_captured.kind_of(info), info.st_size, info.st_mtime_ns]
+        return [DIRECTORY, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid]
+    kind = _captured.kind_of(info)
+    return [kind, info.st_size, info.st_mtime_ns, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid]
+
+
+def brief_of(item: Item | None) -> list[t.Any]:
+    """What M(briefs) would tell of a captured item."""
+    if item is None or item.kind == ABSENT:
+        return [ABSENT]
+    if item.kind == LINK:
+        return [LINK, item.value]
+    owner = [item.mode, item.uid, item.gid]
+    return [DIRECTORY, *owner] if item.kind == DIRECTORY else [item.kind, item.size, item.mtime, *owner]

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from ansible_collections.intellistream.sage.plugins.module_utils import _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
+    InputError,
     SageError,
     StorageError,
     StoreError,
@@ -28,6 +29,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+
+# From here on, what a change left is not listed in the ledger.
+_SETTLED = 1000
 
 Event = dict[str, t.Any]
 Spec = dict[str, t.Any]
@@ -171,6 +175,42 @@ def _left(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t
         if all(of.get(name) == spec.get(name) for name in ("kind", "path", "paths")):
             return dict(one["facts"])
     return None
+
+
+def settle(point: t.Mapping[str, t.Any]) -> Event | None:
+    """What the change after a point left, as an event; None when there is nothing that needs it.
+
+    Only of files: what an installation leaves in an environment is known from its plan, and git knows its own.
+    """
+    left = []
+    for spec, taken in zip(point["specs"], point["resources"]):
+        if spec["kind"] == "files" and taken["files"] <= _SETTLED:
+            left.append({"spec": spec, "facts": make("files", spec).observe()})
+    if not left or point.get("left") == left:
+        return None
+    return {"event": "settled", "installations": [point["install_id"]], "point": point["point"], "left": left}
+
+
+def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
+    """Record what the change after a rollback point left, so that later changes by others are told from it.
+
+    :raises InputError: there is no such point, or it was undone.
+    """
+    with engine.reading() if check_mode else engine.session() as session:
+        points = [point for one in session.history() for point in one.active_points]
+        found = next((point for point in points if point["point"] == name), None)
+        if found is None:
+            raise InputError(
+                f"There is no rollback point {name!r} that could still be undone.",
+                untouched="everything.",
+                advice=f"Use one of {', '.join(point['point'] for point in points) or 'none; there is none'}.",
+            )
+        event = settle(found)
+        if event is not None:
+            session.add(event)
+            session.commit()
+    word = {"settled": event is not None}
+    return {"changed": event is not None, "rollback_point": brief(found), "diff": {"before": {}, "after": word}}
 
 
 def still_holds(state: PrivateDir, point: t.Mapping[str, t.Any]) -> bool:

@@ -32,9 +32,9 @@ options:
   resources:
     description:
       - What to capture.
+      - Exactly one of O(resources) and O(settle) is needed.
     type: list
     elements: dict
-    required: true
     suboptions:
       kind:
         description:
@@ -62,6 +62,14 @@ options:
             just these, and leaves all others.
         type: list
         elements: dict
+  settle:
+    description:
+      - The id of a rollback point whose change has ended. Records how its files are now.
+      - A rollback then knows what the change did from what somebody did since. It leaves alone what only others
+        changed, and refuses to overwrite what both changed. Without it, a rollback takes every difference
+        from the captured files for the change's own.
+      - A phase of the installation that is completed does this by itself.
+    type: str
 author:
   - IntelliStream (@intellistream)
 seealso:
@@ -90,6 +98,17 @@ EXAMPLES = r"""
         distributions:
           - name: numpy
             version: "2.3.4"
+
+- name: Change it
+  ansible.builtin.template:
+    src: config.yaml.j2
+    dest: /opt/sage/config/config.yaml
+    mode: "0644"
+
+- name: Remember what that left, so that later edits are told from it
+  intellistream.sage.sage_backup:
+    root: /opt/sage
+    settle: "{{ before.rollback_point.id }}"
 
 - name: Go back to it
   intellistream.sage.sage_rollback:
@@ -137,7 +156,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._argspec import
     ArgumentSpec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
 
 if t.TYPE_CHECKING:
@@ -147,14 +166,18 @@ SPEC = ArgumentSpec(
     {
         "description": {"type": "str", "default": ""},
         "phase": {"type": "str", "choices": list(PHASES)},
-        "resources": {"type": "list", "elements": "dict", "required": True, "options": RESOURCE_OPTIONS},
-    }
+        "resources": {"type": "list", "elements": "dict", "options": RESOURCE_OPTIONS},
+        "settle": {"type": "str"},
+    },
+    {"required_one_of": [("resources", "settle")], "mutually_exclusive": [("resources", "settle")]},
 ).merge(STATE_OPTIONS)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     options = module.params
+    if options["settle"]:
+        return settled(engine(module), options["settle"], module.check_mode)
     return backup(engine(module), options["resources"], options["phase"], options["description"], module.check_mode)
 
 

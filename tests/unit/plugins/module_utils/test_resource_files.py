@@ -15,11 +15,12 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
+    ConflictError,
     InputError,
     SageError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
@@ -268,3 +269,69 @@ def test_observe_and_differences(data: Path) -> None:
         f"{data}/file/inside was changed",
         f"{data}/link was changed",
     ]
+
+
+def settled_change(root: Path, data: Path) -> None:
+    """A change of some files, and what it left on record."""
+    point = capture(root, data / "file", data / "tree")["rollback_point"]["id"]
+    (data / "file").write_text("changed by the change\n")
+    (data / "tree/made").mkdir()
+    (data / "tree/made/inside").write_text("x")
+    result = settled(Engine(str(root)), point, False)
+    assert result["changed"]
+    assert settled(Engine(str(root)), point, False)["changed"] is False
+
+
+def test_what_only_others_changed_stays(root: Path, data: Path) -> None:
+    settled_change(root, data)
+    (data / "tree/sub/one").write_text("theirs\n")
+    (data / "tree/sub/new").write_text("theirs\n")
+    (data / "tree/sub/more").mkdir()
+    (data / "tree/sub/more/new").write_text("theirs\n")
+    (data / "tree/up").unlink()
+    undo(root)
+    assert (data / "file").read_text() == "content\n"
+    assert not (data / "tree/made").exists()
+    assert (data / "tree/sub/one").read_text() == "theirs\n"
+    assert (data / "tree/sub/new").read_text() == "theirs\n"
+    assert (data / "tree/sub/more/new").read_text() == "theirs\n"
+    assert not (data / "tree/up").is_symlink()
+
+
+def test_what_both_changed_is_a_conflict(root: Path, data: Path) -> None:
+    settled_change(root, data)
+    (data / "file").write_text("theirs\n")
+    (data / "tree/made/theirs").write_text("theirs too\n")
+    before = snapshot(data)
+    with pytest.raises(ConflictError) as caught:
+        undo(root)
+    assert caught.value.details["conflicts"] == [
+        f"{data}/tree/made/theirs was changed by somebody",
+        f"{data}/file was changed by somebody",
+    ]
+    assert changes(before, snapshot(data)) == {}
+    rollback(Engine(str(root)), Request("last", force=True), False)
+    assert (data / "file").read_text() == "content\n"
+    assert not (data / "tree/made").exists()
+    kept = {path.name: path.read_text() for path in (root / ".sage").rglob("aside/**/*") if path.is_file()}
+    assert kept == {"file": "theirs\n", "theirs": "theirs too\n"}
+
+
+def test_acl_and_attributes_come_back(root: Path, data: Path) -> None:
+    """An access control list is an extended attribute to the system."""
+    acl = bytes.fromhex("0200000001000600ffffffff02000700e703000004000400ffffffff10000700ffffffff20000400ffffffff")
+    try:
+        os.setxattr(data / "file", "system.posix_acl_access", acl)
+        os.setxattr(data / "tree", "system.posix_acl_default", acl)
+    except OSError:
+        pytest.skip("no access control lists here")
+    before = (data / "file").stat().st_mode
+    capture(root, data / "file", data / "tree")
+    os.removexattr(data / "file", "system.posix_acl_access")
+    os.removexattr(data / "tree", "system.posix_acl_default")
+    os.setxattr(data / "tree/sub", "system.posix_acl_default", acl)
+    undo(root)
+    assert os.getxattr(data / "file", "system.posix_acl_access") == acl
+    assert os.getxattr(data / "tree", "system.posix_acl_default") == acl
+    assert os.listxattr(data / "tree/sub") == []
+    assert (data / "file").stat().st_mode == before
