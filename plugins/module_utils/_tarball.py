@@ -250,7 +250,7 @@ def _members(fd: int, suffix: str, partly: bool = False) -> t.Iterator[_Found]:
                 info = _guard(tar.next)
                 if info is None:
                     break
-                tar.members = []  # type: ignore[attr-defined]
+                tar.members = []
                 yield tar, info
             # The program ends, and can be asked how it went, once all was read.
             while _guard(stream.read, _CHUNK):

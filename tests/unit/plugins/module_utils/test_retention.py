@@ -201,8 +201,9 @@ def test_an_empty_history() -> None:
 
 @pytest.mark.parametrize("name", ["installations", "days", "bytes", "uncompressed"])
 def test_negative_limits_are_refused(name: str) -> None:
+    limits: dict[str, t.Any] = {name: -1}
     with pytest.raises(InputError, match=f"retain.{name} is -1"):
-        Limits(**{name: -1}).check()
+        Limits(**limits).check()
 
 
 _STATUSES = st.lists(st.sampled_from(["completed", "completed", "abandoned", "rolled_back"]), min_size=1, max_size=8)
