@@ -60,6 +60,10 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
         cleaning = _cleaning(session, request.retain)
         changed = session.changed
         session.commit()
+        if any(transition.get("capture") for transition in request.transitions):
+            from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
+
+            refresh(session)
         after = _summary(session)
         retention = cleaning.finish() if cleaning is not None else None
         changed = changed or (cleaning is not None and cleaning.changed)
@@ -93,11 +97,14 @@ def _recover(engine: Engine, check_mode: bool) -> Result | None:
             return None
         captured = {point.get("phase") for point in installation.active_points}
         killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
-        if not killed and not installation.undoing:
+        from ansible_collections.intellistream.sage.plugins.module_utils._script import was_run
+
+        scripted = session.where is not None and was_run(session.where)
+        if not killed and not installation.undoing and not scripted:
             return None
     from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 
-    # A rollback that was begun is finished whatever is named here.
+    # A rollback that was begun is finished whatever is named here; what the script undid is recorded.
     return rollback(engine, Request(killed[0] if killed else "last"), check_mode)
 
 

@@ -242,6 +242,9 @@ def backup(
         event = capture(session, specs, phase, description)
         session.add(event)
         session.commit()
+        from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
+
+        refresh(session)
     made = brief(event)
     resources = [{"kind": one["kind"], "path": one["path"]} for one in event["resources"]]
     after = {"rollback_point": {"description": text, "phase": phase, "resources": resources}}

@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _redo, _targets
+from ansible_collections.intellistream.sage.plugins.module_utils import _redo, _script, _targets
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     ConflictError,
     RollbackError,
@@ -19,7 +19,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.plugins.module_utils._points import layers
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import PLAN_KEYS, Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS, make
-from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
@@ -72,7 +71,7 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
                 f"Nothing to roll back: nothing was captured since {request.to} began, or all of it was undone."
             )
         with contextlib.ExitStack() as stack:
-            how = _how(request, history, interrupted, chosen)
+            how = _how(session, request, interrupted, chosen)
             undos = _compute(session, chosen, request.kinds, how, stack)
             result = _result(chosen, undos)
             if not any(undo.touches() for undo in undos) and request.partial:
@@ -114,9 +113,7 @@ def _conflict(result: Result) -> ConflictError:
     )
 
 
-def _how(
-    request: Request, history: t.Sequence[Installation], interrupted: t.Sequence[Installation], chosen: _targets.Chosen
-) -> How:
+def _how(session: Session, request: Request, interrupted: t.Sequence[Installation], chosen: _targets.Chosen) -> How:
     after = None
     if request.erase_installed_after:
         from ansible_collections.intellistream.sage.plugins.module_utils import _dates
@@ -125,8 +122,8 @@ def _how(
     return How(
         # What was begun by force is finished by force.
         force=request.force or any(bool((one.undoing or {}).get("force")) for one in interrupted),
-        resumed=bool(interrupted),
-        ours=_ours(history),
+        resumed=bool(interrupted) or (session.where is not None and _script.was_run(session.where)),
+        ours=_ours(session.history()),
         erase_after=after,
         keep_broken=chosen.tid if request.keep_broken else "",
     )
@@ -242,8 +239,10 @@ def _execute(
     if not left and not request.partial:
         for event in _redo.restored(chosen):
             session.add(event)
-    refresh(session)
     session.commit()
+    if session.where is not None and not left:
+        _script.forget(session.where)
+    _script.refresh(session, session.history())
     if left:
         raise RollbackError(
             f"After the rollback {len(left)} things differ from what was captured: {'; '.join(left)}.",
