@@ -13,7 +13,7 @@ import time
 import typing as t
 from contextlib import ExitStack
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
     InputError,
@@ -81,6 +81,8 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
             for number, resource in enumerate(resources):
                 event["resources"].append(_take(point, number, resource))
             point.sync()
+            if phase is not None:
+                _backups.write(session.where, installation.install_id, point, event["resources"])
     except (CaptureError, StorageError):
         _store.discard(session.where, installation.install_id, name)
         raise

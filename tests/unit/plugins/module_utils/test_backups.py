@@ -1,0 +1,57 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plain copies that tell what was there before an installation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> TinyVenv:
+    return TinyVenv(tmp_path / "venv")
+
+
+def backups(tmp_path: Path, resources: list[dict[str, Any]], phase: str | None = "python_deps") -> dict[str, str]:
+    """What is in the directory after another capture, installation ids taken out of the names."""
+    made = backup(Engine(str(tmp_path)), resources, phase, str(resources), False)["rollback_point"]
+    tid = made["id"].rpartition(".")[0]
+    where = tmp_path / ".sage/checkpoints/backups"
+    return {path.name.replace(tid, "ID"): path.read_text() for path in where.glob("*")}
+
+
+def test_the_first_capture_of_an_environment_decides(tmp_path: Path, venv: TinyVenv) -> None:
+    venv.make()
+    venv.install("two", "2.0")
+    venv.install("one", "1.0")
+    spec = {"kind": "venv", "path": str(venv.path), "distributions": [{"name": "one", "version": "3.0"}]}
+    assert backups(tmp_path, [spec]) == {"requirements_ID.txt": "one==1.0\ntwo==2.0\n"}
+    venv.install("one", "3.0")
+    assert backups(tmp_path, [{**spec, "distributions": []}]) == {"requirements_ID.txt": "one==1.0\ntwo==2.0\n"}
+
+
+def test_an_absent_environment_is_told(tmp_path: Path, venv: TinyVenv) -> None:
+    spec = {"kind": "venv", "path": str(venv.path)}
+    assert backups(tmp_path, [spec]) == {"requirements_ID.txt": "# There was no environment.\n"}
+
+
+def test_a_project_file_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    paths = [str(tmp_path / "absent/pyproject.toml"), str(tmp_path / "pyproject.toml"), str(tmp_path / "other")]
+    assert backups(tmp_path, [{"kind": "files", "paths": paths}]) == {"pyproject_ID.toml": "[project]\n"}
+
+
+def test_points_made_by_hand_are_none_of_an_installation(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    assert backups(tmp_path, [{"kind": "files", "paths": [str(tmp_path / "pyproject.toml")]}], phase=None) == {}
