@@ -47,15 +47,24 @@ class Cleaning:
         self._decision = _retention.Decision([], [], 0, [])
         if session.installation is None or session.where is None:
             return
+        from ansible_collections.intellistream.sage.plugins.module_utils._script import was_run
+
         history = _history(session)
         self._points = {point["point"]: point for one in history for point in one.points}
         self._busy = _retention.pending(history)
+        kept = sum(not point.get("pruned") for point in self._points.values())
         try:
             self._usage = measure(session.where, history)
         except (OSError, SageError) as error:
             self._warn("The store was not looked at, nothing was removed", error)
+            self._decision = _retention.Decision([], [], kept, [])
             return
         self._before = self._usage.occupied()
+        if was_run(session.where):
+            # What it needs is known to itself alone, until a rollback takes it over.
+            why = "everything is kept: rollback.sh was run, and intellistream.sage.sage_rollback has not finished it"
+            self._decision = _retention.Decision([], [], kept, [why])
+            return
         self._decision = _retention.decide(history, self._usage, limits, time.time())
         self._doubled = [name for name in self._usage.doubled if self._spare(name)]
         self._left = [place for place in self._usage.leftovers if place[0] not in self._busy]
@@ -96,6 +105,8 @@ class Cleaning:
         }
 
     def _carry_out(self) -> list[str]:
+        if self._decision.prune:
+            self._refresh()
         removed = [self._remove(name, prune=True) for name in self._decision.prune]
         removed += [self._sweep(*place) for place in self._left]
         removed += [self._remove(name, prune=False) for name in self._doubled if self._intact(name)]
@@ -109,8 +120,19 @@ class Cleaning:
                 self._warn(f"Rollback point {name} stays uncompressed", error)
             else:
                 archived.append(name)
+        if archived:
+            self._refresh()
         self.changed = bool(self._decision.prune or any(removed) or archived)
         return archived
+
+    def _refresh(self) -> None:
+        """The script for emergencies never names what is gone."""
+        from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
+
+        try:
+            refresh(self.session)
+        except (OSError, SageError) as error:
+            self._warn("rollback.sh was not renewed", error)
 
     def _intact(self, name: str) -> bool:
         where = self.session.where

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import typing as t
 
 import pytest
@@ -228,6 +229,60 @@ def test_a_link_in_the_store_is_not_followed(host: SageHost) -> None:
     (host.store / "swapped").symlink_to(outside)
     assert host.clean(installations=1)["changed"] is False
     assert (outside / "file").read_text() == "precious"
+
+
+def test_what_the_script_has_begun_is_left_alone(host: SageHost) -> None:
+    names = [host.install(version) for version in "123"]
+    begun = host.store.parent / "rollback.begun"
+    begun.write_text("")
+    done = host.clean(installations=1, archive=True)
+    assert (done["changed"], done["pruned"], done["kept"]) == (False, [], 3)
+    assert "rollback.sh was run" in done["protected"][0]
+    assert host.stored() == [f"{name}.1" for name in names]
+
+
+def test_the_script_never_names_what_is_gone(host: SageHost) -> None:
+    name = host.install("1")
+    script = host.store.parent / "rollback.sh"
+    assert f"{name}.1" in script.read_text()
+    host.clean(archive=True, uncompressed=0)
+    assert _archives(host) == [f"{name}.1"]
+    assert f"{name}.1" not in script.read_text()
+
+
+def test_a_store_that_cannot_be_read_is_a_warning(host: SageHost) -> None:
+    names = [host.install(version) for version in "12"]
+    host.store.rename(host.path / "elsewhere")
+    host.store.symlink_to(host.path / "elsewhere")
+    done = host.clean(installations=1)
+    assert (done["changed"], done["pruned"], done["kept"]) == (False, [], 2)
+    assert "nothing was removed" in done["warnings"][0]
+    assert sorted(os.listdir(host.path / "elsewhere")) == names
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_no_room_for_an_archive_is_a_warning(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(place)], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        host = SageHost(place).make()
+        first = host.begin("1")
+        host.end()
+        host.begin("2")
+        with (place / "filler").open("wb") as stream:
+            stream.write(b"x" * (30 << 20))
+        result = host.end(Limits())
+        assert result["retention"]["archived"] == []
+        assert "stays uncompressed" in result["retention"]["warnings"][0]
+        assert f"{first}.1" in host.stored()
+        assert _archives(host) == []
+        assert host.history()[-1].status == "completed"
+        (place / "filler").unlink()
+        assert host.clean(archive=True)["archived"] == [f"{first}.1"]
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
