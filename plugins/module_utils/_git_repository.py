@@ -134,7 +134,9 @@ class Repository:
                         self.path, "config", "--file", os.path.join(directory, "config"), "core.worktree"
                     )
                     full = os.path.normpath(os.path.join(os.path.realpath(directory), work.rstrip("\n")))
-                    found[name] = os.path.relpath(full, os.path.realpath(self.path))
+                    inside = os.path.relpath(full, os.path.realpath(self.path))
+                    # A configuration may name any place; only what lies in here is touched.
+                    found[name] = None if inside.split("/")[0] in (".", "..") else inside
                 except GitError:
                     found[name] = None
         return found

@@ -479,6 +479,19 @@ def test_pins_can_be_released(work: Path) -> None:
     GitResource(str(work)).release(second.manifest)
 
 
+def test_a_submodule_that_claims_a_place_outside_is_not_followed(work: Path, tmp_path: Path) -> None:
+    taken = Taken(work)
+    change(work, "added")
+    outside = tmp_path / "outside"
+    git(tmp_path, "clone", "-q", str(tmp_path / "late"), str(outside))
+    git(work, "config", "--file", ".git/modules/more/late/config", "core.worktree", str(outside))
+    before = snapshot(outside)
+    undo = taken.way()
+    undo.execute()
+    assert undo.verify() == []
+    assert changes(before, snapshot(outside)) == {}
+
+
 def test_what_was_captured_and_is_gone_is_found_before(work: Path) -> None:
     dirty(work)
     taken = Taken(work)
@@ -569,7 +582,7 @@ def test_interrupted_anywhere_and_run_again(work: Path, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(_git_command, "git", interrupted(_git_command.git, writes))
     monkeypatch.setattr(os, "rename", interrupted(os.rename, bool))
-    monkeypatch.setattr(shutil, "rmtree", interrupted(shutil.rmtree, lambda given: str(given[0]).endswith("sage-removed")))
+    monkeypatch.setattr(shutil, "rmtree", interrupted(shutil.rmtree, lambda given: "sage-removed" in str(given[0])))
     while True:
         undo = taken.way()
         assert undo.conflicts == []
