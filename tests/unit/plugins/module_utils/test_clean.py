@@ -143,6 +143,27 @@ def test_what_a_rollback_put_aside_stays(host: SageHost) -> None:
     assert names[0] not in os.listdir(host.store)
 
 
+def test_what_was_put_aside_is_never_compressed(host: SageHost) -> None:
+    name = host.install("1")
+    (host.store / name / f"{name}.1" / "0" / "aside").mkdir()
+    host.install("2")
+    assert not host.clean(archive=True)["changed"]
+    assert _archives(host) == []
+
+
+def test_nothing_of_an_interrupted_rollback_is_touched(host: SageHost) -> None:
+    names = [host.install(version) for version in "123"]
+    (host.store / names[1] / "unknown").mkdir()
+    with host.engine.session() as session:
+        session.add({"event": "undoing", "installations": [names[1]], "points": [f"{names[1]}.1"]})
+        session.commit()
+    done = host.clean(installations=1, archive=True, bytes=1)
+    assert done["pruned"] == [f"{names[0]}.1"]
+    assert done["archived"] == []
+    assert "a rollback of it was interrupted" in done["protected"][0]
+    assert host.stored() == [f"{names[1]}.1", f"{names[2]}.1", "unknown"]
+
+
 def test_an_archive_goes_with_its_point(host: SageHost) -> None:
     names = [host.install(version, Limits()) for version in "123"]
     done = host.clean(installations=2)
