@@ -124,8 +124,7 @@ def record(
         return None
     site = os.path.dirname(info)
     rows: dict[str, Row] = {}
-    for fields in _lines(os.fsdecode(data)):
-        path = fields[0] if fields else ""
+    for path, checksum, length in _lines(os.fsdecode(data)):
         if not path or path.endswith((".pyc", ".pyo")) or "\0" in path:
             continue
         if path[0] not in "./" and "/." not in path and "//" not in path and not path.endswith("/"):
@@ -137,24 +136,22 @@ def record(
                 if strict:
                     raise
                 continue
-        algorithm, dummy, value = fields[1].partition("=") if len(fields) > 1 else ("", "", "")
-        digest = _hex(value) if algorithm == "sha256" else ""
-        size = int(fields[2]) if len(fields) > 2 and fields[2].isdigit() else -1
-        twice = rows.get(relative)
-        if twice is not None and (digest,) != twice.digests:
+        digest = _hex(checksum[7:]) if checksum[:7] == "sha256=" else ""
+        row = Row(digest, int(length) if length.isdigit() else -1, (digest,) if digest else ())
+        twice = rows.setdefault(relative, row)
+        if twice is not row and row.digests != twice.digests:
             rows[relative] = Row("", -1, (*twice.digests, digest))
-        else:
-            rows[relative] = Row(digest, size, (digest,) if digest else ())
     return rows
 
 
-def _lines(text: str) -> t.Iterable[list[str]]:
+def _lines(text: str) -> t.Iterable[t.Sequence[str]]:
+    """The three fields of each line."""
     if '"' not in text:
         # Nothing is quoted, so nothing needs a parser.
-        return (line.split(",") for line in text.splitlines())
+        return [f"{line},,".split(",", 3)[:3] for line in text.splitlines()]
     import csv
 
-    return csv.reader(text.splitlines())
+    return [[*fields, "", "", ""][:3] for fields in csv.reader(text.splitlines())]
 
 
 def _relative(path: str, site: str, prefix: str) -> str:

@@ -22,7 +22,14 @@ import os
 import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import (
+    ABSENT,
+    DIRECTORY,
+    FILE,
+    LINK,
+    Item,
+    item_of,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._safe import storage_error
@@ -92,14 +99,6 @@ class Writer:
 
     def add(self, path: str, item: Item) -> None:
         """Write one item; an empty path is the section's own, written as a dot."""
-        if item.kind == FILE and not item.xattrs and path not in ("", "-", ".") and not _SPECIAL_TEXT.search(path):
-            how = "l" if item.shared else "c"
-            numbers = f"{item.size} {item.mtime} {item.mode:04o} {item.uid} {item.gid}"
-            self._line(os.fsencode(f"f {item.value} {numbers} {how} - {path}\n"))
-            return
-        self._add(path, item)
-
-    def _add(self, path: str, item: Item) -> None:
         value = item.value.encode() if item.kind == FILE else _escape(item.value)
         xattrs = b"-"
         if item.xattrs:
@@ -108,6 +107,14 @@ class Writer:
         how = b"l" if item.shared else b"c"
         fields = (_LETTERS[item.kind], value, item.size, item.mtime, item.mode, item.uid, item.gid, how, xattrs)
         self._line(b"%b %b %d %d %04o %d %d %b %b " % fields + (_escape(path) if path else b".") + b"\n")
+
+    def linked(self, path: str, digest: str, info: os.stat_result) -> None:
+        """What M(add) does with a hard-linked file, without the detour; most lines are such ones."""
+        if _SPECIAL_TEXT.search(path):
+            self.add(path, item_of(FILE, info, digest, shared=True))
+            return
+        numbers = f"{info.st_size} {info.st_mtime_ns} {info.st_mode & 0o7777:04o} {info.st_uid} {info.st_gid}"
+        self._line(os.fsencode(f"f {digest} {numbers} l - {path}\n"))
 
     def _line(self, line: bytes) -> None:
         self._lines.append(line)

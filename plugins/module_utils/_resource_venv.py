@@ -15,36 +15,22 @@ import os
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _store, _venv_facts
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK, Item
-from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _distributions,
+    _store,
+    _venv_capture,
+    _venv_facts,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
 
 # The clock file systems stamp with; it lags behind the precise one by up to a tick.
 _CLOCK_REALTIME_COARSE = 5
-_SCRIPT = 65536
-
-
-class Found(t.NamedTuple):
-    """One file to capture.
-
-    :ivar fd: the open directory it is in, until the next file is looked for.
-    :ivar row: what RECORD says about it, if anything.
-    :ivar edited: it does not look like what RECORD describes.
-    """
-
-    relative: str
-    fd: int
-    kind: str
-    info: os.stat_result
-    row: Row | None
-    edited: bool
 
 
 class VenvResource(Resource):
@@ -115,7 +101,7 @@ class VenvResource(Resource):
                     # Links take no room, and the little that is copied fits into the reserve.
                     files += (_distributions.raw_record(venv, one.info) or b"").count(b"\n")
                     continue
-                rows = _rows(venv, one)
+                rows = _venv_capture.listed(venv, one)
                 files += len(rows)
                 size += sum(max(row.size, 0) for row in rows.values())
         return files, size
@@ -135,7 +121,7 @@ class VenvResource(Resource):
         for one in _distributions.installed(venv):
             if one.name in self.wanted:
                 if one.name in chosen:
-                    raise _cannot(
+                    raise _venv_capture.cannot(
                         f"{one.name} is registered twice in {self.path} ({chosen[one.name].version} and {one.version})",
                         "Remove one of the two .dist-info directories, or roll back the interrupted change.",
                     )
@@ -146,19 +132,20 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return {"existed": False, "files": 0, "copies": 0, "bytes": 0}
-            found = {one.name: one.version for one in _distributions.installed(venv)}
-            facts = {"existed": True, "whole": self.whole, "distributions": found}
+            there = {one.name: one.version for one in _distributions.installed(venv)}
+            facts = {"existed": True, "whole": self.whole, "distributions": there}
             if self.whole:
                 return {**facts, "files": 0, "copies": 0, "bytes": 0}
             with Tree(where.path, os.dup(where.fd), 0o700) as store:
-                taken = _Taken(venv, store, items)
+                taken = _venv_capture.Taken(venv, store, items)
                 for one in self._chosen(venv):
                     items.section(one.name, one.version, one.info)
-                    for each in _files(venv, one):
-                        taken.take(each)
+                    rows, installed_ns = _venv_capture.files(venv, one)
+                    for relative in taken.link(rows, installed_ns):
+                        taken.take(_venv_capture.unlike(venv, one, relative, rows[relative], installed_ns))
                 items.section()
-                for each in _loose(venv):
-                    taken.take(each)
+                for found in _venv_capture.loose(venv):
+                    taken.take(found)
                 directories = taken.directories()
                 _store.settle(store, taken.copied)
         return {
@@ -180,124 +167,3 @@ class VenvResource(Resource):
         from ansible_collections.intellistream.sage.plugins.module_utils._venv_undo import VenvUndo
 
         return VenvUndo(self.path, layers, how)
-
-
-def _cannot(what: str, advice: str, **details: t.Any) -> CaptureError:
-    return CaptureError(f"{what}.", untouched="everything.", advice=advice, **details)
-
-
-def _found(venv: Tree, relative: str, row: Row | None, installed_ns: int) -> Found | None:
-    try:
-        fd, name = venv.parent(relative)
-        info = os.lstat(name, dir_fd=fd)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    kind = _captured.kind_of(info)
-    if kind not in (FILE, LINK):
-        raise _cannot(f"{venv.name(relative)} is no regular file and cannot be captured", "Remove it, or reinstall.")
-    edited = row is None or not row.digest or info.st_size != row.size or info.st_mtime_ns > installed_ns
-    return Found(relative, fd, kind, info, row, edited)
-
-
-def _rows(venv: Tree, one: Distribution) -> dict[str, Row]:
-    try:
-        rows = _distributions.record(venv, one.info, None, os.path.realpath(venv.path))
-    except _distributions.Outside as error:
-        raise _cannot(
-            f"{one.name} {one.version} has the file {error} outside {venv.path}, which cannot be captured",
-            f"Remove {one.name} by hand if it may go, then run again.",
-            distribution=one.name,
-            path=str(error),
-        ) from error
-    except UnsafePath as error:
-        raise _cannot(f"RECORD of {one.name} {one.version} is not safe: {error.what}", "Reinstall it.") from error
-    if rows is None:
-        raise _cannot(
-            f"{one.name} {one.version} in {venv.path} has no RECORD, so its files are unknown and cannot be captured",
-            f"Reinstall or remove {one.name}, then run again.",
-            distribution=one.name,
-        )
-    return rows
-
-
-def _files(venv: Tree, one: Distribution) -> t.Iterator[Found]:
-    rows = _rows(venv, one)
-    last = venv.lstat(f"{one.info}/RECORD")
-    installed_ns = last.st_mtime_ns if last is not None else 0
-    for relative, is_directory in venv.walk(one.info):
-        if not is_directory and not _distributions.is_bytecode(relative):
-            rows.setdefault(relative, Row("", -1, ()))
-    for relative in sorted(rows):
-        try:
-            found = _found(venv, relative, rows[relative], installed_ns)
-        except UnsafePath as error:
-            raise _cannot(f"{one.name} {one.version} cannot be captured: {error.what}", "Reinstall it.") from error
-        if found is not None:
-            yield found
-
-
-def _loose(venv: Tree) -> t.Iterator[Found]:
-    """What belongs to the environment itself and is in no RECORD."""
-    names = [name for name, is_directory in venv.listing("") if not is_directory and name in ("pyvenv.cfg", "pip.conf")]
-    for name, is_directory in venv.listing("bin"):
-        info = None if is_directory else venv.lstat(f"bin/{name}")
-        if info is not None and (
-            name.lower().startswith(("activate", "deactivate")) or _captured.kind_of(info) == LINK
-        ):
-            names.append(f"bin/{name}")
-    for name in names:
-        found = _found(venv, name, None, 0)
-        if found is not None:
-            yield found
-
-
-class _Taken:
-    """Takes files into a store, lists them and counts."""
-
-    def __init__(self, venv: Tree, store: Tree, items: Writer) -> None:
-        self.venv = venv
-        self.store = store
-        self.items = items
-        self.files = self.bytes = 0
-        self.copied: list[str] = []
-        self._directories: set[str] = set()
-
-    def directories(self) -> dict[str, int]:
-        """Directories that must outlive an undo, with their modes."""
-        names = {name for name, is_directory in self.venv.listing("") if is_directory}
-        for name in self._directories:
-            while name and name not in names:
-                names.add(name)
-                name = name.rpartition("/")[0]
-        return {name: os.fstat(self.venv.enter(name)).st_mode & 0o7777 for name in sorted(names)}
-
-    def take(self, found: Found) -> None:
-        """Link or copy one file."""
-        self.files += 1
-        self._directories.add(found.relative.rpartition("/")[0])
-        self.items.add(found.relative, self._item(found))
-
-    def _item(self, found: Found) -> Item:
-        relative, info = found.relative, found.info
-        if found.kind == LINK:
-            fd, name = self.venv.parent(relative)
-            return _captured.item_of(LINK, info, os.readlink(name, dir_fd=fd))
-        self.bytes += info.st_size
-        digest = found.row.digest if found.row is not None else ""
-        if found.edited and found.row is not None and found.row.digests:
-            # It looks edited; its content decides. A second wrong line in RECORD is not an edit.
-            now = self.venv.digest(relative)
-            digest = now if now in found.row.digests else ""
-        # Scripts are small, and people edit them.
-        script = relative.startswith("bin/") and info.st_size < _SCRIPT
-        if digest and not script and self._link(found):
-            return _captured.item_of(FILE, info, digest, shared=True)
-        return self._copy(found)
-
-    def _link(self, found: Found) -> bool:
-        return _captured.link_at(found.fd, found.relative.rpartition("/")[2], self.store, found.relative)
-
-    def _copy(self, found: Found) -> Item:
-        info, digest, xattrs = _captured.copy(self.venv, found.relative, self.store, found.relative)
-        self.copied.append(found.relative)
-        return _captured.item_of(FILE, info, digest)._replace(xattrs=xattrs)

@@ -1,0 +1,193 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Taking the files of a virtual environment into a store."""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+_SCRIPT = 65536
+
+
+class Found(t.NamedTuple):
+    """One file to capture.
+
+    :ivar fd: the open directory it is in, until the next file is looked for.
+    :ivar row: what RECORD says about it, if anything.
+    :ivar edited: it does not look like what RECORD describes.
+    """
+
+    relative: str
+    fd: int
+    kind: str
+    info: os.stat_result
+    row: Row | None
+    edited: bool
+
+
+def cannot(what: str, advice: str, **details: t.Any) -> CaptureError:
+    return CaptureError(f"{what}.", untouched="everything.", advice=advice, **details)
+
+
+def _found(venv: Tree, relative: str, row: Row | None, installed_ns: int) -> Found | None:
+    try:
+        fd, name = venv.parent(relative)
+        info = os.lstat(name, dir_fd=fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    kind = _captured.kind_of(info)
+    if kind not in (FILE, LINK):
+        raise cannot(f"{venv.name(relative)} is no regular file and cannot be captured", "Remove it, or reinstall.")
+    edited = row is None or not row.digest or info.st_size != row.size or info.st_mtime_ns > installed_ns
+    return Found(relative, fd, kind, info, row, edited)
+
+
+def listed(venv: Tree, one: Distribution) -> dict[str, Row]:
+    """What RECORD lists, refused when it cannot be captured."""
+    try:
+        rows = _distributions.record(venv, one.info, None, os.path.realpath(venv.path))
+    except _distributions.Outside as error:
+        raise cannot(
+            f"{one.name} {one.version} has the file {error} outside {venv.path}, which cannot be captured",
+            f"Remove {one.name} by hand if it may go, then run again.",
+            distribution=one.name,
+            path=str(error),
+        ) from error
+    except UnsafePath as error:
+        raise cannot(f"RECORD of {one.name} {one.version} is not safe: {error.what}", "Reinstall it.") from error
+    if rows is None:
+        raise cannot(
+            f"{one.name} {one.version} in {venv.path} has no RECORD, so its files are unknown and cannot be captured",
+            f"Reinstall or remove {one.name}, then run again.",
+            distribution=one.name,
+        )
+    return rows
+
+
+def files(venv: Tree, one: Distribution) -> tuple[dict[str, Row], int]:
+    """All that belongs to a distribution, and when it was installed."""
+    rows = listed(venv, one)
+    last = venv.lstat(f"{one.info}/RECORD")
+    installed_ns = last.st_mtime_ns if last is not None else 0
+    for relative, is_directory in venv.walk(one.info):
+        if not is_directory and not _distributions.is_bytecode(relative):
+            rows.setdefault(relative, Row("", -1, ()))
+    return rows, installed_ns
+
+
+def unlike(venv: Tree, one: Distribution, relative: str, row: Row, installed_ns: int) -> Found | None:
+    """A file that does not look as RECORD says; None when it is gone."""
+    try:
+        return _found(venv, relative, row, installed_ns)
+    except UnsafePath as error:
+        raise cannot(f"{one.name} {one.version} cannot be captured: {error.what}", "Reinstall it.") from error
+
+
+def loose(venv: Tree) -> t.Iterator[Found]:
+    """What belongs to the environment itself and is in no RECORD."""
+    names = [name for name, is_directory in venv.listing("") if not is_directory and name in ("pyvenv.cfg", "pip.conf")]
+    for name, is_directory in venv.listing("bin"):
+        info = None if is_directory else venv.lstat(f"bin/{name}")
+        if info is not None and (
+            name.lower().startswith(("activate", "deactivate")) or _captured.kind_of(info) == LINK
+        ):
+            names.append(f"bin/{name}")
+    for name in names:
+        found = _found(venv, name, None, 0)
+        if found is not None:
+            yield found
+
+
+class Taken:
+    """Takes files into a store, lists them and counts."""
+
+    def __init__(self, venv: Tree, store: Tree, items: Writer) -> None:
+        self.venv = venv
+        self.store = store
+        self.items = items
+        self.files = self.bytes = 0
+        self.copied: list[str] = []
+        self._directories: set[str] = set()
+
+    def directories(self) -> dict[str, int]:
+        """Directories that must outlive an undo, with their modes."""
+        names = {name for name, is_directory in self.venv.listing("") if is_directory}
+        for name in self._directories:
+            while name and name not in names:
+                names.add(name)
+                name = name.rpartition("/")[0]
+        return {name: os.fstat(self.venv.enter(name)).st_mode & 0o7777 for name in sorted(names)}
+
+    def link(self, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[str]:
+        """Link all files that look as RECORD says, and yield the others.
+
+        Nearly all files of an environment come through here, so nothing is done twice.
+        """
+        last, here, there, scripts = "", -1, -1, False
+        for relative, (digest, size, dummy) in rows.items():
+            directory, dummy2, name = relative.rpartition("/")
+            try:
+                if directory != last or here < 0:
+                    scripts = directory == "bin"
+                    here, last = self.venv.enter(directory), directory
+                    there = self.store.enter(directory, make=True)
+                    self._directories.add(directory)
+                info = os.lstat(name, dir_fd=here)
+                plain = stat.S_ISREG(info.st_mode) and digest and not scripts
+                if not plain or info.st_size != size or info.st_mtime_ns > installed_ns:
+                    raise FileNotFoundError
+                os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+            except (OSError, UnsafePath):
+                # Whatever it is, it is not the common case.
+                here = -1
+                yield relative
+                continue
+            self.files += 1
+            self.bytes += size
+            self.items.linked(relative, digest, info)
+
+    def take(self, found: Found | None) -> None:
+        """Link or copy one file."""
+        if found is None:
+            return
+        self.files += 1
+        self._directories.add(found.relative.rpartition("/")[0])
+        self.items.add(found.relative, self._item(found))
+
+    def _item(self, found: Found) -> Item:
+        relative, info = found.relative, found.info
+        if found.kind == LINK:
+            fd, name = self.venv.parent(relative)
+            return _captured.item_of(LINK, info, os.readlink(name, dir_fd=fd))
+        self.bytes += info.st_size
+        digest = found.row.digest if found.row is not None else ""
+        if found.edited and found.row is not None and found.row.digests:
+            # It looks edited; its content decides. A second wrong line in RECORD is not an edit.
+            now = self.venv.digest(relative)
+            digest = now if now in found.row.digests else ""
+        # Scripts are small, and people edit them.
+        script = relative.startswith("bin/") and info.st_size < _SCRIPT
+        if digest and not script and self._link(found):
+            return _captured.item_of(FILE, info, digest, shared=True)
+        return self._copy(found)
+
+    def _link(self, found: Found) -> bool:
+        return _captured.link_at(found.fd, found.relative.rpartition("/")[2], self.store, found.relative)
+
+    def _copy(self, found: Found) -> Item:
+        info, digest, xattrs = _captured.copy(self.venv, found.relative, self.store, found.relative)
+        self.copied.append(found.relative)
+        return _captured.item_of(FILE, info, digest)._replace(xattrs=xattrs)
