@@ -63,7 +63,8 @@ def render(
 
     :param checkpoints: the state directory; the script works only as C(rollback.sh) in it.
     :param root: where SAGE is installed.
-    :param target: C(tid) and ISO C(time) of what is gone back to; C(generation), another for every script.
+    :param target: C(tid) and ISO C(time) of what is gone back to; C(generation), another for every script;
+        C(unsupported), if the module alone can go back: why.
     :param points: what is undone, oldest first; without any the script says so.
     :param headers: (point id, number of the resource) → header of the capture.
     """
@@ -76,15 +77,16 @@ def render(
             # As the module does: all files are one resource, and the newest place decides the order of the work.
             key = (taken["kind"], "" if taken["kind"] == "files" else taken["path"])
             captures[key] = [*captures.pop(key, []), one]
+    unsupported = str(target.get("unsupported") or _unsupported(captures))
     takes: dict[int, list[str]] = {}
     resources: list[bytes] = []
-    for (kind, path), layers in reversed(captures.items()):
-        lines = {"venv": _venv, "files": _files, "git": _git}[kind](layers, points, takes)
+    for (kind, path), layers in () if unsupported else reversed(captures.items()):
+        lines = _KINDS[kind](layers, points, takes)
         if kind != "files":
             # A place is the same however many slashes end it.
             where = os.path.normpath(path)
             lines = {"path": os.fsencode(where), "path_encoded": _escape(where), **lines}
-        lines["layers"] = b" ".join(b"%d" % one.id for one in layers)
+        lines["layers"] = _lines(b"%d" % one.id for one in layers)
         lines["kind"] = kind.encode()
         resources += [b"    %b=%b\n" % (name.encode(), _quote(value)) for name, value in lines.items()]
         resources.append(b'    "%b_$1"\n' % kind.encode())
@@ -95,6 +97,7 @@ def render(
         "when": dt.datetime.fromisoformat(target["time"]).astimezone().ctime().encode(),
         "generation": str(target["generation"]).encode(),
         "any": b"1" if points else b"",
+        "unsupported": unsupported.encode(),
     }
     return b"".join(
         (
@@ -110,6 +113,16 @@ def render(
             b'}\n\nmain "$@"\n',
         )
     )
+
+
+def _unsupported(captures: t.Mapping[tuple[str, str], t.Sequence[_Capture]]) -> str:
+    """Why the script cannot do it; it then says so."""
+    for (kind, path), layers in captures.items():
+        if kind not in _KINDS:
+            return f"this script cannot put back what is of kind {kind}."
+        if any(one.header.get("whole") for one in layers):
+            return "a rollback took a whole environment away, which has to be brought back first."
+    return ""
 
 
 def _escape(value: str) -> bytes:
@@ -221,3 +234,6 @@ def _git(layers: t.Sequence[_Capture], points: t.Sequence[Facts], takes: dict[in
         "branch": os.fsencode(captured.get("branch") or ""),
         "modules": _lines(sorted(b"%b %b" % (commit.encode(), _escape(name)) for name, commit in modules.items())),
     }
+
+
+_KINDS: dict[str, t.Callable[..., dict[str, bytes]]] = {"venv": _venv, "files": _files, "git": _git}

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-COMPARE = r'''# Where an item lies below $1: sets file.
+COMPARE = r"""# Where an item lies below $1: sets file.
 place() {
     if [ "$name" = . ]; then
         file=$1
@@ -97,15 +97,19 @@ unlike_batch() {
         fi
     done
     [ "$#" -gt 0 ] || return 0
-    found=$(sha256sum -- "$@" 2>/dev/null)$nl
+    # shellcheck disable=SC2046  # a line is a hash; one too few, and none fits
+    set -- $(hashes "$@")
     for line in $same; do
-        split "$line"
-        fact=${found%%"$nl"*}
-        found=${found#*"$nl"}
-        # A name with a backslash or newline has a backslash before the hash.
-        fact=${fact#\\}
-        [ "${fact%% *}" = "$value" ] || printf '%s\n' "$line"
+        value=${line#* f }
+        [ "${1-}" = "${value%% *}" ] || printf '%s\n' "$line"
+        [ "$#" -eq 0 ] || shift
     done
+}
+
+# Prints the SHA-256 of each of the files "$@".
+hashes() {
+    # A name with a backslash or newline has a backslash before the hash.
+    sha256sum -- "$@" 2>/dev/null | tr -d "\134" | cut -c 1-64
 }
 
 # Whether a stored file with these facts may be used: restoring mends time and mode.
@@ -192,4 +196,4 @@ check_items() {
     fi
 }
 
-'''
+"""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-VENV_EDITS = r'''# Prints "hash name" of rows, in hex as sha256sum has it.
+VENV_EDITS = r"""# Prints "hash name" of rows, in hex as sha256sum has it.
 venv_claims() {
     rows_with_digest=$(for line in $1; do
         IFS=' '
@@ -74,12 +74,11 @@ venv_suspects_batch() {
         fi
     done
     [ "$#" -gt 0 ] || return 0
-    found=$(sha256sum -- "$@")$nl
+    # shellcheck disable=SC2046  # a line is a hash
+    set -- $(hashes "$@")
     for one in $suspects; do
-        fact=${found%%"$nl"*}
-        found=${found#*"$nl"}
-        fact=${fact#\\}
-        printf '%s %s\n' "${fact%% *}" "$one"
+        printf '%s %s\n' "${1--}" "$one"
+        [ "$#" -eq 0 ] || shift
     done
 }
 
@@ -279,4 +278,4 @@ for_rmdir() {
     [ "$#" -eq 0 ] || rmdir -- "$@" 2>/dev/null
 }
 
-'''
+"""

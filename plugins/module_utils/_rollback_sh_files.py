@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-FILES = r'''# --- Files, links and directories ---
+FILES = r"""# --- Files, links and directories ---
 
 # For each captured path: sets path, id, take and except, takes up its capture, and calls $1.
 each_path() {
@@ -194,8 +194,8 @@ files_verify_path() {
     done
 }
 
-'''
-REMOVAL = r'''# --- What was not there before is removed: out of sight in one step, then deleted ---
+"""
+REMOVAL = r"""# --- What was not there before is removed: out of sight in one step, then deleted ---
 
 removal_plan() {
     [ -z "$recreated" ] || conflicts="$conflicts$path_encoded was removed by somebody between two installations; what was in it then was not captured$nl"
@@ -266,4 +266,4 @@ removal_verify() {
         ! exists "$one" || printf '%s\n' "$one is still there"
     done
 }
-'''
+"""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-GIT = r'''# --- Git work trees ---
+GIT = r"""# --- Git work trees ---
 
 git_run() {
     git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c advice.detachedHead=false -C "$path" "$@"
@@ -14,7 +14,7 @@ git_run() {
 
 git_check() {
     trusted_above "$path"
-    check_layer "${layers%% *}"
+    check_layer "${layers%%"$nl"*}"
     [ ! -L "$path" ] || refuse "$path is a symbolic link." 'Find out who made it and remove it, then run again.'
     [ "$existed" = 1 ] || return 0
     command -v git >/dev/null 2>&1 || refuse "git is missing, and the work tree $path has to go back to the commit $head." 'Install git, then run again.'
@@ -112,4 +112,4 @@ git_verify() {
     [ "$now_modules" = "$modules" ] || printf '%s\n' "submodules of $path are at other commits"
     [ -z "$dirty" ] || printf '%s\n' "$path has changes that are not committed"
 }
-'''
+"""

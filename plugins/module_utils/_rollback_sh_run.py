@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-WORK = r'''# --- Work that several kinds of resources need ---
+WORK = r"""# --- Work that several kinds of resources need ---
 
 # Removes the files named in $2 below $1.
 remove_files() {
@@ -99,20 +99,21 @@ put_copied() {
         if [ "${copied%/*}" != "$group" ]; then
             group=${copied%/*}
             mkdir -p -- "$goal/$group" || fail "$goal/$group could not be made."
-            put_group "$@"
+            put_group
         fi
     done
     rm -rf -- "$stage"
 }
 
-# Renames those of the files "$@" that are in the directory $group.
+# Renames the files in the directory $group of what was copied.
 put_group() {
+    set +f
+    set -- "$stage/$group"/* "$stage/$group"/.[!.]* "$stage/$group"/..?*
+    set -f
     left=$#
     while [ "$left" -gt 0 ]; do
         left=$((left - 1))
-        if [ "${1%/*}" = "$group" ] && exists "$stage/$1"; then
-            set -- "$@" "$stage/$1"
-        fi
+        [ ! -f "$1" ] || set -- "$@" "$1"
         shift
     done
     [ "$#" -eq 0 ] || mv -f -t "$goal/$group" -- "$@" || fail "files could not be put into $goal/$group."
@@ -150,8 +151,8 @@ keep_aside() {
     done
     (umask 077 && mkdir -p -- "${to%/*}") && mv -T -- "$1/$decoded" "$to" || fail "$1/$2 could not be kept aside."
 }
-'''
-RUN = r'''# --- The run ---
+"""
+RUN = r"""# --- The run ---
 
 check_state() {
     [ -d "$state" ] && [ ! -L "$state" ] || refuse "the state $state is gone." 'Restore it from a copy.'
@@ -217,6 +218,7 @@ main() {
         command -v "$tool" >/dev/null 2>&1 || refuse "$tool of the coreutils is missing." 'Add it to PATH.'
     done
     check_state
+    [ -z "$unsupported" ] || refuse "$unsupported" 'Roll back with intellistream.sage.sage_rollback.'
     if [ -z "$any" ]; then
         printf 'There is nothing to roll back.\n'
         exit 0
@@ -282,4 +284,4 @@ confirm() {
         ;;
     esac
 }
-'''
+"""

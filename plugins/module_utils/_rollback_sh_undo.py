@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-VENV_UNDO = r'''venv_check() {
+VENV_UNDO = r"""venv_check() {
     trusted_above "$path"
     for id in $layers; do
         check_layer "$id"
@@ -14,7 +14,7 @@ VENV_UNDO = r'''venv_check() {
     done
     [ ! -L "$path" ] || refuse "$path is a symbolic link." 'Find out who made it and remove it, then run again.'
     [ "$existed" = 1 ] || return 0
-    load "${layers%% *}"
+    load "${layers%%"$nl"*}"
     check_items "$(choose ' - ')" "$content"
     [ -d "$path" ] || refuse "$path was removed by somebody; only what was captured of it could be put back." 'Install again instead.'
 }
@@ -82,7 +82,7 @@ venv_compute() {
 
 # Sets put_loose: what is put back of what belongs to the environment itself.
 venv_loose() {
-    load "${layers%% *}"
+    load "${layers%%"$nl"*}"
     loose=$(choose ' - ')
     put_loose=$(unlike "$path" "$loose" "$content")
     case "$nl$put_loose$nl" in
@@ -183,7 +183,7 @@ venv_execute() {
     venv_compute
     stage=$path/.sage-undo.tmp
     rm -rf -- "$stage"
-    layer "${layers##* }"
+    layer "${layers##*"$nl"}"
     for one in $aside $litter; do
         keep_aside "$path" "$one" "$point/$number/aside"
     done
@@ -202,7 +202,7 @@ venv_execute() {
             put "$point/$number" "$path" "$(venv_round "$round" "$list")" "$stage"
         done
         if [ "$round" = content ]; then
-            layer "${layers%% *}"
+            layer "${layers%%"$nl"*}"
             put "$point/$number" "$path" "$put_loose" "$stage"
         fi
     done
@@ -262,4 +262,4 @@ venv_verify() {
     done
 }
 
-'''
+"""

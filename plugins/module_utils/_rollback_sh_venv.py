@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-VENV = r'''# --- Virtual environments ---
+VENV = r"""# --- Virtual environments ---
 
 venv_sites() {
     set +f
@@ -220,4 +220,4 @@ venv_owned() {
     done
 }
 
-'''
+"""
