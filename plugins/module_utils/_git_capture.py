@@ -38,7 +38,7 @@ def capture(repository: Repository, ref: str) -> State:
     head = repository.commit("HEAD")
     if head is None:
         raise GitError(f"{repository.path} has no commit")
-    taken = repository.snapshot()
+    taken = repository.snapshot(exact=True)
     tree = repository.git("rev-parse", f"{head}^{{tree}}").strip()
     clean = (taken.staged, taken.work) == (tree, tree)
     repository.pin(ref, head if clean else repository.keep(taken, "captured by intellistream.sage"))

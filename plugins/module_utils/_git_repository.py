@@ -10,6 +10,7 @@ The index is copied before git may write to it, so looking changes nothing.
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import os
 import shutil
 import tempfile
@@ -202,8 +203,11 @@ class Repository:
         found = self.staged(tree, "--ita-visible-in-index", "--diff-filter=A") - self.staged(tree)
         return sorted(name for name in found if os.path.lexists(os.path.join(self.path, name)))
 
-    def snapshot(self) -> Snapshot:
-        """Write what is staged and what the files are into the repository's objects."""
+    def snapshot(self, exact: bool = False) -> Snapshot:
+        """Write what is staged and what the files are into the repository's objects.
+
+        :param exact: it has to come back byte by byte.
+        """
         with self.copied_index() as index:
             try:
                 staged = self.git("write-tree", index=index).strip()
@@ -218,7 +222,31 @@ class Repository:
             every = lines(sorted({*changed, *untracked} - nested))
             self.git("update-index", "--add", "--remove", "--replace", "--stdin", index=index, stdin=every)
             work = self.git("write-tree", index=index).strip()
+            if exact:
+                self._check_conversions(every, index)
         return Snapshot(staged, work, self.announced(staged), sorted(nested))
+
+    def _check_conversions(self, names: str, index: str) -> None:
+        """Line endings and filters: what git would write for its objects has to be what is there."""
+        attributes = ("text", "eol", "crlf", "ident", "filter", "working-tree-encoding")
+        try:
+            every = self.git("config", "--get", "core.autocrlf").strip() not in ("", "false")
+        except GitError:
+            every = False
+        found = {
+            line.rsplit(": ", 2)[0]
+            for line in self.git("check-attr", "--stdin", *attributes, stdin=names).splitlines()
+            if every or line.rsplit(": ", 1)[1] not in ("unspecified", "unset")
+        }
+        converted = [name for name in map(unquoted, sorted(found)) if os.path.isfile(os.path.join(self.path, name))]
+        if not converted:
+            return
+        with tempfile.TemporaryDirectory(prefix="sage-git-") as directory:
+            self.git("checkout-index", f"--prefix={directory}/", "--stdin", index=index, stdin=lines(converted))
+            for name in converted:
+                one, other = os.path.join(self.path, name), os.path.join(directory, name)
+                if os.path.isfile(other) and not filecmp.cmp(one, other, shallow=False):
+                    raise GitError(f"git would not write {one} as it is, by its rules for line endings or filters")
 
     def keep(self, taken: Snapshot, text: str) -> str:
         """A commit that holds a snapshot, the same one for the same snapshot."""

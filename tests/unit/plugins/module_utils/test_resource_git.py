@@ -466,6 +466,19 @@ def pins(directory: Path) -> int:
     )
 
 
+def test_what_git_would_convert_is_refused(work: Path) -> None:
+    (work / ".gitattributes").write_text("*.txt text eol=crlf\n")
+    (work / "good.txt").write_bytes(b"one\r\ntwo\r\n")
+    before, taken = facts(work), Taken(work)
+    change(work, "updated")
+    (work / "good.txt").unlink()
+    taken.back()
+    assert changes(unpinned(before), unpinned(facts(work))) == {}
+    (work / "bad.txt").write_bytes(b"one\ntwo\r\n")
+    with pytest.raises(CaptureError, match=r"would not write .*/bad\.txt as it is"):
+        Taken(work)
+
+
 def test_pins_can_be_released(work: Path) -> None:
     dirty(work / "inner")
     first, second = Taken(work, "1"), Taken(work, "2")
