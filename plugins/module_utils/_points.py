@@ -13,7 +13,7 @@ import time
 import typing as t
 from contextlib import ExitStack
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _archive, _backups, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
     InputError,
@@ -146,7 +146,7 @@ def layers(
     :raises StoreError: content is gone or was changed.
     """
     try:
-        where = stack.enter_context(_store.point_dir(state, point["install_id"], point["point"]))
+        where = _archive.opened(state, point, stack)
         found = []
         for number, (spec, taken) in enumerate(zip(point["specs"], point["resources"])):
             manifest = _store.read_manifest(where, taken)

@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Row
     from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Section
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer
 
@@ -29,6 +30,7 @@ class Target:
     :ivar layer: the capture that decides.
     :ivar allowed: versions that captures and installations explain; empty string: any.
     :ivar untouchable: paths that are left as they are.
+    :ivar here: the captured version is registered, so that perhaps nothing has to be done.
     """
 
     def __init__(self, layer: Layer, section: Section | None) -> None:
@@ -36,6 +38,7 @@ class Target:
         self.layer = layer
         self.allowed: list[str] = []
         self.untouchable: set[str] = set()
+        self.here = True
         self._section = section
 
     def files(self) -> t.Iterator[tuple[str, Item]]:
@@ -65,14 +68,14 @@ class Target:
         """
         with self.store() as store:
             for path, item in self.files():
-                if item.kind == FILE and _captured.difference(venv, path, item, store, path):
+                if item.kind == FILE and not (self.here and not _captured.difference(venv, path, item, store, path)):
                     _captured.sound(store, path, item)
 
     def verify(self, venv: Tree) -> list[str]:
         """Every difference that is left."""
         left = []
         with self.store() as store:
-            for path, item in self.files():
+            for path, item in _captured.not_linked(venv, store, self.files()):
                 try:
                     why = _captured.difference(venv, path, item, store, path)
                 except UnsafePath as error:
@@ -103,3 +106,13 @@ def loose(layer: Layer) -> Target:
     """What belongs to the environment itself."""
     sections = layer.items.sections if layer.items is not None else []
     return Target(layer, next((one for one in sections if not one.name), None))
+
+
+def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
+    """Files that do not look as RECORD says, with the time of their last change."""
+    for path, row in rows.items():
+        info = venv.lstat(path) if row.digests else None
+        if info is None or _captured.kind_of(info) != FILE:
+            continue
+        if not (row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns):
+            yield path, info.st_ctime_ns

@@ -16,15 +16,13 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import (
-    _captured,
     _distributions,
     _venv_litter,
     _venv_target,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
-from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
+from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back, put_links
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -71,17 +69,18 @@ class VenvUndo(Undo):
         suspects: dict[str, int] = {}
         for name, target in sorted(self.targets.items()):
             now = registered.get(name, [])
+            target.here = target.version in [one.version for one in now]
             self._judge_versions(name, target, now)
             # An interrupted undo may have emptied one and not removed it.
             self.infos += [one.info for one in now]
             extra = 0
             for one in now:
                 rows, installed_ns = self._rows(venv, one)
-                suspects.update(_suspects(venv, rows, installed_ns))
+                suspects.update(_venv_target.suspects(venv, rows, installed_ns))
                 new = [path for path in rows if path not in captured]
                 extra += len(new)
                 erase.update(new)
-            self._describe(name, target, now, extra, self._count(venv, target, now))
+            self._describe(name, target, now, extra, self._count(venv, target))
         if suspects:
             self._judge_edits(venv, registered, suspects)
         others = [one for name, several in registered.items() if name not in self.targets for one in several]
@@ -130,9 +129,9 @@ class VenvUndo(Undo):
                 rows.setdefault(relative, Row("", -1, ()))
         return rows, info.st_mtime_ns if info is not None else 0
 
-    def _count(self, venv: Tree, target: Target, now: list[Distribution]) -> int:
+    def _count(self, venv: Tree, target: Target) -> int:
         """How many files of a distribution that is there in the captured version differ."""
-        if target.version is None or target.version not in [one.version for one in now]:
+        if target.version is None or not target.here:
             return 0
         with target.store() as store:
             differing = target.differing(venv, store)
@@ -234,12 +233,15 @@ class VenvUndo(Undo):
 
     def _put(self, venv: Tree, target: Target) -> None:
         with target.store() as store:
-            put = target.differing(venv, store)
-            put.sort(key=lambda one: (_in_info(one[0]), _record_last(one[0])))
+            # What is not registered differs as a whole.
+            put = target.differing(venv, store) if target.here else list(target.files())
+            info = sorted((one for one in put if _in_info(one[0])), key=lambda one: _record_last(one[0]))
             changed = [path for path, dummy in put]
             # Before the sources change: what was compiled from the others is nobody's then.
             _venv_litter.remove_bytecode(venv, changed)
-            for path, item in put:
+            for path, item in put_links(store, venv, (one for one in put if not _in_info(one[0]))):
+                put_back(store, path, venv, path, item)
+            for path, item in info:
                 put_back(store, path, venv, path, item)
         self._tidy(venv, changed, [])
 
@@ -285,16 +287,6 @@ class VenvUndo(Undo):
                 if venv.lstat(path) is not None
             ]
         return left
-
-
-def _suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
-    """Files that do not look as RECORD says, with the time of their last change."""
-    for path, row in rows.items():
-        info = venv.lstat(path) if row.digests else None
-        if info is None or _captured.kind_of(info) != FILE:
-            continue
-        if not (row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns):
-            yield path, info.st_ctime_ns
 
 
 def _in_info(path: str) -> bool:

@@ -94,10 +94,8 @@ def test_back_through_archives(host: SageHost) -> None:
     assert not host.clean(archive=True)["changed"]
     assert not host.clean(check_mode=True, archive=True)["changed"]
     assert changes(before, snapshot(host.store)) == {}
-    _unpack(host)
     rollback(host.engine, Request(names[1]), False)
     assert changes(host.before[names[1]], snapshot(host.data)) == {}
-    _unpack(host)
     rollback(host.engine, Request(names[0]), False)
     assert changes(host.before[names[0]], snapshot(host.data)) == {}
 
