@@ -123,7 +123,7 @@ class GitUndo(Undo):
     def __init__(self, resource: GitResource, layers: t.Sequence[Layer], how: How) -> None:
         super().__init__()
         self.resource, self.path = resource, resource.path
-        self.captured, self.where, self.resumed = layers[0].manifest, layers[0].where, how.resumed
+        self.captured, self.where, self.resumed = layers[0].manifest, layers[0].where, _interrupted(layers, how)
         self.state: _git_capture.State = self.captured["repository"]
         self.changed = False
         self.into: PrivateDir | None = None
@@ -134,7 +134,7 @@ class GitUndo(Undo):
             self.plan["restore"].append(target)
             if os.path.lexists(self.path):
                 self.plan["remove"].append(self.path)
-                self.conflicts += [] if how.resumed else _work(self.path)
+                self.conflicts += [] if self.resumed else _work(self.path)
             return
         try:
             compared = Compared(self.path, self.state, self.captured["ref"])
@@ -143,7 +143,7 @@ class GitUndo(Undo):
             self.plan["remove"] += compared.removals()
             self.changed = compared.others()
             # An interrupted attempt leaves changes too; what is not captured is kept all the same.
-            self.conflicts += compared.lost() if how.resumed else compared.conflicts() + self._moved(layers[-1].left)
+            self.conflicts += compared.lost() if self.resumed else compared.conflicts() + self._moved(layers[-1].left)
         except GitError as error:
             self.plan["restore"].append(target)
             self.conflicts.append(
@@ -209,6 +209,11 @@ class GitUndo(Undo):
             return [f"{self.path} cannot be compared: {error}"]
 
 
+def _interrupted(layers: t.Sequence[Layer], how: How) -> bool:
+    """An undo, or the change itself, was killed: what it left half done is nobody's work."""
+    return how.resumed or not all(layer.completed for layer in layers)
+
+
 def _work(path: str) -> list[str]:
     """What would be lost with a clone, for people."""
     try:
@@ -230,7 +235,7 @@ class GitRemoval(Undo):
             self.kept.append(self.path)
             return
         self.plan["remove"] += _removal.remains(self.path)
-        if os.path.lexists(self.path) and not how.resumed:
+        if os.path.lexists(self.path) and not _interrupted(layers, how):
             self.conflicts += _work(self.path)
 
     def check(self) -> None:

@@ -42,8 +42,9 @@ options:
             mode, owner, times and extended attributes are copied.
           - V(venv) captures the distributions that are going to be replaced, by hard links where possible, and
             the environment's own files. Where the venv is absent, that is what is captured.
-          - V(git) captures the branch or commit of a work tree and of its submodules. A work tree with changes
-            that are not committed is refused.
+          - V(git) captures the branch or commit of a work tree and of its submodules, and uncommitted and untracked
+            work in all of them, as git's own objects pinned by a ref. Files that git ignores are left alone. A merge
+            or rebase in progress is refused.
         type: str
         required: true
         choices: [files, venv, git]

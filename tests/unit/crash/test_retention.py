@@ -15,6 +15,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _archive
 from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import CALLS, CLEAR, FINISHED, KILLED, UNCLEAR
@@ -54,6 +55,15 @@ def _attempt(action: t.Callable[[], object], nth: int, error: OSError | None) ->
         result = FINISHED if seen < nth else CLEAR
     finally:
         os._exit(result)
+
+
+def _unpack(host: SageHost) -> None:
+    with host.engine.session() as session:
+        for one in session.history():
+            for point in one.points:
+                if point.get("archive") and not point.get("pruned") and session.where is not None:
+                    if not (host.store / one.install_id / point["point"]).exists():
+                        _archive.unpack(session.where, point).close()
 
 
 @pytest.mark.parametrize("error", [None, FULL], ids=["killed", "full"])

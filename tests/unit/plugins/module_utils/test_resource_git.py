@@ -434,6 +434,24 @@ def test_work_in_a_clone_that_was_not_there_is_a_conflict(work: Path, tmp_path: 
     assert not work.exists()
 
 
+def test_what_a_killed_clone_left_is_nobodys_work(work: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    backup(engine(work), [{"kind": "git", "path": str(clone)}], "submodule_sync", "", False)
+    git(tmp_path, "init", "-q", "clone")
+    (clone / "half").write_text("written")
+    rollback(engine(work), Request("last"), False)
+    assert not clone.exists()
+
+
+def test_what_a_killed_checkout_left_is_nobodys_work(work: Path) -> None:
+    before = facts(work)
+    backup(engine(work), [{"kind": "git", "path": str(work)}], "submodule_sync", "", False)
+    (work / "file").write_text("half of the next")
+    (work / ".git/index.lock").write_text("")
+    rollback(engine(work), Request("last"), False)
+    assert unpinned(facts(work)) == unpinned(before)
+
+
 def test_an_undo_that_removed_a_submodule_can_be_undone(work: Path, tmp_path: Path) -> None:
     capture(work)
     change(work, "added")
