@@ -122,6 +122,8 @@ def _unsupported(captures: t.Mapping[tuple[str, str], t.Sequence[_Capture]]) -> 
             return f"this script cannot put back what is of kind {kind}."
         if any(one.header.get("whole") for one in layers):
             return "a rollback took a whole environment away, which has to be brought back first."
+        if kind == "git" and layers[0].header["exists"] and _announced(layers[0].header["repository"]):
+            return f"files were announced with git add --intent-to-add in {path}."
     return ""
 
 
@@ -225,15 +227,27 @@ def _inside(path: str, directory: str) -> bool:
 
 def _git(layers: t.Sequence[_Capture], points: t.Sequence[Facts], takes: dict[int, list[str]]) -> dict[str, bytes]:
     captured = layers[0].header
-    modules = captured.get("submodules") or {}
+    if not captured["exists"]:
+        return {"existed": b"", "recreated": b"", "brought": b""}
+    outer = captured["repository"]
     return {
-        "existed": b"1" if captured["exists"] else b"",
-        "recreated": b"",
-        "brought": b"",
-        "head": os.fsencode(captured.get("head") or ""),
-        "branch": os.fsencode(captured.get("branch") or ""),
-        "modules": _lines(sorted(b"%b %b" % (commit.encode(), _escape(name)) for name, commit in modules.items())),
+        "existed": b"1",
+        "repositories": _lines(_repositories(".", outer)),
+        "outer_work": outer["work"].encode(),
+        "gitdirs": _lines(map(_escape, outer["gitdirs"])),
+        "sections": _lines(map(_escape, outer["sections"])),
     }
+
+
+def _repositories(name: str, state: Facts) -> t.Iterator[bytes]:
+    branch = _escape(state["branch"]) if state["branch"] else b"-"
+    yield b" ".join((_escape(name), state["head"].encode(), branch, state["staged"].encode(), state["work"].encode()))
+    for inner, below in state["modules"].items():
+        yield from _repositories(os.path.normpath(os.path.join(name, inner)), below)
+
+
+def _announced(state: Facts) -> bool:
+    return bool(state["added"]) or any(_announced(inner) for inner in state["modules"].values())
 
 
 _KINDS: dict[str, t.Callable[..., dict[str, bytes]]] = {"venv": _venv, "files": _files, "git": _git}

@@ -6,52 +6,170 @@
 
 from __future__ import annotations
 
-GIT = r"""# --- Git work trees ---
+GIT = r"""# --- Git work trees: what was captured is in git's own objects ---
 
-git_run() {
-    git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c advice.detachedHead=false -C "$path" "$@"
+# git in the repository $where, without what its configuration would start beside it.
+git_at() {
+    git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c advice.detachedHead=false -c gc.auto=0 \
+        -c maintenance.auto=false -c submodule.recurse=false -c core.splitIndex=false -c core.untrackedCache=false \
+        -c core.quotePath=true -c core.fsync=all -C "$where" "$@"
+}
+
+# As git_at, with the index $1.
+git_with() {
+    (
+        GIT_INDEX_FILE=$1
+        export GIT_INDEX_FILE
+        shift
+        git_at "$@"
+    )
+}
+
+# Calls $1 for each captured repository, the outer one first: sets where, head, branch, staged, work.
+each_repository() {
+    job=$1
+    for one_repository in $repositories; do
+        IFS=' '
+        # shellcheck disable=SC2086  # "name head branch staged work"
+        set -- $one_repository
+        IFS=$nl
+        head=$2 staged=$4 work=$5
+        branch=
+        if [ "$3" != - ]; then
+            decode "$3"
+            branch=$decoded
+        fi
+        where=$path
+        if [ "$1" != . ]; then
+            decode "$1"
+            where=$path/$decoded
+        fi
+        "$job"
+    done
+}
+
+# Sets index: the file. A relative name is below the work tree.
+git_index() {
+    index=$(git_at rev-parse --git-path index)
+    case $index in
+    /*) ;;
+    *) index=$where/$index ;;
+    esac
 }
 
 git_check() {
     trusted_above "$path"
     check_layer "${layers%%"$nl"*}"
     [ ! -L "$path" ] || refuse "$path is a symbolic link." 'Find out who made it and remove it, then run again.'
+    if [ "$existed" = 1 ] || [ -e "$path" ]; then
+        command -v git >/dev/null 2>&1 || refuse "git is missing, and the work tree $path has to be looked at." 'Install git, then run again.'
+    fi
     [ "$existed" = 1 ] || return 0
-    command -v git >/dev/null 2>&1 || refuse "git is missing, and the work tree $path has to go back to the commit $head." 'Install git, then run again.'
     [ -e "$path/.git" ] || refuse "$path is no git work tree any more." 'Clone it again by hand.'
-    git_run rev-parse --verify --quiet HEAD >/dev/null || refuse "git cannot read $path." 'Mend it, or clone it again by hand.'
-    git_run cat-file -e "$head^{commit}" 2>/dev/null || refuse "$path has no commit $head any more." 'Fetch it again.'
+    each_repository git_check_repository
+    git_look_extras
+    [ -z "$resumed" ] || return 0
+    for one in $extras; do
+        decode "${one#* }"
+        where=$path/$decoded
+        lost=$(git_work "${one%% *}")
+        [ -z "$lost" ] || refuse "the submodule $where was not there, and has work that would be lost." 'Save it, or roll back with intellistream.sage.sage_rollback, which keeps it.'
+    done
 }
 
-# Sets now_head, now_branch, now_modules, dirty.
-git_look() {
-    now_head=$(git_run rev-parse --verify HEAD) || now_head=
-    now_branch=$(git_run symbolic-ref --short -q HEAD) || now_branch=
-    now_modules=$(for one in $(git_run submodule status --recursive); do
-        case $one in
-        -*) continue ;;
+git_check_repository() {
+    [ -e "$where/.git" ] || refuse "the submodule $where is not checked out any more." 'Roll back with intellistream.sage.sage_rollback.'
+    found=$(git_at rev-parse --absolute-git-dir) || refuse "git cannot read $where." 'Mend it, or clone it again by hand.'
+    for one in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG rebase-merge rebase-apply; do
+        ! exists "$found/$one" || refuse "something was begun in $where that is not finished ($one)." 'Finish or abort it, then run again.'
+    done
+    [ -n "$resumed" ] || ! exists "$found/index.lock" || refuse "another git is at work in $where, or one was killed and left $found/index.lock."
+    git_at rev-list --objects --no-walk --quiet "$head" "$staged" "$work" >/dev/null 2>&1 || refuse "what was captured of $where is not in its repository any more." 'Fetch what is missing, then run again.'
+}
+
+# Sets extras: "commit name" of submodules that are checked out and were not.
+git_look_extras() {
+    where=$path
+    extras=$(for line in $(git_at ls-files --stage); do
+        case $line in
+        '160000 '*) ;;
+        *) continue ;;
         esac
-        one=${one#?}
-        commit=${one%% *}
-        one=${one#* }
-        encode "${one% (*}"
-        printf '%s %s\n' "$commit" "$encoded"
-    done | sort)
-    dirty=$(git_run status --porcelain --untracked-files=no --ignore-submodules=untracked)
+        name=${line#*"$(printf '\t')"}
+        [ -e "$path/$name/.git" ] || continue
+        encode "$name"
+        case "$nl$repositories" in
+        *"$nl$encoded "*) ;;
+        *)
+            line=${line#* }
+            printf '%s %s\n' "${line%% *}" "$encoded"
+            ;;
+        esac
+    done)
+}
+
+# Prints something when the repository $where has what is nowhere else; $1 is a commit that is known.
+git_work() {
+    git_at status --porcelain || printf 'broken\n'
+    git_at rev-parse --quiet --verify refs/stash
+    git_at rev-list --max-count=1 HEAD --branches --not --remotes --tags "$1" -- 2>/dev/null
+}
+
+# Sets changed: names of files that are not as captured; and other: what else is not.
+git_compare() {
+    git_index
+    cp -p -- "$index" "$state/rollback.index"
+    git_with "$state/rollback.index" read-tree --reset "$work"
+    git_with "$state/rollback.index" update-index -q --unmerged --refresh >/dev/null
+    changed=$(git_with "$state/rollback.index" diff-files --name-only --no-renames --ignore-submodules=all)
+    rm -f -- "$state/rollback.index" "$state/rollback.index.lock"
+    now_head=$(git_at rev-parse --verify --quiet 'HEAD^{commit}')
+    now_branch=$(git_at symbolic-ref --quiet HEAD)
+    now_branch=${now_branch#refs/heads/}
+    other=$(git_at diff-index --cached --name-only --no-renames --ignore-submodules=none "$staged")
+    [ "$now_head $now_branch" = "$head $branch" ] || other=$other${nl}HEAD
+}
+
+# Prints the names of files that somebody changed and did not commit, and that are not as captured.
+git_uncommitted() {
+    since=$(git_at diff --name-only --no-renames --ignore-submodules=all HEAD; git_at ls-files --others --exclude-standard)
+    printf '%s\n' "$since" "$changed" | sort | uniq -d
 }
 
 git_plan() {
     if [ "$existed" != 1 ]; then
         removal_plan
+        where=$path
+        if [ -e "$path/.git" ] && [ -z "$resumed" ] && [ -n "$(git_work HEAD)" ]; then
+            conflicts="$conflicts$path_encoded has changes that were not committed$nl"
+        elif [ -e "$path" ] && [ ! -e "$path/.git" ] && [ -z "$resumed" ]; then
+            conflicts="$conflicts$path_encoded was not there, and is no git work tree now$nl"
+        fi
         return
     fi
-    git_look
-    if [ -n "$dirty" ] || [ "$now_head $now_branch" != "$head $branch" ] || [ "$now_modules" != "$modules" ]; then
-        plan_restore="$plan_restore$path to ${branch:-commit} $(printf '%.12s' "$head")$nl"
-    fi
-    if [ -n "$dirty" ] && [ -z "$resumed" ]; then
-        conflicts="$conflicts$path has changes that were not committed$nl"
-    fi
+    differs=
+    each_repository git_plan_repository
+    git_look_extras
+    for one in $extras; do
+        plan_remove="$plan_remove$path_encoded/${one#* }$nl"
+    done
+    [ -z "$differs$extras" ] || each_repository git_plan_outer
+}
+
+git_plan_repository() {
+    git_compare
+    [ -z "$changed$other" ] || differs=1
+    [ -z "$resumed" ] || return 0
+    encode "$where"
+    at=$encoded
+    for one in $(git_uncommitted); do
+        encode "$one"
+        conflicts="$conflicts$at/$encoded was changed and not committed$nl"
+    done
+}
+
+git_plan_outer() {
+    [ "$where" != "$path" ] || plan_restore="$plan_restore$path_encoded to ${branch:-commit} $(printf '%.12s' "$head")$nl"
 }
 
 git_execute() {
@@ -59,46 +177,73 @@ git_execute() {
         removal_execute
         return
     fi
-    git_look
-    if [ -n "$dirty" ]; then
-        kept=$(git_run stash create 'kept by a rollback')
-        [ -z "$kept" ] || git_run update-ref "refs/sage/kept/$(printf '%.12s' "$kept")" "$kept" || fail "the changes in $path could not be kept."
-    fi
-    if [ -n "$branch" ]; then
-        git_run checkout --quiet --force --no-track -B "$branch" "$head" -- || fail "git could not go back to $head in $path."
-    else
-        git_run checkout --quiet --force --detach "$head" -- || fail "git could not go back to $head in $path."
-    fi
-    set --
-    for one in $modules; do
+    git_look_extras
+    for one in $extras; do
         decode "${one#* }"
-        git_is_outer "$modules" "$decoded" || continue
-        [ ! -d "$path/$decoded" ] || set -- "$@" "$decoded"
+        git_remove_extra "$decoded"
     done
-    [ "$#" -eq 0 ] || git_run submodule --quiet update --force --no-fetch --recursive -- "$@" || fail "git could not go back in the submodules of $path."
-    git_look
-    set --
-    for one in $now_modules; do
-        case "$nl$modules$nl" in
-        *" ${one#* }$nl"*) ;;
-        *)
-            decode "${one#* }"
-            ! git_is_outer "$now_modules" "$decoded" || set -- "$@" "$decoded"
-            ;;
-        esac
-    done
-    [ "$#" -eq 0 ] || git_run submodule --quiet deinit --force -- "$@" >/dev/null || fail "git could not leave the new submodules of $path."
+    each_repository git_restore
 }
 
-# Whether the submodule $2 lies in no other of $1.
-git_is_outer() {
-    for other in $1; do
-        encode "$2"
-        case $encoded in
-        "${other#* }"/*) return 1 ;;
+# Removes the submodule $1; its .git, which tells of all else, goes last.
+git_remove_extra() {
+    where=$path
+    top=$(git_at rev-parse --absolute-git-dir)
+    at=$(cat -- "$path/$1/.git" 2>/dev/null)
+    at=$(cd -- "$path/$1" && cd -- "${at#gitdir: }" 2>/dev/null && pwd -P)
+    case $at in
+    "$top"/modules/*)
+        encode "${at#"$top"/modules/}"
+        case "$nl$sections$nl" in
+        *"$nl$encoded$nl"*) ;;
+        *) git_at config --local --remove-section "submodule.${at#"$top"/modules/}" 2>/dev/null ;;
         esac
+        case "$nl$gitdirs$nl" in
+        *"$nl$encoded$nl"*) ;;
+        *) rm -rf -- "$at" || fail "$at could not be removed." ;;
+        esac
+        ;;
+    esac
+    hidden=$top/sage-removed
+    rm -rf -- "$hidden"
+    mv -T -- "$path/$1" "$hidden" && rm -rf -- "$hidden" || fail "$path/$1 could not be removed."
+    # git keeps an empty directory where a submodule is not checked out.
+    [ -z "$(git_at ls-tree "$outer_work" -- "$1")" ] || mkdir -- "$path/$1"
+}
+
+git_restore() {
+    git_compare
+    [ -n "$changed$other" ] || return 0
+    [ -z "$resumed" ] || rm -f -- "$index.lock"
+    if [ -n "$(git_uncommitted)" ]; then
+        git_keep
+    fi
+    cp -p -- "$index" "$index.sage" || fail "$index could not be copied."
+    git_with "$index.sage" read-tree --reset -u "$work" || fail "git could not put the files of $where back."
+    git_with "$index.sage" read-tree --reset "$staged" || fail "git could not put the index of $where back."
+    git_with "$index.sage" update-index -q --refresh >/dev/null
+    mv -f -- "$index.sage" "$index" || fail "$index could not be put in place."
+    for one in "$now_head" "${branch:+$(git_at rev-parse --verify --quiet "refs/heads/$branch^{commit}")}"; do
+        # What HEAD or the branch leaves may be on no other name.
+        if [ -n "$one" ] && [ "$one" != "$head" ] && [ -n "$(git_at rev-list --max-count=1 "$one" --not --remotes --tags "$head" --)" ]; then
+            git_at update-ref "refs/sage/kept/$(printf '%.12s' "$one")" "$one"
+        fi
     done
-    return 0
+    if [ -z "$branch" ]; then
+        git_at update-ref -m 'intellistream.sage: rollback' --no-deref HEAD "$head" || fail "git could not go back to $head in $where."
+        return
+    fi
+    git_at update-ref -m 'intellistream.sage: rollback' "refs/heads/$branch" "$head" || fail "git could not go back to $head in $where."
+    [ "$now_branch" = "$branch" ] || git_at symbolic-ref -m 'intellistream.sage: rollback' HEAD "refs/heads/$branch" || fail "git could not go back to $branch in $where."
+}
+
+# Keeps the files of $where as a commit of our own.
+git_keep() {
+    cp -p -- "$index" "$index.sage" || fail "$index could not be copied."
+    git_with "$index.sage" add --all || fail "the changes in $where could not be kept."
+    tree=$(git_with "$index.sage" write-tree) || fail "the changes in $where could not be kept."
+    kept=$(git_at -c user.name=intellistream.sage -c user.email=sage@localhost commit-tree "$tree" -p "$now_head" -m 'kept by a rollback') || fail "the changes in $where could not be kept."
+    git_at update-ref "refs/sage/kept/$(printf '%.12s' "$kept")" "$kept" || fail "the changes in $where could not be kept."
 }
 
 git_verify() {
@@ -106,10 +251,18 @@ git_verify() {
         removal_verify
         return
     fi
-    git_look
-    [ "$now_head" = "$head" ] || printf '%s\n' "$path is at ${now_head:-no commit}, was at $head"
-    [ "$now_branch" = "$branch" ] || printf '%s\n' "$path is on ${now_branch:-no branch}, was on ${branch:-no branch}"
-    [ "$now_modules" = "$modules" ] || printf '%s\n' "submodules of $path are at other commits"
-    [ -z "$dirty" ] || printf '%s\n' "$path has changes that are not committed"
+    each_repository git_verify_repository
+    git_look_extras
+    for one in $extras; do
+        printf '%s\n' "$path_encoded/${one#* } is still there"
+    done
+}
+
+git_verify_repository() {
+    git_compare
+    encode "$where"
+    for one in $changed $other; do
+        printf '%s\n' "$encoded: $one differs from what was captured"
+    done
 }
 """
