@@ -59,23 +59,25 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
     with engine.reading() as session:
         if session.installation is None:
             if request.to == "last":
-                return _nothing("Nothing was installed here yet: nothing to roll back.")
+                return _nothing("Nothing was installed here yet: nothing to roll back.", request.to)
             _targets.resolve([], request.to)
     with engine.reading() if check_mode else engine.session() as session:
         history = session.history()
-        chosen = _targets.resolve(history, request.to)
+        target = _targets.fixed(history, request.to)
+        chosen = _targets.resolve(history, target)
         interrupted = [one for one in history if one.undoing]
         chosen = _targets.widen(history, chosen)
         if not chosen.points:
             return _nothing(
-                f"Nothing to roll back: nothing was captured since {request.to} began, or all of it was undone."
+                f"Nothing to roll back: nothing was captured since {request.to} began, or all of it was undone.",
+                target,
             )
         with contextlib.ExitStack() as stack:
             how = _how(session, request, interrupted, chosen)
             undos = _compute(session, chosen, request.kinds, how, stack)
-            result = _result(chosen, undos)
+            result = _result(chosen, undos, target)
             if not any(undo.touches() for undo in undos) and request.partial:
-                return _nothing("Nothing to roll back: the selected resources are as they were captured.")
+                return _nothing("Nothing to roll back: the selected resources are as they were captured.", target)
             if result["conflicts"] and not how.force:
                 raise _conflict(result)
             for undo in undos:
@@ -86,11 +88,12 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
             return _execute(session, chosen, undos, result, request, how)
 
 
-def _nothing(text: str) -> Result:
+def _nothing(text: str, target: str) -> Result:
     plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
     return {
         "changed": False,
         "msg": text,
+        "target": target,
         "plan": plan,
         "conflicts": [],
         "kept": [],
@@ -166,7 +169,7 @@ def _compute(
     return [make(kind, found[-1].spec).undo(found, how) for (kind, dummy), found in reversed(captures.items())]
 
 
-def _result(chosen: _targets.Chosen, undos: t.Sequence[Undo]) -> Result:
+def _result(chosen: _targets.Chosen, undos: t.Sequence[Undo], target: str) -> Result:
     plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
     added, erased = len(plan["install"]), len(plan["erase"])
     # In the host's own time, as RPM writes it.
@@ -174,6 +177,7 @@ def _result(chosen: _targets.Chosen, undos: t.Sequence[Undo]) -> Result:
     return {
         "changed": True,
         "msg": f"Rollback packages (+{added}/-{erased}) to {when} ({chosen.tid})",
+        "target": target,
         "plan": plan,
         "conflicts": [line for undo in undos for line in undo.conflicts],
         "kept": [line for undo in undos for line in undo.kept],

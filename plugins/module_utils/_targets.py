@@ -63,12 +63,9 @@ def resolve(history: t.Sequence[Installation], to: str, now: dt.datetime | None 
         raise InputError(
             "Nothing was installed here yet, so there is nothing to roll back to.", untouched="everything."
         )
+    to = fixed(history, to, now)
     if to == "last":
-        newest = next((point for point in reversed(_timeline(history)) if not point.get("redo")), None)
-        if newest is None:
-            return Chosen([], history[-1].begun, history[-1].install_id)
-        # What was captured by hand is a change of its own; what a phase captured is part of its installation.
-        to = newest["install_id"] if newest.get("phase") else newest["point"]
+        return Chosen([], history[-1].begun, history[-1].install_id)
     if to in PHASES:
         return _phase(history, to)
     before = 0
@@ -91,6 +88,24 @@ def resolve(history: t.Sequence[Installation], to: str, now: dt.datetime | None 
         f"an installation ({', '.join(one.install_id for one in history[-5:])}), "
         f"a rollback point ({', '.join(known) or 'there is none'}) or a date such as '2 hours ago'.",
     )
+
+
+def fixed(history: t.Sequence[Installation], to: str, now: dt.datetime | None = None) -> str:
+    """A target as text that means the same when it is used later: what V(last) is now, when V(2 hours ago) was.
+
+    :raises InputError: the date is ambiguous or in the future.
+    """
+    if to == "last":
+        newest = next((point for point in reversed(_timeline(history)) if not point.get("redo")), None)
+        if newest is None:
+            return to
+        # What was captured by hand is a change of its own; what a phase captured is part of its installation.
+        return str(newest["install_id"] if newest.get("phase") else newest["point"])
+    from ansible_collections.intellistream.sage.plugins.module_utils import _dates
+
+    if _dates.looks_like_date(to):
+        return _dates.parse(to, now or dt.datetime.now(dt.timezone.utc)).isoformat()
+    return to
 
 
 def _timeline(history: t.Sequence[Installation]) -> list[Point]:

@@ -101,6 +101,11 @@ msg:
   returned: always
   type: str
   sample: Rollback packages (+1/-1) to Sat Nov 15 14:30:00 2025 (20251115_143000)
+target:
+  description: O(to) as it means the same when it is used later. V(last) became an id, and a date is exact.
+  returned: success
+  type: str
+  sample: "20251115_143000"
 plan:
   description: What was done, or in check mode would be.
   returned: success

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
-from ansible_collections.intellistream.sage.plugins.module_utils._targets import Chosen, resolve, widen
+from ansible_collections.intellistream.sage.plugins.module_utils._targets import Chosen, fixed, resolve, widen
 
 
 def installation(name: str, *phases: str | None) -> Installation:
@@ -82,3 +83,19 @@ def test_unknown_target_names_what_is_known() -> None:
         resolve([installation("1", *HISTORY)], "yesteryear")
     with pytest.raises(InputError):
         resolve([], "1")
+
+
+def test_fixed_target_means_the_same_later() -> None:
+    early = [installation("1", *HISTORY), installation("2", "python_deps")]
+    later = [*early, installation("3", "python_deps")]
+    now = dt.datetime(2025, 11, 15, 14, 32, 30, 250, dt.timezone.utc)
+    hours = dt.timedelta(hours=3)
+    assert fixed(early, "last") == "2"
+    assert points(resolve(later, fixed(early, "last"))) == ["2.1", "3.1"]
+    assert fixed([installation("1", *HISTORY, None)], "last") == "1.4"
+    ago = fixed(early, "1 minute ago", now)
+    assert dt.datetime.fromisoformat(ago) == now - dt.timedelta(minutes=1)
+    assert fixed(early, ago, now + hours) == ago
+    assert points(resolve(later, ago, now + hours)) == points(resolve(later, "1 minute ago", now))
+    assert [fixed(early, to) for to in ("1.2", "2", "python_deps")] == ["1.2", "2", "python_deps"]
+    assert fixed([], "last") == "last"
