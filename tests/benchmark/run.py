@@ -27,6 +27,9 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTIONS = CHECKOUT / ".ansible" / "collections"
 sys.path.insert(0, str(COLLECTIONS))
 
+# Beside this file, which is run as a script.
+import undo
+
 from ansible_collections.intellistream.sage.plugins.module_utils import _host
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
@@ -327,8 +330,63 @@ def full(where: pathlib.Path) -> list[Figure]:
     ]
 
 
+def captures(where: pathlib.Path) -> list[Figure]:
+    """What a capture costs, and what an undo does, in a full environment of some gigabytes."""
+    if not shutil.which("uv"):
+        return [Figure("capture and undo", "not measured: uv is not in PATH")]
+    full = undo.Environment(where / "full")
+    full.install("isage[full]", "pip")
+    found = undo.capture(full, where)
+    ratio, growth = found.many / found.bare, found.big / found.small
+    figures = [
+        Figure(
+            f"capture of torch and companions, {found.files} files, against a bare loop of links",
+            f"{ratio:.2f} × ({found.many:.2f} s)",
+            "≤ 1.5",
+            ratio <= 1.5,
+        ),
+        Figure(
+            "capture of numpy in a full environment, against one of numpy alone",
+            f"{growth:.2f} ×",
+            "≤ 1.2",
+            growth <= 1.2,
+        ),
+        Figure(
+            "— the whole call; a package list by pip freeze takes",
+            f"{found.big * 1000:.0f} ms; {found.freeze * 1000:.0f} ms",
+            "< 100 ms",
+            found.big < 0.1,
+        ),
+    ]
+    for name in ("numpy", "torch"):
+        back = undo.undo(full, name)
+        ratio, times = back.undo / back.uv, back.pip / back.undo
+        figures += [
+            Figure(
+                f"undo of a replaced {name}, against uv offline",
+                f"{ratio:.2f} × ({back.undo:.2f} s)",
+                "≤ 1",
+                ratio <= 1,
+            ),
+            Figure("— pip --force-reinstall from a wheelhouse, against it", f"{times:.0f} ×", "≥ 15", times >= 15),
+            Figure(
+                "— hashing what was captured, before", f"{back.hashing:.2f} s, {back.megabytes / back.hashing:.0f} MB/s"
+            ),
+        ]
+    return figures
+
+
+def memory(where: pathlib.Path) -> list[Figure]:
+    """What a module process needs for many files."""
+    captured, undone = undo.memory(where)
+    value = f"{captured:.0f} and {undone:.0f} MB"
+    return [
+        Figure("memory of a process that captures, undoes 60,000 files", value, "< 60 MB", max(captured, undone) < 60)
+    ]
+
+
 MEASURES: dict[str, t.Callable[[pathlib.Path], list[Figure]]] = {
-    one.__name__: one for one in (in_process, process, verdict, concurrent, rerun, fresh, full)
+    one.__name__: one for one in (in_process, process, verdict, concurrent, memory, rerun, fresh, full, captures)
 }
 
 
