@@ -35,7 +35,8 @@ _INTRO = b"""#!/bin/sh
 # Rolls this host back to what was captured before the latest change, without Ansible, Python or network.
 # Made anew with every rollback point by intellistream.sage; do not edit. How to use it: sh rollback.sh --help
 """
-_BODY = "\n".join((NAMES, COMPARE, WORK, VENV, VENV_EDITS, VENV_UNDO, FILES, REMOVAL, GIT, RUN)).encode()
+_PARTS = (NAMES, COMPARE, WORK, VENV, VENV_EDITS, VENV_UNDO, FILES, REMOVAL, GIT, RUN)
+_BODY = "\n".join(_PARTS).encode()
 
 
 class _Capture(t.NamedTuple):
@@ -81,7 +82,7 @@ def render(
     takes: dict[int, list[str]] = {}
     resources: list[bytes] = []
     for (kind, path), layers in () if unsupported else reversed(captures.items()):
-        lines = _KINDS[kind](layers, points, takes)
+        lines = _venv(layers, takes) if kind == "venv" else _KINDS[kind](layers)
         if kind != "files":
             # A place is the same however many slashes end it.
             where = os.path.normpath(path)
@@ -118,7 +119,7 @@ def render(
 def _unsupported(captures: t.Mapping[tuple[str, str], t.Sequence[_Capture]]) -> str:
     """Why the script cannot do it; it then says so."""
     for (kind, path), layers in captures.items():
-        if kind not in _KINDS:
+        if kind != "venv" and kind not in _KINDS:
             return f"this script cannot put back what is of kind {kind}."
         if any(one.header.get("whole") for one in layers):
             return "a rollback took a whole environment away, which has to be brought back first."
@@ -159,14 +160,14 @@ def _wanted(spec: Facts) -> dict[str, str]:
     return {canonical(str(one["name"])): str(one.get("version") or "") for one in spec.get("distributions") or []}
 
 
-def _venv(layers: t.Sequence[_Capture], points: t.Sequence[Facts], takes: dict[int, list[str]]) -> dict[str, bytes]:
+def _venv(layers: t.Sequence[_Capture], takes: dict[int, list[str]]) -> dict[str, bytes]:
     absent = [number for number, one in enumerate(layers) if not one.header["existed"]]
     if absent:
         path = layers[0].taken["path"]
         brought = {
             name
-            for point in points
-            for spec in point["specs"]
+            for one in layers
+            for spec in one.point["specs"]
             if spec["kind"] == "venv" and os.path.normpath(spec["path"]) == os.path.normpath(path)
             for name in _wanted(spec)
         }
@@ -205,7 +206,7 @@ def _spelled(version: str) -> bytes:
     return _escape(version.lower().replace("_", "-"))
 
 
-def _files(layers: t.Sequence[_Capture], points: t.Sequence[Facts], takes: dict[int, list[str]]) -> dict[str, bytes]:
+def _files(layers: t.Sequence[_Capture]) -> dict[str, bytes]:
     chosen: list[tuple[_Capture, int, str]] = []
     for one in layers:
         paths = one.spec.get("paths") or [one.spec["path"]]
@@ -225,7 +226,7 @@ def _inside(path: str, directory: str) -> bool:
     return path == directory or path.startswith(f"{directory}/")
 
 
-def _git(layers: t.Sequence[_Capture], points: t.Sequence[Facts], takes: dict[int, list[str]]) -> dict[str, bytes]:
+def _git(layers: t.Sequence[_Capture]) -> dict[str, bytes]:
     captured = layers[0].header
     if not captured["exists"]:
         return {"existed": b"", "recreated": b"", "brought": b""}
@@ -250,4 +251,4 @@ def _announced(state: Facts) -> bool:
     return bool(state["added"]) or any(_announced(inner) for inner in state["modules"].values())
 
 
-_KINDS: dict[str, t.Callable[..., dict[str, bytes]]] = {"venv": _venv, "files": _files, "git": _git}
+_KINDS: dict[str, t.Callable[[t.Sequence[_Capture]], dict[str, bytes]]] = {"files": _files, "git": _git}

@@ -9,7 +9,8 @@ from __future__ import annotations
 NAMES = r"""# Everything is checked and computed before anything is touched, and the order of the work is
 # such that a run that was interrupted anywhere is finished by running the script again.
 # Resources are described at the end and their functions called by name; "test && test || refuse" is meant;
-# names in quotes are not to be expanded; IFS is a newline, so "for" reads lines; "test -ef" is in POSIX since 2024 and was everywhere before.
+# names in quotes are not to be expanded; IFS is a newline, so "for" reads lines; "test -ef" is in POSIX
+# since 2024, and was everywhere before.
 # shellcheck disable=SC2013,SC2015,SC2016,SC2034,SC2154,SC2317,SC2329,SC3013
 
 set -uf
@@ -18,7 +19,8 @@ export LC_ALL
 unset CDPATH
 umask 022
 # git is told where to look by -C alone.
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE
+unset GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT
 GIT_TERMINAL_PROMPT=0 GIT_OPTIONAL_LOCKS=0 GIT_LITERAL_PATHSPECS=1
 export GIT_TERMINAL_PROMPT GIT_OPTIONAL_LOCKS GIT_LITERAL_PATHSPECS
 nl='
@@ -26,7 +28,8 @@ nl='
 IFS=$nl
 return=$(printf '\r')
 # What the store writes as \0ooo, so that a name is one field of one line.
-odd=$(printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037 \177\\x')
+odd=$(printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020')
+odd=$odd$(printf '\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037 \177\\x')
 odd=${odd%x}
 yes='' force='' dry='' changing='' resumed='' resumed_killed='' any_killed='' conflicts='' erased=''
 restore_store='Somebody changed the store. Restore it from a copy; without it nothing can be put back.'
@@ -37,7 +40,8 @@ usage() {
         '  --dry-run  show what would be done, do nothing' \
         '  --yes      do not ask' \
         '  --force    take the captured side where somebody changed things since; edited files are kept aside' \
-        'Ends with 0: done, exactly as captured; 1: something differs; 2: refused, nothing was touched; 3: not confirmed.'
+        'Ends with 0: done, exactly as captured; 1: something differs or it was interrupted;' \
+        '          2: refused, nothing was touched; 3: not confirmed.'
 }
 
 # Ends without having touched anything: what is wrong, what to do.
@@ -51,7 +55,8 @@ refuse() {
 
 # Ends in the middle of the work.
 fail() {
-    printf 'The rollback was interrupted: %s\nWhat to do: mend that, then run the same command again: it continues.\n' "$1" >&2
+    printf 'The rollback was interrupted: %s\n' "$1" >&2
+    printf 'What to do: mend that, then run the same command again: it continues.\n' >&2
     exit 1
 }
 
@@ -169,10 +174,12 @@ load() {
     content=$point/$number
     items=
     [ -n "$items_sum" ] || return 0
-    items=$(cat -- "$point/$number.items" && echo x) || refuse "the list of captured files $point/$number.items cannot be read." "$restore_store"
+    items=$(cat -- "$point/$number.items" && echo x) ||
+        refuse "the list of captured files $point/$number.items cannot be read." "$restore_store"
     items=${items%x}
     sum=$(printf '%s' "$items" | sha256sum)
-    [ "${sum%% *}" = "$items_sum" ] || refuse "the list of captured files $point/$number.items is not the one that was captured." "$restore_store"
+    [ "${sum%% *}" = "$items_sum" ] ||
+        refuse "the list of captured files $point/$number.items is not the one that was captured." "$restore_store"
 }
 
 # Prints the items of the sections named in $1 (" a b "), the section's name before each.

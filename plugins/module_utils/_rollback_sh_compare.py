@@ -138,8 +138,11 @@ no_links() {
             decode "${rest%%/*}"
             step=$step/$decoded
             rest=${rest#*/}
-            [ ! -L "$step" ] || refuse "$step is a symbolic link where a directory was." 'Find out who made it and remove it, then run again.'
-            [ -d "$step" ] || ! exists "$step" || refuse "$step is in the way of a directory." 'Move it away, then run again.'
+            [ ! -L "$step" ] ||
+                refuse "$step is a symbolic link where a directory was." \
+                    'Find out who made it and remove it, then run again.'
+            [ -d "$step" ] || ! exists "$step" ||
+                refuse "$step is in the way of a directory." 'Move it away, then run again.'
         done
     done
 }
@@ -154,7 +157,8 @@ trusted_above() {
         rest=${rest#*/}
         [ -L "$step" ] || continue
         owner=$(stat -c %u -- "$step")
-        [ "$owner" = 0 ] || [ "$owner" = "$me" ] || refuse "$step is a symbolic link of user id $owner." 'Find out who made it and remove it, then run again.'
+        [ "$owner" = 0 ] || [ "$owner" = "$me" ] ||
+            refuse "$step is a symbolic link of user id $owner." 'Find out who made it and remove it, then run again.'
     done
 }
 
@@ -177,9 +181,11 @@ names_of() {
 check_layer() {
     layer "$1"
     for directory in "$state/store" "${point%/*}" "$point" "$point/$number"; do
-        [ -d "$directory" ] && [ ! -L "$directory" ] || refuse "the captured content $directory is gone." "$restore_store"
+        [ -d "$directory" ] && [ ! -L "$directory" ] ||
+            refuse "the captured content $directory is gone." "$restore_store"
     done
-    sum_of "$point/$number.json" "$header_sum" || refuse "$point/$number.json is not what was captured." "$restore_store"
+    sum_of "$point/$number.json" "$header_sum" ||
+        refuse "$point/$number.json is not what was captured." "$restore_store"
     load "$1"
 }
 
@@ -192,7 +198,8 @@ check_items() {
     if [ -n "$damaged" ]; then
         name=${damaged%%"$nl"*}
         name=${name##* }
-        refuse "the captured file $2/$name is not what was captured." 'Somebody changed it. Restore the store from a copy, or reinstall.'
+        refuse "the captured file $2/$name is not what was captured." \
+            'Somebody changed it. Restore the store from a copy, or reinstall.'
     fi
 }
 

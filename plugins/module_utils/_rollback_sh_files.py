@@ -132,7 +132,8 @@ files_execute_path() {
         remove_trees "$path" "$(printf '%s\n' "$in_the_way" "$extra" | sort)"
     fi
     differ=$(unlike "$path" "$wanted" '')
-    [ -z "$(of_type f "$differ")$(of_type l "$differ")$(of_type d "$differ")" ] || mkdir -p -- "$parent" || fail "$parent could not be made."
+    [ -z "$(of_type f "$differ")$(of_type l "$differ")$(of_type d "$differ")" ] || mkdir -p -- "$parent" ||
+        fail "$parent could not be made."
     for line in $(of_type d "$differ"); do
         split "$line"
         place "$path"
@@ -198,7 +199,10 @@ files_verify_path() {
 REMOVAL = r"""# --- What was not there before is removed: out of sight in one step, then deleted ---
 
 removal_plan() {
-    [ -z "$recreated" ] || conflicts="$conflicts$path_encoded was removed by somebody between two installations; what was in it then was not captured$nl"
+    if [ -n "$recreated" ]; then
+        conflicts="$conflicts$path_encoded was removed by somebody between two installations;"
+        conflicts="$conflicts what was in it then was not captured$nl"
+    fi
     if [ "$kind" = venv ] && [ -d "$path" ]; then
         removal_judge
     fi
@@ -223,7 +227,10 @@ removal_judge() {
         plan_erase="$plan_erase${one%% *} ${rest%% *}$nl"
         case " $brought pip setuptools wheel " in
         *" ${one%% *} "*) ;;
-        *) foreign="$foreign${one%% *} ${rest%% *} in $path_encoded was installed by somebody else and would be removed with it$nl" ;;
+        *)
+            foreign="$foreign${one%% *} ${rest%% *} in $path_encoded was installed by somebody else"
+            foreign="$foreign and would be removed with it$nl"
+            ;;
         esac
     done
     conflicts=$conflicts$foreign

@@ -62,7 +62,8 @@ git_check() {
     check_layer "${layers%%"$nl"*}"
     [ ! -L "$path" ] || refuse "$path is a symbolic link." 'Find out who made it and remove it, then run again.'
     if [ "$existed" = 1 ] || [ -e "$path" ]; then
-        command -v git >/dev/null 2>&1 || refuse "git is missing, and the work tree $path has to be looked at." 'Install git, then run again.'
+        command -v git >/dev/null 2>&1 ||
+            refuse "git is missing, and the work tree $path has to be looked at." 'Install git, then run again.'
     fi
     [ "$existed" = 1 ] || return 0
     [ -e "$path/.git" ] || refuse "$path is no git work tree any more." 'Clone it again by hand.'
@@ -73,18 +74,26 @@ git_check() {
         decode "${one#* }"
         where=$path/$decoded
         lost=$(git_work "${one%% *}")
-        [ -z "$lost" ] || refuse "the submodule $where was not there, and has work that would be lost." 'Save it, or roll back with intellistream.sage.sage_rollback, which keeps it.'
+        [ -z "$lost" ] ||
+            refuse "the submodule $where was not there, and has work that would be lost." \
+                'Save it, or roll back with intellistream.sage.sage_rollback, which keeps it.'
     done
 }
 
 git_check_repository() {
-    [ -e "$where/.git" ] || refuse "the submodule $where is not checked out any more." 'Roll back with intellistream.sage.sage_rollback.'
-    found=$(git_at rev-parse --absolute-git-dir) || refuse "git cannot read $where." 'Mend it, or clone it again by hand.'
+    [ -e "$where/.git" ] ||
+        refuse "the submodule $where is not checked out any more." 'Roll back with intellistream.sage.sage_rollback.'
+    found=$(git_at rev-parse --absolute-git-dir) ||
+        refuse "git cannot read $where." 'Mend it, or clone it again by hand.'
     for one in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG rebase-merge rebase-apply; do
-        ! exists "$found/$one" || refuse "something was begun in $where that is not finished ($one)." 'Finish or abort it, then run again.'
+        ! exists "$found/$one" ||
+            refuse "something was begun in $where that is not finished ($one)." 'Finish or abort it, then run again.'
     done
-    [ -n "$resumed" ] || ! exists "$found/index.lock" || refuse "another git is at work in $where, or one was killed and left $found/index.lock."
-    git_at rev-list --objects --no-walk --quiet "$head" "$staged" "$work" >/dev/null 2>&1 || refuse "what was captured of $where is not in its repository any more." 'Fetch what is missing, then run again.'
+    [ -n "$resumed" ] || ! exists "$found/index.lock" ||
+        refuse "another git is at work in $where, or one was killed and left $found/index.lock."
+    git_at rev-list --objects --no-walk --quiet "$head" "$staged" "$work" >/dev/null 2>&1 ||
+        refuse "what was captured of $where is not in its repository any more." \
+            'Fetch what is missing, then run again.'
 }
 
 # Sets extras: "commit name" of submodules that are checked out and were not.
@@ -132,7 +141,10 @@ git_compare() {
 
 # Prints the names of files that somebody changed and did not commit, and that are not as captured.
 git_uncommitted() {
-    since=$(git_at diff --name-only --no-renames --ignore-submodules=all HEAD; git_at ls-files --others --exclude-standard)
+    since=$(
+        git_at diff --name-only --no-renames --ignore-submodules=all HEAD
+        git_at ls-files --others --exclude-standard
+    )
     printf '%s\n' "$since" "$changed" | sort | uniq -d
 }
 
@@ -169,7 +181,9 @@ git_plan_repository() {
 }
 
 git_plan_outer() {
-    [ "$where" != "$path" ] || plan_restore="$plan_restore$path_encoded to ${branch:-commit} $(printf '%.12s' "$head")$nl"
+    if [ "$where" = "$path" ]; then
+        plan_restore="$plan_restore$path_encoded to ${branch:-commit} $(printf '%.12s' "$head")$nl"
+    fi
 }
 
 git_execute() {
@@ -225,16 +239,23 @@ git_restore() {
     mv -f -- "$index.sage" "$index" || fail "$index could not be put in place."
     for one in "$now_head" "${branch:+$(git_at rev-parse --verify --quiet "refs/heads/$branch^{commit}")}"; do
         # What HEAD or the branch leaves may be on no other name.
-        if [ -n "$one" ] && [ "$one" != "$head" ] && [ -n "$(git_at rev-list --max-count=1 "$one" --not --remotes --tags "$head" --)" ]; then
+        if [ -z "$one" ] || [ "$one" = "$head" ]; then
+            continue
+        fi
+        if [ -n "$(git_at rev-list --max-count=1 "$one" --not --remotes --tags "$head" --)" ]; then
             git_at update-ref "refs/sage/kept/$(printf '%.12s' "$one")" "$one"
         fi
     done
     if [ -z "$branch" ]; then
-        git_at update-ref -m 'intellistream.sage: rollback' --no-deref HEAD "$head" || fail "git could not go back to $head in $where."
+        git_at update-ref -m 'intellistream.sage: rollback' --no-deref HEAD "$head" ||
+            fail "git could not go back to $head in $where."
         return
     fi
-    git_at update-ref -m 'intellistream.sage: rollback' "refs/heads/$branch" "$head" || fail "git could not go back to $head in $where."
-    [ "$now_branch" = "$branch" ] || git_at symbolic-ref -m 'intellistream.sage: rollback' HEAD "refs/heads/$branch" || fail "git could not go back to $branch in $where."
+    git_at update-ref -m 'intellistream.sage: rollback' "refs/heads/$branch" "$head" ||
+        fail "git could not go back to $head in $where."
+    [ "$now_branch" = "$branch" ] ||
+        git_at symbolic-ref -m 'intellistream.sage: rollback' HEAD "refs/heads/$branch" ||
+        fail "git could not go back to $branch in $where."
 }
 
 # Keeps the files of $where as a commit of our own.
@@ -242,8 +263,11 @@ git_keep() {
     cp -p -- "$index" "$index.sage" || fail "$index could not be copied."
     git_with "$index.sage" add --all || fail "the changes in $where could not be kept."
     tree=$(git_with "$index.sage" write-tree) || fail "the changes in $where could not be kept."
-    kept=$(git_at -c user.name=intellistream.sage -c user.email=sage@localhost commit-tree "$tree" -p "$now_head" -m 'kept by a rollback') || fail "the changes in $where could not be kept."
-    git_at update-ref "refs/sage/kept/$(printf '%.12s' "$kept")" "$kept" || fail "the changes in $where could not be kept."
+    kept=$(git_at -c user.name=intellistream.sage -c user.email=sage@localhost \
+        commit-tree "$tree" -p "$now_head" -m 'kept by a rollback') ||
+        fail "the changes in $where could not be kept."
+    git_at update-ref "refs/sage/kept/$(printf '%.12s' "$kept")" "$kept" ||
+        fail "the changes in $where could not be kept."
 }
 
 git_verify() {

@@ -158,10 +158,13 @@ check_state() {
     [ -d "$state" ] && [ ! -L "$state" ] || refuse "the state $state is gone." 'Restore it from a copy.'
     me=$(id -u)
     owner=$(stat -c %u -- "$state")
-    [ "$owner" = "$me" ] || refuse "the state $state belongs to user id $owner, and this is user id $me." 'Run as its owner.'
+    [ "$owner" = "$me" ] ||
+        refuse "the state $state belongs to user id $owner, and this is user id $me." 'Run as its owner.'
     mode=$(stat -c %a -- "$state")
     [ "$((0$mode & 022))" -eq 0 ] || refuse "others can write to $state." 'Find out who did what there.'
-    [ -f "$state/rollback.sh" ] && [ ! -L "$state/rollback.sh" ] || refuse "$state/rollback.sh is gone; this is a copy." 'Run the playbook once: it is written again with every rollback point.'
+    [ -f "$state/rollback.sh" ] && [ ! -L "$state/rollback.sh" ] ||
+        refuse "$state/rollback.sh is gone; this is a copy." \
+            'Run the playbook once: it is written again with every rollback point.'
     [ -f "$0" ] || refuse "run it as a file: sh $state/rollback.sh"
     current=$(sha256sum <"$state/rollback.sh")
     own=$(sha256sum <"$0")
@@ -214,7 +217,8 @@ main() {
             ;;
         esac
     done
-    for tool in sha256sum stat sort uniq tr od base64 cut readlink cp ln mv rm mkdir rmdir chmod chown touch cat id tail sync; do
+    for tool in base64 cat chmod chown cp cut date id ln mkdir mv od readlink rm rmdir sha256sum sort stat sync tail \
+        touch tr uniq; do
         command -v "$tool" >/dev/null 2>&1 || refuse "$tool of the coreutils is missing." 'Add it to PATH.'
     done
     check_state
@@ -237,7 +241,7 @@ main() {
     if [ -n "$conflicts" ]; then
         show_lines conflict "$conflicts"
         [ -n "$force" ] || refuse 'somebody changed what the rollback would overwrite.' \
-            'Save what you need. Then run with --force, which takes the captured side and keeps edited files aside, or undo those changes.'
+            'Save what you need. Then run with --force: it takes the captured side and keeps edited files aside.'
     fi
     [ -z "$dry" ] || exit 0
     if [ -z "$plan_install$plan_erase$plan_restore$plan_remove" ]; then
@@ -245,7 +249,9 @@ main() {
     else
         confirm
         # What a run that follows an interrupted one has to know.
-        printf '%s %s %s\n' "$generation" "${force:+force}" "${resumed_killed:+killed}$any_killed" >"$begun.tmp" && mv -fT -- "$begun.tmp" "$begun" || refuse "$begun cannot be written."
+        printf '%s %s %s\n' "$generation" "${force:+force}" "${resumed_killed:+killed}$any_killed" >"$begun.tmp" &&
+            mv -fT -- "$begun.tmp" "$begun" ||
+            refuse "$begun cannot be written."
         changing=1
         each_resource execute
         sync
@@ -257,8 +263,10 @@ main() {
     done) || fail 'what was done could not be verified.'
     outcome=exact
     [ -z "$differences" ] || outcome=differs
-    printf 'tid: %s\ngeneration: %s\ntime: %s\noutcome: %s\n' "$tid" "$generation" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$outcome" >"$state/rollback.done.tmp" &&
-        mv -fT -- "$state/rollback.done.tmp" "$state/rollback.done" || fail "$state/rollback.done could not be written."
+    printf '%s\n' "tid: $tid" "generation: $generation" "time: $(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+        "outcome: $outcome" >"$state/rollback.done.tmp" &&
+        mv -fT -- "$state/rollback.done.tmp" "$state/rollback.done" ||
+            fail "$state/rollback.done could not be written."
     if [ -n "$differences" ]; then
         printf 'After the rollback this differs from what was captured:\n' >&2
         show_lines '' "$differences" >&2
@@ -267,7 +275,8 @@ main() {
     fi
     rm -f -- "$begun"
     printf 'exact\n'
-    printf '%s\n' 'Run the playbook status/rollback again to record it: "sage_rollback to=last" then finds everything as captured.'
+    printf '%s\n' 'Run the playbook status/rollback again to record it:' \
+        '"sage_rollback to=last" then finds everything as captured.'
 }
 
 confirm() {

@@ -16,7 +16,9 @@ VENV_UNDO = r"""venv_check() {
     [ "$existed" = 1 ] || return 0
     load "${layers%%"$nl"*}"
     check_items "$(choose ' - ')" "$content"
-    [ -d "$path" ] || refuse "$path was removed by somebody; only what was captured of it could be put back." 'Install again instead.'
+    [ -d "$path" ] ||
+        refuse "$path was removed by somebody; only what was captured of it could be put back." \
+            'Install again instead.'
 }
 
 # Computes the way back: put_<layer>, put_loose, erase, aside, litter, and what the plan says.
@@ -129,7 +131,10 @@ venv_plan() {
             [ "$now" = "$version" ] || plan_erase="$plan_erase$project $now$nl"
             case "$allowed " in
             *' * '* | *" ${rest%% *} "*) ;;
-            *) conflicts="$conflicts$project $now in $path_encoded was installed by somebody else (captured: $version)$nl" ;;
+            *)
+                conflicts="$conflicts$project $now in $path_encoded was installed by somebody else"
+                conflicts="$conflicts (captured: $version)$nl"
+                ;;
             esac
         done
         [ "$version" != - ] || continue
@@ -188,7 +193,12 @@ venv_execute() {
         keep_aside "$path" "$one" "$point/$number/aside"
     done
     in_content=$(for one in $erase; do case $one in *.dist-info/*) ;; *) printf '%s\n' "$one" ;; esac; done)
-    in_info=$(for one in $erase; do case $one in *.dist-info/RECORD) ;; *.dist-info/*) printf '%s\n' "$one" ;; esac; done)
+    in_info=$(for one in $erase; do
+        case $one in
+        *.dist-info/RECORD) ;;
+        *.dist-info/*) printf '%s\n' "$one" ;;
+        esac
+    done)
     records=$(for one in $erase; do case $one in *.dist-info/RECORD) printf '%s\n' "$one" ;; esac; done)
     erased=$erased$(for one in $erase $litter; do printf '%s\n' "$path_encoded/$one"; done)$nl
     remove_files "$path" "$in_content"

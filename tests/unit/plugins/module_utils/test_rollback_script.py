@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # What the script may use; all of it is in coreutils.
-COREUTILS = """
-    base64 cat chmod chown cp cut date id ln mkdir mv od readlink rm rmdir sha256sum sort stat sync tail touch tr uniq
-""".split()
+COREUTILS = (
+    *("base64", "cat", "chmod", "chown", "cp", "cut", "date", "id", "ln", "mkdir", "mv", "od", "readlink", "rm"),
+    *("rmdir", "sha256sum", "sort", "stat", "sync", "tail", "touch", "tr", "uniq"),
+)
 SHELLS = [["dash"], ["bash", "--posix"]]
 NAMES = [
     "with space",
