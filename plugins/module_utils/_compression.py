@@ -28,24 +28,28 @@ def best() -> str:
     return ZSTD if shutil.which("zstd") else GZIP
 
 
-def _start(arguments: list[str], stdin: int, stdout: int) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            ["zstd", "-q", "-c", *arguments],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env=_command.environment(without=("ZSTD_",)),
-        )
-    except OSError as error:
-        raise Refused(f"it needs the program zstd, which cannot be run: {error.strerror}") from error
+class _Zstd(subprocess.Popen[bytes]):
+    """The program, between what it reads and what it writes.
 
+    :raises Refused: there is none.
+    """
 
-def _ended(child: subprocess.Popen[bytes]) -> None:
-    said = child.stderr.read().decode(errors="replace").strip() if child.stderr else ""
-    if child.wait():
-        raise Refused(said or f"zstd ended with {child.returncode}")
+    def __init__(self, arguments: list[str], stdin: int, stdout: int) -> None:
+        command = ["zstd", "-q", "-c", *arguments]
+        settings = _command.environment(without=("ZSTD_",))
+        try:
+            super().__init__(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd="/", env=settings)
+        except OSError as error:
+            raise Refused(f"it needs the program zstd, which cannot be run: {error.strerror}") from error
+
+    def ended(self) -> None:
+        """Wait for its end.
+
+        :raises Refused: it failed, and said why.
+        """
+        said = self.stderr.read().decode(errors="replace").strip() if self.stderr else ""
+        if self.wait():
+            raise Refused(said or f"zstd ended with {self.returncode}")
 
 
 @contextlib.contextmanager
@@ -58,7 +62,7 @@ def compressor(fd: int, suffix: str) -> t.Iterator[t.IO[bytes]]:
         with os.fdopen(os.dup(fd), "wb") as raw, gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed:
             yield t.cast("t.IO[bytes]", packed)
         return
-    with _start(["-T0", "-3"], subprocess.PIPE, fd) as child:
+    with _Zstd(["-T0", "-3"], subprocess.PIPE, fd) as child:
         pipe = t.cast("t.IO[bytes]", child.stdin)
         try:
             yield pipe
@@ -72,7 +76,7 @@ def compressor(fd: int, suffix: str) -> t.Iterator[t.IO[bytes]]:
         finally:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-        _ended(child)
+        child.ended()
 
 
 @contextlib.contextmanager
@@ -86,7 +90,7 @@ def decompressor(fd: int, suffix: str, partly: bool) -> t.Iterator[t.IO[bytes]]:
         with os.fdopen(os.dup(fd), "rb") as raw, gzip.GzipFile("", "rb", fileobj=raw) as packed:
             yield t.cast("t.IO[bytes]", packed)
         return
-    with _start(["-d"], fd, subprocess.PIPE) as child:
+    with _Zstd(["-d"], fd, subprocess.PIPE) as child:
         try:
             yield t.cast("t.IO[bytes]", child.stdout)
         except BaseException:
@@ -95,4 +99,4 @@ def decompressor(fd: int, suffix: str, partly: bool) -> t.Iterator[t.IO[bytes]]:
         if partly:
             child.kill()
         else:
-            _ended(child)
+            child.ended()

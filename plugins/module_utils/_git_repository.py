@@ -137,7 +137,7 @@ class Repository:
                     full = os.path.normpath(os.path.join(os.path.realpath(directory), work.rstrip("\n")))
                     inside = os.path.relpath(full, os.path.realpath(self.path))
                     # A configuration may name any place; only what lies in here is touched.
-                    found[name] = None if inside.split("/")[0] in (".", "..") else inside
+                    found[name] = None if inside.partition("/")[0] in (".", "..") else inside
                 except GitError:
                     found[name] = None
         return found

@@ -256,7 +256,10 @@ def _members(fd: int, suffix: str, partly: bool = False) -> t.Iterator[_Found]:
             while _guard(stream.read, _CHUNK):
                 pass
 
-        yield each()
+        try:
+            yield each()
+        finally:
+            tar.close()
 
 
 def _open(stream: t.IO[bytes]) -> tarfile.TarFile:
