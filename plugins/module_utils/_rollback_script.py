@@ -21,13 +21,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_co
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_edits import VENV_EDITS
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_files import FILES, REMOVAL
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_git import GIT
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_run import RUN, WORK
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_run import RUN
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_undo import VENV_UNDO
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_venv import VENV
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_work import WORK
 
 NAME = "rollback.sh"
-BEGUN = "rollback.begun"
-DONE = "rollback.done"
 
 Facts = t.Mapping[str, t.Any]
 _SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")

@@ -129,8 +129,8 @@ split() {
     set -- $1
     IFS=$nl
     section=$1 type=$2 value=$3 size=$4 mtime=$5 mode=$6 uid=$7 gid=$8 how=$9
-    shift 10
-    name=$1
+    shift 9
+    xattrs=$1 name=$2
 }
 
 # Sets instant: nanoseconds as stat and touch have them.

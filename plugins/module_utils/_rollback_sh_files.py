@@ -26,7 +26,8 @@ each_path() {
         except=$*
         parent=${path%/*}
         hidden=$parent/.sage-aside-${path##*/}
-        stage=$parent/.sage-undo.tmp
+        # The module clears this name too.
+        stage=$hidden
         wanted=$(choose "$take")
         [ -z "$except" ] || wanted=$(files_without "$wanted")
         "$work"
@@ -58,6 +59,18 @@ files_check() {
 files_check_path() {
     trusted_above "$path"
     check_items "$wanted" "$content"
+    for line in $(of_type d "$wanted"); do
+        split "$line"
+        case ,$xattrs in
+        *,user.* | *,system.posix_acl*) ;;
+        *) continue ;;
+        esac
+        # The coreutils have nothing to set these with.
+        place "$path"
+        [ -d "$file" ] && [ ! -L "$file" ] ||
+            refuse "the directory $file had extended attributes, and has to be made anew." \
+                'Roll back with intellistream.sage.sage_rollback.'
+    done
 }
 
 # Sets extra: names that were not there; differ: items that are not as captured.
@@ -92,10 +105,13 @@ files_plan_path() {
     for one in $extra; do
         plan_remove="$plan_remove$path_encoded/$one (is new)$nl"
     done
-    for one in "$hidden" "$stage"; do
+    for one in "$hidden" "$parent/.sage-undo.tmp" "$parent/.sage-settle.tmp"; do
         if exists "$one"; then
             encode "$one"
-            plan_remove=$plan_remove$encoded$nl
+            case "$nl$plan_remove" in
+            *"$nl$encoded$nl"*) ;;
+            *) plan_remove=$plan_remove$encoded$nl ;;
+            esac
         fi
     done
 }
@@ -104,7 +120,8 @@ files_execute() { each_path files_execute_path; }
 
 files_execute_path() {
     files_compute
-    rm -rf -- "$hidden" "$stage"
+    rm -rf -- "$hidden"
+    rm -f -- "$parent/.sage-undo.tmp" "$parent/.sage-settle.tmp"
     # What is of another kind than captured makes room first.
     in_the_way='' behind=/
     for line in $differ; do

@@ -68,6 +68,8 @@ venv_compute() {
         no_links "$path" "$erase"
         erase=$(without "$erase" "$(venv_owned && names_of "$loose")")
     fi
+    left_over=$(leftovers "$path" "$captured" | sort -u)
+    erase=$erase$nl$left_over
     venv_edited "$claims"
     aside=$(for one in $edited; do printf '%s\n' "${one#* }"; done | sort -u)
     litter='' maybe_empty=''
@@ -175,8 +177,11 @@ venv_plan() {
     for one in $litter; do
         plan_remove="$plan_remove$path_encoded/$one (kept aside)$nl"
     done
-    if exists "$path/.sage-undo.tmp"; then
-        plan_remove="$plan_remove$path_encoded/.sage-undo.tmp$nl"
+    for one in $left_over; do
+        plan_remove="$plan_remove$path_encoded/$one$nl"
+    done
+    if exists "$path/.sage-undo.dir"; then
+        plan_remove="$plan_remove$path_encoded/.sage-undo.dir$nl"
     fi
 }
 
@@ -186,8 +191,10 @@ venv_execute() {
         return
     fi
     venv_compute
-    stage=$path/.sage-undo.tmp
-    rm -rf -- "$stage"
+    # Copies wait out of sight, unless that is another file system.
+    stage=$state/rollback.stage
+    [ "$(stat -c %d -- "$state")" = "$(stat -c %d -- "$path")" ] || stage=$path/.sage-undo.dir
+    rm -rf -- "$stage" "$path/.sage-undo.dir"
     layer "${layers##*"$nl"}"
     for one in $aside $litter; do
         keep_aside "$path" "$one" "$point/$number/aside"

@@ -1,0 +1,284 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What rollback.sh refuses, and that it touches nothing then."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _rollback_script
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
+    Host,
+    change,
+    check_same_as_module,
+    fill,
+    paths,
+    prepared,
+    wreck,
+)
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not shutil.which("dash"), reason="dash is not installed")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return prepared(tmp_path)
+
+
+def _store_file(host: Host) -> Path:
+    return next(host.state.glob(f"store/*/*/0/{SITE}/pack/__init__.py"))
+
+
+def _edit(path: Path, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
+def _swap(path: Path, other: Path) -> None:
+    path.rename(other)
+    path.symlink_to(other)
+
+
+def _directory(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+REFUSALS: dict[str, Callable[[Host], object]] = {
+    "header": lambda host: _edit(next(host.state.glob("store/*/*/0.json")), b"true", b"True"),
+    "header gone": lambda host: next(host.state.glob("store/*/*/0.json")).unlink(),
+    "items": lambda host: _edit(next(host.state.glob("store/*/*/0.items")), b"0644", b"4755"),
+    "items gone": lambda host: next(host.state.glob("store/*/*/0.items")).unlink(),
+    "linked content": lambda host: _edit(_store_file(host), b"1.0", b"6.6"),
+    "content gone": lambda host: _store_file(host).unlink(),
+    "content is a link": lambda host: _swap(_store_file(host), host.top / "elsewhere"),
+    "content below a link": lambda host: _swap(_store_file(host).parent, host.top / "elsewhere"),
+    "setuid content": lambda host: _store_file(host).chmod(0o4755),
+    "copied content": lambda host: _edit(next(host.state.glob("store/*/*/0/bin/pack")), b"1.0", b"6.6"),
+    "content of files": lambda host: next(host.state.glob("store/*/*/1/*/sub/one")).write_text("3"),
+    "store gone": lambda host: (host.state / "store").rename(host.top / "moved"),
+    "venv is a link": lambda host: _swap(host.venv.path, host.top / "elsewhere"),
+    "link in the venv": lambda host: _swap(host.venv.site / "pack", host.top / "elsewhere"),
+    "site is a link": lambda host: _swap(host.venv.site, host.top / "elsewhere"),
+    "state is writable": lambda host: host.state.chmod(0o777),
+    "directory in the way": lambda host: _directory(host.venv.path / "bin/pack"),
+    "new version is a link": lambda host: _swap(host.venv.site / "fresh", host.top / "elsewhere"),
+}
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]], ids=["plain", "forced"])
+@pytest.mark.parametrize("what", REFUSALS)
+def test_refusals_touch_nothing(host: Host, what: str, force: list[str]) -> None:
+    fill(host.data)
+    host.capture(host.spec("pack==2.0", "fresh==1.0"), paths(host))
+    change(host)
+    wreck(host.data)
+    REFUSALS[what](host)
+    before = host.everything()
+    outside = snapshot(host.top / "elsewhere")
+    done = host.run("--yes", *force)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Nothing was touched." in done.stderr
+    assert "Refused: " in done.stderr
+    assert changes(before, host.everything()) == {}
+    assert changes(outside, snapshot(host.top / "elsewhere")) == {}
+
+
+def test_stale_copy_is_refused(host: Host) -> None:
+    host.capture(host.spec("pack==2.0"))
+    stale = host.top / "old.sh"
+    shutil.copy(host.script, stale)
+    shutil.copy(host.script, host.top / "same.sh")
+    host.write("two")
+    host.venv.install("pack", "2.0")
+    before = host.everything()
+    found = shutil.which("dash")
+    assert found
+    for path in (stale, host.top / "gone.sh"):
+        done = subprocess.run(
+            [found, str(path), "--yes"], env={"PATH": str(host.tools)}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+    with open(host.script, encoding="utf-8") as stream:
+        done = subprocess.run(
+            [found, "-s", "--", "--yes"],
+            stdin=stream,
+            env={"PATH": str(host.tools)},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert changes(before, host.everything()) == {}
+
+
+def test_options(host: Host) -> None:
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    before = host.everything()
+    assert "--dry-run" in host.run("--help").stdout
+    assert host.run("--nonsense").returncode == 2
+    refused = host.run()
+    assert (refused.returncode, "no terminal" in refused.stderr) == (2, True)
+    assert host.run("--dry-run", "--yes").returncode == 0
+    assert changes(before, host.everything()) == {}
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 3), ("", 3), ("y", 0)])
+def test_asks_at_a_terminal(host: Host, answer: str, code: int) -> None:
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    before = host.everything()
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        done = host.run(stdin=theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "Roll back? [y/N] " in done.stdout
+    assert done.returncode == code
+    assert (changes(before, host.everything()) == {}) == (code == 3)
+
+
+def test_another_run_holds_the_lock(host: Host) -> None:
+    flock = shutil.which("flock")
+    if not flock:
+        pytest.skip("flock is not installed")
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    (host.tools / "flock").symlink_to(flock)
+    with host.engine.session():
+        before = host.everything()
+        done = host.run("--yes")
+    assert (done.returncode, "another run holds" in done.stderr) == (2, True)
+    assert changes(before, host.everything()) == {}
+    assert "flock" not in host.run("--yes").stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_is_refused(host: Host) -> None:
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    os.chown(host.state, 12345, 12345)
+    before = host.everything()
+    done = host.run("--yes")
+    assert (done.returncode, "12345" in done.stderr) == (2, True)
+    assert changes(before, host.everything()) == {}
+
+
+def test_removed_environment_is_refused(host: Host) -> None:
+    host.capture(host.spec("pack==2.0"))
+    host.venv.remove()
+    assert host.run("--yes").returncode == 2
+    assert host.run("--yes", "--force").returncode == 2
+
+
+def test_conflicts_are_refused_and_forced(host: Host) -> None:
+    before = host.look()
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    time.sleep(0.01)
+    (host.venv.site / "pack/__init__.py").write_text("precious\n")
+    there = host.everything()
+    done = host.run("--yes")
+    assert (done.returncode, "was edited by somebody" in done.stdout) == (2, True)
+    assert changes(there, host.everything()) == {}
+    host.undo("--force")
+    kept = next(host.state.glob(f"store/*/*/0/aside/{SITE}/pack/__init__.py"))
+    assert kept.read_text() == "precious\n"
+    check_same_as_module(host, before)
+
+
+@pytest.mark.parametrize("what", ["foreign version", "removed"])
+def test_foreign_changes_are_refused_and_forced(host: Host, what: str) -> None:
+    before = host.look()
+    host.capture(host.spec("pack==2.0"))
+    if what == "removed":
+        host.venv.uninstall("pack")
+    else:
+        host.venv.install("pack", "9.0")
+    there = host.everything()
+    done = host.run("--yes")
+    assert (done.returncode, "somebody else" in done.stdout) == (2, True)
+    assert changes(there, host.everything()) == {}
+    host.undo("--force")
+    check_same_as_module(host, before)
+
+
+def test_link_swapped_in_for_a_captured_directory_is_not_followed(host: Host) -> None:
+    fill(host.data)
+    before = host.look()
+    host.capture(paths(host))
+    outside = host.top / "outside"
+    (outside / "one").mkdir(parents=True)
+    (outside / "one/precious").write_text("not yours")
+    secret = snapshot(outside)
+    shutil.rmtree(host.data / "tree/sub")
+    (host.data / "tree/sub").symlink_to(outside)
+    host.undo()
+    assert changes(secret, snapshot(outside)) == {}
+    shutil.rmtree(host.data / "tree")
+    (host.data / "tree").symlink_to(outside)
+    host.undo()
+    assert changes(secret, snapshot(outside)) == {}
+    check_same_as_module(host, before)
+
+
+def test_missing_tool_is_named(host: Host) -> None:
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    (host.tools / "base64").unlink()
+    before = host.everything()
+    done = host.run("--yes")
+    assert (done.returncode, "base64" in done.stderr) == (2, True)
+    assert changes(before, host.everything()) == {}
+
+
+@pytest.mark.parametrize("name", ["user.colour", "system.posix_acl_default"])
+def test_directory_attributes_are_refused_where_a_directory_has_to_be_made(host: Host, name: str) -> None:
+    fill(host.data)
+    # An access list of version 2 with nothing but owner, group and others.
+    acl = b"\2\0\0\0" + b"".join(bytes((tag, 0, 5, 0)) + b"\xff" * 4 for tag in (1, 4, 32))
+    try:
+        os.setxattr(host.data / "tree/sub", name, acl)
+    except OSError:
+        pytest.skip("the file system has no such attributes")
+    before = host.look()
+    host.capture(paths(host))
+    (host.data / "tree/sub/one").write_text("2")
+    host.undo()
+    check_same_as_module(host, before)
+    host.capture(paths(host))
+    shutil.rmtree(host.data / "tree/sub")
+    there = host.everything()
+    done = host.run("--yes")
+    assert (done.returncode, "extended attributes" in done.stderr) == (2, True)
+    assert changes(there, host.everything()) == {}
+
+
+def test_what_the_module_alone_can_do_is_said(host: Host) -> None:
+    host.capture(host.spec("pack==2.0"))
+    target = {"tid": "x", "time": "2026-01-01T00:00:00+00:00", "generation": "two", "unsupported": "it is archived."}
+    host.script.write_bytes(_rollback_script.render(host.engine.path, str(host.root), target, [], {}))
+    before = host.everything()
+    done = host.run("--yes")
+    assert (done.returncode, "it is archived." in done.stderr) == (2, True)
+    assert changes(before, host.everything()) == {}
