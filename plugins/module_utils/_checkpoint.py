@@ -9,10 +9,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._points import capture, clean, settle
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 from ansible_collections.intellistream.sage.plugins.module_utils._resume import Verdict, judge
+from ansible_collections.intellistream.sage.plugins.module_utils._script_marks import was_run
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
 
 if t.TYPE_CHECKING:
@@ -97,8 +97,6 @@ def _recover(engine: Engine, check_mode: bool) -> Result | None:
             return None
         captured = {point.get("phase") for point in installation.active_points}
         killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
-        from ansible_collections.intellistream.sage.plugins.module_utils._script import was_run
-
         scripted = session.where is not None and was_run(session.where)
         if not killed and not installation.undoing and not scripted:
             return None
@@ -133,6 +131,8 @@ def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | Non
     phase, status = transition["phase"], transition["status"]
     if verdict is not None and phase not in verdict.phases_to_run:
         return
+    from ansible_collections.intellistream.sage.plugins.module_utils._points import capture, clean, settle
+
     result = None
     if transition.get("result"):
         specs = [clean(spec) for spec in transition["result"]]

@@ -47,7 +47,7 @@ class Cleaning:
         self._decision = _retention.Decision([], [], 0, [])
         if session.installation is None or session.where is None:
             return
-        from ansible_collections.intellistream.sage.plugins.module_utils._script import was_run
+        from ansible_collections.intellistream.sage.plugins.module_utils._script_marks import was_run
 
         history = _history(session)
         self._points = {point["point"]: point for one in history for point in one.points}

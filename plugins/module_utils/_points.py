@@ -13,7 +13,7 @@ import time
 import typing as t
 from contextlib import ExitStack
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _archive, _backups, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
     InputError,
@@ -146,7 +146,7 @@ def layers(
     :raises StoreError: content is gone or was changed.
     """
     try:
-        where = _archive.opened(state, point, stack)
+        where = _opened(state, point, stack)
         found = []
         for number, (spec, taken) in enumerate(zip(point["specs"], point["resources"])):
             manifest = _store.read_manifest(where, taken)
@@ -168,6 +168,15 @@ def layers(
             untouched="everything.",
             advice=f"Restore {_store.STORE}/{point['install_id']}/{point['point']} from a copy of the state.",
         ) from error
+
+
+def _opened(state: PrivateDir, point: t.Mapping[str, t.Any], stack: ExitStack) -> PrivateDir:
+    if not point.get("archive"):
+        return stack.enter_context(_store.point_dir(state, point["install_id"], point["point"]))
+    # What reads archives costs every call its import.
+    from ansible_collections.intellistream.sage.plugins.module_utils import _archive
+
+    return _archive.opened(state, point, stack)
 
 
 def _left(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:

@@ -11,26 +11,15 @@ manifest, so a capture costs a link per file. Files that look edited are copied 
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import (
-    _distributions,
-    _store,
-    _venv_capture,
-    _venv_facts,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils import _distributions, _venv_facts
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
-
-# The clock file systems stamp with; it lags behind the precise one by up to a tick.
-_CLOCK_REALTIME_COARSE = 5
 
 
 class VenvResource(Resource):
@@ -40,6 +29,8 @@ class VenvResource(Resource):
     :param distributions: mappings C(name), C(version): what the change will leave there.
     :param whole: the change removes the environment; C(keep) of its undo takes all of it.
     """
+
+    # Capture and undo are imported where they are used: looking at an environment is all that most calls do.
 
     kind = "venv"
 
@@ -54,7 +45,9 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return [f"{self.path} (does not exist)"]
-            return [f"{one.name} {one.version}" for one in self._chosen(venv)]
+            from ansible_collections.intellistream.sage.plugins.module_utils import _venv_capture
+
+            return [f"{one.name} {one.version}" for one in _venv_capture.chosen(venv, self.wanted)]
 
     def observe(self) -> Facts:
         with self._open() as venv:
@@ -91,20 +84,11 @@ class VenvResource(Resource):
         return reasons
 
     def need(self, device: int | None = None) -> tuple[int, int]:
-        files = size = 0
+
         with self._open() as venv:
             if venv is None or self.whole:
                 return 0, 0
-            linkable = device is not None and device == venv.device
-            for one in self._chosen(venv):
-                if linkable:
-                    # Links take no room, and the little that is copied fits into the reserve.
-                    files += (_distributions.raw_record(venv, one.info) or b"").count(b"\n")
-                    continue
-                rows = _venv_capture.listed(venv, one)
-                files += len(rows)
-                size += sum(max(row.size, 0) for row in rows.values())
-        return files, size
+            return _venv_capture.need(venv, self.wanted, device)
 
     @contextlib.contextmanager
     def _open(self) -> t.Iterator[Tree | None]:
@@ -115,20 +99,8 @@ class VenvResource(Resource):
         with venv:
             yield venv
 
-    def _chosen(self, venv: Tree) -> list[Distribution]:
-        """The distributions that will be captured."""
-        chosen: dict[str, Distribution] = {}
-        for one in _distributions.installed(venv):
-            if one.name in self.wanted:
-                if one.name in chosen:
-                    raise _venv_capture.cannot(
-                        f"{one.name} is registered twice in {self.path} ({chosen[one.name].version} and {one.version})",
-                        "Remove one of the two .dist-info directories, or roll back the interrupted change.",
-                    )
-                chosen[one.name] = one
-        return list(chosen.values())
-
     def capture(self, where: PrivateDir, items: Writer) -> Facts:
+
         with self._open() as venv:
             if venv is None:
                 return {"existed": False, "files": 0, "copies": 0, "bytes": 0}
@@ -136,26 +108,7 @@ class VenvResource(Resource):
             facts = {"existed": True, "whole": self.whole, "distributions": there}
             if self.whole:
                 return {**facts, "files": 0, "copies": 0, "bytes": 0}
-            with Tree(where.path, os.dup(where.fd), 0o700) as store:
-                taken = _venv_capture.Taken(venv, store, items)
-                for one in self._chosen(venv):
-                    items.section(one.name, one.version, one.info)
-                    rows, installed_ns = _venv_capture.files(venv, one)
-                    for relative in taken.link(rows, installed_ns):
-                        taken.take(_venv_capture.unlike(venv, one, relative, rows[relative], installed_ns))
-                items.section()
-                for found in _venv_capture.loose(venv):
-                    taken.take(found)
-                directories = taken.directories()
-                _store.settle(store, taken.copied)
-        return {
-            **facts,
-            "dirs": directories,
-            "files": taken.files,
-            "copies": len(taken.copied),
-            "bytes": taken.bytes,
-            "captured_ns": time.clock_gettime_ns(_CLOCK_REALTIME_COARSE),
-        }
+            return {**facts, **_venv_capture.capture(venv, self.wanted, where, items)}
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
         from ansible_collections.intellistream.sage.plugins.module_utils import _venv_removal

@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _redo, _script, _targets
+from ansible_collections.intellistream.sage.plugins.module_utils import _redo, _script, _script_marks, _targets
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     ConflictError,
     RollbackError,
@@ -74,7 +74,7 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
             )
         with contextlib.ExitStack() as stack:
             how = _how(session, request, interrupted, chosen)
-            undos = _compute(session, chosen, request.kinds, how, stack)
+            undos = _compute(session, chosen, request.kinds, how, stack, interrupted)
             result = _result(chosen, undos, target)
             if not any(undo.touches() for undo in undos) and request.partial:
                 return _nothing("Nothing to roll back: the selected resources are as they were captured.", target)
@@ -125,7 +125,7 @@ def _how(session: Session, request: Request, interrupted: t.Sequence[Installatio
     return How(
         # What was begun by force is finished by force.
         force=request.force or any(bool((one.undoing or {}).get("force")) for one in interrupted),
-        resumed=bool(interrupted) or (session.where is not None and _script.was_run(session.where)),
+        resumed=bool(interrupted) or (session.where is not None and _script_marks.was_run(session.where)),
         ours=_ours(session.history()),
         erase_after=after,
         keep_broken=chosen.tid if request.keep_broken else "",
@@ -147,17 +147,24 @@ def _ours(history: t.Sequence[Installation]) -> Facts:
 
 
 def _compute(
-    session: Session, chosen: _targets.Chosen, kinds: t.Sequence[str], how: How, stack: contextlib.ExitStack
+    session: Session,
+    chosen: _targets.Chosen,
+    kinds: t.Sequence[str],
+    how: How,
+    stack: contextlib.ExitStack,
+    interrupted: t.Sequence[Installation],
 ) -> list[Undo]:
     """One undo per resource, newest first; each sees all its captures, oldest first."""
     if session.where is None:
         return []
     captures: dict[tuple[str, str], list[Layer]] = {}
+    # Points of rollbacks that were interrupted: they left what neither side has.
+    begun = {(one.undoing or {}).get("redo") for one in interrupted}
     for part in chosen.parts:
         for point in part.points:
             phase = part.installation.phases.get(point.get("phase") or "")
             # What a point made by hand was for is not known; nothing is put aside on suspicion.
-            done = phase is None or phase.done
+            done = (phase is None or phase.done) and point["point"] not in begun
             left = point.get("left") or (phase.result if phase is not None and phase.done else [])
             for taken, layer in zip(point["resources"], layers(session.where, point, stack, done, left)):
                 if kinds and taken["kind"] not in kinds:
@@ -240,12 +247,11 @@ def _execute(
                 "differences": left,
             }
         )
-    if not left and not request.partial:
-        for event in _redo.restored(chosen):
-            session.add(event)
+    for event in _redo.ended(session, chosen, result["redo_point"], bool(left), request.partial):
+        session.add(event)
     session.commit()
     if session.where is not None and not left:
-        _script.forget(session.where)
+        _script_marks.forget(session.where)
     _script.refresh(session, session.history())
     if left:
         raise RollbackError(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Keeps C(rollback.sh) in step with the rollback points, and notices what it did."""
+"""Keeps C(rollback.sh) in step with the rollback points."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _store, _targets
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_script import BEGUN, DONE, NAME, render
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_script import NAME, render
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Session
@@ -50,14 +50,3 @@ def _headers(state: PrivateDir, chosen: _targets.Chosen) -> dict[tuple[str, int]
             for number, taken in enumerate(point["resources"]):
                 found[point["point"], number] = _store.read_manifest(where, taken)
     return found
-
-
-def was_run(state: PrivateDir) -> bool:
-    """The script was begun, or has ended, and the ledger does not know yet."""
-    return any(state.read(name) is not None for name in (BEGUN, DONE))
-
-
-def forget(state: PrivateDir) -> None:
-    """What the script did is on record now."""
-    for name in (BEGUN, DONE):
-        state.remove(name)

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
-    from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
+# The clock file systems stamp with; it lags behind the precise one by up to a tick.
+_CLOCK_REALTIME_COARSE = 5
 _SCRIPT = 65536
+
+Facts = dict[str, t.Any]
 
 
 class Found(t.NamedTuple):
@@ -36,6 +42,63 @@ class Found(t.NamedTuple):
     info: os.stat_result
     row: Row | None
     edited: bool
+
+
+def chosen(venv: Tree, wanted: t.Collection[str]) -> list[Distribution]:
+    """The distributions that will be captured.
+
+    :raises CaptureError: one is registered twice.
+    """
+    found: dict[str, Distribution] = {}
+    for one in _distributions.installed(venv):
+        if one.name in wanted:
+            if one.name in found:
+                raise cannot(
+                    f"{one.name} is registered twice in {venv.path} ({found[one.name].version} and {one.version})",
+                    "Remove one of the two .dist-info directories, or roll back the interrupted change.",
+                )
+            found[one.name] = one
+    return list(found.values())
+
+
+def need(venv: Tree, wanted: t.Collection[str], device: int | None) -> tuple[int, int]:
+    """(files, bytes) that M(capture) would write to a store on file system C(device)."""
+    files = size = 0
+    for one in chosen(venv, wanted):
+        if device == venv.device:
+            # Links take no room, and the little that is copied fits into the reserve.
+            files += (_distributions.raw_record(venv, one.info) or b"").count(b"\n")
+            continue
+        rows = listed(venv, one)
+        files += len(rows)
+        size += sum(max(row.size, 0) for row in rows.values())
+    return files, size
+
+
+def capture(venv: Tree, wanted: t.Collection[str], where: PrivateDir, items: Writer) -> Facts:
+    """Capture these distributions and what belongs to the environment itself; returns facts for the manifest.
+
+    :raises CaptureError: something cannot be captured.
+    """
+    with Tree(where.path, os.dup(where.fd), 0o700) as store:
+        taken = Taken(venv, store, items)
+        for one in chosen(venv, wanted):
+            items.section(one.name, one.version, one.info)
+            rows, installed_ns = files(venv, one)
+            for relative in taken.link(rows, installed_ns):
+                taken.take(unlike(venv, one, relative, rows[relative], installed_ns))
+        items.section()
+        for found in loose(venv):
+            taken.take(found)
+        directories = taken.directories()
+        _store.settle(store, taken.copied)
+    return {
+        "dirs": directories,
+        "files": taken.files,
+        "copies": len(taken.copied),
+        "bytes": taken.bytes,
+        "captured_ns": time.clock_gettime_ns(_CLOCK_REALTIME_COARSE),
+    }
 
 
 def cannot(what: str, advice: str, **details: t.Any) -> CaptureError:
