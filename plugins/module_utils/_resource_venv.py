@@ -84,6 +84,7 @@ class VenvResource(Resource):
         return reasons
 
     def need(self, device: int | None = None) -> tuple[int, int]:
+        from ansible_collections.intellistream.sage.plugins.module_utils import _venv_capture
 
         with self._open() as venv:
             if venv is None or self.whole:
@@ -100,6 +101,7 @@ class VenvResource(Resource):
             yield venv
 
     def capture(self, where: PrivateDir, items: Writer) -> Facts:
+        from ansible_collections.intellistream.sage.plugins.module_utils import _venv_capture
 
         with self._open() as venv:
             if venv is None:
