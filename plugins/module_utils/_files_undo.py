@@ -153,7 +153,9 @@ class FilesUndo(Undo):
         if tree is None:
             return
         with tree, Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
+            # What an interrupted undo left.
             _clear(tree, f"{ASIDE}-{base}")
+            tree.unlink(TEMPORARY)
             for relative in list(_paths.below(tree, wanted.path)):
                 name = relative.partition("/")[2]
                 item = wanted.items.get(name)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _store, _targets
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._points import capture
+from ansible_collections.intellistream.sage.plugins.module_utils._points import capture, settle
 
 if t.TYPE_CHECKING:
     import contextlib
@@ -39,7 +39,7 @@ def prepare(
     :returns: the rollback point, recorded with the session's next commit; None when there is nothing worth keeping.
     """
     wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
-    name = _pending(chosen) if how.resumed else None
+    name = _pending(chosen, partial) if how.resumed else None
     if not how.resumed and wanted and not how.keep_broken and _finished(chosen):
         try:
             event = capture(session, [spec for dummy, spec in wanted], None, f"before the rollback to {chosen.time}")
@@ -67,10 +67,12 @@ def _finished(chosen: Chosen) -> bool:
     )
 
 
-def _pending(chosen: Chosen) -> str | None:
-    """The point that an interrupted rollback had captured before it began."""
-    names = [(part.installation.undoing or {}).get("redo") for part in chosen.parts]
-    return next((str(name) for name in names if name), None)
+def _pending(chosen: Chosen, partial: bool) -> str | None:
+    """The point that an interrupted rollback had captured before it began; None when that is taken back now."""
+    going = {point["point"] for point in chosen.points}
+    begun = [part.installation for part in chosen.parts if not _targets.taken_back(part.installation, going)]
+    names = [(one.undoing or {}).get("redo") for one in begun]
+    return next((str(name) for name in names if name and (partial or name not in going)), None)
 
 
 def _was(session: Session, chosen: Chosen) -> dict[str, t.Any]:
@@ -89,8 +91,32 @@ def _was(session: Session, chosen: Chosen) -> dict[str, t.Any]:
     }
 
 
-def restored(chosen: Chosen) -> t.Iterator[Event]:
+def ended(session: Session, chosen: Chosen, redo: str | None, differs: bool, partial: bool) -> t.Iterator[Event]:
+    """Events about rollbacks at the end of this one: its own, those it took back, one that was interrupted."""
+    about = {part.installation.install_id for part in chosen.parts}
+    outcome = "differs" if differs else "exact"
+    history = session.history()
+    for one in history:
+        if one.undoing is not None and one.install_id not in about:
+            yield {"event": "undone", "installations": [one.install_id], "outcome": outcome}
+    for one in history:
+        for point in one.points:
+            if point["point"] != redo:
+                continue
+            if differs:
+                yield {"event": "undone", "installations": [one.install_id], "outcome": outcome, "redo": redo}
+                continue
+            event = settle(point)
+            if event is not None:
+                yield event
+    if not differs and not partial:
+        yield from _restored(chosen)
+
+
+def _restored(chosen: Chosen) -> t.Iterator[Event]:
     """Events that give the record back what rollbacks had changed of it, which are undone now; oldest last."""
     for point in reversed(chosen.points):
+        if point.get("incomplete"):
+            continue
         for install_id, was in ((point.get("redo") or {}).get("was") or {}).items():
             yield {"event": "redone", "installations": [install_id], "was": was}

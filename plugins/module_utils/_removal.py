@@ -94,10 +94,17 @@ def kept(path: str, where: PrivateDir) -> str | None:
     return None
 
 
+def found(path: str, where: PrivateDir) -> str | None:
+    """Where a directory lies that was to be kept in C(where), also when that was interrupted half-way, or None."""
+    hidden = aside(path)
+    half_way = not os.path.lexists(path) and os.path.isdir(hidden) and not os.path.islink(hidden)
+    return kept(path, where) or (hidden if half_way else None)
+
+
 def bring_back(path: str, where: PrivateDir) -> None:
     """Put a kept directory back under its name; nothing has that name now."""
-    found = kept(path, where)
-    if found is None:
+    source = found(path, where)
+    if source is None:
         return
     above = Tree.open(os.path.dirname(path))
     if above is None:
@@ -105,6 +112,6 @@ def bring_back(path: str, where: PrivateDir) -> None:
         above = Tree.open(os.path.dirname(path))
     if above is not None:
         with above:
-            os.rename(found, os.path.basename(path), dst_dir_fd=above.fd)
+            os.rename(source, os.path.basename(path), dst_dir_fd=above.fd)
             os.fsync(above.fd)
             where.sync()

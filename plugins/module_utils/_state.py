@@ -151,6 +151,10 @@ class Installation:
     def _on_undone(self, event: Event, time: str) -> None:
         self.undoing = None
         if event.get("outcome") != "exact":
+            for point in self.points:
+                if point["point"] == event.get("redo"):
+                    # What this rollback was to undo still counts, and so does what it captured before.
+                    point["incomplete"] = True
             return
         for point in self.points:
             if point["point"] in (event.get("points") or []):

@@ -165,7 +165,7 @@ def _counting(timeline: t.Sequence[Point], cut: int) -> set[str]:
         undid = set((point.get("redo") or {}).get("points") or ())
         if point.get("undone") and name not in listed:
             names.discard(name)
-        elif undid and undid <= names:
+        elif undid and undid <= names and not point.get("incomplete"):
             names -= {name, *undid}
     return names
 
@@ -220,11 +220,18 @@ def _from(points: t.Sequence[Point]) -> t.Sequence[str]:
     return PHASES[min(named) :] if named else ()
 
 
+def taken_back(one: Installation, going: t.Collection[str]) -> bool:
+    """Whether going back through these points takes back the rollback that was interrupted in an installation."""
+    undoing = one.undoing or {}
+    return undoing.get("redo") in going and not going >= set(undoing.get("points") or ())
+
+
 def widen(history: t.Sequence[Installation], chosen: Chosen) -> Chosen:
     """Take in what an interrupted rollback had begun to undo: it must be finished."""
     parts = {part.installation.install_id: part for part in chosen.parts}
+    going = {point["point"] for point in chosen.points}
     for one in history:
-        if one.undoing is None:
+        if one.undoing is None or taken_back(one, going):
             continue
         part = parts.get(one.install_id) or Part(one, [], [], False)
         names = {point["point"] for point in part.points} | set(one.undoing.get("points") or ())

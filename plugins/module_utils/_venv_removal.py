@@ -135,7 +135,7 @@ class VenvReturn(Undo):
         self.path = path
         self.layer = layer
         self.into: PrivateDir | None = None
-        self.absent = _removal.kept(path, layer.where) is None
+        self.absent = _removal.found(path, layer.where) is None
         if self.absent:
             return
         self.plan["install"] = [f"{name} {version}" for name, version in layer.manifest["distributions"].items()]
@@ -166,9 +166,11 @@ class VenvReturn(Undo):
         self.into = where
 
     def execute(self) -> None:
-        if not self.absent:
+        if self.absent:
+            return
+        if _removal.kept(self.path, self.layer.where) is not None:
             _removal.take_away(self.path, self.into)
-            _removal.bring_back(self.path, self.layer.where)
+        _removal.bring_back(self.path, self.layer.where)
 
     def verify(self) -> list[str]:
         venv = Tree.open(self.path)

@@ -22,7 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
-from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back, put_links
+from ansible_collections.intellistream.sage.plugins.module_utils._put_back import TEMPORARY, put_back, put_links
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -213,6 +213,9 @@ class VenvUndo(Undo):
         if venv is None:
             raise RollbackError(f"{self.path} is gone; there is nothing to put the captured files back into.")
         with venv:
+            if self.how.resumed:
+                for directory in self.dirs:
+                    venv.unlink(f"{directory}/{TEMPORARY}")
             if self.aside or self.litter.entries:
                 with _venv_litter.Aside(venv, self.layers[-1].where) as aside:
                     for relative in [*self.aside, *self.litter.entries]:

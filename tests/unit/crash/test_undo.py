@@ -60,7 +60,7 @@ class Place:
         rollback(self.engine, Request("last"), False)
 
 
-def attempt(action: t.Callable[[], None], nth: int, error: OSError | None) -> int:
+def attempt(action: t.Callable[[], object], nth: int, error: OSError | None) -> int:
     """Carry an action out in a child that ends, or fails, at its C(nth) call."""
     child = os.fork()
     if child:

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What random sequences and enumerated kills found, each as the smallest test that fails without its fix."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import FilesUndo
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, attempt
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_redo import Host
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_a_rollback_that_left_differences_can_be_run_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own point must not cancel what it was to undo."""
+    host.install("one", pack="1.0")
+    wanted = host.look()
+    second = host.install("two", pack="2.0", fresh="1.0")
+    newer = host.look()
+
+    def spoil(undo: Any, real: Any = FilesUndo.execute) -> None:
+        real(undo)
+        host.file.write_text("spoiled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FilesUndo, "execute", spoil)
+        with pytest.raises(RollbackError, match="config"):
+            rollback(host.engine, Request(second), False)
+    redo = host.now().points[-1]["point"]
+    assert host.undo(second)["changed"] is True
+    assert changes(wanted, host.look()) == {}
+    assert host.undo(second)["changed"] is False
+    host.undo(redo)
+    assert changes(newer, host.look()) == {}
+    assert host.now().status == "completed"
+    host.undo(second)
+    assert changes(wanted, host.look()) == {}
+
+
+def test_an_interrupted_rollback_is_taken_back(tmp_path: Path) -> None:
+    """What it had captured brings back what was there, wherever it was killed."""
+    nth, result, seen = 0, KILLED, 0
+    while result != FINISHED:
+        nth += 6
+        (tmp_path / str(nth)).mkdir()
+        host = Host(tmp_path / str(nth))
+        host.install("one", pack="1.0")
+        second = host.install("two", pack="2.0", fresh="1.0")
+        wanted = host.look()
+        redo = rollback(host.engine, Request(second), True)["redo_point"]
+        result = attempt(functools.partial(host.undo, second), nth, None)
+        if host.now().points[-1]["point"] != redo:
+            continue
+        seen += result == KILLED
+        host.undo(redo)
+        assert changes(wanted, host.look()) == {}, nth
+        assert host.now().status == "completed"
+        assert host.undo(redo)["changed"] is False
+        host.undo(second)
+    assert seen > 3
+
+
+def test_an_interrupted_removal_is_taken_back(tmp_path: Path) -> None:
+    nth, result = 0, KILLED
+    while result != FINISHED:
+        nth += 1
+        (tmp_path / str(nth)).mkdir()
+        host = Host(tmp_path / str(nth))
+        first = host.install("one", pack="1.0")
+        wanted = host.look()
+        redo = rollback(host.engine, Request(first), True)["redo_point"]
+        result = attempt(functools.partial(host.undo, first), nth, None)
+        if host.now().points[-1]["point"] == redo:
+            host.undo(redo)
+        assert changes(wanted, host.look()) == {}, nth
+
+
+def test_an_edit_after_a_rollback_is_a_conflict_of_its_redo(host: Host) -> None:
+    host.install("one", pack="1.0")
+    host.install("two", pack="2.0")
+    undone = host.undo()
+    host.file.write_text("mine")
+    with pytest.raises(ConflictError, match="config was changed by somebody"):
+        host.undo(undone["redo_point"])
+    assert host.file.read_text() == "mine"
