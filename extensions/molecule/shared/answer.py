@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import subprocess
 import sys
 import time
 
@@ -20,9 +21,10 @@ import time
 def main() -> int:
     """See the module's docstring."""
     question, answer, command = sys.argv[1].encode(), sys.argv[2].encode(), sys.argv[3:]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execvp(command[0], command)
+    terminal, inside = pty.openpty()
+    # setsid makes it the terminal of the command.
+    child = subprocess.Popen(["setsid", "--ctty", *command], stdin=inside, stdout=inside, stderr=inside)
+    os.close(inside)
     seen, asked, end = b"", False, time.monotonic() + 600
     while time.monotonic() < end:
         if not select.select([terminal], [], [], 1)[0]:
@@ -41,8 +43,8 @@ def main() -> int:
             time.sleep(1)
             os.write(terminal, answer + b"\r")
     else:
-        os.kill(child, 9)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        child.kill()
+    status = child.wait()
     return status if asked and time.monotonic() < end else 125
 
 
