@@ -11,9 +11,11 @@ manifest, so a capture costs a link per file. Files that look edited are copied 
 from __future__ import annotations
 
 import contextlib
+import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _distributions, _venv_facts
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -117,8 +119,19 @@ class VenvResource(Resource):
 
         if layers[0].manifest.get("whole"):
             return _venv_removal.VenvReturn(self.path, layers[0], how)
+        for layer in layers if layers[0].manifest["existed"] else ():
+            if layer.manifest.get("whole"):
+                raise _removed_between(self.path, os.path.basename(os.path.dirname(layer.where.path)))
         if not all(layer.manifest["existed"] for layer in layers):
             return _venv_removal.VenvRemoval(self.path, layers, how)
         from ansible_collections.intellistream.sage.plugins.module_utils._venv_undo import VenvUndo
 
         return VenvUndo(self.path, layers, how)
+
+
+def _removed_between(path: str, point: str) -> InputError:
+    return InputError(
+        f"Between the target and now a rollback removed {path} as a whole.",
+        untouched="everything.",
+        advice=f"Roll back to {point} first, which brings it back; then to what you want.",
+    )

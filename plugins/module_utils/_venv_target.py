@@ -116,3 +116,24 @@ def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iter
             continue
         if not (row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns):
             yield path, info.st_ctime_ns
+
+
+def directories(layers: t.Sequence[Layer], wanted: t.Iterable[Target]) -> dict[str, int]:
+    """The directories that must be there again, with their modes.
+
+    Those that only a newer capture lists are wanted for what is put back there: they may have been made by a change
+    that is undone.
+    """
+    modes: dict[str, int] = {}
+    for layer in layers:
+        modes = {**layer.manifest["dirs"], **modes}
+    if len(layers) == 1:
+        return modes
+    kept = set(layers[0].manifest["dirs"])
+    for target in wanted:
+        for path in target.paths() if target.version is not None else ():
+            directory = path.rpartition("/")[0]
+            while directory and directory not in kept:
+                kept.add(directory)
+                directory = directory.rpartition("/")[0]
+    return {name: mode for name, mode in modes.items() if name in kept}

@@ -44,9 +44,7 @@ class VenvUndo(Undo):
         self.how = how
         self.targets = _venv_target.targets(layers)
         self.loose = _venv_target.loose(layers[0])
-        self.dirs: dict[str, int] = {}
-        for layer in layers:
-            self.dirs = {**layer.manifest["dirs"], **self.dirs}
+        self.dirs = _venv_target.directories(layers, self.targets.values())
         unfinished = [layer.manifest["captured_ns"] for layer in layers if not layer.completed]
         self.since: int | None = min(unfinished) if unfinished else None
         self.erase: list[str] = []

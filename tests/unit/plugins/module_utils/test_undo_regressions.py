@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, InputError, RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import FilesUndo
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, attempt
@@ -99,3 +99,26 @@ def test_an_edit_after_a_rollback_is_a_conflict_of_its_redo(host: Host) -> None:
     with pytest.raises(ConflictError, match="config was changed by somebody"):
         host.undo(undone["redo_point"])
     assert host.file.read_text() == "mine"
+
+
+def test_directories_of_what_is_undone_twice_go(host: Host) -> None:
+    """A newer capture lists directories that an older change had made."""
+    host.install("one", pack="1.0")
+    wanted = host.look()
+    second = host.install("two", fresh="1.0")
+    host.install("three", fresh="2.0", pack="2.0")
+    host.undo(second)
+    assert changes(wanted, host.look()) == {}
+
+
+def test_a_point_before_a_removal(host: Host) -> None:
+    """Two steps: the removed environment comes back, then what was in it then."""
+    host.install("one", pack="1.0")
+    middle = host.now().points[1]["point"]
+    undone = host.undo()
+    with pytest.raises(InputError, match=rf"removed .* as a whole[\s\S]*{undone['redo_point']}"):
+        host.undo(middle)
+    host.undo(undone["redo_point"])
+    host.undo(middle)
+    assert host.venv.installed() == {}
+    assert host.venv.path.exists()
