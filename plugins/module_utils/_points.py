@@ -247,7 +247,8 @@ def backup(
         for point in reversed(points):
             if (point.get("phase"), point.get("description")) != (phase, text):
                 continue
-            if point.get("specs") == cleaned and session.where is not None and still_holds(session.where, point):
+            # One whose change has ended stands for that change, also when it came to nothing.
+            if point.get("left") is None and point.get("specs") == cleaned and session.where is not None and still_holds(session.where, point):
                 return {"changed": False, "rollback_point": brief(point), "diff": {"before": {}, "after": {}}}
             break
         event = capture(session, specs, phase, description)

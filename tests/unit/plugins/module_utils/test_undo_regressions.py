@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, InputError, RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import FilesUndo
+from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_redo import Host
@@ -122,3 +123,17 @@ def test_a_point_before_a_removal(host: Host) -> None:
     host.undo(middle)
     assert host.venv.installed() == {}
     assert host.venv.path.exists()
+
+
+def test_a_point_whose_change_has_ended_is_not_used_again(host: Host) -> None:
+    """What was left then says nothing about the next change."""
+    specs = [{"kind": "files", "paths": [str(host.file)]}]
+    before = host.look()
+    first = backup(host.engine, specs, None, "", False)["rollback_point"]
+    assert backup(host.engine, specs, None, "", False)["changed"] is False
+    settled(host.engine, first["id"], False)
+    second = backup(host.engine, specs, None, "", False)["rollback_point"]
+    assert second["id"] != first["id"]
+    host.file.write_text("new")
+    host.undo(second["id"])
+    assert changes(before, host.look()) == {}
