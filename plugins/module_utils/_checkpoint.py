@@ -53,14 +53,14 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
     with engine.reading() if check_mode or idle else engine.session() as session:
         before = _summary(session)
         verdict = _judge(session, request)
-        if verdict is None or verdict.phase is not None:
-            for transition in request.transitions:
-                _move(session, transition, verdict)
+        transitions = request.transitions if verdict is None or verdict.phase is not None else []
+        for transition in transitions:
+            _move(session, transition, verdict)
         _describe(session, request.labels)
         cleaning = _cleaning(session, request.retain)
         changed = session.changed
         session.commit()
-        if any(transition.get("capture") for transition in request.transitions):
+        if any(one.get("capture") or one["status"] == "completed" for one in transitions):
             from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
 
             refresh(session)

@@ -101,8 +101,8 @@ def raw_record(venv: Tree, info: str) -> bytes | None:
 
 
 def is_bytecode(path: str) -> bool:
-    """A file the interpreter makes by itself."""
-    return path.endswith((".pyc", ".pyo")) or "/__pycache__/" in path
+    """A file the interpreter makes by itself. Compiled files outside a cache are what some wheels consist of."""
+    return "/__pycache__/" in path
 
 
 class Outside(ValueError):
@@ -125,7 +125,7 @@ def record(
     site = os.path.dirname(info)
     rows: dict[str, Row] = {}
     for path, checksum, length in _lines(os.fsdecode(data)):
-        if not path or path.endswith((".pyc", ".pyo")) or "\0" in path:
+        if not path or "__pycache__/" in path or "\0" in path:
             continue
         if path[0] not in "./" and "/." not in path and "//" not in path and not path.endswith("/"):
             relative = f"{site}/{path}"

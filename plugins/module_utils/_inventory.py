@@ -91,7 +91,7 @@ def is_whole(have: Installed) -> bool:
             paths = [row[0] for row in csv.reader(file) if row]
     except (OSError, csv.Error):
         return False
-    return all(path.endswith(".pyc") or os.path.lexists(os.path.join(site, path)) for path in paths)
+    return all("__pycache__/" in path or os.path.lexists(os.path.join(site, path)) for path in paths)
 
 
 def is_exact(pin: Pin, have: Installed | None) -> bool:

@@ -220,6 +220,9 @@ def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
         if event is not None:
             session.add(event)
             session.commit()
+            from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
+
+            refresh(session)
     word = {"settled": event is not None}
     return {"changed": event is not None, "rollback_point": brief(found), "diff": {"before": {}, "after": word}}
 
@@ -248,7 +251,12 @@ def backup(
             if (point.get("phase"), point.get("description")) != (phase, text):
                 continue
             # One whose change has ended stands for that change, also when it came to nothing.
-            if point.get("left") is None and point.get("specs") == cleaned and session.where is not None and still_holds(session.where, point):
+            if (
+                point.get("left") is None
+                and point.get("specs") == cleaned
+                and session.where is not None
+                and still_holds(session.where, point)
+            ):
                 return {"changed": False, "rollback_point": brief(point), "diff": {"before": {}, "after": {}}}
             break
         event = capture(session, specs, phase, description)

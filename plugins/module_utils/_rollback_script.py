@@ -210,6 +210,8 @@ def _files(layers: t.Sequence[_Capture]) -> dict[str, bytes]:
     for one in layers:
         paths = one.spec.get("paths") or [one.spec["path"]]
         for number, path in enumerate(sorted({os.path.normpath(path) for path in paths})):
+            if path in one.point.get("left_alone", ()):
+                continue
             # Inside something an older capture holds: that one decides.
             if not any(_inside(path, old) for dummy, dummy2, old in chosen):
                 chosen.append((one, number, path))

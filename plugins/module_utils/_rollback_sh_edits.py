@@ -101,7 +101,7 @@ venv_litter() {
     set -f
     names=$(for one in $candidates; do
         case /${one#* }/ in
-        */site-packages/'~'* | */bin/'~'* | */__pycache__/* | *.pyc/ | *.pyo/) continue ;;
+        */site-packages/'~'* | */bin/'~'* | */__pycache__/*) continue ;;
         esac
         [ "${one%% *}" = d ] || printf '%s\n' "${one#* }"
     done)
@@ -234,13 +234,13 @@ venv_tidy() {
         set +f
         for name in $1; do
             case $name in
-            */*.py) ;;
+            */*.py | */*.pyc) ;;
             *) continue ;;
             esac
             decode "${name%/*}"
             cache=$path/$decoded/__pycache__
             decode "${name##*/}"
-            for entry in "$cache/${decoded%.py}".*; do
+            for entry in "$cache/${decoded%.*}".*; do
                 case $entry in
                 *.pyc | *.pyo)
                     if exists "$entry"; then

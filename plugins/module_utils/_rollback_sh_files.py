@@ -264,7 +264,7 @@ removal_judge() {
     done)
     there=$(for one in $(walk "$path" .); do
         case $one in
-        'd '* | *.pyc | *.pyo | */__pycache__/*) continue ;;
+        'd '* | */__pycache__/*) continue ;;
         'f pyvenv.cfg' | 'f .gitignore' | 'f .lock' | 'f CACHEDIR.TAG' | 'f lib64') continue ;;
         */site-packages/_virtualenv.py | */site-packages/_virtualenv.pth) continue ;;
         'f bin/'[Aa][Cc][Tt][Ii][Vv][Aa][Tt][Ee]* | 'f bin/'[Dd][Ee][Aa][Cc][Tt][Ii][Vv][Aa][Tt][Ee]*) continue ;;

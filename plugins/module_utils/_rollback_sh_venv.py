@@ -124,7 +124,7 @@ record_rows() {
             ;;
         esac
         case $row in
-        '' | *.pyc | *.pyo) continue ;;
+        '' | *__pycache__/*) continue ;;
         esac
         digest=${rest%%,*}
         size=${rest#*,}

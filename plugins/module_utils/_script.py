@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store, _targets
+from ansible_collections.intellistream.sage.plugins.module_utils import _paths, _store, _targets
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._points import layers
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_script import NAME, render
 
 if t.TYPE_CHECKING:
@@ -26,21 +28,38 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
     """
     if session.where is None or not session.writes or session.installation is None:
         return
+    why = ""
     try:
         chosen = _targets.resolve(history or [session.installation], "last")
         headers = _headers(session.where, chosen)
         if any(point.get("redo") for point in chosen.points):
-            # Through a rollback that reached further back: rare, and for the module alone.
-            raise StoreError("A rollback is in between.")
+            why = "a rollback that reached further back lies in between."
+        points = [{**point, "left_alone": _left_alone(session.where, point)} for point in chosen.points]
     except (InputError, StoreError, FileNotFoundError):
         # Pruned, archived or damaged: the module can tell more about that than a script.
+        why = "what was captured is archived, removed or damaged."
         chosen, headers = _targets.Chosen([], session.installation.begun, session.installation.install_id), {}
+        points = []
     # The same points give the same script, so it is written only when they change.
-    generation = hashlib.sha256(" ".join(point["point"] for point in chosen.points).encode()).hexdigest()
-    target = {"tid": chosen.tid, "time": chosen.time, "generation": generation}
-    script = render(session.path, session.path, target, chosen.points, headers)
+    generation = hashlib.sha256(" ".join(point["point"] for point in points).encode()).hexdigest()
+    target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "unsupported": why}
+    script = render(session.path, session.path, target, points, headers)
     if session.where.read(NAME) != script:
         session.where.write(NAME, script)
+
+
+def _left_alone(state: PrivateDir, point: t.Mapping[str, t.Any]) -> list[str]:
+    """Captured paths that the change did not touch; what somebody did to them since is theirs."""
+    found = []
+    with contextlib.ExitStack() as stack:
+        for layer in layers(state, point, stack, left=point.get("left") or ()) if point.get("left") else ():
+            if layer.left is None or layer.items is None:
+                continue
+            for section in layer.items.sections:
+                captured = {path: _paths.brief_of(item) for path, item in layer.items.read(section)}
+                if captured == layer.left["paths"].get(section.name):
+                    found.append(section.name)
+    return found
 
 
 def _headers(state: PrivateDir, chosen: _targets.Chosen) -> dict[tuple[str, int], dict[str, t.Any]]:

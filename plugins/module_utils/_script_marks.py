@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -13,6 +14,8 @@ if t.TYPE_CHECKING:
 
 BEGUN = "rollback.begun"
 DONE = "rollback.done"
+# Where the script prepares a file, when it was killed right then.
+STAGE = "rollback.stage"
 
 
 def was_run(state: PrivateDir) -> bool:
@@ -24,3 +27,4 @@ def forget(state: PrivateDir) -> None:
     """What the script did is on record now."""
     for name in (BEGUN, DONE):
         state.remove(name)
+    shutil.rmtree(f"/proc/self/fd/{state.fd}/{STAGE}", ignore_errors=True)

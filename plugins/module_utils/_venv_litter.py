@@ -109,13 +109,13 @@ def remove_bytecode(venv: Tree, changed: t.Iterable[str]) -> None:
     """Remove what the interpreter compiled from sources that are gone or replaced."""
     stems: dict[str, set[str]] = {}
     for path in changed:
-        if path.endswith(".py"):
+        if path.endswith((".py", ".pyc")):
             directory, dummy, name = path.rpartition("/")
-            stems.setdefault(directory, set()).add(name[:-3])
+            stems.setdefault(directory, set()).add(name.rpartition(".")[0])
     for directory, names in stems.items():
         cache = f"{directory}/{_CACHE}"
         for name, is_directory in venv.listing(cache):
-            if not is_directory and name.split(".", 1)[0] in names and _distributions.is_bytecode(name):
+            if not is_directory and name.split(".", 1)[0] in names and name.endswith((".pyc", ".pyo")):
                 venv.unlink(f"{cache}/{name}")
 
 

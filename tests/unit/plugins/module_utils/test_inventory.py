@@ -88,7 +88,9 @@ def test_is_whole(venv: Environment, tmp_path: pathlib.Path) -> None:
     have = _inventory.read(venv.path)["a"]
     assert not _inventory.is_whole(have), "without RECORD"
     site = tmp_path / "lib" / "python3.11" / "site-packages"
-    (site / "a-1.dist-info" / "RECORD").write_text('a-1.dist-info/RECORD,,\n"b,c.py",,\nd.pyc,,\n')
+    (site / "a-1.dist-info" / "RECORD").write_text(
+        'a-1.dist-info/RECORD,,\n"b,c.py",,\n__pycache__/d.cpython-311.pyc,,\n'
+    )
     assert not _inventory.is_whole(have), "without one of its files"
     (site / "b,c.py").write_text("")
     assert _inventory.is_whole(have)

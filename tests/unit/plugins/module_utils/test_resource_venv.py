@@ -443,3 +443,27 @@ def test_observe_and_differences(host: Host) -> None:
     assert any("interpreter" in reason for reason in resource.differences(recorded))
     host.venv.remove()
     assert resource.differences(recorded) == [f"virtual environment {host.venv.path} is gone"]
+
+
+def test_a_package_of_byte_code_alone_comes_back(host: Host) -> None:
+    """Some wheels hold no sources: what lies outside a cache is content, whatever its suffix."""
+    compiled = {"pack/__init__.pyc": "old", "pack/core.pyc": "old core"}
+    host.venv.install("pack", "1.5", compiled)
+    before = host.look()
+    host.capture("pack==2.0", "fresh==1.0", phase="python_deps")
+    host.venv.install("pack", "2.0", {"pack/__init__.pyc": "new", "pack/other.pyc": "new"})
+    host.venv.install("fresh", "1.0", {"fresh/__init__.pyc": "new"})
+    (host.venv.site / "half").mkdir()
+    (host.venv.site / "half/__init__.pyc").write_text("of a killed installer")
+    host.undo()
+    assert changes(before, host.look()) == {}
+
+
+def test_a_compiled_file_of_somebody_else_is_not_removed_with_the_venv(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.capture("pack==1.0")
+    host.venv.make()
+    host.venv.install("pack", "1.0")
+    (host.venv.site / "theirs.pyc").write_text("precious")
+    with pytest.raises(ConflictError, match=r"theirs\.pyc"):
+        host.undo()

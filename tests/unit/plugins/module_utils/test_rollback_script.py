@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _rollback_script
+from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     SHELLS,
     Host,
@@ -297,3 +299,41 @@ def test_owners_come_back(host: Host) -> None:
     host.undo()
     check_same_as_module(host, before)
     assert os.lstat(host.data / "link").st_uid == 1234
+
+
+def test_a_package_of_byte_code_alone_comes_back(host: Host) -> None:
+    host.venv.install("pack", "1.0", {"pack/__init__.pyc": "old", "pack/core.pyc": "old core"})
+    before = host.look()
+    host.capture(host.spec("pack==2.0", "fresh==1.0"))
+    host.venv.install("pack", "2.0", {"pack/__init__.pyc": "new", "pack/other.pyc": "new"})
+    host.venv.install("fresh", "1.0", {"fresh/__init__.pyc": "new"})
+    host.undo()
+    assert changes(before, host.look()) == {}
+    check_same_as_module(host, before)
+
+
+def test_what_the_change_left_alone_is_left_alone(host: Host) -> None:
+    """Files that were captured, but that only others changed since."""
+    fill(host.data)
+    theirs, ours = host.data / "theirs", host.data / "ours"
+    theirs.write_text("captured")
+    ours.write_text("captured")
+    point = backup(host.engine, [host.files(theirs, ours)], None, "", False)["rollback_point"]["id"]
+    ours.write_text("changed by the change")
+    settled(host.engine, point, False)
+    theirs.write_text("edited since")
+    done = subprocess.run(["sh", str(host.script), "--yes"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (theirs.read_text(), ours.read_text()) == ("edited since", "captured")
+
+
+def test_what_is_archived_is_for_the_module(host: Host) -> None:
+    host.capture(host.spec("pack==2.0"))
+    change(host)
+    with host.engine.session() as session:
+        point = session.history()[-1].points[-1]
+        (host.state / "store" / point["install_id"] / point["point"]).rename(host.top / "away")
+        refresh(session, session.history())
+    done = subprocess.run(["sh", str(host.script), "--yes"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "archived, removed or damaged" in done.stdout + done.stderr
