@@ -86,6 +86,27 @@ def _free(above: Tree, name: str) -> str:
     return free
 
 
+def keep_copy(path: str, broken: str) -> None:
+    """Keep a directory as it is now beside it, by hard links: to be looked at, not to be edited."""
+    above = Tree.open(os.path.dirname(path))
+    if above is None:
+        return
+    with above:
+        hidden = os.path.basename(aside(broken))
+        if above.lstat(hidden) is not None:
+            shutil.rmtree(f"/proc/self/fd/{above.fd}/{hidden}")
+        shutil.copytree(path, f"{above.path}/{hidden}", symlinks=True, copy_function=_linked)
+        os.rename(hidden, _free(above, os.path.basename(broken)), src_dir_fd=above.fd, dst_dir_fd=above.fd)
+        os.fsync(above.fd)
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
 def kept(path: str, where: PrivateDir) -> str | None:
     """Where a directory lies that was kept in C(where), or None."""
     for name in (os.path.join(where.path, _WHOLE), _stays(path, where)):

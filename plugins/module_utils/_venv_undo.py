@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import (
     _distributions,
+    _removal,
     _venv_litter,
     _venv_target,
 )
@@ -51,12 +52,15 @@ class VenvUndo(Undo):
         self.aside: list[str] = []
         self.infos: list[str] = []
         self.litter = _venv_litter.Litter([], [])
+        self.broken = ""
         venv = Tree.open(path)
         if venv is None:
             self.conflicts.append(f"{path} was removed by somebody; only what was captured of it could be put back")
             return
         with venv:
             self._compute(venv)
+        self.broken = f"{path}.broken-{how.keep_broken}" if how.keep_broken and self.touches() else ""
+        self.kept += [f"{self.broken} (the environment as it was)"] if self.broken else []
 
     def _compute(self, venv: Tree) -> None:
         registered = _distributions.by_name(_distributions.installed(venv))
@@ -207,6 +211,8 @@ class VenvUndo(Undo):
                 target.check(venv)
 
     def execute(self) -> None:
+        if self.broken and not self.how.resumed:
+            _removal.keep_copy(self.path, self.broken)
         venv = Tree.open(self.path)
         if venv is None:
             raise RollbackError(f"{self.path} is gone; there is nothing to put the captured files back into.")

@@ -55,6 +55,7 @@ options:
   keep_broken:
     description:
       - Keep what is there now for diagnosis, as C(<venv>.broken-<install id>) beside the virtual environment.
+        What the rollback does not replace is in both by hard links, so look at it but do not edit it.
         A rollback with this option cannot itself be undone.
     type: bool
     default: false
@@ -144,7 +145,7 @@ undone:
   elements: str
   sample: ["20251115_143000.2", "20251115_143000.1"]
 kept:
-  description: What stays because of O(erase_installed_after).
+  description: What stays because of O(erase_installed_after), and what O(keep_broken) made.
   returned: success
   type: list
   elements: str

@@ -189,6 +189,18 @@ def test_broken_is_kept_beside(host: Host) -> None:
     assert (kept / "pyvenv.cfg").exists()
 
 
+def test_broken_upgrade_is_kept_beside(host: Host) -> None:
+    host.install("one", pack="1.0")
+    before = host.look()
+    second = host.install("two", pack="2.0", fresh="1.0")
+    broken = TinyVenv(host.venv.path.with_name(f"venv.broken-{second}"))
+    wanted = snapshot(host.venv.path)
+    assert host.undo(keep_broken=True)["kept"] == [f"{broken.path} (the environment as it was)"]
+    assert changes(wanted, snapshot(broken.path)) == {}
+    broken.remove()
+    assert changes(before, host.look()) == {}
+
+
 def test_what_was_added_earlier_stays(host: Host) -> None:
     host.install("one", pack="1.0")
     first = host.now()
@@ -211,3 +223,16 @@ def test_a_date_is_a_cut(host: Host) -> None:
     assert changes(wanted, host.look()) == {}
     host.undo("2003-07-31 23:26")
     assert changes(before, host.look()) == {}
+
+
+def test_undone_redone_and_undone_without_keeping(host: Host) -> None:
+    """The last undo of the second installation is on no record of its own, and does not count twice."""
+    before = host.look()
+    first = host.install("one", pack="1.0")
+    host.install("two", pack="2.0")
+    undone = host.undo()
+    host.undo(undone["redo_point"])
+    host.undo(keep_broken=True)
+    result = host.undo(first)
+    assert result["redo_point"] is not None
+    assert changes({**before}, {name: what for name, what in host.look().items() if ".broken-" not in name}) == {}
