@@ -62,7 +62,7 @@ def prepare(
 def _finished(chosen: Chosen) -> bool:
     """All that is undone is the work of finished installations, or of points made by hand."""
     return all(
-        part.installation.status == "completed" or not any(point.get("phase") for point in part.points)
+        part.installation.status in ("completed", "rolled_back") or not any(point.get("phase") for point in part.points)
         for part in chosen.parts
     )
 
@@ -91,8 +91,8 @@ def _was(session: Session, chosen: Chosen) -> dict[str, t.Any]:
     }
 
 
-def ended(session: Session, chosen: Chosen, redo: str | None, differs: bool, partial: bool) -> t.Iterator[Event]:
-    """Events about rollbacks at the end of this one: its own, those it took back, one that was interrupted."""
+def ended(session: Session, chosen: Chosen, redo: str | None, differs: bool) -> t.Iterator[Event]:
+    """Events about rollbacks at the end of this one: its own, and one that was interrupted."""
     about = {part.installation.install_id for part in chosen.parts}
     outcome = "differs" if differs else "exact"
     history = session.history()
@@ -109,11 +109,9 @@ def ended(session: Session, chosen: Chosen, redo: str | None, differs: bool, par
             event = settle(point)
             if event is not None:
                 yield event
-    if not differs and not partial:
-        yield from _restored(chosen)
 
 
-def _restored(chosen: Chosen) -> t.Iterator[Event]:
+def restored(chosen: Chosen) -> t.Iterator[Event]:
     """Events that give the record back what rollbacks had changed of it, which are undone now; oldest last."""
     for point in reversed(chosen.points):
         if point.get("incomplete"):

@@ -234,6 +234,10 @@ def _execute(
             advice="Mend that, then run the same rollback again: it continues.",
             plan=plan,
         ) from error
+    if not left and not request.partial:
+        # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
+        for event in _redo.restored(chosen):
+            session.add(event)
     for part in reversed(chosen.parts):
         whole = part.whole and not request.partial
         session.add(
@@ -247,7 +251,7 @@ def _execute(
                 "differences": left,
             }
         )
-    for event in _redo.ended(session, chosen, result["redo_point"], bool(left), request.partial):
+    for event in _redo.ended(session, chosen, result["redo_point"], bool(left)):
         session.add(event)
     session.commit()
     if session.where is not None and not left:

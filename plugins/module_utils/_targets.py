@@ -100,6 +100,11 @@ def fixed(history: t.Sequence[Installation], to: str, now: dt.datetime | None = 
         if newest is None:
             return to
         # What was captured by hand is a change of its own; what a phase captured is part of its installation.
+        since = [one for one in history if one.install_id == newest["install_id"]] if newest.get("phase") else ()
+        changes = [point for one in since for point in one.points if not point.get("redo")] or [newest]
+        if all(point.get("undone") for point in changes):
+            # A rollback that reached further back undid it too; going to where it began would bring the rest back.
+            return to
         return str(newest["install_id"] if newest.get("phase") else newest["point"])
     from ansible_collections.intellistream.sage.plugins.module_utils import _dates
 

@@ -202,10 +202,17 @@ class VenvUndo(Undo):
         left = [{"name": name, "version": one.version or _venv_target.ABSENT} for name, one in self.targets.items()]
         return {"kind": "venv", "path": self.path, "distributions": left}
 
+    def _gone(self, untouched: str) -> RollbackError:
+        return RollbackError(
+            f"{self.path} is gone; there is nothing to put the captured files back into.",
+            untouched=untouched,
+            advice="Install again, or roll back to where it was made.",
+        )
+
     def check(self) -> None:
         venv = Tree.open(self.path)
         if venv is None:
-            return
+            raise self._gone("everything.")
         with venv:
             for target in [*self.targets.values(), self.loose]:
                 target.check(venv)
@@ -215,7 +222,7 @@ class VenvUndo(Undo):
             _removal.keep_copy(self.path, self.broken)
         venv = Tree.open(self.path)
         if venv is None:
-            raise RollbackError(f"{self.path} is gone; there is nothing to put the captured files back into.")
+            raise self._gone("what was captured; it can still be used.")
         with venv:
             if self.how.resumed:
                 for directory in self.dirs:

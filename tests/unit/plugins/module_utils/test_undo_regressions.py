@@ -137,3 +137,42 @@ def test_a_point_whose_change_has_ended_is_not_used_again(host: Host) -> None:
     host.file.write_text("new")
     host.undo(second["id"])
     assert changes(before, host.look()) == {}
+
+
+def test_into_the_middle_of_what_a_rollback_undid(host: Host) -> None:
+    """What is undone there stays marked as undone; what is before counts again."""
+    first = host.install("one", pack="1.0")
+    wanted = host.look()
+    second = host.install("two", pack="2.0", fresh="1.0")
+    third = host.install("three", pack="3.0")
+    host.undo(second)
+    host.undo(third)
+    assert host.venv.installed() == {"pack": "2.0", "fresh": "1.0"}
+    assert host.now().status == "rolled_back"
+    assert host.undo(third)["changed"] is False
+    host.undo(second)
+    assert changes(wanted, host.look()) == {}
+    host.undo(first)
+    assert not host.venv.path.exists()
+
+
+def test_the_last_change_is_not_brought_back(host: Host) -> None:
+    """After a rollback further back than the last change, there is nothing of it to take back."""
+    host.install("one", pack="1.0")
+    wanted = host.look()
+    second = host.install("two", pack="2.0", fresh="1.0")
+    host.install("three", pack="3.0")
+    host.undo(second)
+    assert host.undo("last")["changed"] is False
+    assert changes(wanted, host.look()) == {}
+
+
+def test_an_environment_that_is_gone_is_refused_before_anything_is_changed(host: Host) -> None:
+    host.install("one", pack="1.0")
+    host.install("two", pack="2.0")
+    host.venv.remove()
+    before = host.look()
+    for check_mode in (True, False):
+        with pytest.raises(RollbackError, match="is gone"):
+            rollback(host.engine, Request("last", force=True), check_mode)
+    assert changes(before, host.look()) == {}
