@@ -151,8 +151,9 @@ def _time(text: str) -> dt.datetime:
 
 
 def _listed(timeline: t.Sequence[Point]) -> set[str]:
-    """Points whose undoing was recorded so that it can itself be undone."""
-    return {name for point in timeline for name in (point.get("redo") or {}).get("points") or ()}
+    """Points whose undoing was recorded so that it can itself be undone, and still stands."""
+    rollbacks = [point for point in timeline if not point.get("undone")]
+    return {name for point in rollbacks for name in (point.get("redo") or {}).get("points") or ()}
 
 
 def _counting(timeline: t.Sequence[Point], cut: int) -> set[str]:
