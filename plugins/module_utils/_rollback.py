@@ -58,8 +58,9 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
     """
     with engine.reading() as session:
         if session.installation is None:
-            if request.to == "last":
-                return _nothing("Nothing was installed here yet: nothing to roll back.", request.to)
+            target = _targets.fixed([], request.to)
+            if request.to == "last" or _targets.is_date(request.to):
+                return _nothing("Nothing was installed here yet: nothing to roll back.", target)
             _targets.resolve([], request.to)
     with engine.reading() if check_mode else engine.session() as session:
         history = session.history()
@@ -68,8 +69,9 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
         interrupted = [one for one in history if one.undoing]
         chosen = _targets.widen(history, chosen)
         if not chosen.points:
+            began = "" if _targets.is_date(request.to) else " began"
             return _nothing(
-                f"Nothing to roll back: nothing was captured since {request.to} began, or all of it was undone.",
+                f"Nothing to roll back: nothing was captured since {request.to}{began}, or all of it was undone.",
                 target,
             )
         with contextlib.ExitStack() as stack:

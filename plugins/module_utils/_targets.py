@@ -106,11 +106,18 @@ def fixed(history: t.Sequence[Installation], to: str, now: dt.datetime | None = 
             # A rollback that reached further back undid it too; going to where it began would bring the rest back.
             return to
         return str(newest["install_id"] if newest.get("phase") else newest["point"])
-    from ansible_collections.intellistream.sage.plugins.module_utils import _dates
+    if is_date(to):
+        from ansible_collections.intellistream.sage.plugins.module_utils import _dates
 
-    if _dates.looks_like_date(to):
         return _dates.parse(to, now or dt.datetime.now(dt.timezone.utc)).isoformat()
     return to
+
+
+def is_date(to: str) -> bool:
+    """Whether a target is meant as a date."""
+    from ansible_collections.intellistream.sage.plugins.module_utils import _dates
+
+    return _dates.looks_like_date(to)
 
 
 def _timeline(history: t.Sequence[Installation]) -> list[Point]:

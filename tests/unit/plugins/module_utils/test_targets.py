@@ -7,13 +7,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._targets import Chosen, fixed, resolve, widen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def installation(name: str, *phases: str | None) -> Installation:
@@ -99,3 +104,15 @@ def test_fixed_target_means_the_same_later() -> None:
     assert points(resolve(later, ago, now + hours)) == points(resolve(later, "1 minute ago", now))
     assert [fixed(early, to) for to in ("1.2", "2", "python_deps")] == ["1.2", "2", "python_deps"]
     assert fixed([], "last") == "last"
+
+
+def test_a_date_before_the_first_installation_is_nothing_to_do(tmp_path: Path) -> None:
+    engine = Engine(str(tmp_path))
+    for to in ("last", "2 hours ago", "2003-07-31 23:26"):
+        result = rollback(engine, Request(to), False)
+        assert not result["changed"]
+        assert "nothing to roll back" in result["msg"]
+    for to in ("friday", "tomorrow", "20251115_143000", "python_deps"):
+        with pytest.raises(InputError):
+            rollback(engine, Request(to), False)
+    assert not list(tmp_path.iterdir())
