@@ -38,6 +38,7 @@ class FilesUndo(Undo):
 
     def __init__(self, layers: t.Sequence[Layer], how: How) -> None:
         super().__init__()
+        self._resumed = how.resumed
         chosen: list[_Wanted] = []
         # What the newest change of each path left, where somebody looked.
         left: dict[str, dict[str, t.Any]] = {}
@@ -72,11 +73,17 @@ class FilesUndo(Undo):
         for name in sorted({*wanted.items, *left, *now}):
             full, found = _paths.join(wanted.path, name), now.get(name, [ABSENT])
             captured, after = _paths.brief_of(wanted.items.get(name)), left.get(name, [ABSENT])
+            if self._resumed and found[0] == captured[0] == DIRECTORY:
+                # An interrupted undo had made it, or made it writable.
+                continue
             if found in (after, captured) or os.path.basename(name).startswith((TEMPORARY, ASIDE)):
                 continue
             if after == captured and not self._goes(wanted, name):
                 # The change did not touch it, so there is nothing to take back.
                 self._theirs.add(full)
+                continue
+            if self._resumed and found[0] == ABSENT:
+                # An interrupted undo had removed it, and not put anything in its place yet.
                 continue
             self.conflicts.append(f"{full} was changed by somebody")
             self._aside[full] = where

