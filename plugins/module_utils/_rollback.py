@@ -69,10 +69,10 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
         interrupted = [one for one in history if one.undoing]
         chosen = _targets.widen(history, chosen)
         if not chosen.points:
-            began = "" if _targets.is_date(request.to) else " began"
+            since = "the last change" if request.to == "last" else request.to
+            since += "" if _targets.is_date(request.to) else " began"
             return _nothing(
-                f"Nothing to roll back: nothing was captured since {request.to}{began}, or all of it was undone.",
-                target,
+                f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target
             )
         with contextlib.ExitStack() as stack:
             how = _how(session, request, interrupted, chosen)
