@@ -111,7 +111,7 @@ class VenvResource(Resource):
             there = {one.name: one.version for one in _distributions.installed(venv)}
             facts = {"existed": True, "whole": self.whole, "distributions": there}
             if self.whole:
-                return {**facts, "files": 0, "copies": 0, "bytes": 0}
+                return {**facts, "owner": os.fstat(venv.fd).st_uid, "files": 0, "copies": 0, "bytes": 0}
             return {**facts, **_venv_capture.capture(venv, self.wanted, where, items)}
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:

@@ -158,6 +158,14 @@ class VenvReturn(Undo):
                 advice="Install again.",
                 file=self.layer.where.path,
             )
+        found, owner = _removal.found(self.path, self.layer.where), self.layer.manifest.get("owner")
+        if found is not None and os.lstat(found).st_uid != owner:
+            raise StoreError(
+                f"{found} belongs to user id {os.lstat(found).st_uid}, the environment it was belonged to {owner}.",
+                untouched="everything.",
+                advice="Somebody put it there. Remove it, and install again.",
+                file=found,
+            )
 
     def redo(self) -> Facts | None:
         return {"kind": "venv", "path": self.path, "whole": os.path.lexists(self.path)} if self.touches() else None

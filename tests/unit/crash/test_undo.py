@@ -10,58 +10,43 @@ as on a full disk, which must leave a clear error and a state to go on from.
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
+import pathlib
 import shutil
+import subprocess
+import tempfile
 import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import (
+    CASES,
+    SITUATIONS,
+    act,
+    change,
+    engine,
+    made,
+    unrecorded,
+)
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
+EACH = int(os.environ.get("SAGE_TEST_ALL_CALLS", "0"))
 CALLS = ("link", "unlink", "rename", "mkdir", "rmdir", "symlink", "write", "fsync", "fchmod", "utime", "fchown")
+# Those that only look, and those that only some file systems see.
+LOOKS = ("open", "stat", "lstat", "fstat", "read", "readlink", "scandir", "listdir", "dup", "close")
+LOOKS += ("getxattr", "listxattr", "setxattr", "removexattr", "fstatvfs", "ftruncate", "fdatasync", "replace", "chown")
+MEMORY = "/dev/shm"
 FINISHED, CLEAR, KILLED, UNCLEAR = 0, 10, 11, 12
 
 
-class Place:
-    """An environment, a file, and a state."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.engine = Engine(str(path / "root"))
-        self.venv = TinyVenv(path / "data" / "venv")
-        self.venv.make()
-        self.venv.install("pack", "1.0", {"pack/__init__.py": "old"})
-        self.file = path / "data" / "config"
-        self.file.write_text("before")
-        (path / "root").mkdir()
-
-    def capture(self) -> None:
-        """A rollback point."""
-        names = [{"name": "pack", "version": "2.0"}, {"name": "fresh", "version": "1.0"}]
-        venv = {"kind": "venv", "path": str(self.venv.path), "distributions": names}
-        backup(self.engine, [venv, {"kind": "files", "paths": [str(self.file)]}], "python_deps", "", False)
-
-    def change(self) -> None:
-        """What an installation does."""
-        self.venv.install("pack", "2.0", {"pack/__init__.py": "new", "pack/more/new.py": ""})
-        self.venv.install("fresh", "1.0", {"fresh.py": ""})
-        self.file.write_text("after")
-
-    def undo(self) -> None:
-        """Back again."""
-        rollback(self.engine, Request("last"), False)
-
-
-def attempt(action: t.Callable[[], object], nth: int, error: OSError | None) -> int:
-    """Carry an action out in a child that ends, or fails, at its C(nth) call."""
+def attempt(action: t.Callable[[], object], nth: int, error: OSError | None, calls: t.Sequence[str] = CALLS) -> int:
+    """Carry an action out in a child that ends, or fails, at its C(nth) call of these."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -81,37 +66,95 @@ def attempt(action: t.Callable[[], object], nth: int, error: OSError | None) -> 
 
     result = UNCLEAR
     try:
-        for name in CALLS:
+        for name in calls:
             setattr(os, name, spoiled(getattr(os, name)))
         action()
         result = FINISHED if seen < nth else CLEAR
-    except SageError:
+    except (SageError, OSError):
+        # The modules report both.
         result = CLEAR
     finally:
         os._exit(result)
 
 
-@pytest.mark.parametrize("error", [None, OSError(28, "No space left on device")], ids=["killed", "full"])
-@pytest.mark.parametrize("what", ["capture", "undo"])
-def test_at_every_call(tmp_path: Path, what: str, error: OSError | None) -> None:
-    nth, result = 0, KILLED
-    while result != FINISHED:
-        nth += 1
-        place = Place(tmp_path / str(nth))
-        before = snapshot(place.path / "data")
-        if what == "capture":
-            result = attempt(place.capture, nth, error)
-            assert changes(before, snapshot(place.path / "data")) == {}, nth
-            place.capture()
-            place.change()
-        else:
-            place.capture()
-            place.change()
-            result = attempt(place.undo, nth, error)
-        assert result != UNCLEAR, nth
-        place.undo()
-        assert changes(before, snapshot(place.path / "data")) == {}, nth
-        with place.engine.reading() as session:
-            assert all(point.get("undone") for point in session.history()[-1].points), nth
-        shutil.rmtree(place.path)
+ERRORS = {
+    "killed": None,
+    "full": OSError(errno.ENOSPC, "No space left on device"),
+    "broken": OSError(errno.EIO, "Input/output error"),
+    "refused": OSError(errno.EACCES, "Permission denied"),
+}
+
+
+def _again(saved: Path, host: Path) -> None:
+    shutil.rmtree(host, ignore_errors=True)
+    subprocess.run(["cp", "-a", str(saved), str(host)], check=True)
+
+
+@pytest.fixture
+def fast() -> t.Iterator[Path]:
+    """A place where a sync costs nothing: what ends here is a process, not the machine."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as path:
+        yield pathlib.Path(path)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(("action", "situation"), CASES, ids=[" ".join(case) for case in CASES])
+def test_at_every_call(fast: Path, action: str, situation: str, error: str) -> None:
+    saved, host = fast / "saved", fast / "host"
+    SITUATIONS[situation](host)
+    # The ledger has absolute names, so each trial is where the first one was.
+    host.rename(saved)
+    _again(saved, host)
+    before = snapshot(host / "data")
+    act(host, action)
+    wanted = snapshot(host / "data")
+    for calls, step in ((CALLS, EACH or 7), ((*CALLS, *LOOKS), EACH or 97)):
+        nth, result, tried = 1, KILLED, 0
+        while result != FINISHED:
+            _again(saved, host)
+            result = attempt(functools.partial(act, host, action), nth, ERRORS[error], calls)
+            assert result != UNCLEAR, nth
+            if action == "capture":
+                assert changes(before, snapshot(host / "data")) == {}, nth
+            act(host, action)
+            if action == "capture":
+                change(host)
+                act(host, "undo")
+            assert changes(wanted, snapshot(host / "data")) == {}, nth
+            with engine(host).reading() as session:
+                history = session.history()
+            assert all(one.undoing is None for one in history), nth
+            assert unrecorded(host) == set(), nth
+            nth, tried = nth + step, tried + 1
+        assert nth > 20
+        assert tried > 1
+
+
+@pytest.mark.parametrize("error", ["killed", "full", "broken"])
+def test_removal_across_file_systems(tmp_path: Path, error: str) -> None:
+    """What cannot be moved into the store stays beside its place, and comes back from there."""
+    if not os.access(MEMORY, os.W_OK) or os.stat(MEMORY).st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system")
+    nth, result = 1, KILLED
+    with tempfile.TemporaryDirectory(dir=MEMORY) as other:
+        while result != FINISHED:
+            host = tmp_path / str(nth)
+            host.mkdir()
+            (host / "root").symlink_to(os.path.join(other, str(nth)))
+            os.mkdir(os.path.join(other, str(nth)))
+            made(host)
+            before = snapshot(host / "data")
+            result = attempt(functools.partial(act, host, "first"), nth, ERRORS[error])
+            assert result != UNCLEAR, nth
+            act(host, "first")
+            left = os.listdir(host / "data")
+            with engine(host).reading() as session:
+                kept = [point["point"] for point in session.history()[-1].points if point.get("redo")]
+            # A rollback is more than the chance to undo it: what could not be captured is not kept.
+            assert left == [f".venv.sage-{name}.0" for name in kept], (nth, left)
+            assert kept or error != "killed"
+            if kept:
+                act(host, "redo")
+                assert changes(before, snapshot(host / "data")) == {}, nth
+            nth += EACH or 3
     assert nth > 20

@@ -26,7 +26,14 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
 from ansible_collections.intellistream.sage.tests.unit.crash.test_crash import STRACE, WHY_NOT
-from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import CASES, SITUATIONS, act, change, engine
+from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import (
+    CASES,
+    SITUATIONS,
+    act,
+    change,
+    engine,
+    unrecorded,
+)
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")
@@ -144,9 +151,7 @@ class Trial:
         different = changes(self.after, snapshot(self.host / "data"))
         found += [f"not exact: {different}"] if different else []
         found += ["not finished"] if any(one.undoing for one in history) else []
-        points = {point["point"] for one in history for point in one.points}
-        unknown = {path.name for path in self.host.glob("root/.sage/checkpoints/store/*/*")} - points
-        found += [f"{unknown} is in no record"] if unknown else []
+        found += [f"{name} is in no record" for name in unrecorded(self.host)]
         left = [str(path) for name in ("data", "root/.sage/checkpoints/store") for path in self._left(name)]
         return [f"{call}: {what}" for what in [*found, *(f"{name} was left" for name in left)]]
 

@@ -86,7 +86,7 @@ def killed(place: Path) -> None:
 
 def made(place: Path) -> None:
     """An environment that the installation made."""
-    (place / "root").mkdir(parents=True)
+    (place / "root").mkdir(parents=True, exist_ok=True)
     (place / "data").mkdir()
     venv = {"kind": "venv", "path": str(place / "data" / "venv")}
     backup(engine(place), [venv], None, "", False)
@@ -133,3 +133,11 @@ def act(place: Path, action: str) -> None:
     redo = [point["point"] for point in points if point.get("redo")]
     to = {"undo": "last", "first": points[0]["point"], "redo": redo[0] if redo else ""}[action]
     rollback(engine(place), Back(to), False)
+
+
+def unrecorded(place: Path) -> set[str]:
+    """Content in the store that no rollback point of its installation explains."""
+    with engine(place).reading() as session:
+        known = {one.install_id: {point["point"] for point in one.points} for one in session.history()}
+    stored = place.glob("root/.sage/checkpoints/store/*/*")
+    return {path.name for path in stored if path.name not in known.get(path.parent.name, {path.name})}
