@@ -233,7 +233,7 @@ def _from(points: t.Sequence[Point]) -> t.Sequence[str]:
     return PHASES[min(named) :] if named else ()
 
 
-def taken_back(one: Installation, going: t.Collection[str]) -> bool:
+def taken_back(one: Installation, going: t.AbstractSet[str]) -> bool:
     """Whether going back through these points takes back the rollback that was interrupted in an installation."""
     undoing = one.undoing or {}
     return undoing.get("redo") in going and not going >= set(undoing.get("points") or ())

@@ -88,7 +88,7 @@ class Tracer:
 
     def _calls(self, log: str) -> list[tuple[str, int]]:
         counts: collections.Counter[str] = collections.Counter()
-        calls = []
+        calls: list[tuple[str, int]] = []
         for line in log.splitlines():
             match = CALL.search(line)
             if f'"{self.where}/end"' in line:

@@ -38,11 +38,11 @@ def _whole(host: Host) -> Path:
     return next(host.path.glob("root/.sage/checkpoints/store/*/*/*/whole"))
 
 
-def _refused(host: Host, to: str, kind: type[SageError], **options: bool) -> None:
+def _refused(host: Host, to: str, kind: type[SageError]) -> None:
     before = snapshot(host.path)
     for check_mode in (True, False):
         with pytest.raises(kind):
-            rollback(host.engine, Request(to, **options), check_mode)
+            rollback(host.engine, Request(to), check_mode)
     # Who holds the lock is written into it.
     assert {*changes(before, snapshot(host.path))} <= {"root/.sage/checkpoints/lock"}
 
