@@ -39,6 +39,8 @@ class FilesUndo(Undo):
     def __init__(self, layers: t.Sequence[Layer], how: How) -> None:
         super().__init__()
         self._resumed = how.resumed
+        # What an interrupted undo may have brought back, full path → briefs.
+        self._brought: dict[str, list[list[t.Any]]] = {}
         chosen: list[_Wanted] = []
         # What the newest change of each path left, where somebody looked.
         left: dict[str, dict[str, t.Any]] = {}
@@ -46,6 +48,8 @@ class FilesUndo(Undo):
             for section in layer.items.sections if layer.items is not None else ():
                 path = section.name
                 left.pop(path, None)
+                for name, item in layer.items.read(section) if how.resumed and layer.items is not None else ():
+                    self._brought.setdefault(_paths.join(path, name), []).append(_paths.brief_of(item))
                 if layer.left is not None and path in layer.left.get("paths", {}):
                     left[path] = layer.left["paths"][path]
                 # Inside something an older capture holds: that one decides.
@@ -73,8 +77,8 @@ class FilesUndo(Undo):
         for name in sorted({*wanted.items, *left, *now}):
             full, found = _paths.join(wanted.path, name), now.get(name, [ABSENT])
             captured, after = _paths.brief_of(wanted.items.get(name)), left.get(name, [ABSENT])
-            if self._resumed and found[0] == captured[0] == DIRECTORY:
-                # An interrupted undo had made it, or made it writable.
+            if self._resumed and (found[0] == captured[0] == DIRECTORY or found in self._brought.get(full, ())):
+                # An interrupted undo had made it, made it writable, or put it there.
                 continue
             if found in (after, captured) or os.path.basename(name).startswith((TEMPORARY, ASIDE)):
                 continue

@@ -247,8 +247,12 @@ def widen(history: t.Sequence[Installation], chosen: Chosen) -> Chosen:
         if one.undoing is None or taken_back(one, going):
             continue
         part = parts.get(one.install_id) or Part(one, [], [], False)
-        names = {point["point"] for point in part.points} | set(one.undoing.get("points") or ())
-        points = [point for point in one.points if point["point"] in names and not point.get("undone")]
+        begun = set(one.undoing.get("points") or ())
+        points = [
+            point
+            for point in one.points
+            if point["point"] in going or (point["point"] in begun and not point.get("undone"))
+        ]
         phases = {*part.phases, *(one.undoing.get("phases") or ())}
         entire = part.whole or bool(one.undoing.get("whole"))
         parts[one.install_id] = Part(one, points, [name for name in PHASES if name in phases], entire)

@@ -152,11 +152,8 @@ class Trial:
         found += [f"not exact: {different}"] if different else []
         found += ["not finished"] if any(one.undoing for one in history) else []
         found += [f"{name} is in no record" for name in unrecorded(self.host)]
-        left = [str(path) for name in ("data", "root/.sage/checkpoints/store") for path in self._left(name)]
+        left = [path.name for path in (self.host / "data").rglob("*") if LEFT.search(path.name)]
         return [f"{call}: {what}" for what in [*found, *(f"{name} was left" for name in left)]]
-
-    def _left(self, below: str) -> list[pathlib.Path]:
-        return [path for path in (self.host / below).rglob("*") if LEFT.search(path.name)]
 
 
 @pytest.fixture(scope="module")

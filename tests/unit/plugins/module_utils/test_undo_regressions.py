@@ -199,3 +199,21 @@ def test_an_interrupted_undo_of_settled_files_is_finished(tmp_path: Path) -> Non
         host.undo()
         assert changes(wanted, host.look()) == {}, nth
     assert seen > 1
+
+
+def test_back_again_from_an_interrupted_redo(tmp_path: Path) -> None:
+    """What a redo had begun to bring back is undone, although it is marked as undone already."""
+    nth, result, seen = 0, KILLED, 0
+    while result != FINISHED:
+        nth += 17
+        (tmp_path / str(nth)).mkdir()
+        host = Host(tmp_path / str(nth))
+        host.install("one", pack="1.0")
+        wanted = host.look()
+        second = host.install("two", pack="2.0", fresh="1.0")
+        redo = host.undo(second)["redo_point"]
+        result = attempt(functools.partial(host.undo, redo), nth, None)
+        seen += host.now().undoing is not None
+        host.undo(second)
+        assert changes(wanted, host.look()) == {}, nth
+    assert seen > 1
