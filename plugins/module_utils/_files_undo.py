@@ -48,8 +48,8 @@ class FilesUndo(Undo):
             for section in layer.items.sections if layer.items is not None else ():
                 path = section.name
                 left.pop(path, None)
-                for name, item in layer.items.read(section) if how.resumed and layer.items is not None else ():
-                    self._brought.setdefault(_paths.join(path, name), []).append(_paths.brief_of(item))
+                for name, each in layer.items.read(section) if how.resumed and layer.items is not None else ():
+                    self._brought.setdefault(_paths.join(path, name), []).append(_paths.brief_of(each))
                 if layer.left is not None and path in layer.left.get("paths", {}):
                     left[path] = layer.left["paths"][path]
                 # Inside something an older capture holds: that one decides.

@@ -78,7 +78,7 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
             how = _how(session, request, interrupted, chosen)
             undos = _compute(session, chosen, request.kinds, how, stack, interrupted)
             result = _result(chosen, undos, target)
-            if not any(undo.touches() for undo in undos) and request.partial:
+            if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
                 return _nothing("Nothing to roll back: the selected resources are as they were captured.", target)
             if result["conflicts"] and not how.force:
                 raise _conflict(result)

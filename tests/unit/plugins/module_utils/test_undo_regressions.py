@@ -217,3 +217,11 @@ def test_back_again_from_an_interrupted_redo(tmp_path: Path) -> None:
         host.undo(second)
         assert changes(wanted, host.look()) == {}, nth
     assert seen > 1
+
+
+def test_a_missing_environment_is_not_as_it_was_captured(host: Host) -> None:
+    host.install("one", pack="1.0")
+    host.install("two", pack="2.0")
+    host.venv.remove()
+    with pytest.raises(ConflictError, match="was removed by somebody"):
+        host.undo("last", kinds=["venv"])
