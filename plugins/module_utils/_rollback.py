@@ -69,6 +69,8 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
         interrupted = [one for one in history if one.undoing]
         chosen = _targets.widen(history, chosen)
         if not chosen.points:
+            # Also what a full disk kept the last rollback from writing.
+            _script.refresh(session, history)
             since = "the last change" if request.to == "last" else request.to
             since += "" if _targets.is_date(request.to) else " began"
             return _nothing(

@@ -71,10 +71,11 @@ def resolve(history: t.Sequence[Installation], to: str, now: dt.datetime | None 
     before = 0
     for one in history:
         if one.install_id == to:
-            return _since(history, before, one.begun, to, whole=to)
+            return _kept(history, before, _since(history, before, one.begun, to, whole=to))
         for position, point in enumerate(one.points):
             if point["point"] == to:
-                return _since(history, before + position, point["time"], one.install_id)
+                cut = before + position
+                return _kept(history, cut, _since(history, cut, point["time"], one.install_id))
         before += len(one.points)
     from ansible_collections.intellistream.sage.plugins.module_utils import _dates
 
@@ -125,6 +126,13 @@ def _timeline(history: t.Sequence[Installation]) -> list[Point]:
     return [point for one in history for point in one.points]
 
 
+def _kept(history: t.Sequence[Installation], cut: int, chosen: Chosen) -> Chosen:
+    """The same; where nothing is left to undo, there is nothing to be wrong about either."""
+    if chosen.points:
+        _refuse_unkept(_timeline(history), cut, _time(chosen.time))
+    return chosen
+
+
 def _phase(history: t.Sequence[Installation], phase: str) -> Chosen:
     current = history[-1]
     wanted = PHASES[PHASES.index(phase) :]
@@ -139,6 +147,13 @@ def _date(history: t.Sequence[Installation], when: dt.datetime) -> Chosen:
     """The state at a date: what began then or later is undone, as RPM compares transaction ids with its goal."""
     timeline = _timeline(history)
     cut = sum(1 for point in timeline if _time(point["time"]) < when)
+    _refuse_unkept(timeline, cut, when)
+    tid = next((one.install_id for one in history if _time(one.begun) >= when), history[-1].install_id)
+    return _since(history, cut, when.isoformat(), tid, when=when)
+
+
+def _refuse_unkept(timeline: t.Sequence[Point], cut: int, when: dt.datetime) -> None:
+    """Refuse a cut before which something counted that was undone later, without being kept."""
     kept = _listed(timeline)
     for point in timeline[:cut]:
         undone = point.get("undone")
@@ -149,8 +164,6 @@ def _date(history: t.Sequence[Installation], when: dt.datetime) -> Chosen:
                 untouched="everything.",
                 advice=f"Name a time before {point['time']} or after {undone}.",
             )
-    tid = next((one.install_id for one in history if _time(one.begun) >= when), history[-1].install_id)
-    return _since(history, cut, when.isoformat(), tid, when=when)
 
 
 def _time(text: str) -> dt.datetime:

@@ -116,3 +116,16 @@ def test_a_date_before_the_first_installation_is_nothing_to_do(tmp_path: Path) -
         with pytest.raises(InputError):
             rollback(engine, Request(to), False)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_undone_without_being_kept_cannot_be_reached_again() -> None:
+    """The second point was made on what the first one led to, and that is nowhere any more."""
+    one = installation("1", "python_deps", None)
+    undone = {"event": "undone", "points": ["1.1", "1.2"], "phases": [], "outcome": "exact"}
+    one.apply(undone, "2025-11-15T14:32:00.000+00:00")
+    assert points(resolve([one], "1.2")) == []
+    event: dict[str, Any] = {"event": "captured", "point": "1.3", "phase": None, "resources": []}
+    one.apply(event, "2025-11-15T14:33:00.000+00:00")
+    assert points(resolve([one], "1.3")) == ["1.3"]
+    with pytest.raises(InputError, match="not kept"):
+        resolve([one], "1.2")
