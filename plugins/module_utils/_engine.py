@@ -182,7 +182,8 @@ class Session:
         view = _progress.render(now)
         self.where.stage(_progress.NAME, view)
         try:
-            self._last = self._ledger.append(self._last, now.install_id, self._events, now.updated, begin)
+            # Not the installation's own time: events may be about others alone.
+            self._last = self._ledger.append(self._last, now.install_id, self._events, self._now(), begin)
         except StateError:
             self.where.unstage(_progress.NAME)
             raise

@@ -85,7 +85,7 @@ class FilesResource(Resource):
                         at = f"{number}/{below}" if below else str(number)
                         item = _capture_one(tree, relative, store, at)
                         items.add(below, item)
-                        files += 1
+                        files += item.kind != ABSENT
                         size += item.size
                         copied += [at] if item.kind == FILE else []
             _store.settle(store, copied)

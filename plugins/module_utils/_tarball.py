@@ -242,7 +242,8 @@ def _guard(call: t.Callable[..., t.Any], *arguments: t.Any) -> t.Any:
 @contextlib.contextmanager
 def _members(fd: int, suffix: str, partly: bool = False) -> t.Iterator[_Found]:
     os.lseek(fd, 0, os.SEEK_SET)
-    with decompressor(fd, suffix, partly) as stream:
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(decompressor(fd, suffix, partly))
         tar = _guard(_open, stream)
 
         def each() -> _Found:
@@ -256,10 +257,7 @@ def _members(fd: int, suffix: str, partly: bool = False) -> t.Iterator[_Found]:
             while _guard(stream.read, _CHUNK):
                 pass
 
-        try:
-            yield each()
-        finally:
-            tar.close()
+        yield each()
 
 
 def _open(stream: t.IO[bytes]) -> tarfile.TarFile:

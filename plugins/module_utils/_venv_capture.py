@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 # The clock file systems stamp with; it lags behind the precise one by up to a tick.
 _CLOCK_REALTIME_COARSE = 5
 _SCRIPT = 65536
+# The last one is what uv locks an environment by.
+_OWN = ("pyvenv.cfg", "pip.conf", ".lock")
 
 Facts = dict[str, t.Any]
 
@@ -161,7 +163,7 @@ def unlike(venv: Tree, one: Distribution, relative: str, row: Row, installed_ns:
 
 def loose(venv: Tree) -> t.Iterator[Found]:
     """What belongs to the environment itself and is in no RECORD."""
-    names = [name for name, is_directory in venv.listing("") if not is_directory and name in ("pyvenv.cfg", "pip.conf")]
+    names = [name for name, is_directory in venv.listing("") if not is_directory and name in _OWN]
     for name, is_directory in venv.listing("bin"):
         info = None if is_directory else venv.lstat(f"bin/{name}")
         if info is not None and (

@@ -31,6 +31,10 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._venv_target import Target
 
 
+# What uv makes in an environment that it finds without it.
+_LOCK = ".lock"
+
+
 class VenvUndo(Undo):
     """Takes an environment back through its captures; the oldest of each distribution wins.
 
@@ -87,6 +91,9 @@ class VenvUndo(Undo):
             self._judge_edits(venv, registered, suspects)
         others = [one for name, several in registered.items() if name not in self.targets for one in several]
         erase -= _distributions.owned_by(venv, others, erase)
+        lock = venv.lstat(_LOCK)
+        if lock is not None and lock.st_size == 0:
+            erase.add(_LOCK)
         self.erase = sorted(erase - own)
         self._judge_loose(venv)
         self.plan["restore"] += self._modes(venv, mend=False)

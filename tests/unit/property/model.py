@@ -325,7 +325,7 @@ class World:
         assert changes(everything, snapshot(self.path)) == {}
         result = self._try(name, False, options)
         if isinstance(result, RollbackError) and "is gone" in result.what:
-            assert type(expected) is RollbackError
+            assert isinstance(expected, RollbackError)
             self.unchanged(before)
             return
         if isinstance(result, RollbackError):

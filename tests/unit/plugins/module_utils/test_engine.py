@@ -478,3 +478,21 @@ def test_state_on_which_nothing_can_be_written_is_read(engine: Engine) -> None:
         assert _now(engine) == expected
     finally:
         pathlib.Path(engine.path).chmod(0o700)
+
+
+def test_an_event_about_others_alone_has_its_own_time(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(str(tmp_path))
+    with engine.session() as session:
+        first = session.begin({}, {}).install_id
+        session.commit()
+    with engine.session() as session:
+        session.begin({}, {})
+        session.commit()
+    monkeypatch.setattr(_clock, "now", lambda: "2099-01-01T00:00:00.000+00:00")
+    with engine.session() as session:
+        session.add({"event": "pruned", "installations": [first], "points": []})
+        session.commit()
+    with engine.reading() as session:
+        assert session.entries()[-1].time == "2099-01-01T00:00:00.000+00:00"
+        assert session.installation is not None
+        assert session.installation.updated != "2099-01-01T00:00:00.000+00:00"

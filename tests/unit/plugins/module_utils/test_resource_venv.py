@@ -467,3 +467,18 @@ def test_a_compiled_file_of_somebody_else_is_not_removed_with_the_venv(tmp_path:
     (host.venv.site / "theirs.pyc").write_text("precious")
     with pytest.raises(ConflictError, match=r"theirs\.pyc"):
         host.undo()
+
+
+def test_the_lock_that_uv_makes_goes_again(host: Host) -> None:
+    before = host.look()
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    (host.venv.path / ".lock").touch()
+    host.undo()
+    assert changes(before, host.look()) == {}
+    (host.venv.path / ".lock").touch()
+    before = host.look()
+    host.capture("pack==3.0")
+    host.venv.install("pack", "3.0")
+    host.undo()
+    assert changes(before, host.look()) == {}
