@@ -20,7 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 _SECONDS = 600
 _OPTIONS = (
     # No program that only helps or watches.
-    *("core.fsmonitor=false", "core.hooksPath=/dev/null", "advice.detachedHead=false"),
+    *("core.fsmonitor=", "core.hooksPath=/dev/null", "advice.detachedHead=false"),
     # Nothing that goes on in the background, or in other repositories.
     *("gc.auto=0", "maintenance.auto=false", "submodule.recurse=false"),
     # A copy of an index is whole, whatever the original shares.

@@ -10,7 +10,7 @@ GIT = r"""# --- Git work trees: what was captured is in git's own objects ---
 
 # git in the repository $where, without what its configuration would start beside it.
 git_at() {
-    git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c advice.detachedHead=false -c gc.auto=0 \
+    git -c core.fsmonitor= -c core.hooksPath=/dev/null -c advice.detachedHead=false -c gc.auto=0 \
         -c maintenance.auto=false -c submodule.recurse=false -c core.splitIndex=false -c core.untrackedCache=false \
         -c core.quotePath=true -c core.fsync=all -C "$where" "$@"
 }
