@@ -65,7 +65,7 @@ class FilesResource(Resource):
             with tree:
                 for relative in _paths.below(tree, path):
                     info = tree.lstat(relative)
-                    files += 1
+                    files += info is not None
                     size += info.st_size if info is not None and _captured.kind_of(info) == FILE else 0
         return files, size
 

@@ -335,3 +335,9 @@ def test_acl_and_attributes_come_back(root: Path, data: Path) -> None:
     assert os.getxattr(data / "tree", "system.posix_acl_default") == acl
     assert os.listxattr(data / "tree/sub") == []
     assert (data / "file").stat().st_mode == before
+
+
+def test_absent_paths_are_no_files_in_check_mode_either(root: Path, data: Path) -> None:
+    paths = [data / "file", data / "absent"]
+    assert capture(root, *paths, check=True)["rollback_point"]["files"] == 1
+    assert capture(root, *paths)["rollback_point"]["files"] == 1
