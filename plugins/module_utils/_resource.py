@@ -64,6 +64,7 @@ class Undo(abc.ABC):
 
     :ivar plan: what will be C(install)ed, C(erase)d, C(restore)d and C(remove)d, for people.
     :ivar conflicts: what somebody else changed in the meantime and the undo would overwrite.
+    :ivar into: where what is removed as a whole is kept, once M(keep) was called.
     :ivar kept: what stays although it was added since, as C(erase_after) asks for, for people.
     """
 
@@ -71,6 +72,7 @@ class Undo(abc.ABC):
         self.plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
         self.conflicts: list[str] = []
         self.kept: list[str] = []
+        self.into: PrivateDir | None = None
 
     @abc.abstractmethod
     def check(self) -> None:
@@ -93,7 +95,7 @@ class Undo(abc.ABC):
 
     def keep(self, where: PrivateDir) -> None:
         """Keep what is removed as a whole in the content directory of the capture that M(redo) asked for."""
-        del where
+        self.into = where
 
     def touches(self) -> bool:
         """Whether executing would change anything."""

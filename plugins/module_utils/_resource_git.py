@@ -126,7 +126,6 @@ class GitUndo(Undo):
         self.captured, self.where, self.resumed = layers[0].manifest, layers[0].where, _interrupted(layers, how)
         self.state: _git_capture.State = self.captured["repository"]
         self.changed = False
-        self.into: PrivateDir | None = None
         #: A rollback took the whole clone away.
         self.away = _removal.kept(self.path, self.where) is not None
         target = f"{self.path} to {self.captured['branch'] or 'commit'} {self.captured['head'][:12]}"
@@ -185,9 +184,6 @@ class GitUndo(Undo):
     def redo(self) -> Facts | None:
         return {"kind": "git", "path": self.path} if any(self.plan.values()) else None
 
-    def keep(self, where: PrivateDir) -> None:
-        self.into = where
-
     def execute(self) -> None:
         if self.away:
             _removal.take_away(self.path, self.into)
@@ -228,7 +224,6 @@ class GitRemoval(Undo):
     def __init__(self, resource: GitResource, layers: t.Sequence[Layer], how: How) -> None:
         super().__init__()
         self.path = resource.path
-        self.into: PrivateDir | None = None
         self.broken = f"{self.path}.broken-{how.keep_broken}" if how.keep_broken else ""
         self.stays = how.erase_after is not None and layers[0].time <= how.erase_after
         if self.stays:
@@ -243,9 +238,6 @@ class GitRemoval(Undo):
 
     def redo(self) -> Facts | None:
         return {"kind": "git", "path": self.path} if self.touches() and not self.broken else None
-
-    def keep(self, where: PrivateDir) -> None:
-        self.into = where
 
     def execute(self) -> None:
         if not self.stays:

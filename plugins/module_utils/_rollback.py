@@ -77,7 +77,7 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
                 f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target
             )
         with contextlib.ExitStack() as stack:
-            how = _how(session, request, interrupted, chosen)
+            how = _how(session, request, history, chosen)
             undos = _compute(session, chosen, request.kinds, how, stack, interrupted)
             result = _result(chosen, undos, target)
             if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
@@ -120,7 +120,8 @@ def _conflict(result: Result) -> ConflictError:
     )
 
 
-def _how(session: Session, request: Request, interrupted: t.Sequence[Installation], chosen: _targets.Chosen) -> How:
+def _how(session: Session, request: Request, history: t.Sequence[Installation], chosen: _targets.Chosen) -> How:
+    interrupted = [one for one in history if one.undoing]
     after = None
     if request.erase_installed_after:
         from ansible_collections.intellistream.sage.plugins.module_utils import _dates
@@ -130,7 +131,7 @@ def _how(session: Session, request: Request, interrupted: t.Sequence[Installatio
         # What was begun by force is finished by force.
         force=request.force or any(bool((one.undoing or {}).get("force")) for one in interrupted),
         resumed=bool(interrupted) or (session.where is not None and _script_marks.was_run(session.where)),
-        ours=_ours(session.history()),
+        ours=_ours(history),
         erase_after=after,
         keep_broken=chosen.tid if request.keep_broken else "",
     )

@@ -10,13 +10,10 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _distributions, _removal
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, kind_of
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
-
-if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+from ansible_collections.intellistream.sage.plugins.module_utils._venv_target import suspects
 
 # What venv, virtualenv and uv put into a new environment by themselves.
 SEEDS = frozenset(("pip", "setuptools", "wheel"))
@@ -34,7 +31,6 @@ class VenvRemoval(Undo):
     def __init__(self, path: str, layers: t.Sequence[Layer], how: How) -> None:
         super().__init__()
         self.path = path
-        self.into: PrivateDir | None = None
         self.broken = f"{path}.broken-{how.keep_broken}" if how.keep_broken else ""
         absent = next(layer for layer in layers if not layer.manifest["existed"])
         self.stays = how.erase_after is not None and absent.time <= how.erase_after
@@ -75,17 +71,12 @@ class VenvRemoval(Undo):
         if record is None or rows is None:
             return
         owned.add(one.info)
-        for relative, row in rows.items():
-            owned.add(relative)
-            info = venv.lstat(relative) if row.digests else None
-            if info is None or kind_of(info) != FILE:
-                continue
-            if row.digest and info.st_size == row.size and info.st_mtime_ns <= record.st_mtime_ns:
-                continue
-            if self.since is not None and info.st_ctime_ns >= self.since:
+        owned.update(rows)
+        for relative, changed_ns in suspects(venv, rows, record.st_mtime_ns):
+            if self.since is not None and changed_ns >= self.since:
                 # Most likely half written by the installer that was killed.
                 continue
-            if venv.digest(relative) not in row.digests:
+            if venv.digest(relative) not in rows[relative].digests:
                 self.conflicts.append(f"{venv.name(relative)} was edited by somebody")
 
     def check(self) -> None:
@@ -95,9 +86,6 @@ class VenvRemoval(Undo):
         if self.broken or not self.touches():
             return None
         return {"kind": "venv", "path": self.path, "whole": True}
-
-    def keep(self, where: PrivateDir) -> None:
-        self.into = where
 
     def execute(self) -> None:
         if not self.stays:
@@ -134,7 +122,6 @@ class VenvReturn(Undo):
         super().__init__()
         self.path = path
         self.layer = layer
-        self.into: PrivateDir | None = None
         self.absent = _removal.found(path, layer.where) is None
         if self.absent:
             return
@@ -169,9 +156,6 @@ class VenvReturn(Undo):
 
     def redo(self) -> Facts | None:
         return {"kind": "venv", "path": self.path, "whole": os.path.lexists(self.path)} if self.touches() else None
-
-    def keep(self, where: PrivateDir) -> None:
-        self.into = where
 
     def execute(self) -> None:
         if self.absent:

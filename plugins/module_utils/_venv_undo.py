@@ -264,11 +264,15 @@ class VenvUndo(Undo):
                 put_back(store, path, venv, path, item)
             for path, item in info:
                 put_back(store, path, venv, path, item)
-        self._tidy(venv, changed, [])
+        self._prune(venv, changed, [])
 
     def _tidy(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
         """Remove byte code of what was changed, and directories that are empty now."""
         _venv_litter.remove_bytecode(venv, changed)
+        self._prune(venv, changed, directories)
+
+    def _prune(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
+        """Remove directories that are empty now."""
         keep = set(self.dirs) | set(_distributions.sites(venv))
         _venv_litter.prune(venv, changed, directories, keep)
 

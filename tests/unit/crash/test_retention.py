@@ -9,7 +9,6 @@ Whatever is left, the next run comes to the same end, and every state that is ke
 
 from __future__ import annotations
 
-import os
 import shutil
 import typing as t
 
@@ -18,7 +17,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils import _archive
 from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import CALLS, CLEAR, FINISHED, KILLED, UNCLEAR
+from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, UNCLEAR, attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -26,35 +25,6 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 FULL = OSError(28, "No space left on device")
-
-
-def _attempt(action: t.Callable[[], object], nth: int, error: OSError | None) -> int:
-    """Carry an action out in a child that ends, or is refused, at its C(nth) call."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    seen = 0
-
-    def spoiled(real: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
-        def call(*args: t.Any, **kwargs: t.Any) -> t.Any:
-            nonlocal seen
-            seen += 1
-            if seen == nth and error is None:
-                os._exit(KILLED)
-            if seen == nth and error is not None:
-                raise error
-            return real(*args, **kwargs)
-
-        return call
-
-    result = UNCLEAR
-    try:
-        for name in CALLS:
-            setattr(os, name, spoiled(getattr(os, name)))
-        action()
-        result = FINISHED if seen < nth else CLEAR
-    finally:
-        os._exit(result)
 
 
 def _unpack(host: SageHost) -> None:
@@ -94,7 +64,7 @@ def test_at_every_call(
         shutil.move(host.path, model.path)
         try:
             action = (lambda: _unpack(model)) if what == "unpack" else (lambda: model.call(retain=Limits(**limits)))
-            result = _attempt(action, nth, error)
+            result = attempt(action, nth, error, reported=())
             if error is None:
                 assert result != UNCLEAR, nth
             _check(model, names, kept, limits, nth)

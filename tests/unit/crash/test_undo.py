@@ -47,8 +47,17 @@ MEMORY = "/dev/shm"
 FINISHED, CLEAR, KILLED, UNCLEAR = 0, 10, 11, 12
 
 
-def attempt(action: t.Callable[[], object], nth: int, error: OSError | None, calls: t.Sequence[str] = CALLS) -> int:
-    """Carry an action out in a child that ends, or fails, at its C(nth) call of these."""
+def attempt(
+    action: t.Callable[[], object],
+    nth: int,
+    error: OSError | None,
+    calls: t.Sequence[str] = CALLS,
+    reported: tuple[type[Exception], ...] = (SageError, OSError),
+) -> int:
+    """Carry an action out in a child that ends, or fails, at its C(nth) call of these.
+
+    :param reported: errors that the action may end with; the modules report both.
+    """
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -72,8 +81,7 @@ def attempt(action: t.Callable[[], object], nth: int, error: OSError | None, cal
             setattr(os, name, spoiled(getattr(os, name)))
         action()
         result = FINISHED if seen < nth else CLEAR
-    except (SageError, OSError):
-        # The modules report both.
+    except reported:
         result = CLEAR
     finally:
         os._exit(result)
