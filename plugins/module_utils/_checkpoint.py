@@ -142,7 +142,7 @@ def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | Non
         session.add(capture(session, transition["capture"], phase, transition.get("description") or f"before {phase}"))
     if session.move(phase, status, redact(transition.get("data")), result) and status == "completed":
         for point in session.required().active_points:
-            event = settle(point) if point.get("phase") == phase else None
+            event = settle(session.where, point) if point.get("phase") == phase else None
             if event is not None:
                 session.add(event)
 

@@ -61,6 +61,21 @@ class StateError(SageError):
     """The state on the host cannot be read, or not be trusted."""
 
 
+class NeedsLibrary(SageError):
+    """This Python lacks a library that the system's own Python has.
+
+    :param library: what cannot be imported.
+    """
+
+    def __init__(self, library: str) -> None:
+        super().__init__(
+            f"No Python on this host can import {library}.",
+            untouched="everything.",
+            advice=f"Install the package that brings Python's {library} for the system's Python.",
+        )
+        self.library = library
+
+
 class LedgerBroken(StateError):
     """An entry of the ledger does not follow from the one before it.
 
@@ -86,6 +101,10 @@ class StorageError(StateError):
 
 class CaptureError(SageError):
     """Something that would be replaced cannot be captured, so nothing was changed."""
+
+
+class ChangeFailed(SageError):
+    """A change that was reported as done did not succeed, as the package manager's own record shows."""
 
 
 class StoreError(SageError):

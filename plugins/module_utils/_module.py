@@ -10,7 +10,7 @@ import traceback
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import NeedsLibrary, SageError
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -26,6 +26,10 @@ def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], dict[str, t.Any]])
     module = spec.create_module()
     try:
         result = work(module)
+    except NeedsLibrary as error:
+        # The package manager's library belongs to the system's Python, whatever Ansible was told to use.
+        respawn(error.library)
+        module.fail_json(msg=str(error), error=error.as_dict())
     except SageError as error:
         module.fail_json(msg=str(error), error=error.as_dict())
     except OSError as error:
@@ -41,3 +45,14 @@ def engine(module: AnsibleModule) -> Engine:
     """The engine for the module's state options."""
     options = module.params
     return Engine(options["root"], options["checkpoint_dir"], options["lock_timeout"])
+
+
+def respawn(library: str) -> None:
+    """Go on in a Python of the system that has a library; returns when there is none, or this is it."""
+    from ansible.module_utils.common import respawn as ansible
+
+    if ansible.has_respawned():
+        return
+    found = ansible.probe_interpreters_for_module(["/usr/bin/python3", "/usr/libexec/platform-python"], library)
+    if found:
+        ansible.respawn_module(found)

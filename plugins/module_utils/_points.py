@@ -23,15 +23,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import How, Layer
-from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
+from ansible_collections.intellistream.sage.plugins.module_utils._resources import known, make
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
 
-# From here on, what a change left is not listed in the ledger.
-_SETTLED = 1000
+_KEPT = ("kind", "path", "paths", "whole", "packages", "state", "changes")
 
 Event = dict[str, t.Any]
 Spec = dict[str, t.Any]
@@ -39,7 +38,7 @@ Spec = dict[str, t.Any]
 
 def clean(spec: t.Mapping[str, t.Any]) -> Spec:
     """A spec as the ledger keeps it: nothing unset, only names and versions of distributions."""
-    kept = {name: spec[name] for name in ("kind", "path", "paths", "whole") if spec.get(name)}
+    kept = {name: spec[name] for name in _KEPT if spec.get(name)}
     if spec.get("distributions"):
         kept["distributions"] = [
             {"name": str(one["name"]), "version": str(one.get("version") or "")} for one in spec["distributions"]
@@ -126,6 +125,9 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any
         "bytes": facts["bytes"],
         "seconds": round(time.monotonic() - begun, 3),
     }
+    if facts.get("changes"):
+        # What a package manager is going to do; told also when the content is gone.
+        taken["changes"] = facts["changes"]
     # Read back what an undo will read.
     _store.items(point, number, _store.read_manifest(point, taken)).close()
     return taken
@@ -182,24 +184,42 @@ def _opened(state: PrivateDir, point: t.Mapping[str, t.Any], stack: ExitStack) -
 def _left(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:
     """The facts about the same resource among those recorded after the change."""
     for one in results:
-        of = one["spec"]
-        if all(of.get(name) == spec.get(name) for name in ("kind", "path", "paths")):
+        if _key(one["spec"]) == _key(spec):
             return dict(one["facts"])
     return None
 
 
-def settle(point: t.Mapping[str, t.Any]) -> Event | None:
+def settle(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> Event | None:
     """What the change after a point left, as an event; None when there is nothing that needs it.
 
-    Only of files: what an installation leaves in an environment is known from its plan, and git knows its own.
+    What an installation leaves in an environment is known from its plan, and git knows its own. What this
+    module cannot make, another has settled.
+
+    :raises ChangeFailed: the change did not succeed, although nobody said so.
     """
-    left = []
-    for spec, taken in zip(point["specs"], point["resources"]):
-        if spec["kind"] == "files" and taken["files"] <= _SETTLED:
-            left.append({"spec": spec, "facts": make("files", spec).observe()})
+    if state is None:
+        return None
+    before = {_key(one["spec"]): one for one in point.get("left") or ()}
+    with ExitStack() as stack:
+        where = None
+        for spec, taken in zip(point["specs"], point["resources"]):
+            if not known(spec["kind"]):
+                continue
+            resource = make(spec["kind"], spec)
+            if not resource.settles:
+                continue
+            where = where or _opened(state, point, stack)
+            facts = resource.left(_store.read_manifest(where, taken))
+            if facts is not None:
+                before[_key(spec)] = {"spec": spec, "facts": facts}
+    left = list(before.values())
     if not left or point.get("left") == left:
         return None
     return {"event": "settled", "installations": [point["install_id"]], "point": point["point"], "left": left}
+
+
+def _key(spec: Spec) -> str:
+    return repr([spec.get(name) for name in ("kind", "path", "paths", "packages", "changes")])
 
 
 def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
@@ -216,7 +236,7 @@ def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
                 untouched="everything.",
                 advice=f"Use one of {', '.join(point['point'] for point in points) or 'none; there is none'}.",
             )
-        event = settle(found)
+        event = settle(session.where, found)
         if event is not None:
             session.add(event)
             session.commit()

@@ -106,7 +106,7 @@ def ended(session: Session, chosen: Chosen, redo: str | None, differs: bool) -> 
             if differs:
                 yield {"event": "undone", "installations": [one.install_id], "outcome": outcome, "redo": redo}
                 continue
-            event = settle(point)
+            event = settle(session.where, point)
             if event is not None:
                 yield event
 

@@ -66,12 +66,14 @@ class Undo(abc.ABC):
     :ivar conflicts: what somebody else changed in the meantime and the undo would overwrite.
     :ivar into: where what is removed as a whole is kept, once M(keep) was called.
     :ivar kept: what stays although it was added since, as C(erase_after) asks for, for people.
+    :ivar inexact: what cannot be undone for certain, and why, for people.
     """
 
     def __init__(self) -> None:
         self.plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
         self.conflicts: list[str] = []
         self.kept: list[str] = []
+        self.inexact: list[str] = []
         self.into: PrivateDir | None = None
 
     @abc.abstractmethod
@@ -106,10 +108,12 @@ class Resource(abc.ABC):
     """Something that can be captured and put back.
 
     :cvar kind: its name in options and in the ledger.
+    :cvar settles: what a change left is recorded, see M(left).
     :ivar path: what it is about, for messages and for telling two resources apart.
     """
 
     kind: t.ClassVar[str]
+    settles: t.ClassVar[bool] = False
     path: str
 
     @abc.abstractmethod
@@ -136,6 +140,14 @@ class Resource(abc.ABC):
 
         :raises CaptureError: something cannot be captured.
         """
+
+    def left(self, manifest: Facts) -> Facts | None:
+        """What the change after a capture left, for C(Layer.left); None when an undo knows that by itself.
+
+        :param manifest: what the capture returned.
+        :raises ChangeFailed: the change did not succeed, although nobody said so.
+        """
+        return None
 
     @abc.abstractmethod
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:

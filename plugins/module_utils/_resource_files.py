@@ -22,6 +22,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
 
+# From here on, what a change left is not listed in the ledger.
+_SETTLED = 1000
+
 
 class FilesResource(Resource):
     """Paths of any kind, directories with all below.
@@ -30,6 +33,7 @@ class FilesResource(Resource):
     """
 
     kind = "files"
+    settles = True
 
     def __init__(self, paths: list[str]) -> None:
         if not paths:
@@ -90,6 +94,9 @@ class FilesResource(Resource):
                         copied += [at] if item.kind == FILE else []
             _store.settle(store, copied)
         return {"files": files, "copies": len(copied), "bytes": size}
+
+    def left(self, manifest: Facts) -> Facts | None:
+        return self.observe() if manifest["files"] <= _SETTLED else None
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
         from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import FilesUndo

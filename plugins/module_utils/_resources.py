@@ -14,7 +14,19 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
 
-KINDS = ("files", "venv", "git")
+KINDS = ("files", "venv", "git", "dpkg", "rpm")
+Factory = t.Callable[[t.Mapping[str, t.Any]], "Resource"]
+_FACTORIES: dict[str, Factory] = {}
+
+
+def register(kind: str, factory: Factory) -> None:
+    """Make a kind known that not every module carries: Ansible sends all that a module imports to every host."""
+    _FACTORIES[kind] = factory
+
+
+def known(kind: str) -> bool:
+    """Whether M(make) can make this kind here."""
+    return kind in ("files", "venv", "git") or kind in _FACTORIES
 
 
 def make(kind: str, spec: t.Mapping[str, t.Any]) -> Resource:
@@ -31,6 +43,14 @@ def make(kind: str, spec: t.Mapping[str, t.Any]) -> Resource:
         return FilesResource(list(spec.get("paths") or ([spec["path"]] if spec.get("path") else [])))
     if kind not in KINDS:
         raise InputError(f"There is no resource of kind {kind!r}.", advice=f"Use one of {', '.join(KINDS)}.")
+    if kind in _FACTORIES:
+        return _FACTORIES[kind](spec)
+    if not known(kind):
+        raise InputError(
+            f"A resource of kind {kind} cannot be used here.",
+            untouched="everything.",
+            advice="Capture it with intellistream.sage.sage_backup, and undo it with intellistream.sage.sage_rollback.",
+        )
     if not spec.get("path"):
         raise InputError(f"A resource of kind {kind} needs a path.", untouched="everything.")
     path = os.path.normpath(str(spec["path"]))

@@ -53,7 +53,7 @@ def _left_alone(state: PrivateDir, point: t.Mapping[str, t.Any]) -> list[str]:
     found = []
     with contextlib.ExitStack() as stack:
         for layer in layers(state, point, stack, left=point.get("left") or ()) if point.get("left") else ():
-            if layer.left is None or layer.items is None:
+            if layer.spec["kind"] != "files" or layer.left is None or layer.items is None:
                 continue
             for section in layer.items.sections:
                 captured = {path: _paths.brief_of(item) for path, item in layer.items.read(section)}
