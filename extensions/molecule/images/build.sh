@@ -4,7 +4,8 @@
 #   build.sh NAME...   makes localhost/sage-NAME, unless it is there already, made by this very recipe
 #
 # bullseye (Python 3.9), bookworm (3.11, with uv) and trixie (3.13) are whole systems for Molecule: systemd, sshd, an
-# ordinary user `sage` who may use sudo. fresh-* have only what the README asks for before `make run`.
+# ordinary user `sage` who may use sudo. rpm-* have rpm, its Python module and dnf beside that, with an empty database.
+# fresh-* have only what the README asks for before `make run`.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,7 +14,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/intellistream-sage
 export CONTAINERS_CONF
 
 system=systemd,systemd-sysv,dbus,openssh-server,python3,python3-venv,python3-apt,git,sudo,iproute2,procps,strace
-system=$system,ca-certificates
+system=$system,ca-certificates,attr,libcap2-bin
+rpm=$system,rpm,python3-rpm,dnf,python3-dnf,createrepo-c
 fresh=make,python3,python3-venv,git,ca-certificates
 
 # The mirror is the one of the running system, whatever its format of sources; mmdebstrap's own default otherwise.
@@ -28,9 +30,10 @@ build() {
     name=$1
     case $name in
         fresh-*) include=$fresh ;;
+        rpm-*) include=$rpm ;;
         *) include=$system ;;
     esac
-    suite=${name#fresh-}
+    suite=${name#*-}
     uv=none
     if [ "$name" = bookworm ]; then
         uv=${SAGE_TEST_UV:-$(command -v uv || true)}
