@@ -52,6 +52,15 @@ RESOURCE_OPTIONS: Spec = {
     "distributions": {"type": "list", "elements": "dict"},
 }
 
+# What a resource of the system's packages needs; not every module knows those.
+PACKAGE_OPTIONS: Spec = {
+    **RESOURCE_OPTIONS,
+    "kind": {"type": "str", "required": True, "choices": ["files", "venv", "git", "dpkg", "rpm", "packages"]},
+    "packages": {"type": "list", "elements": "str"},
+    "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
+    "changes": {"type": "list", "elements": "dict"},
+}
+
 INDEX_OPTIONS = ArgumentSpec(
     {
         "index_url": {"type": "str"},

@@ -51,6 +51,10 @@ def drift(session: Session) -> list[Line]:
                 plain = {name: {"version": one["version"]} for name, one in known.items()}
                 facts = {**facts, "distributions": plain}
             lines += _guarded(kind, path, _compare, spec, facts)
+    for point in installation.active_points:
+        for left in point.get("left") or ():
+            if left["spec"]["kind"] in ("dpkg", "rpm"):
+                lines += _guarded(left["spec"]["kind"], "", _compare, left["spec"], left["facts"])
     for path, versions in environments.items():
         lines += _guarded("venv", path, _environment, path, versions, _others(session, path))
     return sorted({tuple(line.values()): line for line in lines}.values(), key=lambda line: tuple(line.values()))

@@ -20,31 +20,43 @@ Facts = dict[str, t.Any]
 
 
 class Change(t.NamedTuple):
-    """What one rollback point tells of one environment.
+    """What one rollback point tells of one environment, or of the system's packages.
 
-    :ivar before: distribution → version, of all that were there at the capture; None when that cannot be read.
-    :ivar wanted: distribution → version (empty when nobody knew it yet) that the change was going to leave.
+    :ivar before: name → version, of all that were there at the capture; None when that cannot be read.
+    :ivar wanted: name → version that the change was going to leave; empty when nobody knew it yet, None for a removal.
     :ivar whole: the change was going to remove the environment.
     """
 
     path: str
     before: dict[str, str] | None
-    wanted: dict[str, str]
-    whole: bool
+    wanted: dict[str, str | None]
+    whole: bool = False
 
 
 def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[Change]:
-    """What a rollback point tells of environments; what was pruned or damaged is left out, not raised."""
-    return [
-        Change(
-            str(spec.get("path")),
-            _before(state, point, taken) if state is not None else None,
-            {canonical(str(one["name"])): str(one.get("version") or "") for one in spec.get("distributions") or []},
-            bool(spec.get("whole")),
-        )
-        for spec, taken in zip(point.get("specs") or [], point.get("resources") or [])
-        if spec.get("kind") == "venv"
-    ]
+    """What a rollback point tells; what was pruned or damaged is left out, not raised."""
+    found = []
+    for spec, taken in zip(point.get("specs") or [], point.get("resources") or []):
+        if spec.get("kind") == "venv":
+            wanted: dict[str, str | None] = {
+                canonical(str(one["name"])): str(one.get("version") or "") for one in spec.get("distributions") or []
+            }
+            before = _before(state, point, taken) if state is not None else None
+            found.append(Change(str(spec.get("path")), before, wanted, bool(spec.get("whole"))))
+        elif taken.get("changes"):
+            found.append(_system(taken))
+    return found
+
+
+def _system(taken: Facts) -> Change:
+    before: dict[str, str] = {}
+    wanted: dict[str, str | None] = {}
+    names = [one["name"] for one in taken["changes"]]
+    for one in taken["changes"]:
+        name = f"{one['name']}:{one['arch']}" if names.count(one["name"]) > 1 else str(one["name"])
+        before.update({name: one["before"]} if one.get("before") else {})
+        wanted[name] = one.get("after")
+    return Change(str(taken.get("path")), before, wanted)
 
 
 def _before(state: PrivateDir, point: t.Mapping[str, t.Any], taken: Facts) -> dict[str, str] | None:
@@ -131,5 +143,8 @@ def installed_by(history: t.Sequence[Installation]) -> dict[str, str]:
             for change in changes(None, point) if not point.get("redo") else ():
                 if change.whole:
                     found = {key: value for key, value in found.items() if key[0] != change.path}
-                found.update({(change.path, name): one.install_id for name in change.wanted})
+                for name, version in change.wanted.items():
+                    found.pop((change.path, name), None)
+                    if version is not None:
+                        found[change.path, name] = one.install_id
     return {name: install_id for (dummy, name), install_id in sorted(found.items(), key=lambda item: item[0][::-1])}

@@ -39,6 +39,9 @@ Spec = dict[str, t.Any]
 def clean(spec: t.Mapping[str, t.Any]) -> Spec:
     """A spec as the ledger keeps it: nothing unset, only names and versions of distributions."""
     kept = {name: spec[name] for name in _KEPT if spec.get(name)}
+    if "packages" not in kept:
+        # The modules' default, which means nothing here.
+        kept.pop("state", None)
     if spec.get("distributions"):
         kept["distributions"] = [
             {"name": str(one["name"]), "version": str(one.get("version") or "")} for one in spec["distributions"]
@@ -104,7 +107,16 @@ def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
 
 def _predicted(resource: Resource) -> dict[str, t.Any]:
     files, size = resource.need()
-    return {"kind": resource.kind, "path": resource.path, "plan": resource.plan(), "files": files, "bytes": size}
+    plan = resource.plan()
+    packages = [line for line in plan if line.startswith(("[-] ", "[+] "))]
+    return {
+        "kind": resource.kind,
+        "path": resource.path,
+        "plan": plan,
+        "packages": packages,
+        "files": files,
+        "bytes": size,
+    }
 
 
 def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any]:
@@ -128,6 +140,7 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any
     if facts.get("changes"):
         # What a package manager is going to do; told also when the content is gone.
         taken["changes"] = facts["changes"]
+        taken["inexact"] = facts.get("inexact") or []
     # Read back what an undo will read.
     _store.items(point, number, _store.read_manifest(point, taken)).close()
     return taken
@@ -291,6 +304,17 @@ def backup(
     return {"changed": True, "rollback_point": made, "diff": {"before": {}, "after": after}}
 
 
+def listed(changes: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """Changes of packages as C([-] name version) and C([+] name version), by name."""
+    names = [one["name"] for one in changes]
+    lines = []
+    for one in sorted(changes, key=lambda one: (one["name"], one.get("arch") or "")):
+        name = f"{one['name']}:{one['arch']}" if names.count(one["name"]) > 1 and one.get("arch") else one["name"]
+        lines += [f"[-] {name} {one['before']}"] if one.get("before") else []
+        lines += [f"[+] {name} {one['after']}"] if one.get("after") else []
+    return lines
+
+
 def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What a user wants to know of a rollback point."""
     resources = point.get("resources") or []
@@ -301,4 +325,6 @@ def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "files": sum(one.get("files", 0) for one in resources),
         "bytes": sum(one.get("bytes", 0) for one in resources),
         "seconds": round(sum(one.get("seconds", 0) for one in resources), 3),
+        "packages": [line for one in resources for line in one.get("packages") or listed(one.get("changes") or [])],
+        "inexact": [line for one in resources for line in one.get("inexact") or []],
     }

@@ -2,13 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The kinds of resources that are the system's packages: dpkg's and rpm's.
-
-Importing this makes them known to C(_resources.py).
-"""
+"""The kinds of resources that are the system's packages: dpkg's and rpm's."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import typing as t
 
@@ -23,6 +21,12 @@ ANY = "packages"
 STATES = ("present", "latest", "absent")
 _STATUS = "/var/lib/dpkg/status"
 _RPM = ("/var/lib/rpm", "/usr/lib/sysimage/rpm")
+
+
+def enable() -> None:
+    """Make these kinds known to C(_resources.py)."""
+    register("dpkg", _dpkg)
+    register("rpm", _rpm)
 
 
 def kind_here() -> str:
@@ -50,10 +54,8 @@ def _dpkg(spec: t.Mapping[str, t.Any]) -> Resource:
 
 
 def _rpm(spec: t.Mapping[str, t.Any]) -> Resource:
-    try:
-        import rpm  # noqa: F401
-    except ImportError as error:
-        raise NeedsLibrary("rpm") from error
+    if importlib.util.find_spec("rpm") is None:
+        raise NeedsLibrary("rpm")
     from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
 
     return RpmResource(*_wanted(spec))
@@ -69,7 +71,3 @@ def _wanted(spec: t.Mapping[str, t.Any]) -> tuple[list[str], str, list[dict[str,
         if not name or name.startswith("-") or any(char.isspace() for char in name):
             raise InputError(f"{name!r} is no name of a package.", untouched="everything.")
     return packages, str(spec.get("state") or "present"), changes
-
-
-register("dpkg", _dpkg)
-register("rpm", _rpm)

@@ -32,7 +32,7 @@ options:
   resources:
     description:
       - What to capture.
-      - Exactly one of O(resources) and O(settle) is needed.
+      - At least one of O(resources), O(packages) and O(settle) is needed.
     type: list
     elements: dict
     suboptions:
@@ -42,12 +42,16 @@ options:
             mode, owner, times and extended attributes are copied.
           - V(venv) captures the distributions that are going to be replaced, by hard links where possible, and
             the environment's own files. Where the venv is absent, that is what is captured.
+          - V(dpkg) and V(rpm) ask the package manager's own resolver what a request would install, replace and
+            remove, and repackage what it would replace or remove as it is on disk now, edited configuration included.
+            Run the same request afterwards. Needs root.
+          - V(packages) is V(dpkg) or V(rpm), whichever this host uses.
           - V(git) captures the branch or commit of a work tree and of its submodules, and uncommitted and untracked
             work in all of them, as git's own objects pinned by a ref. Files that git ignores are left alone. A merge
             or rebase in progress is refused.
         type: str
         required: true
-        choices: [files, venv, git]
+        choices: [files, venv, git, dpkg, rpm, packages]
       path:
         description:
           - Where the resource is, for V(venv) and V(git).
@@ -63,9 +67,41 @@ options:
             just these, and leaves all others.
         type: list
         elements: dict
+      packages:
+        description:
+          - What is going to be asked of the package manager, for V(dpkg), V(rpm) and V(packages). Names, as
+            M(ansible.builtin.apt) and M(ansible.builtin.dnf) take them, with C(=version) or C(-version), or paths of
+            package files. V(*) with O(resources[].state=latest) is everything that can be upgraded.
+        type: list
+        elements: str
+      state:
+        description:
+          - What is going to be asked for these packages.
+        type: str
+        choices: [present, latest, absent]
+        default: present
+      changes:
+        description:
+          - What is going to be changed, where that is known already, mappings with C(name), C(arch), C(before) and
+            C(after). The versions are null where there is none. No resolver is asked then.
+        type: list
+        elements: dict
+  packages:
+    description:
+      - Short for a resource of kind V(packages) with these O(resources[].packages).
+    type: list
+    elements: str
+  packages_state:
+    description:
+      - The O(resources[].state) of O(packages).
+    type: str
+    choices: [present, latest, absent]
+    default: present
   settle:
     description:
-      - The id of a rollback point whose change has ended. Records how its files are now.
+      - The id of a rollback point whose change has ended. Records how its files and packages are now.
+      - Fails when the package manager's own record shows that a package was not installed properly, such as one
+        whose postinst or C(%post) failed, although the package manager may have reported success.
       - A rollback then knows what the change did from what somebody did since. It leaves alone what only others
         changed, and refuses to overwrite what both changed. Without it, a rollback takes every difference
         from the captured files for the change's own.
@@ -111,6 +147,27 @@ EXAMPLES = r"""
     root: /opt/sage
     settle: "{{ before.rollback_point.id }}"
 
+- name: Capture what installing a package is going to replace
+  intellistream.sage.sage_backup:
+    root: /opt/sage
+    description: before git
+    packages: [git]
+    packages_state: latest
+  become: true
+  register: before_git
+
+- name: Install it
+  ansible.builtin.package:
+    name: git
+    state: latest
+  become: true
+
+- name: Fail if a script of a package failed
+  intellistream.sage.sage_backup:
+    root: /opt/sage
+    settle: "{{ before_git.rollback_point.id }}"
+  become: true
+
 - name: Go back to it
   intellistream.sage.sage_rollback:
     root: /opt/sage
@@ -147,17 +204,33 @@ rollback_point:
       description: How long the capture took.
       type: float
       sample: 0.063
+    packages:
+      description: What the change is going to do to packages of the system.
+      type: list
+      elements: str
+      sample: ["[-] foo 1", "[+] foo 2", "[+] goo 1"]
+    inexact:
+      description: What a rollback cannot undo for certain, such as effects of the packages' own scripts.
+      type: list
+      elements: str
+      sample: []
 """
 
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
-    RESOURCE_OPTIONS,
+    PACKAGE_OPTIONS,
     STATE_OPTIONS,
     ArgumentSpec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import (
+    ANY,
+    STATES,
+    enable,
+    translated,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
 
 if t.TYPE_CHECKING:
@@ -167,19 +240,28 @@ SPEC = ArgumentSpec(
     {
         "description": {"type": "str", "default": ""},
         "phase": {"type": "str", "choices": list(PHASES)},
-        "resources": {"type": "list", "elements": "dict", "options": RESOURCE_OPTIONS},
+        "resources": {"type": "list", "elements": "dict", "options": PACKAGE_OPTIONS},
+        "packages": {"type": "list", "elements": "str"},
+        "packages_state": {"type": "str", "choices": list(STATES), "default": "present"},
         "settle": {"type": "str"},
     },
-    {"required_one_of": [("resources", "settle")], "mutually_exclusive": [("resources", "settle")]},
+    {
+        "required_one_of": [("resources", "packages", "settle")],
+        "mutually_exclusive": [("resources", "settle"), ("packages", "settle")],
+    },
 ).merge(STATE_OPTIONS)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
+    enable()
     options = module.params
     if options["settle"]:
         return settled(engine(module), options["settle"], module.check_mode)
-    return backup(engine(module), options["resources"], options["phase"], options["description"], module.check_mode)
+    specs = list(options["resources"] or [])
+    if options["packages"]:
+        specs.append({"kind": ANY, "packages": options["packages"], "state": options["packages_state"]})
+    return backup(engine(module), translated(specs), options["phase"], options["description"], module.check_mode)
 
 
 def main() -> None:

@@ -213,6 +213,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._report import report
+from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -228,6 +229,7 @@ SPEC = ArgumentSpec(
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
+    enable()
     options = module.params
     return report(engine(module), options["inputs"], options["history"], options["drift"])
 

@@ -40,7 +40,7 @@ options:
       - Undo only resources of these kinds. The rollback points then stay usable for the others.
     type: list
     elements: str
-    choices: [files, venv, git]
+    choices: [files, venv, git, dpkg, rpm]
   force:
     description:
       - Take the captured side of conflicts. Edited files and distributions' leftovers are kept in the store under
@@ -150,6 +150,12 @@ kept:
   type: list
   elements: str
   sample: []
+inexact:
+  description: What cannot be undone for certain, such as effects of the scripts of the system's packages.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 redo_point:
   description:
     - The rollback point that holds what was taken back, for O(to). It is null when nothing was worth keeping,
@@ -169,6 +175,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS
+from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 
 if t.TYPE_CHECKING:
@@ -187,6 +194,7 @@ SPEC = ArgumentSpec(
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
+    enable()
     options = module.params
     request = Request(
         options["to"],
