@@ -3,19 +3,10 @@
 set -euo pipefail
 # shellcheck source=tests/run/steps/container.sh
 . "$SAGE_TEST_CHECKOUT/tests/run/steps/container.sh"
+# shellcheck source=tests/run/steps/library.sh
+. "$SAGE_TEST_CHECKOUT/tests/run/steps/library.sh"
 version=$1 suite=$2
-
-# What the tests import is put there from outside; of ansible-core only what it sends to target hosts.
-library=$SAGE_TEST_CACHE/unit-$version-$({ cat tests/requirements/unit.txt "$0"; echo "$SAGE_TEST_TOOLS"; } | sha256sum | cut -c1-16)
-if [ ! -d "$library" ]; then
-    trap 'rm -rf "$library.$$"' EXIT
-    uv pip install --quiet --python-version "$version" --target "$library.$$" --only-binary :all: -r tests/requirements/unit.txt
-    ansible=$(python -c 'import ansible, os; print(os.path.dirname(ansible.__file__))')
-    mkdir "$library.$$/ansible"
-    : >"$library.$$/ansible/__init__.py"
-    cp -a "$ansible/module_utils" "$library.$$/ansible/"
-    mv -T "$library.$$" "$library"
-fi
+container_library "$version"
 
 # Not by PYTHONPATH: what the tests start would inherit it.
 # shellcheck disable=SC2016 # expanded in the container

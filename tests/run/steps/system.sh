@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# system.sh IMAGE: the tests of that image's package managers, of dpkg or of rpm.
+set -euo pipefail
+[ "$(id -u)" = 0 ] || { echo "containers need root here: run make test as root"; exit 1; }
+# shellcheck disable=SC2086 # TESTS may name several
+exec "$SAGE_TEST_CHECKOUT/tests/system/run.sh" "$1" ${TESTS:-}

@@ -1,0 +1,20 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fixtures of the tests with rpm."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from ansible_collections.intellistream.sage.tests.system.rpms import Repository
+
+
+@pytest.fixture
+def repository(tmp_path: pathlib.Path) -> Repository:
+    """An empty repository, the only one that dnf knows."""
+    tmp_path.chmod(0o755)
+    return Repository(tmp_path / "repository")
