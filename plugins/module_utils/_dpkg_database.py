@@ -113,7 +113,7 @@ def fields(stanza: str) -> dict[str, str]:
 
 
 def fingerprint(path: str) -> str:
-    """What is at a path, short enough to record: MD5 of a file, C(link <target>), C(dir), C(other), empty for nothing."""
+    """What is at a path, short enough to record: MD5 of a file, C(link <target>), C(dir), C(other); empty: nothing."""
     try:
         info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):
@@ -162,8 +162,7 @@ class Database:
     def get(self, name: str, arch: str = "") -> Package | None:
         """The instance that a version for C(arch) would take the place of; by default the native one's.
 
-        C(all) and the native architecture take each other's place; so do all of a package that is not
-        C(Multi-Arch: same), since only one of it can be there.
+        C(all) and the native architecture take each other's place.
         """
         wanted = (self.native, ALL) if arch in ("", ALL, self.native) else (arch,)
         for package in self.named(name):
