@@ -24,6 +24,13 @@ options:
       - Another place for the state than C(.sage/checkpoints) below O(root).
       - If not set, the environment variable E(SAGE_CHECKPOINT_DIR) of the managed host is used.
     type: path
+  repackage_dir:
+    description:
+      - Another place for captured content than C(store) in the state, such as a larger disk. Each state has a
+        directory of its own in it.
+      - Remembered in the state, so it need not be given again. It cannot be changed while there is captured content.
+      - If not set, the environment variable E(SAGE_REPACKAGE_DIR) of the managed host is used.
+    type: path
   lock_timeout:
     description:
       - How many seconds to wait while another process changes the same state.

@@ -181,7 +181,7 @@ def remove_from(state: PrivateDir, install_id: str, name: str) -> None:
 
     :raises FileNotFoundError: there is no such installation.
     """
-    with state.child(_store.STORE) as store, store.child(install_id) as where:
+    with _store.opened(state) as store, store.child(install_id) as where:
         remove(where, name)
         where.sync()
         empty = not where.names()
@@ -239,7 +239,7 @@ def _room(where: PrivateDir, directory: PrivateDir, record: Record) -> None:
 
 @contextlib.contextmanager
 def _beside(state: PrivateDir, point: Point) -> t.Iterator[PrivateDir]:
-    with state.child(_store.STORE) as store, store.child(point["install_id"]) as where:
+    with _store.opened(state) as store, store.child(point["install_id"]) as where:
         yield where
 
 

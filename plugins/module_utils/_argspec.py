@@ -41,6 +41,7 @@ STATE_OPTIONS = ArgumentSpec(
     {
         "root": {"type": "path", "required": True},
         "checkpoint_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_CHECKPOINT_DIR"])},
+        "repackage_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_REPACKAGE_DIR"])},
         "lock_timeout": {"type": "int", "default": 60},
     }
 )

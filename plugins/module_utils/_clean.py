@@ -19,11 +19,35 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.plugins.module_utils._usage import Usage, measure, unpacked
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
     from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
 
 Point = dict[str, t.Any]
 Result = dict[str, t.Any]
+
+
+def retain(engine: Engine, limits: _retention.Limits, check_mode: bool) -> Result:
+    """Remove and compress what is beyond the limits, or with C(check_mode) tell what would be.
+
+    :returns: what M(Cleaning.finish) does, with C(changed) and C(diff).
+    :raises InputError: a limit is negative.
+    """
+    # Where nothing is recorded there is nothing to remove, and no reason to begin a record.
+    with engine.reading() if check_mode or not engine.exists() else engine.session() as session:
+        cleaning = Cleaning(session, limits)
+        repaired = bool(session.repaired)
+        session.commit()
+        result = cleaning.finish()
+    before = {
+        "rollback_points": result["kept"] + len(result["pruned"]),
+        "bytes": result["bytes"] + result["freed_bytes"],
+    }
+    after = {"rollback_points": result["kept"], "bytes": result["bytes"], "archived": result["archived"]}
+    return {
+        "changed": cleaning.changed or repaired,
+        **result,
+        "diff": {"before": before, "after": after} if cleaning.changed else {"before": {}, "after": {}},
+    }
 
 
 class Cleaning:
@@ -184,7 +208,7 @@ class Cleaning:
         except FileNotFoundError:
             return False
         except (OSError, SageError) as error:
-            self._warn(f"{where.path}/{_store.STORE}/{install_id}/{name} was not removed", error)
+            self._warn(f"{_store.path_of(where)}/{install_id}/{name} was not removed", error)
             return False
         return True
 

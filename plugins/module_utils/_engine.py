@@ -15,7 +15,7 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress
+from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, LedgerBroken, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import (
     CHECKPOINTS,
@@ -244,12 +244,20 @@ class Engine:
     :param root: where SAGE is installed; the state lies in C(<root>/.sage/checkpoints).
     :param checkpoint_dir: another place for the state.
     :param lock_timeout: seconds to wait for another process.
+    :param repackage_dir: another place for captured content.
     """
 
-    def __init__(self, root: str, checkpoint_dir: str | None = None, lock_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        root: str,
+        checkpoint_dir: str | None = None,
+        lock_timeout: float = 60.0,
+        repackage_dir: str | None = None,
+    ) -> None:
         self.root = root
         self.checkpoint_dir = checkpoint_dir
         self.lock_timeout = lock_timeout
+        self.repackage_dir = repackage_dir
 
     @property
     def path(self) -> str:
@@ -260,6 +268,8 @@ class Engine:
     def session(self) -> t.Iterator[Session]:
         """A session that may write: the directory exists, the lock is held."""
         with self._open() as where, Lock(where, self.lock_timeout):
+            if self.repackage_dir:
+                _store.place(where, self.repackage_dir)
             yield Session(where, self.path, writes=True)
 
     @contextlib.contextmanager
@@ -303,6 +313,7 @@ class Engine:
             if os.path.lexists(self.path):
                 # As for writing, so that nobody else's directory is removed.
                 with self._open() as where, Lock(where, self.lock_timeout):
+                    _store.remove(where)
                     os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
             for gone in self._removed():
                 shutil.rmtree(gone)

@@ -232,6 +232,19 @@ def _ignore(state: PrivateDir) -> None:
         os.close(fd)
 
 
+def open_private(path: str, create: bool = False, readonly: bool = False) -> PrivateDir:
+    """Open a private directory anywhere; C(create) makes it with those above it.
+
+    :raises FileNotFoundError: it does not exist and C(create) is false.
+    :raises UnsafePath: it lies behind a link or in another user's directory.
+    """
+    check_name(path)
+    if create:
+        check_ancestors(os.path.dirname(path))
+        _make(os.path.dirname(path))
+    return _open_directory(path, path, None, create, readonly)
+
+
 def open_state(root: str, checkpoint_dir: str | None = None, create: bool = False) -> PrivateDir | None:
     """Open the checkpoint directory: C(checkpoint_dir), or C(<root>/.sage/checkpoints).
 
@@ -247,7 +260,7 @@ def open_state(root: str, checkpoint_dir: str | None = None, create: bool = Fals
         _make(os.path.dirname(own))
     try:
         if checkpoint_dir:
-            return _open_directory(own, own, None, create, not create)
+            return open_private(own, create, not create)
         # The venv lies in here too, and may be used by others: only the checkpoints are private.
         with _open_directory(own, own, None, create, not create, mode=0o755) as state:
             if create and not state.read(".gitignore"):

@@ -44,7 +44,7 @@ def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], dict[str, t.Any]])
 def engine(module: AnsibleModule) -> Engine:
     """The engine for the module's state options."""
     options = module.params
-    return Engine(options["root"], options["checkpoint_dir"], options["lock_timeout"])
+    return Engine(options["root"], options["checkpoint_dir"], options["lock_timeout"], options["repackage_dir"])
 
 
 def respawn(library: str) -> None:

@@ -13,7 +13,7 @@ import time
 import typing as t
 from contextlib import ExitStack
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _late, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
     InputError,
@@ -100,7 +100,11 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
 
 
 def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
-    device = os.fstat(state.fd).st_dev
+    try:
+        with _store.opened(state) as store:
+            device = os.fstat(store.fd).st_dev
+    except FileNotFoundError:
+        device = os.fstat(state.fd).st_dev
     needs = [resource.need(device) for resource in resources]
     _store.check_space(state, sum(need[0] for need in needs), sum(need[1] for need in needs))
 
@@ -181,17 +185,15 @@ def layers(
         raise StoreError(
             f"The captured content of rollback point {point['point']} is gone.",
             untouched="everything.",
-            advice=f"Restore {_store.STORE}/{point['install_id']}/{point['point']} from a copy of the state.",
+            advice=f"Restore {_store.path_of(state)}/{point['install_id']}/{point['point']} from a copy of the state.",
         ) from error
 
 
 def _opened(state: PrivateDir, point: t.Mapping[str, t.Any], stack: ExitStack) -> PrivateDir:
     if not point.get("archive"):
         return stack.enter_context(_store.point_dir(state, point["install_id"], point["point"]))
-    # What reads archives costs every call its import.
-    from ansible_collections.intellistream.sage.plugins.module_utils import _archive
-
-    return _archive.opened(state, point, stack)
+    where: PrivateDir = _late.undos().unpacked(state, point, stack)
+    return where
 
 
 def _left(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:

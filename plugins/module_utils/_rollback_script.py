@@ -92,6 +92,7 @@ def render(
         resources.append(b'    "%b_$1"\n' % kind.encode())
     facts = {
         "state": os.fsencode(os.path.normpath(checkpoints)),
+        "store": os.fsencode(os.path.normpath(str(target["store"]))),
         "root": os.fsencode(root),
         "tid": str(target["tid"]).encode(),
         "when": dt.datetime.fromisoformat(target["time"]).astimezone().ctime().encode(),
@@ -147,8 +148,8 @@ def _layer(one: _Capture, take: t.Sequence[str]) -> bytes:
         "items_sum": str(one.taken.get("items") or "").encode(),
         "take": b" %b " % b" ".join(_escape(name) for name in take),
     }
-    place = _quote(os.fsencode(f"/store/{one.point['install_id']}/{one.point['point']}"))
-    return b"    %d)\n        point=$state%b\n%b        ;;\n" % (
+    place = _quote(os.fsencode(f"/{one.point['install_id']}/{one.point['point']}"))
+    return b"    %d)\n        point=$store%b\n%b        ;;\n" % (
         one.id,
         place,
         b"".join(b"        %b=%b\n" % (name.encode(), _quote(value)) for name, value in values.items()),

@@ -180,7 +180,7 @@ names_of() {
 # Refuses unless a capture is in the store, and its list is what was captured.
 check_layer() {
     layer "$1"
-    for directory in "$state/store" "${point%/*}" "$point" "$point/$number"; do
+    for directory in "$store" "${point%/*}" "$point" "$point/$number"; do
         [ -d "$directory" ] && [ ! -L "$directory" ] ||
             refuse "the captured content $directory is gone." "$restore_store"
     done

@@ -42,7 +42,13 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
         points = []
     # The same points give the same script, so it is written only when they change.
     generation = hashlib.sha256(" ".join(point["point"] for point in points).encode()).hexdigest()
-    target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "unsupported": why}
+    target = {
+        "tid": chosen.tid,
+        "time": chosen.time,
+        "generation": generation,
+        "unsupported": why,
+        "store": _store.path_of(session.where),
+    }
     script = render(session.path, session.path, target, points, headers)
     if session.where.read(NAME) != script:
         session.where.write(NAME, script)
@@ -65,6 +71,8 @@ def _left_alone(state: PrivateDir, point: t.Mapping[str, t.Any]) -> list[str]:
 def _headers(state: PrivateDir, chosen: _targets.Chosen) -> dict[tuple[str, int], dict[str, t.Any]]:
     found = {}
     for point in chosen.points:
+        if point.get("archive"):
+            raise FileNotFoundError(point["point"])
         with _store.point_dir(state, point["install_id"], point["point"]) as where:
             for number, taken in enumerate(point["resources"]):
                 found[point["point"], number] = _store.read_manifest(where, taken)

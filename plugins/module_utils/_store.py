@@ -4,7 +4,8 @@
 
 """The repackage store: where captured content lies, apart per installation and rollback point.
 
-C(<checkpoints>/store/<install_id>/<point>/<n>.json) is the manifest of the point's n-th resource,
+It is C(<checkpoints>/store), or where the file C(<checkpoints>/store.path) says.
+C(<store>/<install_id>/<point>/<n>.json) is the manifest of the point's n-th resource,
 C(<n>.items) the list of its content, C(<n>/) the content. The list's SHA-256 is in the manifest, the
 manifest's in the ledger, whose chain protects it.
 """
@@ -18,14 +19,18 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, InputError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import open_private
 from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Items, Writer
+from ansible_collections.intellistream.sage.plugins.module_utils._safe import check_ancestors
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 STORE = "store"
+# Tells where the store is, when that is elsewhere.
+PLACE = "store.path"
 FORMAT = 2
 # Left free so that the state itself, logs and the change have room.
 RESERVE = 16 << 20
@@ -35,12 +40,56 @@ PER_FILE = 512
 _MANY = 200
 
 
+def path_of(state: PrivateDir) -> str:
+    """Where the store is, or would be."""
+    elsewhere = state.read(PLACE)
+    return os.fsdecode(elsewhere.rstrip(b"\n")) if elsewhere else os.path.join(state.path, STORE)
+
+
+def opened(state: PrivateDir, create: bool = False) -> PrivateDir:
+    """The store.
+
+    :raises FileNotFoundError: there is none and C(create) is false.
+    """
+    if state.read(PLACE) is None:
+        return state.child(STORE, create)
+    return open_private(path_of(state), create, state.readonly)
+
+
+def place(state: PrivateDir, directory: str) -> None:
+    """Keep the store of this state below C(directory), which may serve many states.
+
+    :raises InputError: there is a store already, elsewhere.
+    """
+    # To be recognized by people, and no other state's.
+    name = state.path.replace("/", "-")[-40:].lstrip("-.")
+    digest = hashlib.sha256(os.fsencode(state.path)).hexdigest()[:8]
+    wanted = os.path.join(os.path.normpath(directory), f"{name}-{digest}")
+    now = path_of(state)
+    if now == wanted:
+        return
+    try:
+        with opened(state) as store:
+            used = bool(store.names())
+    except FileNotFoundError:
+        used = False
+    if used:
+        raise InputError(
+            f"What was captured is in {now}, and not below {directory}.",
+            untouched="everything.",
+            advice=f"Leave repackage_dir as it was. Or move {now} to {wanted} and write that name to "
+            f"{os.path.join(state.path, PLACE)}, both as the owner of the state.",
+        )
+    open_private(wanted, create=True).close()
+    state.write(PLACE, os.fsencode(wanted) + b"\n")
+
+
 def point_dir(state: PrivateDir, install_id: str, point: str, create: bool = False) -> PrivateDir:
     """The directory of one rollback point.
 
     :raises FileNotFoundError: there is none and C(create) is false.
     """
-    with state.child(STORE, create) as store, store.child(install_id, create) as installation:
+    with opened(state, create) as store, store.child(install_id, create) as installation:
         return installation.child(point, create)
 
 
@@ -62,10 +111,23 @@ def items(point: PrivateDir, number: int, manifest: t.Mapping[str, t.Any]) -> It
     return Items(point, f"{number}.items", manifest["items"])
 
 
+def remove(state: PrivateDir) -> None:
+    """Remove a store that is kept elsewhere; one below the state goes with it."""
+    if state.read(PLACE) is None:
+        return
+    path = path_of(state)
+    check_ancestors(os.path.dirname(path))
+    try:
+        open_private(path).close()
+    except FileNotFoundError:
+        return
+    shutil.rmtree(path)
+
+
 def discard(state: PrivateDir, install_id: str, point: str) -> None:
     """Remove what is there of a point that was never recorded."""
     try:
-        with state.child(STORE) as store, store.child(install_id) as installation:
+        with opened(state) as store, store.child(install_id) as installation:
             # Relative to the open directory, so that no link swapped in above is followed.
             if point in installation.names():
                 shutil.rmtree(os.path.join(f"/proc/self/fd/{installation.fd}", point))
@@ -119,15 +181,19 @@ def check_space(state: PrivateDir, files: int, size: int) -> None:
 
     :raises CaptureError: with what is needed and what is there.
     """
-    info = os.fstatvfs(state.fd)
+    try:
+        with opened(state) as store:
+            info = os.fstatvfs(store.fd)
+    except FileNotFoundError:
+        info = os.fstatvfs(state.fd)
     available = info.f_bavail * info.f_frsize
     needed = size + files * PER_FILE + RESERVE
     if needed > available or (info.f_files and files > info.f_favail):
         raise CaptureError(
-            f"The store in {state.path} needs {needed} bytes and {files} files for this capture; "
+            f"The store {path_of(state)} needs {needed} bytes and {files} files for this capture; "
             f"{available} bytes and {info.f_favail} files are available.",
             untouched="everything.",
-            advice="Free space, or keep the state elsewhere (checkpoint_dir), then run again.",
+            advice="Free space, or keep the store elsewhere (repackage_dir), then run again.",
             needed=needed,
             available=available,
         )

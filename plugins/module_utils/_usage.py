@@ -14,7 +14,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._store import STORE
+from ansible_collections.intellistream.sage.plugins.module_utils._store import opened
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
@@ -98,7 +98,7 @@ def measure(state: PrivateDir, history: t.Sequence[Installation]) -> Usage:
     """
     usage = Usage()
     try:
-        store = state.child(STORE)
+        store = opened(state)
     except FileNotFoundError:
         return usage
     names = _names(history)

@@ -84,7 +84,8 @@ class Host:
                 with _store.point_dir(session.where, point["install_id"], point["point"]) as where:
                     for number, taken in enumerate(point["resources"]):
                         headers[point["point"], number] = _store.read_manifest(where, taken)
-        target = {"tid": chosen.tid, "time": chosen.time, "generation": generation}
+        store = f"{self.engine.path}/store"
+        target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store}
         self.script.write_bytes(
             _rollback_script.render(self.engine.path, str(self.root), target, chosen.points, headers)
         )

@@ -154,7 +154,8 @@ def test_clean_for_shellcheck_and_shells(host: Host) -> None:
 
 def test_nothing_to_roll_back(host: Host) -> None:
     host.capture(host.spec("pack==2.0"))
-    target = {"tid": "20260101_000000", "time": "2026-01-01T00:00:00+00:00", "generation": "two"}
+    store = f"{host.engine.path}/store"
+    target = {"tid": "20260101_000000", "time": "2026-01-01T00:00:00+00:00", "generation": "two", "store": store}
     host.script.write_bytes(_rollback_script.render(host.engine.path, str(host.root), target, [], {}))
     before = host.everything()
     done = host.run("--yes")

@@ -276,7 +276,13 @@ def test_directory_attributes_are_refused_where_a_directory_has_to_be_made(host:
 
 def test_what_the_module_alone_can_do_is_said(host: Host) -> None:
     host.capture(host.spec("pack==2.0"))
-    target = {"tid": "x", "time": "2026-01-01T00:00:00+00:00", "generation": "two", "unsupported": "it is archived."}
+    target = {
+        "tid": "x",
+        "time": "2026-01-01T00:00:00+00:00",
+        "generation": "two",
+        "unsupported": "it is archived.",
+        "store": f"{host.engine.path}/store",
+    }
     host.script.write_bytes(_rollback_script.render(host.engine.path, str(host.root), target, [], {}))
     before = host.everything()
     done = host.run("--yes")
