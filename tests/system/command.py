@@ -24,8 +24,7 @@ def run(
     done = subprocess.run(
         [os.fspath(word) for word in command],
         input=text if text is not None else "",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         encoding="utf-8",
         errors="surrogateescape",
         env={**os.environ, **environment},

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import os
-import pathlib
-from typing import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ansible_collections.intellistream.sage.tests.system.base import Base
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:

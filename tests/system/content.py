@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import os
-import pathlib
-from typing import Mapping, NamedTuple, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+if TYPE_CHECKING:
+    import pathlib
 
 
 class File(NamedTuple):
-    """A regular file. `rpm` are words before its path in a spec, such as `%config(noreplace)` or `%caps(cap_chown=p)`."""
+    """A regular file. `rpm` are words before its path in a spec: `%config(noreplace)`, `%caps(cap_chown=p)`."""
 
     content: str | bytes = ""
     mode: int = 0o644

@@ -10,10 +10,13 @@ import hashlib
 import pathlib
 import shutil
 import tempfile
-from typing import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.content import Items, lay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 LISTS = pathlib.Path("/etc/apt/sources.list.d")
 

@@ -13,7 +13,7 @@ does. It needs Python 3.9 and nothing else.
 
 A snapshot is a flat dict, key → text: `file /etc/foo` → kind, mode, owner, group, size, SHA-256 or target, extended
 attributes; `dpkg foo:amd64 Version` and so on for every field that dpkg's status has; apt's marks, diversions,
-statoverrides, `dpkg -V`; `rpm foo-0:1-1.noarch Requires` and so on for every array that its header has, `rpm -Va`,
+statoverrides, `dpkg -V`; `rpm foo-1-1.noarch REQUIRENEVRS` and so on for what matters of its header, `rpm -Va`,
 what dnf knows as wanted by the user. Times of files are not compared.
 """
 
@@ -64,12 +64,12 @@ EXCLUDED = (
     "/var/lib/dnf",
 )
 
-Snapshot = t.Dict[str, str]
+Snapshot = dict[str, str]
 # One file's hash, for as long as nothing can have changed it.
 _hashes: dict[tuple[int, int, int, int, int], str] = {}
 
-# Of an rpm's header: what it is, needs, does and owns. Sizes, modes and times of files are the disk's, above; the time of
-# installation, and what describes the archive it came in, are of no concern.
+# Of an rpm's header: what it is, needs, does and owns. Sizes, modes and times of files are the disk's, above; the
+# time of installation, and what describes the archive it came in, are of no concern.
 _TAGS = (
     "SUMMARY",
     "DESCRIPTION",
@@ -126,8 +126,7 @@ def _said(*command: str) -> str:
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         encoding="utf-8",
         errors="surrogateescape",
         env={**os.environ, "LC_ALL": "C.UTF-8"},
@@ -209,17 +208,14 @@ def dpkg() -> Snapshot:
 
 def rpm() -> Snapshot:
     """What rpm and dnf know of each package, and what `rpm -Va` finds."""
+    import rpm as librpm  # only where there is one
+
     found: Snapshot = {}
-    form = "PACKAGE %{NEVRA}\n" + "".join(f"TAG {tag} [%{{{tag}:json}},]\n" for tag in _TAGS)
-    name = ""
-    for line in _said("rpm", "-qa", "--queryformat", form).splitlines():
-        if line.startswith("PACKAGE "):
-            name = line[len("PACKAGE ") :]
-            found[f"rpm {name}"] = f"{int(found.get(f'rpm {name}', '0')) + 1} installed"
-        elif line.startswith("TAG "):
-            tag, text = line[len("TAG ") :].split(" ", 1)
-            if text:
-                found[f"rpm {name} {tag}"] = text
+    for header in librpm.TransactionSet().dbMatch():
+        name = header["NEVRA"]
+        found[f"rpm {name}"] = f"{int(found.get(f'rpm {name}', '0 ').split()[0]) + 1} installed"
+        for tag in _TAGS:
+            found[f"rpm {name} {tag}"] = repr(header[tag])
     for line in _said("rpm", "-Va").splitlines():
         found[f"rpm -Va: {line}"] = "yes"
     if shutil.which("dnf") and os.path.exists("/var/lib/dnf"):
@@ -240,11 +236,11 @@ def snapshot(excluded: t.Iterable[str] = ()) -> Snapshot:
 
 def diff(before: Snapshot, after: Snapshot) -> list[str]:
     """A line for each difference, `[]` when there is none."""
-    lines = []
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            lines.append(f"{key}: {before.get(key, '(absent)')} => {after.get(key, '(absent)')}")
-    return lines
+    return [
+        f"{key}: {before.get(key, '(absent)')} => {after.get(key, '(absent)')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
 
 
 def main(arguments: list[str]) -> int:

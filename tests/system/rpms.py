@@ -11,11 +11,17 @@ import pathlib
 import pwd
 import shutil
 import tempfile
-from typing import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ansible_collections.intellistream.sage.tests.system.command import run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Item, Items, lay
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CACHE = pathlib.Path("/var/cache/dnf")
+# The package that is installed from the beginning: without files, it only provides /bin/sh.
+SHELL = "shell-of-the-system"
 REPOSITORIES = pathlib.Path("/etc/yum.repos.d")
 
 
@@ -89,7 +95,7 @@ def build(
     """Make an .rpm in the directory `where`. `arch`: noarch, or anything else for this machine's.
 
     `scripts`: {"post": "exit 1", "preun": …}, with `-p <lua>` in the key if need be; `triggers`:
-    {"triggerin -- foo": …}; `fields`: lines of the preamble, such as "Requires: goo >= 1", "Epoch: 1", "Obsoletes: old".
+    {"triggerin -- foo": …}; `fields`: lines of the preamble: "Requires: goo >= 1", "Epoch: 1", "Obsoletes: old".
     """
     where.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
@@ -121,11 +127,13 @@ class Repository:
         if REPOSITORIES.is_dir():
             shutil.rmtree(REPOSITORIES)
         REPOSITORIES.mkdir(mode=0o755)
-        # Without a time to live dnf would not look again while a test goes on.
         (REPOSITORIES / "tests.repo").write_text(
-            f"[tests]\nname=tests\nbaseurl=file://{where}\nenabled=1\ngpgcheck=0\nmetadata_expire=0\n", "utf-8"
+            f"[tests]\nname=tests\nbaseurl=file://{where}\nenabled=1\ngpgcheck=0\n", "utf-8"
         )
         pathlib.Path("/etc/dnf/vars/releasever").write_text("1\n", "utf-8")
+        # Scripts need a shell, which here is a Debian package's.
+        shell = build(where.parent / "shell", SHELL, fields=["Provides: /bin/sh"])
+        run("rpm", "-U", shell)
 
     def build(self, name: str, version: str = "1", release: str = "1", **options: object) -> pathlib.Path:
         """As `rpms.build`, in here; dnf sees it after the next `offer`."""
@@ -145,3 +153,9 @@ class Repository:
     def offer(self) -> None:
         """Write the index of what is here."""
         run("createrepo_c", "--quiet", "--update", self.where)
+        # dnf looks again only after minutes.
+        for cache in CACHE.iterdir():
+            if cache.is_dir():
+                shutil.rmtree(cache)
+            else:
+                cache.unlink()

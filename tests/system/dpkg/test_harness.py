@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 import pytest
 
 from ansible_collections.intellistream.sage.tests.system import oracle
-from ansible_collections.intellistream.sage.tests.system.base import Base
 from ansible_collections.intellistream.sage.tests.system.command import Failed, apt, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Hard, Link
 from ansible_collections.intellistream.sage.tests.system.debs import Repository
+
+if TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.tests.system.base import Base
 
 
 def status(name: str) -> str:

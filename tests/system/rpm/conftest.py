@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
-import pathlib
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ansible_collections.intellistream.sage.tests.system.rpms import Repository
+
+if TYPE_CHECKING:
+    import pathlib
 
 
 @pytest.fixture
