@@ -10,7 +10,13 @@ import contextlib
 import datetime as dt
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _redo, _script, _script_marks, _targets
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _redo,
+    _script,
+    _script_marks,
+    _targets,
+    _undos,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     ConflictError,
     RollbackError,
@@ -56,6 +62,7 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
     :raises StoreError: captured content is damaged; nothing was changed.
     :raises RollbackError: the result is not what was captured; every difference is named.
     """
+    _undos.carry()
     with engine.reading() as session:
         if session.installation is None:
             target = _targets.fixed([], request.to)
@@ -197,7 +204,8 @@ def _result(chosen: _targets.Chosen, undos: t.Sequence[Undo], target: str) -> Re
         "inexact": [line for undo in undos for line in undo.inexact],
         "undone": [point["point"] for point in reversed(chosen.points)],
         "redo_point": None,
-        "exact": True,
+        # What packages' own scripts did elsewhere is nobody's knowledge, so it is not claimed.
+        "exact": not any(undo.inexact for undo in undos),
         "diff": {
             "before": {"erase": plan["erase"], "remove": plan["remove"]},
             "after": {"install": plan["install"], "restore": plan["restore"]},

@@ -164,7 +164,9 @@ redo_point:
   type: str
   sample: "20251115_143000.3"
 exact:
-  description: Whether everything is as it was captured. If not, the module fails.
+  description:
+    - Whether everything is as it was captured. What was captured is, or the module fails; V(false) means that more may
+      have been changed, as RV(inexact) says.
   returned: success
   type: bool
   sample: true
