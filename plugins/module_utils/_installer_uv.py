@@ -29,7 +29,6 @@ if t.TYPE_CHECKING:
 
 # The text form has been the same since uv 0.1; its JSON form is a preview and comes and goes.
 _CHANGE = re.compile(r"^ (?P<sign>[+~-]) (?P<name>[^\s=@]+)(?:==(?P<version>\S+))?(?: @ \S+)?(?: \(from \S+\))?$")
-_REQUIRES_PYTHON = re.compile(r'(?m)^requires-python = ".*"$')
 _ADVICE = "Check that the names, versions and the index are right, and that the host reaches the index."
 _UNTOUCHED = "the environment; resolving changes nothing."
 
@@ -129,11 +128,12 @@ class Uv(Installer):
 
     def lock(self, wanted: Wanted, pins: t.Sequence[Pin], form: str) -> str:
         """See P(Installer.lock)."""
+        from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile
+
         changing = {pin.name: pin for pin in pins}
         name = "pylock.toml" if form == "pylock" else "requirements.txt"
         text = redact_text(self._compiled(wanted, changing, name))
-        # uv writes the very patch level it resolved with, which would shut out hosts an update behind.
-        return _REQUIRES_PYTHON.sub(f'requires-python = "=={self.target.python.minor}.*"', text)
+        return _lockfile.for_minor(text, self.target.python.minor)
 
     def install(self, pins: t.Sequence[Pin], hashed: bool) -> None:
         """See P(Installer.install)."""

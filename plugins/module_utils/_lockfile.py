@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
 _PYLOCK = re.compile(r"^\s*lock-version\s*=", re.MULTILINE)
 _OPTION = re.compile(r"\s--hash[=\s]+(\S+)")
+_REQUIRES_PYTHON = re.compile(r'(?m)^requires-python = ".*"$')
 # They say where to look, which is for the index options to say.
 _INDEX_OPTIONS = ("-i ", "--index-url", "--extra-index-url", "-f ", "--find-links", "--no-index", "--trusted-host")
 _ADVICE = "Give a pylock.toml (PEP 751), or a requirements file in which every line is name==version."
@@ -176,6 +177,14 @@ def _file(pin: Pin) -> str:
 def _key_and_value(item: str) -> tuple[str, str]:
     kind, dummy, value = item.partition(":")
     return kind, json.dumps(value)
+
+
+def for_minor(text: str, minor: str) -> str:
+    """The lock for every patch level of a Python.
+
+    uv writes the very one it resolved with, which would shut out hosts an update behind.
+    """
+    return _REQUIRES_PYTHON.sub(f'requires-python = "=={minor}.*"', text)
 
 
 def read_file(path: str) -> str | None:

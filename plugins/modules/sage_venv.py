@@ -92,6 +92,11 @@ base:
   returned: success
   type: str
   sample: /usr/bin/python3.11
+group:
+  description: The group of hosts that this one can share a plan with; for M(intellistream.sage.sage_plan).
+  returned: success
+  type: str
+  sample: linux-x86_64-glibc2_36-cp311
 installer:
   description: The tool to install with, V(uv) or V(pip).
   returned: success
@@ -123,7 +128,7 @@ actions:
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _python, _uv, _venv_create
+from ansible_collections.intellistream.sage.plugins.module_utils import _group, _python, _uv, _venv_create
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
@@ -195,6 +200,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         "python": _python.in_venv(path),
         "version": python.version,
         "base": python.base,
+        "group": _group.of(python.executable).name,
         "installer": choice.name,
         "uv": choice.uv,
         "reason": choice.reason,

@@ -1,0 +1,125 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Resolve for a whole group of hosts: afresh, as if nothing were installed, so that any of them finds the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _command,
+    _group,
+    _installer,
+    _lockfile,
+    _python,
+    _resolve,
+    _uv,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact_text
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
+
+Options = t.Mapping[str, t.Any]
+_TABLE = "[tool.intellistream-sage]"
+
+
+def interpreter(options: Options) -> _python.Interpreter:
+    """The one that is, or would be, in the environment.
+
+    :raises InputError: there is none.
+    """
+    venv = os.path.abspath(options["venv"])
+    if os.path.exists(os.path.join(venv, "pyvenv.cfg")):
+        return _python.probe(_python.in_venv(venv))
+    return _python.find(options["python"], options["minimum"])
+
+
+def request(group: str, requirements: t.Sequence[str], constraints: t.Sequence[str]) -> str:
+    """What a plan is made for, as the end of its lock file says it: two that are the same have the same plan."""
+    lines = [_TABLE, f"group = {json.dumps(group)}"]
+    for name, values in (("requirements", requirements), ("constraints", constraints)):
+        lines.append(f"{name} = {json.dumps(sorted(redact_text(value) for value in values))}")
+    return "\n".join(lines) + "\n"
+
+
+def request_of(text: str) -> str:
+    """The end of a lock file that P(request) made; empty for one that somebody else made."""
+    dummy, table, rest = text.partition(f"\n{_TABLE}\n")
+    return f"{_TABLE}\n{rest}" if table else ""
+
+
+def resolve(options: Options, index: Index, group: _group.Group, python: _python.Interpreter) -> str:
+    """The text of a C(pylock.toml) of everything that is asked for.
+
+    Nothing of it depends on what is installed on this host. What it needs itself, and is not here, is in a temporary
+    directory for as long as it runs.
+
+    :raises InstallerError: there is no solution, or the index cannot be reached.
+    """
+    asked = _resolve.wanted({**options, "sources": [], "lock": None})
+    with _tool(options, index, python) as (choice, python):
+        installer = _installer.make(choice, _installer.Target(python, None, {}), index, options["timeout"])
+        text = installer.lock(asked, installer.resolve(asked).pins, "pylock")
+    return with_request(text, group, options)
+
+
+def with_request(text: str, group: _group.Group, options: Options) -> str:
+    """The lock file with what it was made for at its end."""
+    return f"{text.rstrip()}\n\n{request(group.name, options['requirements'], options['constraints'])}"
+
+
+def for_group(options: Options, index: Index, group: _group.Group) -> str:
+    """As P(resolve), for hosts of a group this one does not belong to: uv alone can do that.
+
+    :raises InputError: there is no uv here.
+    :raises InstallerError: there is no solution, or the index cannot be reached.
+    """
+    asked = _resolve.wanted({**options, "sources": [], "lock": None})
+    uv = _uv.choose("uv", options.get("uv"), None).uv
+    libc = group.libc.replace("glibc", "manylinux_").replace("musl", "musllinux_")
+    call = index.for_uv()
+    with _installer.files(requirements=asked.lines, constraints=asked.constraints) as path:
+        argv = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"]
+        argv += ["--format", "pylock.toml", "--python-version", group.minor]
+        argv += ["--python-platform", f"{group.machine}-{libc}", "--constraints", path["constraints"]]
+        argv += ["--no-python-downloads", path["requirements"], *call.arguments]
+        said = _command.checked(argv, env=call.env, timeout=options["timeout"], untouched="everything.").stdout
+    return with_request(_lockfile.for_minor(redact_text(said), group.minor), group, options)
+
+
+@contextlib.contextmanager
+def _tool(
+    options: Options, index: Index, python: _python.Interpreter
+) -> t.Iterator[tuple[_uv.Choice, _python.Interpreter]]:
+    choice = _uv.choose(options["installer"], options["uv"], options["tools"])
+    if not choice.fetch and (choice.name == "uv" or python.pip):
+        yield choice, python
+        return
+    place = tempfile.mkdtemp(prefix="sage-")
+    try:
+        if choice.fetch:
+            tools = os.path.join(place, "tools")
+            choice = _uv.Choice("uv", os.path.join(tools, "bin", "uv"), fetch=True)
+            choice = _uv.obtain(choice, options["installer"], tools, python, index, options["timeout"])
+        if choice.name == "pip" and not python.pip:
+            if not python.ensurepip:
+                raise InstallerError(
+                    f"There is no uv on this host, and {python.executable} has neither pip nor ensurepip.",
+                    untouched="everything.",
+                    advice="Install uv, or the package that brings Python's venv, on one host of the group.",
+                )
+            venv = os.path.join(place, "venv")
+            _command.checked([python.executable, "-m", "venv", venv], timeout=options["timeout"])
+            python = _python.probe(_python.in_venv(venv))
+        yield choice, python
+    finally:
+        shutil.rmtree(place, ignore_errors=True)

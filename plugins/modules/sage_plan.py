@@ -1,0 +1,175 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_plan
+short_description: Make one plan for all hosts of a kind
+version_added: 1.0.0
+description:
+  - Hosts that the same wheels suit, of the same system, architecture, C library and interpreter, are a group. One host
+    of a group resolves, and the answer is kept on the controller as a lock file, C(pylock.<group>.toml) (PEP 751).
+    The others wait for it. Pass it to M(intellistream.sage.sage_resolve) as O(intellistream.sage.sage_resolve#module:lock).
+  - It is resolved as if nothing were installed, so that every host of a group would find the same. Nothing is changed
+    on a host but caches of uv or pip; what it needs and a host does not have is temporary.
+  - A host that cannot resolve fails, and the next one takes over. After three of them the others do not try.
+options:
+  venv:
+    description:
+      - The virtual environment, whose interpreter decides on the group.
+      - If there is none, it is decided for one of O(python).
+    type: path
+    required: true
+  python:
+    description:
+      - The interpreter while there is no environment, as in M(intellistream.sage.sage_venv).
+    type: str
+    default: auto
+  minimum:
+    description:
+      - The oldest version of Python that will do.
+    type: str
+    default: '3.11'
+  group:
+    description:
+      - The group of this host, as RV(intellistream.sage.sage_venv#module:group). Saves asking the host.
+    type: str
+  requirements:
+    description:
+      - What to resolve, for example V(isage[full]==0.3.2.4).
+    type: list
+    elements: str
+    default: []
+  constraints:
+    description:
+      - Versions to stay within.
+    type: list
+    elements: str
+    default: []
+  directory:
+    description:
+      - Directory on the controller that the lock files are in. Relative ones are as seen from where Ansible was started.
+      - Without it a plan is kept for as long as Ansible runs.
+    type: path
+  make:
+    description:
+      - Make a plan where there is none for these O(requirements). One that was not made by this module is always used as
+        it is.
+      - Otherwise only find the one in O(directory), and fail if there is none.
+    type: bool
+    default: true
+  refresh:
+    description:
+      - Make it anew, once in a run, whatever is there.
+    type: bool
+    default: false
+  on_controller:
+    description:
+      - Let the controller resolve for the group, with a uv of its own. For hosts none of which reaches an index.
+    type: bool
+    default: false
+  resolve:
+    description:
+      - Set by the part that runs on the controller.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - intellistream.sage.attributes
+  - intellistream.sage.installer
+  - intellistream.sage.index
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_resolve
+  - module: intellistream.sage.sage_wheelhouse
+"""
+
+EXAMPLES = r"""
+- name: One lock file per group of hosts
+  intellistream.sage.sage_plan:
+    venv: /opt/sage/.sage/venv
+    requirements: [isage]
+    directory: locks
+  register: shared
+
+- name: Find out what it would change here
+  intellistream.sage.sage_resolve:
+    venv: /opt/sage/.sage/venv
+    lock: "{{ lookup('ansible.builtin.file', shared.path) }}"
+"""
+
+RETURN = r"""
+group:
+  description: The group of this host.
+  returned: success
+  type: str
+  sample: linux-x86_64-glibc2_36-cp311
+path:
+  description: The lock file on the controller.
+  returned: success
+  type: str
+  sample: /srv/locks/pylock.linux-x86_64-glibc2_36-cp311.toml
+made:
+  description: Whether this host resolved, or the controller for it, rather than finding the plan there.
+  returned: success
+  type: bool
+  sample: false
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _group, _shared_plan
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
+from ansible_collections.intellistream.sage.plugins.module_utils._module import run
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec(
+    {
+        "venv": {"type": "path", "required": True},
+        "python": {"type": "str", "default": "auto"},
+        "minimum": {"type": "str", "default": "3.11"},
+        "group": {"type": "str"},
+        "requirements": {"type": "list", "elements": "str", "default": []},
+        "constraints": {"type": "list", "elements": "str", "default": []},
+        "directory": {"type": "path"},
+        "make": {"type": "bool", "default": True},
+        "refresh": {"type": "bool", "default": False},
+        "on_controller": {"type": "bool", "default": False},
+        "resolve": {"type": "bool", "default": False},
+    }
+).merge(INSTALLER_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """The part on the host: say which group it belongs to, and resolve for it if that is asked for."""
+    options = module.params
+    index = index_of(module)
+    python = _shared_plan.interpreter(options)
+    group = _group.of(python.executable)
+    result: dict[str, t.Any] = {"changed": False, "group": group.name}
+    if options["resolve"]:
+        result["lock"] = _shared_plan.resolve(options, index, group, python)
+    return result
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
