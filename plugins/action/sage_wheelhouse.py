@@ -1,0 +1,129 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Choose and fetch wheels on the controller, and send a host those it lacks."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _fetch, _group, _wheelhouse
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._wheelhouse import Wheel
+from ansible_collections.intellistream.sage.plugins.modules.sage_wheelhouse import SPEC
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _wheels
+from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction, on_controller
+from ansible_collections.intellistream.sage.plugins.plugin_utils._plans import alone
+
+
+class ActionModule(SageAction):
+    """See the module of the same name."""
+
+    spec = SPEC
+    module = "sage_wheelhouse"
+
+    def work(self, options: Result, task_vars: Result) -> Result:
+        """Do what the state says."""
+        if options["state"] == "absent":
+            return self.on_host(options, task_vars)
+        source = on_controller(options["source"]) if options["source"] else f"{self.run_directory}/sage-wheels"
+        if options["state"] == "fetched":
+            return self._fetched(options, source, task_vars)
+        return self._present(options, source, task_vars)
+
+    def _present(self, options: Result, source: str, task_vars: Result) -> Result:
+        """Find out what this host lacks, and send it."""
+        result = {"changed": False, "sent": [], "bytes": 0, "wanting": [], "fetched": []}
+        if not any(one.get("action") != "keep" and not one.get("path") for one in options["distributions"]):
+            return result
+        wheels = self._needed(options, source, task_vars)
+        said = self.on_host(self._asked(options, wheels), task_vars)
+        wheels = [wheel for wheel in wheels if wheel.file in said["missing"]]
+        result.update(changed=bool(wheels), sent=[wheel.file for wheel in wheels])
+        if not wheels or self.dry:
+            return result
+        if not options["fetch"]:
+            wanting = [wheel for wheel in wheels if not os.path.exists(os.path.join(source, wheel.file))]
+            if wanting:
+                return {**result, "changed": False, "sent": [], "wanting": [wheel._asdict() for wheel in wanting]}
+        # The first host to come has it fetched and put together, the others find it.
+        with alone(source if options["fetch"] else self.run_directory, "sage-wheels"):
+            if options["fetch"]:
+                result["fetched"] = _fetch.fetch(wheels, source, Index.from_options(options))
+            bundle, wheels = _wheels.bundle(wheels, source, self.run_directory)
+        size = sum(wheel.size for wheel in wheels)
+        need = size + max(wheel.size for wheel in wheels)
+        if said["free"] < need:
+            raise _wheelhouse.no_room(options["path"], need, said["free"])
+        self._send(bundle, self._asked(options, wheels), task_vars)
+        return {**result, "bytes": size}
+
+    def _needed(self, options: Result, source: str, task_vars: Result) -> list[Wheel]:
+        if not options["lock"]:
+            raise InputError("`lock` is missing: it says which wheels.", untouched="everything.")
+        path = on_controller(options["lock"])
+        try:
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+        except OSError as error:
+            raise InputError(f"The lock file {path} cannot be read: {error.strerror}.", untouched="everything.") from error
+        group = options["group"]
+        if not group:
+            group = self.on_host({**self._asked(options, []), "venv": options["venv"]}, task_vars)["group"]
+        return _wheels.needed(text, options["distributions"], _group.parse(group), path, source)
+
+    @staticmethod
+    def _asked(options: Result, wheels: t.Iterable[Wheel]) -> Result:
+        """What the host has to know: no credentials, nothing about the controller."""
+        return {
+            "path": options["path"],
+            "wheels": [{"file": one.file, "digest": one.digest, "size": one.size} for one in wheels],
+        }
+
+    def _send(self, bundle: str, options: Result, task_vars: Result) -> None:
+        """One file to the host's temporary directory, from where the module takes it."""
+        shell = self._connection._shell
+        if shell.tmpdir is None:
+            self._make_tmp_path()
+        try:
+            remote = shell.join_path(shell.tmpdir, "wheels")
+            self._transfer_file(bundle, remote)
+            self._fixup_perms2((shell.tmpdir, remote))
+            self.on_host({**options, "bundle": remote}, task_vars)
+        finally:
+            self._remove_tmp_path(shell.tmpdir)
+
+    def _fetched(self, options: Result, source: str, task_vars: Result) -> Result:
+        """Let this host fetch, and bring it to the controller."""
+        wheels = [Wheel.of(one) for one in options["wheels"]]
+        result = {"changed": False, "fetched": []}
+        with alone(self.run_directory, "sage-wheels-fetched"):
+            absent = [wheel for wheel in wheels if not os.path.exists(os.path.join(source, wheel.file))]
+            if not absent or self.dry:
+                return result
+            said = self.on_host({**options, "wheels": [wheel._asdict() for wheel in absent]}, task_vars)
+            os.makedirs(source, exist_ok=True)
+            for wheel in absent:
+                self._bring(wheel, options["path"], source)
+        return {**said, "changed": bool(said["fetched"])}
+
+    def _bring(self, wheel: Wheel, path: str, source: str) -> None:
+        place = os.path.join(source, f".{wheel.file}.partial")
+        try:
+            self._connection.fetch_file(self._connection._shell.join_path(path, wheel.file), place)
+            with open(place, "rb") as stream:
+                found = _wheelhouse.digest_of(stream, wheel.digest)
+            if found != wheel.digest:
+                raise StoreError(
+                    f"{wheel.file} in {path} is not the wheel that the lock file names: its hash is {found}, not "
+                    f"{wheel.digest}.",
+                    untouched="every host, and the wheelhouse.",
+                    advice="Remove it there, then it is fetched again.",
+                )
+            os.rename(place, os.path.join(source, wheel.file))
+        finally:
+            if os.path.exists(place):
+                os.unlink(place)
