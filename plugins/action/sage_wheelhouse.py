@@ -6,11 +6,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _fetch, _group, _wheelhouse
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    InputError,
+    InstallerError,
+    SageError,
+    StoreError,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
 from ansible_collections.intellistream.sage.plugins.module_utils._wheelhouse import Wheel
 from ansible_collections.intellistream.sage.plugins.modules.sage_wheelhouse import SPEC
@@ -52,7 +59,7 @@ class ActionModule(SageAction):
         # The first host to come has it fetched and put together, the others find it.
         with alone(source if options["fetch"] else self.run_directory, "sage-wheels"):
             if options["fetch"]:
-                result["fetched"] = _fetch.fetch(wheels, source, Index.from_options(options))
+                result["fetched"] = self._fetch(wheels, source, options)
             bundle, wheels = _wheels.bundle(wheels, source, self.run_directory)
         size = sum(wheel.size for wheel in wheels)
         need = size + max(wheel.size for wheel in wheels)
@@ -60,6 +67,21 @@ class ActionModule(SageAction):
             raise _wheelhouse.no_room(options["path"], need, said["free"])
         self._send(bundle, self._asked(options, wheels), task_vars)
         return {**result, "bytes": size}
+
+    def _fetch(self, wheels: list[Wheel], source: str, options: Result) -> list[str]:
+        """Fetch on the controller. What fails for one host fails for all, so the others do not wait for it again."""
+        key = hashlib.sha256(repr((source, wheels)).encode()).hexdigest()
+        note = f"{self.run_directory}/sage-wheels-failed-{key}"
+        if os.path.exists(note):
+            with open(note, encoding="utf-8") as file:
+                noted = json.load(file)
+            raise InstallerError(noted["what"], untouched=noted["untouched"], advice=noted["advice"])
+        try:
+            return _fetch.fetch(wheels, source, Index.from_options(options))
+        except SageError as error:
+            with open(note, "w", encoding="utf-8") as file:
+                json.dump(error.as_dict(), file)
+            raise
 
     def _needed(self, options: Result, source: str, task_vars: Result) -> list[Wheel]:
         if not options["lock"]:
