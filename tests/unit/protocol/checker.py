@@ -15,16 +15,19 @@ import typing as t
 State = t.TypeVar("State", bound=t.Hashable)
 
 
-class Step(t.NamedTuple, t.Generic[State]):
+class Step(t.Generic[State]):
     """Something that can happen.
 
     :ivar label: what happens, in words.
     :ivar fault: nobody may count on it, and it may stop happening: a crash, a cut, a failure.
     """
 
-    label: str
-    after: State
-    fault: bool = False
+    __slots__ = ("label", "after", "fault")
+
+    def __init__(self, label: str, after: State, fault: bool = False) -> None:
+        self.label = label
+        self.after = after
+        self.fault = fault
 
 
 class Model(t.Protocol[State]):
@@ -37,18 +40,25 @@ class Model(t.Protocol[State]):
         """All that can happen in a state."""
 
 
-class Property(t.NamedTuple, t.Generic[State]):
+class Property(t.Generic[State]):
     """What must hold in each state, or between each state and the next.
 
     :ivar words: the property in words.
     :ivar broken: what is wrong in a state, or empty.
-    :ivar broken_by: what is wrong with a step, or empty.
+    :ivar broken_by: what is wrong with a step, or empty; None when nothing can be.
     """
 
-    name: str
-    words: str
-    broken: t.Callable[[State], str] = lambda dummy: ""
-    broken_by: t.Callable[[State, State], str] | None = None
+    def __init__(
+        self,
+        name: str,
+        words: str,
+        broken: t.Callable[[State], str] = lambda dummy: "",
+        broken_by: t.Callable[[State, State], str] | None = None,
+    ) -> None:
+        self.name = name
+        self.words = words
+        self.broken = broken
+        self.broken_by = broken_by
 
 
 class Counterexample(t.NamedTuple):

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Deciding, each time in a child that a tracer can be put on before it begins; see C(driver.py)."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import tempfile
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._decide import Question, Wish, decided, resolved
+from ansible_collections.intellistream.sage.plugins.module_utils._decision import open_place
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.tests.unit.crash import driver
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+
+RUN = "r1"
+
+
+class Unclear(SageError):
+    """What a module would show without advice."""
+
+
+def decide(root: str) -> dict[str, t.Any]:
+    """At the barrier, all prepared."""
+    return decided(root, Wish(RUN, "commit", ["a", "b"], ["a", "b"]), False)
+
+
+def resolve(root: str) -> dict[str, t.Any]:
+    """A host that is in doubt asks, where the place is."""
+    place = open_place(root)
+    assert place is not None
+    with place:
+        return resolved(root, Question(RUN, place.identity, hosts=["a"]), False)
+
+
+ACTS = {"decide": decide, "resolve": resolve}
+
+
+def _action(name: str) -> t.Callable[[Engine], None]:
+    def carry_out(engine: Engine) -> None:
+        try:
+            ACTS[name](engine.root)
+        except OSError as error:
+            raise Unclear(repr(error)) from error
+
+    return carry_out
+
+
+def main() -> None:
+    """All is imported once, so that no call of the children is an import's."""
+    where = pathlib.Path(tempfile.mkdtemp())
+    decide(str(where / "place"))
+    resolve(str(where / "place"))
+    shutil.rmtree(where)
+    driver.ACTIONS.update({name: _action(name) for name in ACTS})
+    driver.main()
+
+
+if __name__ == "__main__":
+    main()
