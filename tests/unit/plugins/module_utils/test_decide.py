@@ -1,0 +1,284 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Commit only when all are prepared; who comes later gets what stands, or makes it abort, or says who knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import threading
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _decide
+from ansible_collections.intellistream.sage.plugins.module_utils._decide import (
+    Question,
+    Wish,
+    decided,
+    opened,
+    resolved,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._decision import Place, Vote, make, open_place
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
+
+HOSTS = ["a", "b", "c"]
+
+
+class Fleet:
+    """A directory of decisions."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.identity = str(opened(str(path), "r0", False)["place"])
+
+    def decide(self, prepared: t.Sequence[str] = HOSTS, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
+        """All hosts but those left out are prepared."""
+        wish = Wish(**{"run": "r1", "want": "commit", "hosts": HOSTS, "prepared": list(prepared), **values})
+        return decided(str(self.path), wish, check_mode)
+
+    def ask(self, *hosts: str, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
+        """Hosts are in doubt."""
+        question = Question(**{"run": "r1", "place": self.identity, "where": "there", "hosts": hosts, **values})
+        return resolved(str(self.path), question, check_mode)
+
+    def files(self) -> list[str]:
+        """What lies there, the identity left out."""
+        return sorted(name for name in os.listdir(self.path) if name != ".place")
+
+
+@pytest.fixture
+def fleet(tmp_path: pathlib.Path) -> Fleet:
+    return Fleet(tmp_path / "fleet")
+
+
+def test_opening_makes_a_place_and_a_run(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "x" / "fleet")
+    told = opened(path, None, True)
+    assert told["changed"]
+    assert not (tmp_path / "x").exists()
+    told = opened(path, None, False)
+    assert (told["changed"], told["decision"], told["in_doubt"]) == (True, None, False)
+    assert told["where"] == f"{os.uname().nodename}:{path}"
+    again = opened(path, "mine", False)
+    assert (again["changed"], again["run"], again["place"]) == (False, "mine", told["place"])
+    assert again["run"] != told["run"]
+
+
+def test_a_run_that_was_decided_is_told_when_it_is_opened_again(fleet: Fleet) -> None:
+    fleet.decide()
+    assert opened(str(fleet.path), "r1", False)["decision"] == "commit"
+
+
+def test_all_prepared(fleet: Fleet) -> None:
+    told = fleet.decide()
+    assert (told["changed"], told["decision"], told["hosts"]) == (True, "commit", HOSTS)
+    assert told["why"] == "all 3 hosts are prepared"
+    assert told["diff"]["before"] == {"run": "r1", "decision": None}
+    again = fleet.decide()
+    assert not again["changed"]
+    assert {key: again[key] for key in ("decision", "time", "by")} == {
+        key: told[key] for key in ("decision", "time", "by")
+    }
+
+
+@pytest.mark.parametrize("prepared", [[], ["a"], ["a", "b"]])
+def test_one_that_is_not_prepared_is_enough(fleet: Fleet, prepared: list[str]) -> None:
+    told = fleet.decide(prepared)
+    assert told["decision"] == "abort"
+    assert told["why"] == f"not prepared: {', '.join(sorted(set(HOSTS) - set(prepared)))}"
+    # Also when it comes to be prepared later.
+    assert fleet.decide()["decision"] == "abort"
+
+
+def test_abort_for_a_reason(fleet: Fleet) -> None:
+    told = fleet.decide(want="abort", why="the window is over")
+    assert (told["decision"], told["why"]) == ("abort", "the window is over")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"hosts": [], "prepared": []},
+        {"prepared": ["a", "x"]},
+        {"left": {"x": 5.0}},
+        {"part": 0},
+        {"part": 3, "parts": 2},
+        {"run": "../r1"},
+    ],
+)
+def test_what_makes_no_sense_decides_nothing(fleet: Fleet, values: dict[str, t.Any]) -> None:
+    with pytest.raises(InputError):
+        fleet.decide(**values)
+    assert fleet.files() == []
+
+
+def test_switches_that_fire_too_soon(fleet: Fleet) -> None:
+    told = fleet.decide(left={"a": 500.0, "b": 20.0}, needed=30.0, run="r2")
+    assert told["decision"] == "abort"
+    assert told["why"] == "less than 30 s are left until the dead-man's switch fires on b"
+    told = fleet.decide(left={"a": 500.0}, needed=30.0)
+    assert told["decision"] == "commit"
+    assert told["deadline"] > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 400))
+
+
+def test_check_mode_predicts_and_writes_nothing(tmp_path: pathlib.Path, fleet: Fleet) -> None:
+    absent = str(tmp_path / "absent")
+    told = decided(absent, Wish("r1", "commit", HOSTS, ["a"]), True)
+    assert (told["decision"], told["changed"]) == ("abort", True)
+    assert resolved(absent, Question("r1", "p", word="commit"), True)["decision"] == "commit"
+    assert resolved(absent, Question("r1", "p"), True)["in_doubt"]
+    assert not pathlib.Path(absent).exists()
+    before = {path.name: path.stat().st_mtime_ns for path in [fleet.path, *fleet.path.iterdir()]}
+    predicted = [fleet.decide(check_mode=True), fleet.decide(check_mode=True, parts=2), fleet.ask("a", check_mode=True)]
+    assert [one["decision"] for one in predicted] == ["commit", None, "abort"]
+    assert all(one["changed"] for one in predicted)
+    assert {path.name: path.stat().st_mtime_ns for path in [fleet.path, *fleet.path.iterdir()]} == before
+    done = fleet.decide()
+    assert predicted[0]["diff"] == done["diff"]
+    assert not fleet.decide(check_mode=True)["changed"]
+
+
+def test_presumed_abort_is_written_before_anybody_acts_on_it(fleet: Fleet) -> None:
+    told = fleet.ask("b")
+    assert (told["decision"], told["changed"], told["in_doubt"]) == ("abort", True, False)
+    assert "presumed abort" in told["why"]
+    assert fleet.files() == ["r1.json"]
+    # The first controller was only slow.
+    slow = fleet.decide()
+    assert (slow["decision"], slow["changed"]) == ("abort", False)
+    assert fleet.ask("c")["decision"] == "abort"
+
+
+def test_a_slow_controller_that_loses_at_the_last_moment(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*args: t.Any) -> t.Any:
+        monkeypatch.setattr(_decide, "make", make)
+        fleet.ask("a")
+        return make(*args)
+
+    monkeypatch.setattr(_decide, "make", late)
+    told = fleet.decide()
+    assert (told["decision"], told["changed"]) == ("abort", False)
+    assert "this controller wanted commit" in told["msg"]
+
+
+def test_what_stands_is_told_to_hosts_that_were_away(fleet: Fleet) -> None:
+    fleet.decide()
+    told = fleet.ask("b")
+    assert (told["decision"], told["changed"]) == ("commit", False)
+
+
+def test_elsewhere_nothing_is_decided(tmp_path: pathlib.Path, fleet: Fleet) -> None:
+    fleet.decide()
+    other = Fleet(tmp_path / "other")
+    for path in (other.path, tmp_path / "absent"):
+        question = Question("r1", fleet.identity, "deploy:/fleet", ["a"])
+        told = resolved(str(path), question, path != other.path)
+        assert (told["decision"], told["in_doubt"], told["changed"]) == (None, True, False)
+        assert "deploy:/fleet" in told["msg"]
+        assert "sage_fleet_resolve" in told["msg"]
+    assert other.files() == []
+    # The decision may be brought there.
+    (other.path / "r1.json").write_bytes((fleet.path / "r1.json").read_bytes())
+    (other.path / "r1.json").chmod(0o600)
+    assert other.ask("a", place=fleet.identity)["decision"] == "commit"
+
+
+def test_the_admins_word(tmp_path: pathlib.Path, fleet: Fleet) -> None:
+    other = Fleet(tmp_path / "other")
+    told = other.ask("a", place=fleet.identity, word="commit")
+    assert (told["decision"], told["changed"], told["why"]) == ("commit", True, "the admin's word")
+    # It holds for the other hosts too, without being said again, and against being said otherwise.
+    assert other.ask("b", place=fleet.identity)["decision"] == "commit"
+    told = other.ask("c", place=fleet.identity, word="abort")
+    assert told["decision"] == "commit"
+    assert "does not count" in told["msg"]
+    # Nor does it count against a decision.
+    fleet.decide(["a"])
+    assert fleet.ask("a", word="commit")["decision"] == "abort"
+
+
+def test_a_decision_about_others(fleet: Fleet) -> None:
+    fleet.decide()
+    with pytest.raises(StateError, match="without d"):
+        fleet.ask("a", "d")
+    with pytest.raises(StateError, match="without d"):
+        fleet.decide(["d"], hosts=["d"])
+    with pytest.raises(StateError, match="another place"):
+        fleet.ask("a", place="0" * 32)
+
+
+def test_parts_commit_when_all_have_voted(fleet: Fleet) -> None:
+    told: list[dict[str, t.Any]] = []
+
+    def first() -> None:
+        told.append(fleet.decide(["a"], hosts=["a"], part=1, parts=2, wait=30.0))
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    while ".r1.1.vote" not in fleet.files():
+        time.sleep(0.01)
+    assert fleet.ask("x", run="r9")["decision"] == "abort"
+    told.append(fleet.decide(["b", "c"], hosts=["b", "c"], part=2, parts=2, wait=30.0))
+    thread.join()
+    assert [one["decision"] for one in told] == ["commit", "commit"]
+    assert [one["hosts"] for one in told] == [HOSTS, HOSTS]
+    assert sorted(one["changed"] for one in told) == [False, True]
+    assert "2 parts" in told[0]["why"]
+
+
+def test_a_part_that_fails_ends_the_others_waiting(fleet: Fleet) -> None:
+    told: list[dict[str, t.Any]] = []
+
+    def first() -> None:
+        told.append(fleet.decide(["a"], hosts=["a"], part=1, parts=2, wait=60.0))
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    while ".r1.1.vote" not in fleet.files():
+        time.sleep(0.01)
+    assert fleet.decide(["b"], hosts=["b", "c"], part=2, parts=2)["decision"] == "abort"
+    thread.join(10)
+    assert told[0]["decision"] == "abort"
+
+
+def test_a_part_that_never_votes(fleet: Fleet) -> None:
+    told = fleet.decide(["a"], hosts=["a"], part=2, parts=3, wait=0.2)
+    assert (told["decision"], told["why"]) == ("abort", "part 1, 3 of 3 did not vote in 0.2 s")
+    # Had it been all: it still is abort.
+    assert fleet.decide(["b"], hosts=["b"], part=1, parts=3)["decision"] == "abort"
+
+
+def test_two_controllers_that_take_the_same_part(fleet: Fleet) -> None:
+    place = open_place(str(fleet.path), create=True)
+    assert place is not None
+    with place:
+        place.vote(Vote("r1", 1, 2, ["b"], [], None))
+    with pytest.raises(InputError, match="for other hosts"):
+        fleet.decide(["a"], hosts=["a"], part=1, parts=2)
+
+
+def test_a_vote_that_came_too_late(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        # The first part was killed when it had voted.
+        def killed(*args: t.Any) -> t.NoReturn:
+            raise KeyboardInterrupt
+
+        patched.setattr(Place, "votes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fleet.decide(["a"], hosts=["a"], part=1, parts=2, left={"a": 0.2})
+    time.sleep(0.25)
+    told = fleet.decide(["b"], hosts=["b"], part=2, parts=2)
+    assert told["decision"] == "abort"
+    assert "could fire too early" in told["why"]
+
+
+def test_what_is_written(fleet: Fleet) -> None:
+    fleet.decide()
+    content = json.loads((fleet.path / "r1.json").read_text())
+    keys = {"format", "run", "decision", "hosts", "time", "by", "why", "place", "deadline", "hash"}
+    assert set(content) == keys
