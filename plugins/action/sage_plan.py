@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _group, _shared_plan
+from ansible_collections.intellistream.sage.plugins.module_utils import _group, _lock_request, _shared_plan
 from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
 from ansible_collections.intellistream.sage.plugins.modules.sage_plan import SPEC
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction, on_controller
@@ -29,7 +29,7 @@ class ActionModule(SageAction):
         """Find the plan of the host's group, or make it."""
         group = options["group"] or self.on_host({**options, "directory": None, "resolve": False}, task_vars)["group"]
         directory = on_controller(options["directory"]) if options["directory"] else None
-        request = _shared_plan.request(group, options["requirements"], options["constraints"])
+        request = _lock_request.request(group, options["requirements"], options["constraints"])
         plans = Plans(directory, self.run_directory, group, request, self.dry)
         result = {"changed": False, "group": group, "made": False}
         if not options["make"]:

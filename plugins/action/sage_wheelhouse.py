@@ -91,7 +91,9 @@ class ActionModule(SageAction):
             with open(path, encoding="utf-8") as file:
                 text = file.read()
         except OSError as error:
-            raise InputError(f"The lock file {path} cannot be read: {error.strerror}.", untouched="everything.") from error
+            raise InputError(
+                f"The lock file {path} cannot be read: {error.strerror}.", untouched="everything."
+            ) from error
         group = options["group"]
         if not group:
             group = self.on_host({**self._asked(options, []), "venv": options["venv"]}, task_vars)["group"]
@@ -107,7 +109,7 @@ class ActionModule(SageAction):
 
     def _send(self, bundle: str, options: Result, task_vars: Result) -> None:
         """One file to the host's temporary directory, from where the module takes it."""
-        shell = self._connection._shell
+        shell = self.shell
         if shell.tmpdir is None:
             self._make_tmp_path()
         try:
@@ -135,7 +137,7 @@ class ActionModule(SageAction):
     def _bring(self, wheel: Wheel, path: str, source: str) -> None:
         place = os.path.join(source, f".{wheel.file}.partial")
         try:
-            self._connection.fetch_file(self._connection._shell.join_path(path, wheel.file), place)
+            self._connection.fetch_file(self.shell.join_path(path, wheel.file), place)
             with open(place, "rb") as stream:
                 found = _wheelhouse.digest_of(stream, wheel.digest)
             if found != wheel.digest:

@@ -11,6 +11,7 @@ settings of its own.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import typing as t
 
@@ -121,6 +122,13 @@ class Index(t.NamedTuple):
                     call.env[name] = "1"
         return call
 
+    def settings_of_uv(self) -> list[str]:
+        """All that decides where uv gets files from on this host; may hold credentials."""
+        call = self.for_uv()
+        found = {**os.environ, **call.env}
+        lines = [f"{name}={found[name]}" for name in _UV_INDEX_SETTINGS if found.get(name)]
+        return [*lines, *(option for option in call.arguments if option != "--offline"), *_uv_files()]
+
     def _certificates(self) -> dict[str, str]:
         if self.ca_certificate:
             return dict.fromkeys(
@@ -173,8 +181,22 @@ def _network_of_pip(call: Call, settings: t.Mapping[str, str]) -> None:
 def _uv_has_settings() -> bool:
     if any(os.environ.get(name) for name in _UV_INDEX_SETTINGS):
         return True
+    return bool(_uv_files())
+
+
+def _uv_files() -> list[str]:
+    """uv's own configuration files on this host, with what is in them as a hash."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    return any(os.path.exists(os.path.join(place, "uv", "uv.toml")) for place in (home, "/etc/xdg", "/etc"))
+    found = []
+    for place in (home, "/etc/xdg", "/etc"):
+        try:
+            with open(os.path.join(place, "uv", "uv.toml"), "rb") as file:
+                found.append(f"uv.toml {hashlib.sha256(file.read()).hexdigest()}")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            found.append(f"uv.toml {error.strerror}")
+    return found
 
 
 def _pip_settings() -> dict[str, str]:

@@ -9,7 +9,14 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _installer, _inventory, _plan, _python, _uv
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _installer,
+    _inventory,
+    _lock_request,
+    _plan,
+    _python,
+    _uv,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
 
 if t.TYPE_CHECKING:
@@ -111,6 +118,7 @@ def install(todo: Todo, options: Options, index: Index) -> str:
     :raises InstallerError: the tool failed, or the result is not the plan.
     """
     installer = _tool(todo, options, index)
+    installer.lock_text = _lock_request.by_urls(options.get("lock") or "", index)
     try:
         for pins, hashed in _installer.batches(todo.pins):
             installer.install(pins, hashed)

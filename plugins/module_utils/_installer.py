@@ -112,6 +112,8 @@ class Installer(abc.ABC):
         self.target = target
         self.index = index
         self.timeout = timeout
+        # Lock file whose URLs may be used, where the tool can; saves asking the index where the files are.
+        self.lock_text = ""
 
     @abc.abstractmethod
     def resolve(self, wanted: Wanted) -> Resolution:

@@ -137,16 +137,31 @@ class Uv(Installer):
 
     def install(self, pins: t.Sequence[Pin], hashed: bool) -> None:
         """See P(Installer.install)."""
+        from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile
+
+        text = _lockfile.part(self.lock_text, pins) if hashed and self.lock_text else ""
+        if text:
+            with files(requirements=()) as path:
+                lock = f"{path['']}/pylock.toml"
+                _lockfile.write_file(lock, text)
+                try:
+                    self._install(pins, lock, hashed)
+                    return
+                except InstallerError:
+                    pass  # an older uv, or a URL that this host does not reach: the index may know another
         with files(requirements=pin_lines(pins, with_hashes=hashed)) as path:
-            argv = ["pip", "install", "--quiet", "--no-deps", "--python", self.target.python.executable]
-            argv += ["--requirements", path["requirements"]]
-            if hashed:
-                argv.append("--require-hashes")
-            for pin in pins:
-                have = self.target.inventory.get(pin.name)
-                if have is not None and (pin.path is not None or have.source is not None or not is_whole(have)):
-                    argv += ["--reinstall-package", pin.name]
-            self._uv(argv, advice=_ADVICE)
+            self._install(pins, path["requirements"], hashed)
+
+    def _install(self, pins: t.Sequence[Pin], requirements: str, hashed: bool) -> None:
+        argv = ["pip", "install", "--quiet", "--no-deps", "--python", self.target.python.executable]
+        argv += ["--requirements", requirements]
+        if hashed:
+            argv.append("--require-hashes")
+        for pin in pins:
+            have = self.target.inventory.get(pin.name)
+            if have is not None and (pin.path is not None or have.source is not None or not is_whole(have)):
+                argv += ["--reinstall-package", pin.name]
+        self._uv(argv, advice=_ADVICE)
 
     def check_command(self) -> list[str]:
         """See P(Installer.check_command)."""

@@ -187,6 +187,19 @@ def for_minor(text: str, minor: str) -> str:
     return _REQUIRES_PYTHON.sub(f'requires-python = "=={minor}.*"', text)
 
 
+def part(text: str, pins: t.Collection[Pin]) -> str:
+    """The lock of I(pins) alone, out of one that P(text) or uv wrote; empty when it has not all of them."""
+    head, *packages = re.split(r"(?m)^\[\[packages\]\]\n", text.partition("\n[tool.")[0])
+    found = {}
+    for package in packages:
+        said = dict(re.findall(r'(?m)^(name|version) = "([^"]+)"$', package))
+        found[normalise(said.get("name", "")), said.get("version")] = package.rstrip()
+    chosen = [found.get((pin.name, pin.version)) for pin in pins]
+    if not all(chosen):
+        return ""
+    return "\n\n".join([head.rstrip(), *(f"[[packages]]\n{package}" for package in chosen)]) + "\n"
+
+
 def read_file(path: str) -> str | None:
     """The lock file at I(path), None when there is none."""
     try:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _command,
     _group,
     _installer,
+    _lock_request,
     _lockfile,
     _python,
     _resolve,
@@ -29,7 +29,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
 
 Options = t.Mapping[str, t.Any]
-_TABLE = "[tool.intellistream-sage]"
 
 
 def interpreter(options: Options) -> _python.Interpreter:
@@ -41,20 +40,6 @@ def interpreter(options: Options) -> _python.Interpreter:
     if os.path.exists(os.path.join(venv, "pyvenv.cfg")):
         return _python.probe(_python.in_venv(venv))
     return _python.find(options["python"], options["minimum"])
-
-
-def request(group: str, requirements: t.Sequence[str], constraints: t.Sequence[str]) -> str:
-    """What a plan is made for, as the end of its lock file says it: two that are the same have the same plan."""
-    lines = [_TABLE, f"group = {json.dumps(group)}"]
-    for name, values in (("requirements", requirements), ("constraints", constraints)):
-        lines.append(f"{name} = {json.dumps(sorted(redact_text(value) for value in values))}")
-    return "\n".join(lines) + "\n"
-
-
-def request_of(text: str) -> str:
-    """The end of a lock file that P(request) made; empty for one that somebody else made."""
-    dummy, table, rest = text.partition(f"\n{_TABLE}\n")
-    return f"{_TABLE}\n{rest}" if table else ""
 
 
 def resolve(options: Options, index: Index, group: _group.Group, python: _python.Interpreter) -> str:
@@ -69,12 +54,13 @@ def resolve(options: Options, index: Index, group: _group.Group, python: _python
     with _tool(options, index, python) as (choice, python):
         installer = _installer.make(choice, _installer.Target(python, None, {}), index, options["timeout"])
         text = installer.lock(asked, installer.resolve(asked).pins, "pylock")
-    return with_request(text, group, options)
+    return _finished(text, group, options, index)
 
 
-def with_request(text: str, group: _group.Group, options: Options) -> str:
-    """The lock file with what it was made for at its end."""
-    return f"{text.rstrip()}\n\n{request(group.name, options['requirements'], options['constraints'])}"
+def _finished(text: str, group: _group.Group, options: Options, index: Index) -> str:
+    """The lock file with what it was made for, and with, at its end."""
+    asked = _lock_request.request(group.name, options["requirements"], options["constraints"])
+    return f"{text.rstrip()}\n\n{asked}{_lock_request.index_line(index)}\n"
 
 
 def for_group(options: Options, index: Index, group: _group.Group) -> str:
@@ -93,7 +79,7 @@ def for_group(options: Options, index: Index, group: _group.Group) -> str:
         argv += ["--python-platform", f"{group.machine}-{libc}", "--constraints", path["constraints"]]
         argv += ["--no-python-downloads", path["requirements"], *call.arguments]
         said = _command.checked(argv, env=call.env, timeout=options["timeout"], untouched="everything.").stdout
-    return with_request(_lockfile.for_minor(redact_text(said), group.minor), group, options)
+    return _finished(_lockfile.for_minor(redact_text(said), group.minor), group, options, index)
 
 
 @contextlib.contextmanager

@@ -184,7 +184,8 @@ def _shrink(bundle: str, size: int) -> None:
 def no_room(path: str, need: int, free: int) -> StorageError:
     """The error for a host whose disk is too small."""
     return StorageError(
-        f"The disk of this host has no room for the wheels: {path} needs {_mega(need)}, and {_mega(free)} can be used.",
+        f"The disk of this host has no room for the wheels: {path} needs {_mega(need)}, and "
+        f"{_mega(free)} can be used; {_mega(_RESERVE)} are left free.",
         untouched=f"{_UNTOUCHED[:-1]}, and wheels that were there before are as they were.",
         advice="Make room there, or put sage_root on another disk.",
         need=need,
@@ -193,7 +194,7 @@ def no_room(path: str, need: int, free: int) -> StorageError:
 
 
 def _mega(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size} bytes"
 
 
 def remove(path: str, *, dry: bool) -> list[str]:

@@ -56,6 +56,11 @@ options:
       from_version:
         description: From the plan; not used.
         type: str
+  lock:
+    description:
+      - Text of the lock file that O(distributions) were planned from. One that M(intellistream.sage.sage_plan) made
+        with the same index says where the files are; uv then fetches them without asking the index.
+    type: str
   check_dependencies:
     description:
       - Check that every one of O(distributions) has what it requires, with the tool's own check.
@@ -143,6 +148,7 @@ if t.TYPE_CHECKING:
 SPEC = ArgumentSpec(
     {
         "venv": {"type": "path", "required": True},
+        "lock": {"type": "str"},
         "check_dependencies": {"type": "bool", "default": False},
         "distributions": {
             "type": "list",

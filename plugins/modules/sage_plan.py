@@ -13,7 +13,8 @@ version_added: 1.0.0
 description:
   - Hosts that the same wheels suit, of the same system, architecture, C library and interpreter, are a group. One host
     of a group resolves, and the answer is kept on the controller as a lock file, C(pylock.<group>.toml) (PEP 751).
-    The others wait for it. Pass it to M(intellistream.sage.sage_resolve) as O(intellistream.sage.sage_resolve#module:lock).
+    The others wait for it. Pass it to M(intellistream.sage.sage_resolve) as
+    O(intellistream.sage.sage_resolve#module:lock).
   - It is resolved as if nothing were installed, so that every host of a group would find the same. Nothing is changed
     on a host but caches of uv or pip; what it needs and a host does not have is temporary.
   - A host that cannot resolve fails, and the next one takes over. After three of them the others do not try.
@@ -52,13 +53,14 @@ options:
     default: []
   directory:
     description:
-      - Directory on the controller that the lock files are in. Relative ones are as seen from where Ansible was started.
+      - Directory on the controller that the lock files are in. A relative one is as seen from where Ansible was
+        started.
       - Without it a plan is kept for as long as Ansible runs.
     type: path
   make:
     description:
-      - Make a plan where there is none for these O(requirements). One that was not made by this module is always used as
-        it is.
+      - Make a plan where there is none for these O(requirements). One that was not made by this module is always used
+        as it is.
       - Otherwise only find the one in O(directory), and fail if there is none.
     type: bool
     default: true

@@ -18,8 +18,8 @@ options:
   state:
     description:
       - V(present) brings the wheels.
-      - V(fetched) fetches O(wheels) into O(path) on this host, and from there into O(source) on the controller. For a host
-        that the task is delegated to, where the controller itself reaches no index either.
+      - V(fetched) fetches O(wheels) into O(path) on this host, and from there into O(source) on the controller. For a
+        host that the task is delegated to, where the controller itself reaches no index either.
       - V(absent) removes the wheels from O(path).
     type: str
     choices: [present, fetched, absent]

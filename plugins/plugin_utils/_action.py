@@ -65,6 +65,11 @@ class SageAction(ActionBase):  # type: ignore[misc]
         return str(constants.DEFAULT_LOCAL_TMP)
 
     @property
+    def shell(self) -> t.Any:
+        """What knows the host's shell; Ansible's own actions reach it in the same way."""
+        return self._connection._shell  # noqa: SLF001
+
+    @property
     def dry(self) -> bool:
         """Whether this is check mode."""
         return bool(self._task.check_mode)

@@ -13,7 +13,7 @@ import json
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile, _shared_plan
+from ansible_collections.intellistream.sage.plugins.module_utils import _lock_request, _lockfile
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError, StorageError
 
 TRIES = 3  # hosts of a group that may fail to resolve before the others are spared it
@@ -119,7 +119,7 @@ class Plans:
                 untouched="everything; nothing was installed on this host.",
                 advice="Give hosts that differ in what they want different directories (`sage_lock_dir`), or none.",
             )
-        of = _shared_plan.request_of(text or "")
+        of = _lock_request.request_of(text or "")
         if text is not None and (of == self.request or not of) and (noted.get("made") or not refresh):
             if of:
                 self._note({**noted, "request": of})

@@ -22,9 +22,7 @@ _UNTOUCHED = "every host; nothing was sent."
 Entry = t.Mapping[str, t.Any]
 
 
-def needed(
-    text: str, distributions: t.Iterable[Entry], group: _group.Group, path: str, directory: str
-) -> list[Wheel]:
+def needed(text: str, distributions: t.Iterable[Entry], group: _group.Group, path: str, directory: str) -> list[Wheel]:
     """The wheels that hosts of I(group) install for I(distributions), one each.
 
     :param text: a lock file.
@@ -48,8 +46,8 @@ def needed(
         raise InputError(
             f"There is no wheel for {group.name} of: {', '.join(lacking)}.",
             untouched=_UNTOUCHED,
-            advice="A host without an index installs wheels only. Build these, for this platform, put them into an index "
-            "and make the lock file anew; or ask for versions that have wheels.",
+            advice="A host without an index installs wheels only. Build these for this platform, put them into an "
+            "index and make the lock file anew; or ask for versions that have wheels.",
             lacking=lacking,
         )
     return sorted(found)
@@ -57,14 +55,14 @@ def needed(
 
 def _packages(text: str) -> list[Entry]:
     """The packages of a C(pylock.toml); none for requirements, which name no files."""
-    if sys.version_info < (3, 11):
-        raise InputError("The controller's Python is older than 3.11 and cannot read lock files.", untouched=_UNTOUCHED)
-    import tomllib
+    if sys.version_info >= (3, 11):
+        import tomllib
 
-    try:
-        return list(tomllib.loads(text).get("packages", []))
-    except tomllib.TOMLDecodeError:
-        return []
+        try:
+            return list(tomllib.loads(text).get("packages", []))
+        except tomllib.TOMLDecodeError:
+            return []
+    raise InputError("The controller's Python is older than 3.11 and cannot read lock files.", untouched=_UNTOUCHED)
 
 
 def _of(packages: t.Iterable[Entry], one: Entry) -> list[Entry]:
