@@ -104,6 +104,7 @@ class Session:
         :param carry_from: the installation whose finished phases are taken over.
         :param carry: the names of those phases.
         """
+        self._refuse_in_doubt()
         before = self.installation
         install_id = _clock.new_install_id(before.install_id if before else None)
         if before is not None and before.unfinished:
@@ -121,6 +122,13 @@ class Session:
             }
         )
         return self.installation
+
+    def _refuse_in_doubt(self) -> None:
+        """Nothing begins on a host that has to hear the decision about a fleet run first."""
+        if self.installation is not None and self.installation.fleet is not None:
+            from ansible_collections.intellistream.sage.plugins.module_utils._prepared import refuse
+
+            refuse(self.installation)
 
     def required(self) -> Installation:
         """The current installation, begun without inputs when there is none yet."""
@@ -149,6 +157,7 @@ class Session:
             raise InputError(f"There is no phase {phase!r}.", advice=f"Use one of {', '.join(PHASES)}.")
         if status not in STATUSES:
             raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
+        self._refuse_in_doubt()
         now = self.required().phases[phase]
         if now.status == status and now.data == data:
             return False

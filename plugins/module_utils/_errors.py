@@ -95,6 +95,10 @@ class Busy(StateError):
     """Another process holds the lock."""
 
 
+class InDoubt(StateError):
+    """The host waits for the decision about a fleet run, and begins nothing before it has heard it."""
+
+
 class StorageError(StateError):
     """The disk refused a write (full, read-only, broken); the old state was kept."""
 

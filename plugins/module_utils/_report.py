@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _history, _host, _progress
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import LedgerBroken
+from ansible_collections.intellistream.sage.plugins.module_utils._prepared import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resume import judge
 from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation, fold
@@ -71,7 +72,9 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
             installed_by=_history.installed_by(installations),
         )
     if installation is not None:
+        fleet = standing(installation)
         result.update(
+            fleet=fleet.as_dict() if fleet is not None else None,
             install_id=installation.install_id,
             status=installation.status,
             progress=_progress.view(installation),
@@ -86,6 +89,7 @@ def _nothing() -> Result:
         "install_id": None,
         "status": None,
         "in_force": None,
+        "fleet": None,
         "progress": {},
         "progress_file": "missing",
         "phases": {},

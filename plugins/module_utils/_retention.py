@@ -97,8 +97,8 @@ def decide(history: t.Sequence[Installation], usage: Usage, limits: Limits, now:
 
 
 def pending(history: t.Sequence[Installation]) -> set[str]:
-    """Installations that an interrupted rollback still has to work on."""
-    return {one.install_id for one in history if one.undoing}
+    """Installations that an interrupted rollback still has to work on, or the decision about a fleet run."""
+    return {one.install_id for one in history if one.undoing or one.status == "prepared"}
 
 
 def _there(one: Installation) -> list[dict[str, t.Any]]:
@@ -123,7 +123,7 @@ def _guarded(history: t.Sequence[Installation]) -> dict[str, str]:
     if history and history[-1].unfinished:
         found[history[-1].install_id] = "it is not finished"
     for install_id in pending(history):
-        found[install_id] = "a rollback of it was interrupted"
+        found[install_id] = "a rollback of it was interrupted, or its fleet run is not decided"
     # What is kept to bring back something is of no use without what it takes away again.
     needed = {name for one in history if one.install_id in found for point in _there(one) for name in _redone(point)}
     for one in history:

@@ -68,10 +68,11 @@ class Installation:
     """One attempt to bring a host to a wanted SAGE.
 
     :ivar install_id: C(YYYYMMDD_HHMMSS), also the transaction id.
-    :ivar status: V(running), V(completed), V(failed), V(rolled_back) or V(abandoned).
+    :ivar status: V(running), V(prepared), V(completed), V(failed), V(rolled_back) or V(abandoned).
     :ivar inputs: what was wanted, by phase.
     :ivar environment: facts of the host it began on.
     :ivar points: rollback points in the order of their capture; C(undone) tells which were used up.
+    :ivar fleet: the fleet run it was prepared for, see M(_prepared); None when there was none.
     """
 
     def __init__(self, install_id: str, begin: int, time: str) -> None:
@@ -87,6 +88,7 @@ class Installation:
         self.phases: dict[str, Phase] = {name: Phase(name) for name in PHASES}
         self.points: list[dict[str, t.Any]] = []
         self.undoing: dict[str, t.Any] | None = None
+        self.fleet: dict[str, t.Any] | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -110,6 +112,7 @@ class Installation:
             **self.labels,
             "phases": {name: phase.as_dict() for name, phase in self.phases.items()},
             "rollback_points": self.points,
+            **({"fleet": self.fleet} if self.fleet is not None else {}),
         }
 
     def apply(self, event: Event, time: str) -> None:
@@ -194,6 +197,23 @@ class Installation:
         for point in self.points:
             if point["point"] in (event.get("points") or {}):
                 point["archive"] = event["points"][point["point"]]
+
+    def _on_prepared(self, event: Event, time: str) -> None:
+        self.status = "prepared"
+        self.fleet = {name: event.get(name) for name in ("run", "place", "where")}
+        self.fleet["since"] = time
+
+    def _on_committed(self, event: Event, _time: str) -> None:
+        in_doubt = self.status == "prepared" and not self.undoing
+        self.fleet = {**(self.fleet or {}), "decision": "commit", "diverged": not in_doubt}
+        if in_doubt:
+            self.status = "completed"
+
+    def _on_aborted(self, event: Event, _time: str) -> None:
+        self.fleet = {**(self.fleet or {}), "decision": "abort"}
+
+    def _on_alone(self, event: Event, _time: str) -> None:
+        self.fleet = {**(self.fleet or {}), "alone": True}
 
     def _on_ended(self, event: Event, _time: str) -> None:
         self.status = event["status"]

@@ -69,7 +69,8 @@ install_id:
   type: str
   sample: "20251115_143000"
 status:
-  description: Its status, one of V(running), V(completed), V(failed), V(rolled_back), V(abandoned), or null.
+  description:
+    - Its status, one of V(running), V(prepared), V(completed), V(failed), V(rolled_back), V(abandoned), or null.
   returned: success
   type: str
   sample: completed
@@ -79,6 +80,51 @@ in_force:
   returned: success
   type: str
   sample: "20251115_143000"
+fleet:
+  description: How the current installation stands in the fleet run it was prepared for. Null if it was for none.
+  returned: success
+  type: dict
+  contains:
+    state:
+      description:
+        - V(in_doubt), it waits for the decision. V(aborting), it has to be rolled back. V(undid_itself), it was rolled
+          back without having heard the decision. V(committed). V(aborted). V(diverged), it was rolled back although the
+          decision was to commit.
+      type: str
+      sample: in_doubt
+    run:
+      description: The id of the run.
+      type: str
+      sample: 20251115T143000Z-5f0c3a9be1
+    place:
+      description: The identity of the place where the decision is, for M(intellistream.sage.sage_decision).
+      type: str
+      sample: 0d5a4a2f7e2a4f0b9f0c5c8c6c1e9f11
+    where:
+      description: The same for people.
+      type: str
+      sample: deploy.example.org:/home/deploy/.local/state/intellistream-sage/fleet
+    since:
+      description: When it was prepared.
+      type: str
+      sample: "2025-11-15T14:30:00.000+08:00"
+    decision:
+      description: What it has heard, V(commit), V(abort) or null.
+      type: str
+      sample: null
+    asks:
+      description: Whether the decision is needed before anything else may begin on the host.
+      type: bool
+      sample: true
+    to:
+      description: What it has to be rolled back to, or null.
+      type: str
+      sample: null
+    install_id:
+      description: The installation.
+      type: str
+      sample: "20251115_143000"
+  sample: null
 progress:
   description: The eleven keys of C(install_progress.json), computed from the ledger.
   returned: success
