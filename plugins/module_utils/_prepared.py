@@ -78,7 +78,7 @@ def _state(installation: Installation, fleet: dict[str, t.Any]) -> str:
     decision = fleet.get("decision")
     if installation.status == "prepared":
         # A rollback that was begun can only be finished, whoever began it.
-        return ABORTING if decision == ABORT or installation.undoing else IN_DOUBT
+        return ABORTING if decision or installation.undoing else IN_DOUBT
     if decision is None:
         return UNDID_ITSELF
     if decision == ABORT:
@@ -156,7 +156,11 @@ def hear(session: Session, run: str, decision: str) -> Standing:
             advice=f"It is part of run {found.run}." if found else "It was never prepared, or its record was removed.",
         )
     if found.decision is None:
-        session.add({"event": "committed" if decision == COMMIT else "aborted", "run": run})
+        from ansible_collections.intellistream.sage.plugins.module_utils._script_marks import was_run
+
+        # What rollback.sh took back is in no record yet.
+        undone = session.where is not None and was_run(session.where)
+        session.add({"event": "committed" if decision == COMMIT else "aborted", "run": run, "undone": undone})
         if decision == ABORT and installation.status == "prepared" and not installation.active_points:
             # Nothing was captured since nothing was changed: it is back already.
             session.add({"event": "ended", "status": "rolled_back"})

@@ -204,7 +204,7 @@ class Installation:
         self.fleet["since"] = time
 
     def _on_committed(self, event: Event, _time: str) -> None:
-        in_doubt = self.status == "prepared" and not self.undoing
+        in_doubt = self.status == "prepared" and not self.undoing and not event.get("undone")
         self.fleet = {**(self.fleet or {}), "decision": "commit", "diverged": not in_doubt}
         if in_doubt:
             self.status = "completed"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import typing as t
 
 import pytest
@@ -21,6 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._prepared impor
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits, _guarded, decide
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation, fold
 from ansible_collections.intellistream.sage.plugins.module_utils._usage import Usage
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
@@ -50,6 +52,7 @@ class FleetHost(SageHost):
                     session.move(phase, "completed")
             found = prepare(session, run, "p" * 32, "deploy:/fleet", was)
             session.commit()
+            refresh(session)
             return found
 
     def hear(self, decision: str, run: str = "r1") -> Standing:
@@ -265,6 +268,19 @@ def test_a_rollback_that_was_interrupted_is_finished_first(host: FleetHost, monk
     host.refuses()
     # Too late for that: it is found, not hidden.
     assert host.hear("commit").to == name
+    host.back(name)
+    assert snapshot(host.data) == was
+    assert host.standing.state == "diverged"
+
+
+def test_a_host_that_rollback_sh_took_back(host: FleetHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    was = snapshot(host.data)
+    name = host.prepare("2")
+    subprocess.run(["sh", f"{host.engine.path}/rollback.sh", "--yes"], check=True, capture_output=True)
+    assert snapshot(host.data) == was
+    found = host.hear("commit")
+    assert (found.state, found.to) == ("aborting", name)
+    host.refuses()
     host.back(name)
     assert snapshot(host.data) == was
     assert host.standing.state == "diverged"
