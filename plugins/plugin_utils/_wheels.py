@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import typing as t
@@ -139,15 +140,18 @@ def bundle(wheels: t.Sequence[Wheel], directory: str, run: str) -> tuple[str, li
     :raises StoreError: one of them is not what the lock file says.
     :raises StorageError: the controller's disk is full.
     """
-    sized = [wheel._replace(size=os.stat(os.path.join(directory, wheel.file)).st_size) for wheel in wheels]
     name = hashlib.sha256(repr([(wheel.file, wheel.digest) for wheel in wheels]).encode()).hexdigest()
     path = os.path.join(run, f"sage-wheels-{name}")
+    note = f"{path}.json"
     if os.path.exists(path):
-        return path, sized
+        # The wheelhouse may have changed since; what was put together was checked.
+        with open(note, encoding="utf-8") as text:
+            return path, [wheel._replace(size=size) for wheel, size in zip(wheels, json.load(text))]
     try:
         with open(f"{path}.partial", "wb") as file:
-            for wheel in wheels:
-                _append(os.path.join(directory, wheel.file), wheel, file)
+            sizes = [_append(os.path.join(directory, wheel.file), wheel, file) for wheel in wheels]
+        with open(note, "w", encoding="utf-8") as text:
+            json.dump(sizes, text)
         os.rename(f"{path}.partial", path)
     except OSError as error:
         raise StorageError(
@@ -158,11 +162,12 @@ def bundle(wheels: t.Sequence[Wheel], directory: str, run: str) -> tuple[str, li
     finally:
         if os.path.exists(f"{path}.partial"):
             os.unlink(f"{path}.partial")
-    return path, sized
+    return path, [wheel._replace(size=size) for wheel, size in zip(wheels, sizes)]
 
 
-def _append(source: str, wheel: Wheel, file: t.BinaryIO) -> None:
-    found = _wheelhouse.hasher(wheel.digest)
+def _append(source: str, wheel: Wheel, file: t.BinaryIO) -> int:
+    """Returns its size in bytes."""
+    found, begin = _wheelhouse.hasher(wheel.digest), file.tell()
     with open(source, "rb") as stream:
         while block := stream.read(_BLOCK):
             found.update(block)
@@ -174,3 +179,4 @@ def _append(source: str, wheel: Wheel, file: t.BinaryIO) -> None:
             untouched=_UNTOUCHED,
             advice="Remove it, then it is fetched again; or make the lock file anew if it is right.",
         )
+    return file.tell() - begin
