@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import typing as t
@@ -22,13 +23,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _resolve,
     _uv,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact_text
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
 
 Options = t.Mapping[str, t.Any]
+_MANYLINUX = (17, 28, *range(31, 41))  # of glibc 2, as uv's --python-platform has them
 
 
 def interpreter(options: Options) -> _python.Interpreter:
@@ -71,15 +73,32 @@ def for_group(options: Options, index: Index, group: _group.Group) -> str:
     """
     asked = _resolve.wanted({**options, "sources": [], "lock": None})
     uv = _uv.choose("uv", options.get("uv"), None).uv
-    libc = group.libc.replace("glibc", "manylinux_").replace("musl", "musllinux_")
     call = index.for_uv()
     with _installer.files(requirements=asked.lines, constraints=asked.constraints) as path:
         argv = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"]
         argv += ["--format", "pylock.toml", "--python-version", group.minor]
-        argv += ["--python-platform", f"{group.machine}-{libc}", "--constraints", path["constraints"]]
+        argv += ["--python-platform", _platform(group), "--constraints", path["constraints"]]
         argv += ["--no-python-downloads", path["requirements"], *call.arguments]
         said = _command.checked(argv, env=call.env, timeout=options["timeout"], untouched="everything.").stdout
     return _finished(_lockfile.for_minor(redact_text(said), group.minor), group, options, index)
+
+
+def _platform(group: _group.Group) -> str:
+    """The group in uv's words, which do not have each version of glibc: the newest one that is not newer.
+
+    :raises InputError: uv has none for it.
+    """
+    libc = re.match(r"(glibc|musl)\d+_(\d+)", group.libc)
+    if group.system == "linux" and libc and libc[1] == "musl":
+        return f"{group.machine}-unknown-linux-musl"
+    known = [minor for minor in _MANYLINUX if libc and minor <= int(libc[2])]
+    if group.system != "linux" or not known:
+        raise InputError(
+            f"uv cannot resolve on the controller for {group.name}.",
+            untouched="everything.",
+            advice="Let a host of this group resolve, without `sage_lock_on_controller`.",
+        )
+    return f"{group.machine}-manylinux_2_{max(known)}"
 
 
 @contextlib.contextmanager

@@ -74,7 +74,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body or b"")
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """Answer without the content."""
+        self.do_GET()
 
     def log_message(self, *arguments: t.Any) -> None:
         """Nothing on the terminal."""
