@@ -95,7 +95,7 @@ def test_part_of_a_lock() -> None:
 
 class Asked(t.NamedTuple):
     options: dict[str, t.Any]
-    index: Index
+    source: Index
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def asked(tmp_path: pathlib.Path) -> Asked:
 
 def resolve(asked: Asked) -> dict[str, str | None]:
     python = _shared_plan.interpreter(asked.options)
-    text = _shared_plan.resolve(asked.options, asked.index, _group.of(sys.executable), python)
+    text = _shared_plan.resolve(asked.options, asked.source, _group.of(sys.executable), python)
     assert _lock_request.request_of(text)
     return {pin.name: pin.version for pin in _lockfile.parse(text, python)}
 
@@ -159,7 +159,7 @@ def test_nothing_to_resolve_with(asked: Asked, monkeypatch: pytest.MonkeyPatch) 
     python = _shared_plan.interpreter(asked.options)._replace(pip=False, ensurepip=False)
     monkeypatch.setattr(_uv, "choose", lambda *arguments: _uv.Choice("pip"))
     with pytest.raises(InstallerError, match="neither pip nor ensurepip"):
-        _shared_plan.resolve(asked.options, asked.index, _group.of(sys.executable), python)
+        _shared_plan.resolve(asked.options, asked.source, _group.of(sys.executable), python)
 
 
 @TOML
@@ -167,13 +167,13 @@ def test_for_hosts_of_another_kind(asked: Asked) -> None:
     if not _uv.find(None, None):
         pytest.skip("there is no uv")
     for name in ("linux-aarch64-glibc2_29-cp312", "linux-x86_64-musl1_2-cp311", "linux-x86_64-glibc2_99-cp311"):
-        text = _shared_plan.for_group(asked.options, asked.index, _group.parse(name))
+        text = _shared_plan.for_group(asked.options, asked.source, _group.parse(name))
         assert f'group = "{name}"' in text
         assert f'requires-python = "=={_group.parse(name).minor}.*"' in text
         assert "isage_tools-0.1" in text
     for name in ("linux-x86_64-glibc2_5-cp311", "darwin-arm64-cp311"):
         with pytest.raises(InputError, match="cannot resolve on the controller"):
-            _shared_plan.for_group(asked.options, asked.index, _group.parse(name))
+            _shared_plan.for_group(asked.options, asked.source, _group.parse(name))
 
 
 @TOML
@@ -193,7 +193,7 @@ def test_the_index_is_not_asked_again(asked: Asked, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Uv, "_uv", fake)
     pins = [Pin("a", "1.0", (f"sha256:{'0' * 64}",), url="https://host/a-1.0-py3-none-any.whl")]
     target = _installer.Target(_python.probe(sys.executable), None, {})
-    uv = Uv("uv", target, asked.index)
+    uv = Uv("uv", target, asked.source)
     uv.lock_text = _lockfile.text(pins, "pylock", "3.11")
     uv.install(pins, True)
     assert [name for name, dummy in given] == ["pylock.toml"]
