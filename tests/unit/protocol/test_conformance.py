@@ -1,0 +1,318 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The code itself, played as the model is: real records, a real place, and whatever order and crashes chance gives.
+
+What is judged is a file on each host, not what the records say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+import typing as t
+from unittest import mock
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _redo
+from ansible_collections.intellistream.sage.plugins.module_utils._decide import (
+    Question,
+    Wish,
+    decided,
+    opened,
+    resolved,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InDoubt, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._points import capture
+from ansible_collections.intellistream.sage.plugins.module_utils._prepared import (
+    Standing,
+    alone,
+    hear,
+    prepare,
+    standing,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+
+if t.TYPE_CHECKING:
+    import random
+
+NAMES = ("a", "b", "c")
+RUN = "r1"
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Host:
+    """A host whose SAGE is one file."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.file = path / "sage"
+        self.engine = Engine(str(path / "root"))
+        (path / "root").mkdir(parents=True)
+        self.file.write_text("old")
+        self.alone = False
+
+    @property
+    def status(self) -> str:
+        """What its record says of its installation."""
+        with self.engine.reading() as session:
+            return session.installation.status if session.installation is not None else ""
+
+    @property
+    def standing(self) -> Standing | None:
+        """How it stands."""
+        with self.engine.reading() as session:
+            return standing(session.installation)
+
+    def work(self) -> None:
+        """Begin, capture, change."""
+        with self.engine.session() as session:
+            session.begin({}, {})
+            session.add(capture(session, [{"kind": "files", "paths": [str(self.file)]}], "python_deps", "before"))
+            session.move("python_deps", "started")
+            session.commit()
+        self.file.write_text("new")
+
+    def finish(self, place: str) -> None:
+        """End all phases, and vote."""
+        with self.engine.session() as session:
+            assert session.installation is not None
+            was = session.installation.status
+            for phase in PHASES:
+                session.move(phase, "completed")
+            prepare(session, RUN, place, "", was)
+            session.commit()
+
+    def back(self, killed: bool = False) -> None:
+        """Roll all of it back, or be killed when nearly done."""
+        with self.engine.reading() as session:
+            assert session.installation is not None
+            request = Request(session.installation.install_id)
+        if not killed:
+            rollback(self.engine, request, False)
+            return
+        with mock.patch.object(_redo, "restored", side_effect=Killed), pytest.raises(Killed):
+            rollback(self.engine, request, False)
+
+    def tell(self, decision: str, killed: bool) -> None:
+        """It hears what was decided, and goes by it."""
+        with self.engine.session() as session:
+            found = hear(session, RUN, decision)
+            session.commit()
+        if found.to is not None:
+            self.back(killed)
+
+
+class Fleet:
+    """A run over three hosts, a first controller, and as many others as chance wants."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.top = pathlib.Path(tempfile.mkdtemp())
+        self.path = str(self.top / "place")
+        self.file = os.path.join(self.path, f"{RUN}.json")
+        self.place = str(opened(self.path, RUN, False)["place"])
+        self.hosts = {name: Host(self.top / name) for name in NAMES}
+        self.heard: set[str] = set()
+        self.first = True
+        # What the first controller learnt, while it lives.
+        self.knows = ""
+        self.unsynced = False
+
+    def end_well(self) -> str:
+        """All crashes end: the next runs bring every host to an end, and all to the same one, which is returned."""
+        for name, host in self.hosts.items():
+            if host.status == "running":
+                host.back()
+            self._next_run(name, False)
+            found = host.standing
+            assert found is None or not (found.asks or found.to), found
+        kept = {name: host.file.read_text() for name, host in self.hosts.items() if not self._diverged(host)}
+        assert len(set(kept.values())) <= 1, kept
+        return next(iter(kept.values()), "")
+
+    def _next_run(self, name: str, killed: bool) -> None:
+        """What a playbook does on a host before anything else."""
+        host = self.hosts[name]
+        for dummy in range(3):
+            found = host.standing
+            if found is None:
+                return
+            if found.to is not None:
+                host.back(killed)
+            elif found.asks:
+                told = resolved(self.path, Question(RUN, found.place, hosts=[name]), False)
+                self.unsynced = False
+                host.tell(told["decision"], killed)
+            if killed:
+                return
+
+    def _diverged(self, host: Host) -> bool:
+        found = host.standing
+        return host.alone and found is not None and found.state == "diverged"
+
+    def _some(self) -> str:
+        return self.chance.choice(NAMES)
+
+    def _one_in(self, number: int) -> bool:
+        return not self.chance.randrange(number)
+
+    def step(self) -> None:
+        """Something happens."""
+        acts: dict[t.Callable[[], None], int] = {
+            self.work: 3,
+            self.end: 3,
+            self.vote: 3,
+            self.decide: 3,
+            self.power_fails: 2,
+            self.deliver: 5,
+            self.another_run: 2,
+            self.switch: 1,
+        }
+        self.chance.choices(list(acts), list(acts.values()))[0]()
+        for host in self.hosts.values():
+            found = host.standing
+            if found is not None and (found.asks or found.to):
+                with pytest.raises(InDoubt), host.engine.reading() as session:
+                    session.begin({}, {})
+            if found is not None and found.state == "committed":
+                # All the others have the new too, or undid themselves.
+                assert all(one.alone or one.file.read_text() == "new" for one in self.hosts.values())
+
+    def all_prepared(self) -> None:
+        """As most runs begin."""
+        for name, host in self.hosts.items():
+            host.work()
+            host.finish(self.place)
+            self.heard.add(name)
+
+    def work(self) -> None:
+        """The first controller begins on a host."""
+        name = self._some()
+        if self.first and not self.knows and self.hosts[name].status == "":
+            self.hosts[name].work()
+
+    def end(self) -> None:
+        """What was begun ends, also when nobody waits for it any more."""
+        host = self.hosts[self._some()]
+        if host.status != "running":
+            return
+        if self._one_in(6):
+            host.back()
+        else:
+            host.finish(self.place)
+
+    def vote(self) -> None:
+        """The answer arrives."""
+        name = self._some()
+        found = self.hosts[name].standing
+        if self.first and not self.knows and found is not None and found.state == "in_doubt":
+            self.heard.add(name)
+
+    def decide(self) -> None:
+        """The first controller decides, or is killed when it does, or before."""
+        if not self.first or self.knows or (len(self.heard) < len(NAMES) and not self._one_in(5)):
+            return
+        crash = self.chance.choice(["", "", "", "before", "after"])
+        if not crash:
+            self.knows = str(self._decided()["decision"])
+            assert self.knows == "abort" or self.heard == set(NAMES)
+            return
+        self.first = False
+        link = os.link
+        written = os.path.exists(self.file)
+
+        def killed(*args: t.Any, **kwargs: t.Any) -> t.NoReturn:
+            if crash == "after":
+                link(*args, **kwargs)
+            raise Killed
+
+        with mock.patch.object(os, "link", killed), contextlib.suppress(Killed):
+            self._decided()
+        # What there was had been read, and so synced.
+        self.unsynced = not written and crash == "after"
+
+    def _decided(self) -> dict[str, t.Any]:
+        return decided(self.path, Wish(RUN, "commit", list(NAMES), sorted(self.heard)), False)
+
+    def power_fails(self) -> None:
+        """What nobody synced is gone."""
+        if self.unsynced:
+            os.unlink(self.file)
+            self.unsynced = False
+
+    def deliver(self) -> None:
+        """The first controller tells a host that is prepared, if it lives."""
+        host = self.hosts[self._some()]
+        if self.knows and host.status == "prepared":
+            host.tell(self.knows, self._one_in(4))
+            self.first = self.first and not self._one_in(6)
+            self.knows = self.knows if self.first else ""
+
+    def another_run(self) -> None:
+        """A next run comes to a host, and may be killed too."""
+        self._next_run(self._some(), self._one_in(4))
+
+    def switch(self) -> None:
+        """A dead-man's switch fires."""
+        host = self.hosts[self._some()]
+        found = host.standing
+        if found is None or found.state != "in_doubt":
+            return
+        with host.engine.session() as session:
+            assert alone(session)
+            session.commit()
+        host.alone = True
+        host.back()
+
+
+def _play(plays: int) -> list[str]:
+    """How so many runs ended, each another way."""
+    ends = []
+
+    @settings(max_examples=plays, phases=[Phase.generate], database=None)
+    @given(st.randoms(use_true_random=True))
+    def play(chance: random.Random) -> None:
+        fleet = Fleet(chance)
+        try:
+            if chance.randrange(3):
+                fleet.all_prepared()
+            for dummy in range(12):
+                fleet.step()
+            ends.append(fleet.end_well())
+        finally:
+            shutil.rmtree(fleet.top)
+
+    play()
+    return ends
+
+
+def test_all_end_alike() -> None:
+    ends = _play(int(os.environ.get("SAGE_TEST_FLEET_RUNS", "24")))
+    print({end: ends.count(end) for end in ends})
+    assert {"old", "new"} <= set(ends)
+
+
+def test_a_resolver_that_wrote_nothing_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = resolved
+    monkeypatch.setitem(globals(), "resolved", lambda path, question, dummy: real(path, question, True))
+    with pytest.raises((AssertionError, StateError)):
+        _play(1000)
+
+
+def test_a_controller_that_counts_wrong_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    wish = Wish(RUN, "commit", [*NAMES], [*NAMES])
+    monkeypatch.setattr(Fleet, "_decided", lambda self: decided(self.path, wish, False))
+    with pytest.raises(AssertionError):
+        _play(1000)
