@@ -1,0 +1,257 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way back for Debian packages: the saved ones in and the new ones out, in one run of apt, then what dpkg forgets.
+
+apt decides the order and is asked first what it would do: anything but the plan is a conflict. Whether it
+worked is told by dpkg's record and the files alone, never by an exit status.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _dpkg_apt,
+    _dpkg_status,
+    _dpkg_undo_judge,
+    _dpkg_undo_run,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import CONFIG_FILES, Database, Package
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_files import Files
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goals import (
+    Goal,
+    Slot,
+    goals,
+    index,
+    slot_of,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Undo
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource
+
+# Seconds to wait for another run of apt or dpkg.
+LOCK_TIMEOUT = 60.0
+# What changes without another package having come: how dpkg and people see it.
+_STATES = ("status", "conffiles", "config-version", "triggers-pending", "triggers-awaited")
+
+
+class DpkgUndo(Undo):
+    """The way back for packages: of several captures the oldest that knows a package decides.
+
+    :param layers: oldest first.
+    """
+
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: How) -> None:
+        super().__init__()
+        self._how = how
+        self._layers = list(layers)
+        self._native = str(layers[-1].manifest["arch"])
+        self._database = Database()
+        self._now = index(_dpkg_status.read().values(), self._native)
+        self._goals = {slot: goal for slot, goal in goals(layers).items() if not self._stays(goal)}
+        self._edited: list[str] = []
+        self._dragged: list[Package] = []
+        self._refused = ""
+        self._problems: list[str] = []
+        # The version is right, and the package is another one.
+        self._again: set[Slot] = set()
+        self._changed: list[Goal] = []
+        for goal in self._goals.values():
+            self._judge(goal)
+            if self._plan(goal):
+                self._changed.append(goal)
+                self.inexact += _inexact(goal, self._layers)
+        self._simulate()
+
+    def _stays(self, goal: Goal) -> bool:
+        """Whether a package that came stays, because of its time or because this system needs it."""
+        current = self._now.get(goal.slot)
+        if current is None or current.state == CONFIG_FILES or not (goal.saved is None or goal.saved.removed):
+            return False
+        title = f"{goal.title} {_dpkg_status.brief(current)}"
+        if self._how.erase_after is not None and goal.time <= self._how.erase_after:
+            self.kept.append(title)
+            return True
+        why = _dpkg_undo_judge.protected(current, self._database)
+        if why:
+            self.kept.append(f"{title} ({why})")
+        return bool(why)
+
+    def _judge(self, goal: Goal) -> None:
+        """Find what others did since."""
+        current = self._now.get(goal.slot)
+        self.conflicts += _dpkg_undo_judge.versions(goal, current)
+        if not self._how.resumed:
+            places = self._database.diverted(current or goal.saved.record) if current or goal.saved else {}
+            for one in _dpkg_undo_judge.edited(goal, current, places):
+                self.conflicts.append(f"{one.path} {one.why}")
+                self._edited.append(one.path)
+
+    def _plan(self, goal: Goal) -> bool:
+        """Say what has to be done for a package; false when nothing has."""
+        current, saved = self._now.get(goal.slot), goal.saved
+        brief = _dpkg_status.brief(current)
+        if saved is None:
+            self.plan["erase"] += [f"{goal.title} {brief}"] if current else []
+            return current is not None
+        if saved.removed and current is not None and current.state != CONFIG_FILES:
+            self.plan["erase"].append(f"{goal.title} {brief} (its configuration stays)")
+            return True
+        if not saved.removed and self._replaced(goal, current):
+            why = f" (now {brief})" if current is not None and current.state != CONFIG_FILES else ""
+            self.plan["install"].append(f"{goal.title} {saved.facts['version']}{why}")
+            return True
+        why = "; ".join(self._differences(goal, current, self._database))
+        self.plan["restore"] += [f"{goal.title} ({why})"] if why else []
+        return bool(why)
+
+    def _replaced(self, goal: Goal, current: Package | None) -> bool:
+        """Whether the captured package itself has to come back."""
+        saved = goal.saved
+        if saved is None or current is None or not current.installed or current.version != saved.facts["version"]:
+            return True
+        other = _core(current) != _core(saved.record)
+        if not other and goal.again:
+            other = bool(Files(saved, self._database.diverted(current)).content())
+        if other:
+            self._again.add(goal.slot)
+        return other
+
+    def _differences(self, goal: Goal, current: Package | None, database: Database) -> list[str]:
+        """How a package that is there differs in what dpkg does not put back by itself."""
+        saved = goal.saved
+        if saved is None:
+            return []
+        was, now = saved.record.fields(), current.fields() if current is not None else {}
+        found = [
+            f"{name} is {now.get(name, 'not recorded')}, was {was.get(name, 'not recorded')}".replace("\n", " ")
+            for name in sorted({*was, *now})
+            if was.get(name) != now.get(name)
+        ]
+        auto = current is not None and current.key in database.auto()
+        if auto != saved.facts["auto"]:
+            found.append(f"it is marked as {_how_installed(auto)}, was {_how_installed(saved.facts['auto'])}")
+        recorded = current.conffiles() if current is not None else {}
+        return found + Files(saved, database.diverted(saved.record)).differences(recorded)
+
+    def _simulate(self) -> None:
+        """Ask apt what it would do."""
+        work = self._work()
+        debs, erase = work.todo(self._now, self._again)
+        if not debs and not erase:
+            return
+        steps, self._refused = _dpkg_apt.simulate([goal.saved.path for goal in debs if goal.saved], work.names(erase))
+        if self._refused:
+            for goal in debs:
+                if goal.saved is not None:
+                    # A damaged package is no conflict.
+                    goal.saved.sound(whole=False)
+            self.conflicts.append(f"apt cannot do it: {self._refused}")
+            return
+        coming, going = {goal.slot for goal in debs}, {goal.slot for goal in erase}
+        for step in steps:
+            name, dummy, arch = step.name.partition(":")
+            slot = slot_of(name, arch, self._native)
+            if step.word == "Inst" and slot in coming:
+                coming.remove(slot)
+            elif step.word == "Inst":
+                self._refused = f"it would install {step.name} {step.version}, which nobody asked for"
+            elif slot not in going and slot in self._now:
+                self._dragged.append(self._now[slot])
+        if coming and not self._refused:
+            self._refused = f"it would not install {', '.join(sorted(name for name, dummy in coming))}"
+        self.conflicts += [f"apt cannot do it: {self._refused}"] if self._refused else []
+        for one in self._dragged:
+            self.conflicts.append(
+                f"{one.name} {one.version} needs what would be erased or replaced, and would be removed"
+            )
+            if self._how.force:
+                self.plan["erase"].append(f"{one.name} {one.version} (it needs what is erased or replaced)")
+
+    def _work(self) -> _dpkg_undo_run.Work:
+        return _dpkg_undo_run.Work(self._goals, self._layers, self._native, self._how.force, LOCK_TIMEOUT)
+
+    def redo(self) -> Facts | None:
+        if not self._changed:
+            return None
+        changes = []
+        for goal in self._changed:
+            current, saved = self._now.get(goal.slot), goal.saved
+            changes.append(
+                {
+                    "name": goal.slot[0],
+                    "arch": current.arch if current is not None else goal.key.rpartition(":")[2],
+                    "before": current.version if current is not None and current.state != CONFIG_FILES else None,
+                    "after": saved.facts["version"] if saved is not None and not saved.removed else None,
+                }
+            )
+        return {"kind": "dpkg", "changes": changes}
+
+    def check(self) -> None:
+        if os.geteuid() != 0:
+            raise RollbackError(
+                "Only root can change packages.", untouched="everything.", advice="Roll back as root (become: true)."
+            )
+        for goal in self._changed:
+            if goal.saved is not None:
+                goal.saved.sound()
+        if self._refused:
+            raise ConflictError(
+                f"apt cannot bring the packages back: {self._refused}.",
+                untouched="everything.",
+                advice="Install or remove what it names, then roll back again.",
+            )
+        with _dpkg_status.Locked(LOCK_TIMEOUT, downloads=True):
+            return
+
+    def execute(self) -> None:
+        if self._how.force and not self._how.resumed:
+            _dpkg_undo_run.keep_aside(self._edited)
+        work = self._work()
+        work.run(self._again)
+        self._problems = work.problems
+
+    def verify(self) -> list[str]:
+        database = Database()
+        now = index(_dpkg_status.read().values(), self._native)
+        found = []
+        for goal in self._goals.values():
+            current, saved = now.get(goal.slot), goal.saved
+            if saved is None:
+                found += [f"{goal.title} is {_dpkg_status.brief(current)}, was absent"] if current is not None else []
+                continue
+            brief = _dpkg_status.brief(current)
+            if current is None or (current.version, current.state) != (saved.facts["version"], saved.facts["state"]):
+                found.append(f"{goal.title} is {brief}, was {_dpkg_status.brief(saved.record)}")
+                continue
+            found += [f"{goal.title}: {line}" for line in self._differences(goal, current, database)]
+            found += [f"{goal.title}: {line}" for line in Files(saved, database.diverted(current)).content()]
+        for journal in _dpkg_status.journal()[:1]:
+            found.append(f"dpkg has unmerged records ({journal})")
+        return found + ([f"dpkg said: {line}" for line in self._problems] if found else [])
+
+
+def _core(one: Package) -> dict[str, str]:
+    return {name: value for name, value in one.fields().items() if name not in _STATES}
+
+
+def _how_installed(auto: bool) -> str:
+    return "automatically installed" if auto else "wanted by somebody"
+
+
+def _inexact(goal: Goal, layers: t.Sequence[Layer]) -> list[str]:
+    """What of a package's change cannot be undone for certain."""
+    found: list[str] = []
+    for layer in layers:
+        reasons = layer.manifest["packages"].get(goal.key, {}).get("inexact") or []
+        later = (layer.left or {}).get("inexact", {}).get(goal.key)
+        new = layer.manifest.get("inexact", {}).get(goal.key) or []
+        unknown = goal.key in (layer.manifest.get("unknown") or []) and layer.left is None
+        known = later if later is not None else new + (["its scripts could not be read before"] if unknown else [])
+        found += [f"{goal.title}: {reason}" for reason in [*reasons, *known] if f"{goal.title}: {reason}" not in found]
+    return found

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an undo of packages must not overwrite, and what it must never erase."""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_status
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
+    CONFIG_FILES,
+    INSTALLED,
+    Database,
+    Package,
+    fingerprint,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goals import Goal
+
+_NEEDED = re.compile(
+    r"(?:lib)?python3(?:\.\d+)?(?:-minimal|-stdlib)?|apt|libapt-pkg[\d.]+\S*|dpkg|libc6|libc-bin|libc\.musl\S*"
+    r"|systemd|systemd-sysv|init|sysvinit-core|rpm|dnf"
+)
+
+
+class Edited(t.NamedTuple):
+    """A configuration file that somebody changed since."""
+
+    path: str
+    why: str
+
+
+def versions(goal: Goal, now: Package | None) -> list[str]:
+    """Why a package is not what recorded changes left."""
+    current = None if now is None or now.state == CONFIG_FILES else now
+    if current is not None and current.state != INSTALLED and not current.version:
+        # A killed dpkg had just begun with it.
+        return []
+    version = current.version if current is not None else None
+    if version in goal.versions or (current is None and (goal.saved is None or not goal.completed)):
+        held = now is not None and now.want == "hold"
+        was = (goal.saved is not None and goal.saved.facts["want"] == "hold") or (goal.left or {}).get("want") == "hold"
+        if held and not was and goal.completed:
+            return [f"{goal.title} was put on hold by somebody"]
+        return []
+    if current is None:
+        return [f"{goal.title} was removed by somebody"]
+    return [f"{goal.title} is {version}, which no recorded change brought"]
+
+
+def edited(goal: Goal, now: Package | None, places: t.Mapping[str, str]) -> list[Edited]:
+    """The configuration files of a package that somebody changed since, and that would be overwritten or removed.
+
+    :param places: path → where that is, for what is diverted.
+    """
+    recorded = now.conffiles() if now is not None else {}
+    captured = goal.saved.facts["conffiles"] if goal.saved is not None else {}
+    left = (goal.left or {}).get("conffiles")
+    found = []
+    for path in sorted({*recorded, *captured}):
+        here = fingerprint(places.get(path, path))
+        before = captured[path]["now"] if path in captured else ""
+        if here == before:
+            continue
+        if left is not None:
+            fine = here == left.get(path, "")
+        else:
+            pristine = {recorded[path].md5} if path in recorded else {""}
+            # A change may have removed it on purpose, then it is no longer recorded, or as obsolete.
+            gone = not here and (path not in recorded or "obsolete" in recorded[path].flags or now is None)
+            fine = here in pristine or gone or (path in captured and here == captured[path]["md5"])
+        if not fine:
+            found.append(
+                Edited(places.get(path, path), "was changed by somebody" if here else "was removed by somebody")
+            )
+    return found
+
+
+def protected(one: Package, database: Database) -> str:
+    """Why a package is never erased; empty when it may be."""
+    values = one.fields()
+    for field in ("essential", "protected", "important"):
+        if values.get(field) == "yes":
+            return f"it is {field}"
+    if values.get("priority") == "required":
+        return "this system requires it"
+    if _NEEDED.fullmatch(one.name):
+        return "this system or what manages it needs it"
+    running = _running()
+    for path in database.paths(one):
+        if path in running:
+            return f"{path} is in use by what does this"
+    return ""
+
+
+def _running() -> set[str]:
+    """The running kernel, and what this process has loaded."""
+    release = os.uname().release
+    found = {f"/boot/vmlinuz-{release}", f"/lib/modules/{release}", f"/usr/lib/modules/{release}"}
+    for line in _dpkg_status.load("/proc/self/maps").splitlines():
+        path = line.split(None, 5)[5:]
+        if path and path[0].startswith("/"):
+            found.add(path[0])
+            # Before the directories were merged, packages named them so.
+            found.add(path[0][4:] if path[0].startswith("/usr/") else path[0])
+    return found
