@@ -192,6 +192,14 @@ class Database:
         listed = self.info(package).get("list")
         return [line for line in _read(listed).split("\n") if line] if listed else []
 
+    def shared(self, package: Package, paths: t.Collection[str]) -> set[str]:
+        """Those of some paths of a package that other packages own, too."""
+        found: set[str] = set()
+        others = (one for one in self.packages.values() if one.name != package.name) if paths else ()
+        for other in others:
+            found.update(set(paths).intersection(self.paths(other)))
+        return found
+
     def diversions(self) -> list[Diversion]:
         """All diversions."""
         lines = _read(os.path.join(self.admin, "diversions")).split("\n")
