@@ -23,8 +23,10 @@ INSTALLED, CONFIG_FILES, NOT_INSTALLED = "installed", "config-files", "not-insta
 ALL = "all"
 OBSOLETE = "obsolete"
 # What dpkg, ucf and editors put beside a configuration file; dpkg removes most of it when it purges.
-LEFTOVERS = (".dpkg-new", ".dpkg-old", ".dpkg-dist", ".dpkg-tmp", ".dpkg-bak", ".dpkg-remove", ".dpkg-backup")
-LEFTOVERS += (".ucf-new", ".ucf-old", ".ucf-dist", "~", ".bak", "%")
+LEFTOVERS: tuple[str, ...] = (
+    *(".dpkg-new", ".dpkg-old", ".dpkg-dist", ".dpkg-tmp", ".dpkg-bak", ".dpkg-remove", ".dpkg-backup"),
+    *(".ucf-new", ".ucf-old", ".ucf-dist", "~", ".bak", "%"),
+)
 
 _FIELD = re.compile(r"^([^\s:]+):[ \t]*((?:.*)(?:\n[ \t].*)*)", re.MULTILINE)
 _CONFFILE = re.compile(r"^ (/.*) (\S+?)((?: (?:obsolete|remove-on-upgrade))*)$")
@@ -255,8 +257,9 @@ def _package(stanza: str) -> Package | None:
     status = values.get("status", "").split()
     if "package" not in values or len(status) != 3:
         return None
+    want, error, state = status
     return Package(
-        values["package"], values.get("architecture", ""), values.get("version", ""), *status, stanza=f"{stanza}\n"
+        values["package"], values.get("architecture", ""), values.get("version", ""), want, error, state, f"{stanza}\n"
     )
 
 

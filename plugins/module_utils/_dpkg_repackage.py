@@ -95,8 +95,9 @@ class Image:
         if conffile and not stat.S_ISREG(info.st_mode):
             # No package can have it as a configuration file: it is kept beside.
             return
-        if stat.S_ISLNK(info.st_mode) and path in self._above and os.path.isdir(real):
-            # A directory to the package, whatever the system has there.
+        alias = path in self._above or os.path.dirname(path) == "/"
+        if stat.S_ISLNK(info.st_mode) and alias and os.path.isdir(real):
+            # A directory to the package, whatever the system has there: dpkg leaves it as it is.
             info = os.stat(real)
         entry = self._entry(path, real, info, conffile)
         self.found.append(Found(entry, real, info))
@@ -192,7 +193,8 @@ def pack(image: Image, disk: Disk, fd: int) -> Packed:
     :param fd: an empty file, open for reading and writing.
     :raises CaptureError: a file changed meanwhile, or what was read is not what was written.
     """
-    entries, sums = [], {}
+    entries: list[Entry] = []
+    sums: dict[str, str] = {}
     with DebWriter(fd, image.control({})) as deb:
         for entry, real, info in image.found:
             try:
