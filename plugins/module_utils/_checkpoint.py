@@ -69,13 +69,14 @@ def _result(session: Session, verdict: Verdict | None, before: Result, changed: 
         "recover": None,
         "resume": verdict.as_dict() if verdict else None,
         "repaired": session.repaired,
-        "prunable": _prunable(session),
         "diff": {"before": before, "after": _summary(session)} if changed else {"before": {}, "after": {}},
+        # Only where something was recorded: what this imports would cost every call.
+        **({"prunable": prunable(session)} if changed else {}),
         **_report(session),
     }
 
 
-def _prunable(session: Session) -> bool:
+def prunable(session: Session) -> bool:
     """Whether the store holds anything but what the current installation can be undone with."""
     installation = session.installation
     if installation is None or session.where is None:

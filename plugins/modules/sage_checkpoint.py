@@ -277,7 +277,7 @@ prunable:
   description:
     - Whether the store holds more than what the current installation can be undone with, so that
       M(intellistream.sage.sage_retention) may find something to remove or to compress.
-  returned: success
+  returned: when something was recorded
   type: bool
   sample: false
 repaired:

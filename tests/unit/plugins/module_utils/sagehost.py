@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, prunable
 from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
@@ -84,11 +84,16 @@ class SageHost:
         self.end(limits)
         return name
 
+    def prunable(self) -> bool:
+        """What sage_checkpoint would tell."""
+        with self.engine.reading() as session:
+            return prunable(session)
+
     def clean(self, check_mode: bool = False, **limits: t.Any) -> Result:
         """What clean_sage.yml does; sage_checkpoint always knows when there may be something to do."""
-        prunable = self.call(True)["prunable"]
+        expected = self.prunable()
         result = retain(self.engine, Limits(**{"archive": False, **limits}), check_mode)
-        assert prunable or not result["changed"] or limits.get("uncompressed") == 0
+        assert expected or not result["changed"] or limits.get("uncompressed") == 0
         return result
 
     def history(self) -> list[Installation]:

@@ -79,7 +79,7 @@ def test_a_first_installation_leaves_nothing_to_clean(host: SageHost) -> None:
     assert host.end(Limits(installations=1, days=1, bytes=1)) == {}
     assert not host.clean(installations=1, days=1, bytes=1, archive=True, redo=False)["changed"]
     host.begin("2")
-    assert host.call(True)["prunable"]
+    assert host.prunable()
 
 
 def test_what_a_failed_phase_left_of_the_same_installation_is_told(host: SageHost) -> None:
@@ -87,15 +87,15 @@ def test_what_a_failed_phase_left_of_the_same_installation_is_told(host: SageHos
     host.call(transitions=[{"phase": "python_deps", "status": "failed"}])
     rollback(host.engine, Request("python_deps"), False)
     assert host.end(Limits())["pruned"] == [f"{name}.1"]
-    assert not host.call(True)["prunable"]
+    assert not host.prunable()
 
 
 def test_what_nobody_recorded_is_told(host: SageHost) -> None:
     name = host.install("1")
-    assert not host.call(True)["prunable"]
+    assert not host.prunable()
     (host.store / name / f"{name}.2").mkdir(mode=0o700)
     assert host.clean()["changed"]
-    assert not host.call(True)["prunable"]
+    assert not host.prunable()
 
 
 def test_failed_attempts_do_not_push_good_ones_out(host: SageHost) -> None:
