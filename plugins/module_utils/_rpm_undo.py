@@ -10,7 +10,6 @@ had been missing, the headers in the database, and dnf's reasons.
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 
@@ -34,13 +33,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm_transactio
     refused,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_files import PackageFiles
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_leftovers import Leftovers
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import Package
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_goal import Goal
 
-_JOURNAL = "undo.json"
 # Once as it should be, once without the scriptlets that failed, once more without those that failed then.
 _ATTEMPTS = 3
 
@@ -71,8 +70,7 @@ class RpmUndo(Undo):
         self._files: dict[str, PackageFiles] = {}
         self._aside: list[str] = []
         self._redo: list[dict[str, t.Any]] = []
-        # What rpm may leave beside configuration that only the new versions have: was it there before?
-        self._leftovers: dict[str, bool] = {}
+        self._leftovers = Leftovers(layers[-1].where)
         ts = _rpm_database.transaction_set()
         protected = _rpm_database.protected(ts)
         for goal in _rpm_undo_goal.goals(layers):
@@ -115,9 +113,7 @@ class RpmUndo(Undo):
             self.conflicts.append(f"{path} was edited by somebody")
             self._aside.append(path)
         for header in headers:
-            for path in _rpm_undo_edits.configuration(header):
-                for suffix in _rpm_database.LEFTOVERS:
-                    self._leftovers[path + suffix] = os.path.lexists(path + suffix)
+            self._leftovers.beside(_rpm_undo_edits.configuration(header))
         self.plan["erase"] += [f"{goal.shown} {evr}" for evr in sorted(versions - goal.wanted)]
         self.inexact += (goal.facts or {}).get("inexact") or []
         if versions != goal.wanted:
@@ -189,25 +185,17 @@ class RpmUndo(Undo):
     def execute(self) -> None:
         _rpm_undo_locks.wait()
         with _rpm_undo_locks.held():
-            self._note()
+            self._leftovers.without({path for files in self._files.values() for path in files.wanted})
+            self._leftovers.note(self._how.resumed)
             for path in self._aside:
                 _keep_aside(path, self._layers[-1].where)
             self._transact()
             for files in self._files.values():
                 files.mend()
-            for path in self._new_leftovers():
-                os.unlink(path)
+            self._leftovers.mend()
             self._headers()
         _rpm_undo_marks.put_back(self._reasons())
         os.sync()
-
-    def _note(self) -> None:
-        """Remember what was there before, also for whoever has to finish this."""
-        where = self._layers[-1].where
-        noted = where.read(_JOURNAL) if self._how.resumed else None
-        if noted is not None:
-            self._leftovers.update(json.loads(noted))
-        where.write(_JOURNAL, json.dumps(self._leftovers).encode())
 
     def _transact(self) -> None:
         """Let rpm do it; what failing scriptlets keep from happening is done without them."""
@@ -259,15 +247,6 @@ class RpmUndo(Undo):
                 if one.evr == goal.evr and not _rpm_undo_header.same(_rpm_database.header_at(ts, one.offset), original):
                     yield goal, original
 
-    def _new_leftovers(self) -> list[str]:
-        """What rpm left beside configuration that had nothing beside it."""
-        wanted = {path for files in self._files.values() for path in files.wanted}
-        return [
-            path
-            for path, before in self._leftovers.items()
-            if not before and path not in wanted and os.path.isfile(path) and not os.path.islink(path)
-        ]
-
     def _reasons(self) -> dict[tuple[str, str, str], str]:
         captured = [(goal, goal.facts) for goal in self._goals if goal.facts is not None]
         return {(goal.name, goal.arch, goal.evr): str(facts.get("reason") or "") for goal, facts in captured}
@@ -283,7 +262,7 @@ class RpmUndo(Undo):
         left += [f"{goal.shown} has another header in the database" for goal, dummy in self._other_headers()]
         for files in self._files.values():
             left += [f"{path} {why}" for path, why in files.differences()]
-        left += [f"{path} is new" for path in self._new_leftovers()]
+        left += [f"{path} {why}" for path, why in self._leftovers.differences()]
         return left + _rpm_undo_marks.differing(self._reasons())
 
 

@@ -100,7 +100,7 @@ class PackageFiles:
         found = []
         with Places() as places:
             for path in sorted(self.wanted):
-                why = _difference(places, path, self.wanted[path])
+                why = difference(places, path, self.wanted[path])
                 if why:
                     found.append((path, why))
         links = self._split()
@@ -114,7 +114,7 @@ class PackageFiles:
             # What is not to be there first, and what is inside before what it is in.
             for path in reversed(wrong):
                 if self.wanted[path].kind == ABSENT:
-                    _remove(places, path)
+                    remove(places, path)
             for path in wrong:
                 item = self.wanted[path]
                 if item.kind == ABSENT:
@@ -210,7 +210,8 @@ def _looks_different(places: Places, path: str, item: Item) -> bool:
     return kind == FILE and (info.st_size, info.st_mtime_ns) != (item.size, item.mtime)
 
 
-def _difference(places: Places, path: str, item: Item) -> str:
+def difference(places: Places, path: str, item: Item) -> str:
+    """How a path differs from an item; empty when it does not."""
     try:
         tree, name = places.at(path)
         if tree is None:
@@ -220,7 +221,7 @@ def _difference(places: Places, path: str, item: Item) -> str:
         return "is behind a link of somebody else"
 
 
-def _remove(places: Places, path: str) -> None:
+def remove(places: Places, path: str) -> None:
     """Take away what was not there; a directory only when it is empty."""
     tree, name = places.at(path)
     if tree is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import importlib
 import os
 import time
 import typing as t
@@ -86,17 +87,14 @@ def held() -> t.Iterator[None]:
 
     :raises Busy: dnf took it in the meantime.
     """
-    dnf = dnf_module()
-    if dnf is None or not os.path.isdir(_DNF):
+    if dnf_module() is None or not os.path.isdir(_DNF):
         yield
         return
-    import dnf.exceptions
-    import dnf.lock
-
-    lock = dnf.lock.build_rpmdb_lock(_DNF, True)
+    failure = importlib.import_module("dnf.exceptions").LockError
+    lock = importlib.import_module("dnf.lock").build_rpmdb_lock(_DNF, True)
     try:
         lock.__enter__()
-    except dnf.exceptions.LockError as error:
+    except failure as error:
         raise Busy(
             f"dnf began to work on the packages: {error}.",
             untouched="every package.",

@@ -9,6 +9,7 @@ Written as C(dnf mark) writes it, an entry in dnf's history of its own.
 
 from __future__ import annotations
 
+import importlib
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
@@ -63,19 +64,18 @@ def put_back(wanted: t.Mapping[tuple[str, str, str], str]) -> None:
     base = _base() if wanted else None
     if base is None:
         return
-    import libdnf.error
-    import libdnf.transaction
-
+    reasons = importlib.import_module("libdnf.transaction")
+    failure = importlib.import_module("libdnf.error").Error
     try:
         found = list(_each(base, wanted))
         for package, reason in found:
-            base.history.set_reason(package, libdnf.transaction.StringToTransactionItemReason(reason))
+            base.history.set_reason(package, reasons.StringToTransactionItemReason(reason))
         if found:
             last = base.history.last()
             version = last.end_rpmdb_version if last is not None else ""
             base.history.beg(version, [], [], cmdline="intellistream.sage rollback")
             base.history.end(version)
-    except (libdnf.error.Error, RuntimeError) as error:
+    except (failure, RuntimeError) as error:
         raise RollbackError(
             f"dnf's reasons for packages cannot be put back: {error}",
             untouched="the packages are what they were.",

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What rpm leaves beside the configuration of packages that an undo erases: C(.rpmsave) and the like.
+
+Beside the configuration of captured packages, that was captured. Of packages that were added since, nobody could
+know it then; so it is noted before the transaction, and what was there is kept, since rpm overwrites it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import LEFTOVERS
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_files import Places, difference, remove
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+
+_NOTES = "leftovers.json"
+_KEPT = "leftovers"
+
+
+class Leftovers:
+    """Files beside configuration.
+
+    :param where: keeps the notes, for whoever has to finish this.
+    """
+
+    def __init__(self, where: PrivateDir) -> None:
+        self._where = where
+        self._paths: set[str] = set()
+        self._items: dict[str, Item] = {}
+
+    def beside(self, configuration: t.Iterable[str]) -> None:
+        """Look after what is beside these files."""
+        self._paths.update(path + suffix for path in configuration for suffix in LEFTOVERS)
+
+    def without(self, paths: t.Container[str]) -> None:
+        """Leave these to others."""
+        self._paths = {path for path in self._paths if path not in paths}
+
+    def note(self, resumed: bool) -> None:
+        """Remember what is there before anything is changed; what an interrupted undo noted stands.
+
+        Only files: rpm writes nothing else, and puts nothing in the place of anything else.
+        """
+        noted = self._where.read(_NOTES) if resumed else None
+        self._items = {path: Item(*item) for path, item in json.loads(noted).items()} if noted else {}
+        with self._where.child(_KEPT, create=True) as kept, Tree(kept.path, os.dup(kept.fd), 0o700) as to:
+            with Places() as places:
+                for path in sorted(self._paths - set(self._items)):
+                    tree, name = places.at(path)
+                    info = tree.lstat(name) if tree is not None else None
+                    kind = _captured.kind_of(info)
+                    if kind == ABSENT:
+                        self._items[path] = Item(ABSENT)
+                    elif tree is not None and kind == FILE:
+                        to.unlink(_name(path))
+                        found, digest, xattrs = _captured.copy(tree, name, to, _name(path))
+                        self._items[path] = _captured.item_of(FILE, found, digest)._replace(xattrs=xattrs)
+            to.settle()
+        self._where.write(_NOTES, json.dumps(self._items).encode())
+
+    def differences(self) -> list[tuple[str, str]]:
+        """(path, why) of each that is not as it was noted."""
+        with Places() as places:
+            found = [(path, difference(places, path, item)) for path, item in self._items.items()]
+        return [(path, why) for path, why in found if why]
+
+    def mend(self) -> None:
+        """Make all as it was noted."""
+        for path, dummy in self.differences():
+            with Places() as places, Tree(self._where.path, os.dup(self._where.fd)) as store:
+                if self._items[path].kind == ABSENT:
+                    remove(places, path)
+                else:
+                    tree, name = places.make(path)
+                    put_back(store, f"{_KEPT}/{_name(path)}", tree, name, self._items[path])
+
+
+def _name(path: str) -> str:
+    """Where the content of a path is kept."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()
