@@ -129,7 +129,7 @@ def transaction_set() -> t.Any:
 
 def dbpath() -> str:
     """Where rpm's database is."""
-    return os.path.normpath(rpm_module().expandMacro("%{_dbpath}"))
+    return os.path.normpath(str(rpm_module().expandMacro("%{_dbpath}")))
 
 
 def cookie(ts: t.Any) -> str:

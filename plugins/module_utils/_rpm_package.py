@@ -36,10 +36,10 @@ _LEVEL = 1
 
 
 class Entry(t.NamedTuple):
-    """A tag's value as it is stored."""
+    """A tag's values as they are stored, and how many they are."""
 
     type: int
-    count: int
+    values: int
     data: bytes
 
 
@@ -92,7 +92,7 @@ def string(value: bytes) -> Entry:
 
 def read_numbers(entry: Entry) -> list[int]:
     """The numbers in an entry."""
-    return list(struct.unpack(f">{entry.count}{_LETTER[entry.type]}", entry.data))
+    return list(struct.unpack(f">{entry.values}{_LETTER[entry.type]}", entry.data))
 
 
 def encode(header: Header, region: int = _IMMUTABLE) -> bytes:
@@ -100,7 +100,7 @@ def encode(header: Header, region: int = _IMMUTABLE) -> bytes:
     index, store = [b""], bytearray()
     for tag, entry in sorted(header.items()):
         store += b"\0" * (-len(store) % _ALIGNMENT.get(entry.type, 1))
-        index.append(_INDEX.pack(tag, entry.type, len(store), entry.count))
+        index.append(_INDEX.pack(tag, entry.type, len(store), entry.values))
         store += entry.data
     index[0] = _INDEX.pack(region, BIN, len(store), 16)
     store += _INDEX.pack(region, BIN, -16 * len(index), 16)
