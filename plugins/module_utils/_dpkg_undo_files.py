@@ -15,7 +15,7 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _dpkg_deb, _paths
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import ADMIN, LEFTOVERS, fingerprint
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
@@ -85,11 +85,11 @@ class Files:
     def __init__(self, saved: Saved, diverted: Diverted) -> None:
         self._saved = saved
         self._diverted = diverted
-        conffiles = saved.facts["conffiles"]
-        self._wanted: dict[str, Item] = {path: Item(ABSENT) for path in saved.facts["missing"]}
-        self._wanted.update((path, Item(ABSENT)) for path in conffiles)
+        self._conffiles = [self.real(path) for path in saved.facts["conffiles"]]
+        # By where they are; what was there is among the extras, unless a package file holds it.
+        self._wanted = {self.real(path): Item(ABSENT) for path in saved.facts["missing"]}
+        self._wanted.update((real, Item(ABSENT)) for real in self._conffiles)
         self._wanted.update(saved.extras)
-        self._conffiles = set(conffiles)
 
     def real(self, path: str) -> str:
         """Where a path of the package is."""
@@ -102,37 +102,32 @@ class Files:
         """
         found = []
         with self._store() as store:
-            for path, item in self._wanted.items():
-                found += self._named(path, _differs(self.real(path), item, store, self._saved.at(path)))
-        found += [f"{path} is new" for path in self._new(conffiles)]
-        for path, (mode, uid, gid) in self._saved.facts["modes"].items():
-            found += self._named(path, _other_mode(self.real(path), mode, uid, gid))
+            for real, item in self._wanted.items():
+                found.append((real, _differs(real, item, store, self._saved.at(real))))
+        found += [(real, "is new") for real in self._new(conffiles)]
         for path, attributes in self._saved.facts["xattrs"].items():
             same = _attributes(self.real(path)) == attributes
-            found += [] if same else self._named(path, "has other capabilities or attributes")
+            found.append((self.real(path), "" if same else "has other capabilities or attributes"))
         for path, when in self._saved.facts["times"].items():
             info = _lstat(self.real(path))
-            found += self._named(path, "was modified at another time" if info and info.st_mtime_ns != when else "")
-        return found
-
-    def _named(self, path: str, why: str) -> list[str]:
-        return [f"{self.real(path)} {why}"] if why else []
+            same = info is None or info.st_mtime_ns == when
+            found.append((self.real(path), "" if same else "was modified at another time"))
+        return [f"{real} {why}" for real, why in found if why]
 
     def _store(self) -> Tree:
         where = self._saved.layer.where
         return Tree(where.path, os.dup(where.fd))
 
     def _new(self, conffiles: t.Iterable[str]) -> list[str]:
-        known = {self.real(path) for path in self._saved.facts["leftovers"]}
-        return [path for path in beside({*map(self.real, self._conffiles), *conffiles}) if path not in known]
+        return [real for real in beside({*self._conffiles, *conffiles}) if real not in self._saved.facts["leftovers"]]
 
     def restore(self, conffiles: t.Iterable[str] = ()) -> None:
         """Make it as it was; can be repeated."""
         for path in self._new(conffiles):
             remove(path)
         with self._store() as store:
-            for path, item in self._wanted.items():
-                real, at = self.real(path), self._saved.at(path)
+            for real, item in self._wanted.items():
+                at = self._saved.at(real)
                 if not _differs(real, item, store, at):
                     continue
                 if item.kind == ABSENT:
@@ -144,10 +139,6 @@ class Files:
                     with tree:
                         put_back(store, at, tree, os.path.basename(real), item)
                         tree.settle()
-        for path, (mode, uid, gid) in self._saved.facts["modes"].items():
-            if _other_mode(self.real(path), mode, uid, gid):
-                _change_mode(self.real(path), mode, uid, gid)
-        # Changing an owner takes capabilities away.
         for path, attributes in self._saved.facts["xattrs"].items():
             _give(self.real(path), attributes)
         for path, when in self._saved.facts["times"].items():
@@ -164,15 +155,21 @@ class Files:
             fd = store.open_file(str(self._saved.facts["deb"]))
         try:
             for entry in _dpkg_deb.Deb(fd).entries():
-                if entry.path not in self._wanted:
-                    found += self._named(entry.path, self._unlike(entry))
+                real = self.real(entry.path)
+                why = self._unlike(entry, real) if real not in self._wanted else self._behind(entry, real)
+                found += [f"{real} {why}"] if why else []
         finally:
             os.close(fd)
         return found
 
-    def _unlike(self, entry: Entry) -> str:
-        real = self.real(entry.path)
-        now = fingerprint(real)
+    def _behind(self, entry: Entry, real: str) -> str:
+        """Of a configuration file that is a link, what it leads to: dpkg looks and writes through it."""
+        if self._wanted[real].kind != LINK or entry.kind != _dpkg_deb.FILE:
+            return ""
+        target = os.path.realpath(real)
+        return "" if fingerprint(target) == entry.value else f"leads to {target}, which has other content"
+
+    def _unlike(self, entry: Entry, real: str) -> str:
         info = _lstat(real)
         if info is None:
             return "is absent"
@@ -180,13 +177,12 @@ class Files:
             first = _lstat(self.real(entry.value))
             return "" if first is not None and os.path.samestat(first, info) else f"is no hard link to {entry.value}"
         value = {_dpkg_deb.LINK: f"link {entry.value}", _dpkg_deb.DIRECTORY: "dir"}.get(entry.kind, entry.value)
-        if now != value:
-            # A directory may have become a link since long ago: dpkg keeps that.
+        if fingerprint(real) != value:
             if entry.kind == _dpkg_deb.DIRECTORY and os.path.isdir(real):
+                # Merged directories: to the package it is one.
                 return ""
             return "has other content" if entry.kind == _dpkg_deb.FILE else f"is no {_KINDS.get(entry.kind)} as it was"
-        mode, uid, gid = self._saved.facts["modes"].get(entry.path) or (entry.mode, entry.uid, entry.gid)
-        return _other_mode(real, mode, uid, gid)
+        return _other_mode(info, entry)
 
 
 def _lstat(path: str) -> os.stat_result | None:
@@ -207,21 +203,12 @@ def _differs(path: str, item: Item, store: Tree, at: str) -> str:
         return _captured.difference(tree, os.path.basename(path), item, store, at)
 
 
-def _other_mode(path: str, mode: int, uid: int, gid: int) -> str:
-    info = _lstat(path)
-    if info is None:
-        return ""
-    if (info.st_uid, info.st_gid) != (uid, gid):
-        return f"belongs to {info.st_uid}:{info.st_gid}, belonged to {uid}:{gid}"
-    if not stat.S_ISLNK(info.st_mode) and stat.S_IMODE(info.st_mode) != mode:
-        return f"has mode {stat.S_IMODE(info.st_mode):04o}, had {mode:04o}"
+def _other_mode(info: os.stat_result, entry: Entry) -> str:
+    if (info.st_uid, info.st_gid) != (entry.uid, entry.gid):
+        return f"belongs to {info.st_uid}:{info.st_gid}, belonged to {entry.uid}:{entry.gid}"
+    if not stat.S_ISLNK(info.st_mode) and stat.S_IMODE(info.st_mode) != entry.mode:
+        return f"has mode {stat.S_IMODE(info.st_mode):04o}, had {entry.mode:04o}"
     return ""
-
-
-def _change_mode(path: str, mode: int, uid: int, gid: int) -> None:
-    os.chown(path, uid, gid, follow_symlinks=False)
-    if not os.path.islink(path):
-        os.chmod(path, mode)
 
 
 def _attributes(path: str) -> dict[str, str]:
