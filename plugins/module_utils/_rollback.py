@@ -201,7 +201,7 @@ def _result(chosen: _targets.Chosen, undos: t.Sequence[Undo], target: str) -> Re
         "plan": plan,
         "conflicts": [line for undo in undos for line in undo.conflicts],
         "kept": [line for undo in undos for line in undo.kept],
-        "inexact": [line for undo in undos for line in undo.inexact],
+        "inexact": list(dict.fromkeys(line for undo in undos for line in undo.inexact)),
         "undone": [point["point"] for point in reversed(chosen.points)],
         "redo_point": None,
         # What packages' own scripts did elsewhere is nobody's knowledge, so it is not claimed.
