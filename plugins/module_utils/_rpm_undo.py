@@ -114,6 +114,7 @@ class RpmUndo(Undo):
             self._aside.append(path)
         for header in headers:
             self._leftovers.beside(_rpm_undo_edits.configuration(header))
+            self._leftovers.above(header["FILENAMES"] or (), goal.layer.time)
         self.plan["erase"] += [f"{goal.shown} {evr}" for evr in sorted(versions - goal.wanted)]
         self.inexact += (goal.facts or {}).get("inexact") or []
         if versions != goal.wanted:

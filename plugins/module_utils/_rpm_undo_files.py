@@ -84,16 +84,24 @@ class PackageFiles:
             if section.name == key and section.info == FILES:
                 for path, item in layer.items.read(section) if layer.items is not None else ():
                     self.wanted[f"/{path}"] = item
-        for path in facts["config"]:
-            for suffix in LEFTOVERS:
-                self.wanted[path + suffix] = Item(ABSENT)
+        # What is a ghost and there belongs to whoever writes it; one that is gone comes back.
+        self._ghosts: set[str] = set()
+        beside = [path + suffix for path in facts["config"] for suffix in LEFTOVERS]
         for path, (dummy, item) in facts["extra"].items():
+            if path not in self.wanted and path not in beside:
+                self._ghosts.add(path)
             self.wanted[path] = Item(*item)
+        for path in beside:
+            self.wanted.setdefault(path, Item(ABSENT))
 
     def differing(self) -> list[str]:
         """The paths that look different, without reading them."""
         with Places() as places:
-            return [path for path in sorted(self.wanted) if _looks_different(places, path, self.wanted[path])]
+            return [
+                path
+                for path in sorted(self.wanted)
+                if _looks_different(places, path, self.wanted[path]) and not self._lives(path)
+            ]
 
     def differences(self) -> list[tuple[str, str]]:
         """(path, why) of each path that is not as it was; everything is read."""
@@ -101,10 +109,13 @@ class PackageFiles:
         with Places() as places:
             for path in sorted(self.wanted):
                 why = difference(places, path, self.wanted[path])
-                if why:
+                if why and not self._lives(path):
                     found.append((path, why))
         links = self._split()
         return found + [(path, f"is no longer the same file as {first}") for first, path in links]
+
+    def _lives(self, path: str) -> bool:
+        return path in self._ghosts and os.path.lexists(path)
 
     def mend(self) -> None:
         """Make everything what it was; can be repeated."""

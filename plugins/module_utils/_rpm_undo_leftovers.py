@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What rpm leaves beside the configuration of packages that an undo erases: C(.rpmsave) and the like.
+"""What rpm leaves of packages that an undo erases: C(.rpmsave) and the like, and directories.
 
 Beside the configuration of captured packages, that was captured. Of packages that were added since, nobody could
 know it then; so it is noted before the transaction, and what was there is kept, since rpm overwrites it.
@@ -15,7 +15,7 @@ import json
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _rpm_database, _rpm_undo_litter
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import LEFTOVERS
@@ -30,7 +30,7 @@ _KEPT = "leftovers"
 
 
 class Leftovers:
-    """Files beside configuration.
+    """Files beside configuration, and directories that the change made.
 
     :param where: keeps the notes, for whoever has to finish this.
     """
@@ -39,6 +39,11 @@ class Leftovers:
         self._where = where
         self._paths: set[str] = set()
         self._items: dict[str, Item] = {}
+        self._directories: set[str] = set()
+
+    def above(self, files: t.Iterable[str], when: float) -> None:
+        """Look after the directories above these files that were made since then."""
+        self._directories |= _rpm_undo_litter.made_since(files, when)
 
     def beside(self, configuration: t.Iterable[str]) -> None:
         """Look after what is beside these files."""
@@ -53,8 +58,9 @@ class Leftovers:
 
         Only files: rpm writes nothing else, and puts nothing in the place of anything else.
         """
-        noted = self._where.read(_NOTES) if resumed else None
-        self._items = {path: Item(*item) for path, item in json.loads(noted).items()} if noted else {}
+        noted = json.loads((self._where.read(_NOTES) if resumed else None) or b"{}")
+        self._items = {path: Item(*item) for path, item in noted.get("items", {}).items()}
+        self._directories.update(noted.get("directories", ()))
         with self._where.child(_KEPT, create=True) as kept, Tree(kept.path, os.dup(kept.fd), 0o700) as to:
             with Places() as places:
                 for path in sorted(self._paths - set(self._items)):
@@ -68,16 +74,22 @@ class Leftovers:
                         found, digest, xattrs = _captured.copy(tree, name, to, _name(path))
                         self._items[path] = _captured.item_of(FILE, found, digest)._replace(xattrs=xattrs)
             to.settle()
-        self._where.write(_NOTES, json.dumps(self._items).encode())
+        self._where.write(_NOTES, json.dumps({"items": self._items, "directories": sorted(self._directories)}).encode())
 
     def differences(self) -> list[tuple[str, str]]:
         """(path, why) of each that is not as it was noted."""
         with Places() as places:
             found = [(path, difference(places, path, item)) for path, item in self._items.items()]
-        return [(path, why) for path, why in found if why]
+        return [(path, why) for path, why in found if why] + [(path, "is new") for path in self._deserted()]
+
+    def _deserted(self) -> list[str]:
+        ts = _rpm_database.transaction_set()
+        return _rpm_undo_litter.deserted(self._directories, lambda path: bool(_rpm_database.owners(ts, path)))
 
     def mend(self) -> None:
         """Make all as it was noted."""
+        for path in self._deserted():
+            os.rmdir(path)
         for path, dummy in self.differences():
             with Places() as places, Tree(self._where.path, os.dup(self._where.fd)) as store:
                 if self._items[path].kind == ABSENT:

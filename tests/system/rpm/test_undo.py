@@ -93,8 +93,9 @@ def test_several_changes_are_undone_as_one(host: Host, repository: Repository) -
 def test_one_after_the_other(host: Host, repository: Repository) -> None:
     example(repository)
     repository.add("foo", "3", files=foo("3"))
-    host.settle(host.capture("foo-2", state="present"))
+    first = host.capture("foo-2", state="present")
     dnf("upgrade", "foo-2")
+    host.settle(first)
     second = host.capture("foo", state="latest")
     dnf("upgrade", "foo")
     host.undo(to=second)
@@ -108,8 +109,9 @@ def test_by_date(host: Host, repository: Repository) -> None:
     time.sleep(1.1)
     date = dt.datetime.now(dt.timezone.utc).isoformat()
     time.sleep(1.1)
-    host.settle(host.capture("foo", state="latest"))
+    point = host.capture("foo", state="latest")
     dnf("upgrade", "foo")
+    host.settle(point)
     host.undo(to=date)
     assert host.differences() == []
 
@@ -135,8 +137,9 @@ def test_removed_packages_come_back(host: Host, repository: Repository) -> None:
     dnf("upgrade", "foo")
     dnf("mark", "remove", "bar")
     write("/etc/foo.conf", "mine\n", 0o600)
-    host.settle(host.capture("foo", state="absent"))
+    point = host.capture("foo", state="absent")
     dnf("remove", "foo")
+    host.settle(point)
     assert installed() == []
     host.undo()
     assert installed() == UPGRADED
@@ -147,8 +150,9 @@ def test_removed_packages_come_back(host: Host, repository: Repository) -> None:
 def test_what_others_installed_stays(host: Host, repository: Repository) -> None:
     example(repository)
     repository.add("other", files={"/opt/other": "x"})
-    host.settle(host.capture("foo", state="latest"))
+    point = host.capture("foo", state="latest")
     dnf("upgrade", "foo")
+    host.settle(point)
     dnf("install", "other")
     host.undo()
     assert installed() == [*ORIGINAL, "other-1-1.noarch"]
@@ -157,8 +161,9 @@ def test_what_others_installed_stays(host: Host, repository: Repository) -> None
 def test_what_others_need_is_a_conflict(host: Host, repository: Repository) -> None:
     example(repository)
     repository.add("other", fields=["Requires: goo"])
-    host.settle(host.capture("foo", state="latest"))
+    point = host.capture("foo", state="latest")
     dnf("upgrade", "foo")
+    host.settle(point)
     dnf("install", "other")
     with pytest.raises(ConflictError, match=r"goo is needed by .*other-1-1"):
         host.undo()
@@ -183,7 +188,8 @@ def test_what_was_added_before_a_date_stays(host: Host, repository: Repository) 
     example(repository)
     host.capture("foo", state="latest")
     dnf("upgrade", "foo")
-    result = host.undo(erase_installed_after=(dt.datetime.now(dt.timezone.utc) + dt.timedelta(hours=1)).isoformat())
+    time.sleep(1.1)
+    result = host.undo(erase_installed_after=dt.datetime.now(dt.timezone.utc).isoformat())
     assert result["kept"] == ["goo 1-1 (it was installed before the given date)"]
     assert installed() == ["bar-1-1.noarch", "foo-1-1.noarch", "goo-1-1.noarch"]
 
