@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.plugins.module_utils._hook import arrange
 from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 
@@ -42,6 +42,14 @@ def engine(root: pathlib.Path) -> Engine:
 def points(root: pathlib.Path) -> list[dict[str, Any]]:
     with engine(root).reading() as session:
         return [point for one in session.history() for point in one.active_points]
+
+
+def undo(root: pathlib.Path) -> None:
+    """Go back to before the newest run."""
+    # An undo is a point of its own, too.
+    newest = [point["point"] for point in points(root) if point["description"].startswith("apt: ")][-1]
+    done = rollback(engine(root), Request(newest), check_mode=False)
+    assert done["changed"]
 
 
 def status(name: str) -> str:
@@ -81,7 +89,7 @@ def test_a_run_of_apt_is_captured_and_undone(host: pathlib.Path) -> None:
     # What it left is recorded, too.
     assert point["left"][0]["facts"]["known"]["foo:all"] == "2 ii"
     assert status("foo") == "2 ii"
-    undo(host, point["point"])
+    undo(host)
     assert oracle.diff(before, oracle.snapshot()) == []
 
 
@@ -92,9 +100,9 @@ def test_each_run_is_a_point_of_its_own(host: pathlib.Path) -> None:
     second = oracle.snapshot()
     apt("purge", "foo")
     assert [point["description"].split()[-2:] for point in points(host)] == [["install", "goo"], ["purge", "foo"]]
-    undo(host, "last")
+    undo(host)
     assert oracle.diff(second, oracle.snapshot()) == []
-    undo(host, "last")
+    undo(host)
     assert oracle.diff(first, oracle.snapshot()) == []
 
 
@@ -105,7 +113,7 @@ def test_a_reinstallation_is_captured(host: pathlib.Path) -> None:
     before = oracle.snapshot()
     apt("install", "--reinstall", "goo")
     assert pathlib.Path("/opt/goo/data").read_text() == "1"
-    undo(host, "last")
+    undo(host)
     assert oracle.diff(before, oracle.snapshot()) == []
 
 
@@ -143,7 +151,7 @@ def test_a_failed_script_is_told_and_can_be_rolled_back(host: pathlib.Path) -> N
     assert "sage: " in done.stderr
     assert "broken" in done.stderr.partition("sage: ")[2]
     assert status("broken") == "1 iF"
-    undo(host, "last")
+    undo(host)
     assert oracle.diff(before, oracle.snapshot()) == []
 
 
