@@ -109,12 +109,6 @@ protected:
   type: list
   elements: str
   sample: []
-warnings:
-  description: What could not be done.
-  returned: success
-  type: list
-  elements: str
-  sample: []
 """
 
 import typing as t
@@ -142,7 +136,10 @@ SPEC = ArgumentSpec(
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     limits = Limits(**{name: module.params[name] for name in Limits._fields})
-    return retain(engine(module), limits, module.check_mode)
+    result = retain(engine(module), limits, module.check_mode)
+    for warning in result.pop("warnings"):
+        module.warn(warning)
+    return result
 
 
 def main() -> None:

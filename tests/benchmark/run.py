@@ -191,7 +191,7 @@ def concurrent(where: pathlib.Path) -> list[Figure]:
     return [Figure("32 processes, 5 updates each, at once", value, "0", lost == failed == 0)]
 
 
-ENGINE = ("sage_checkpoint", "sage_backup")
+ENGINE = ("sage_backup", "sage_checkpoint", "sage_retention", "sage_rollback")
 
 
 class _Play:
