@@ -35,10 +35,17 @@ _OPTIONS = {
     "Dir::Etc::sourceparts": "/dev/null",
     "Dpkg::Use-Pty": "false",
 }
-_FORCED = ("confold", "confdef", "remove-reinstreq")
+# Of a package's instances each has its configuration as it was, though dpkg has other checksums on record.
+_FORCED = ("confold", "remove-reinstreq", "overwrite")
 # Programs that look at what apt is about to do: among them the one that captures, and some that ask.
 _CLEARED = "#clear DPkg::Pre-Install-Pkgs;\n"
-_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "DEBIAN_PRIORITY": "critical", "APT_LISTCHANGES_FRONTEND": "none"}
+_ENVIRONMENT = {
+    "APT_LISTCHANGES_FRONTEND": "none",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBIAN_PRIORITY": "critical",
+    # The hook that captures would wait for what this holds.
+    "SAGE_HOOK": "off",
+}
 _LINE = re.compile(r"^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+)[^)]*?\[(\w[\w-]*)\]\))?", re.MULTILINE)
 _FAILED = re.compile(
     r"^dpkg: error processing (?:package|archive) (\S+) \(--(\w+)\):\n ?(.*)$|"

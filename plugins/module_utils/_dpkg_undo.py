@@ -61,8 +61,9 @@ class DpkgUndo(Undo):
         # The version is right, and the package is another one.
         self._again: set[Slot] = set()
         self._changed: list[Goal] = []
+        judge = _dpkg_undo_judge.Judge(self._goals, self._now, self._database)
         for goal in self._goals.values():
-            self._judge(goal)
+            self._judge(goal, judge)
             if self._plan(goal):
                 self._changed.append(goal)
                 self.inexact += _inexact(goal, self._layers)
@@ -82,13 +83,11 @@ class DpkgUndo(Undo):
             self.kept.append(f"{title} ({why})")
         return bool(why)
 
-    def _judge(self, goal: Goal) -> None:
+    def _judge(self, goal: Goal, judge: _dpkg_undo_judge.Judge) -> None:
         """Find what others did since."""
-        current = self._now.get(goal.slot)
-        self.conflicts += _dpkg_undo_judge.versions(goal, current)
+        self.conflicts += _dpkg_undo_judge.versions(goal, self._now.get(goal.slot))
         if not self._how.resumed:
-            places = self._database.diverted(current or goal.saved.record) if current or goal.saved else {}
-            for one in _dpkg_undo_judge.edited(goal, current, places):
+            for one in judge.edited(goal):
                 self.conflicts.append(f"{one.path} {one.why}")
                 self._edited.append(one.path)
 

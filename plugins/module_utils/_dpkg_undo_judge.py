@@ -14,13 +14,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_st
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
     CONFIG_FILES,
     INSTALLED,
+    OBSOLETE,
     Database,
     Package,
     fingerprint,
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goals import Goal
+    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goals import Goal, Slot
 
 _NEEDED = re.compile(
     r"(?:lib)?python3(?:\.\d+)?(?:-minimal|-stdlib)?|apt|libapt-pkg[\d.]+\S*|dpkg|libc6|libc-bin|libc\.musl\S*"
@@ -53,32 +54,50 @@ def versions(goal: Goal, now: Package | None) -> list[str]:
     return [f"{goal.title} is {version}, which no recorded change brought"]
 
 
-def edited(goal: Goal, now: Package | None, places: t.Mapping[str, str]) -> list[Edited]:
-    """The configuration files of a package that somebody changed since, and that would be overwritten or removed.
+class Judge:
+    """Tells configuration that somebody changed from what recorded changes left.
 
-    :param places: path → where that is, for what is diverted.
+    :param wanted: what packages go back to.
+    :param now: what is there.
+    :param database: where it is.
     """
-    recorded = now.conffiles() if now is not None else {}
-    captured = goal.saved.facts["conffiles"] if goal.saved is not None else {}
-    left = (goal.left or {}).get("conffiles")
-    found = []
-    for path in sorted({*recorded, *captured}):
-        here = fingerprint(places.get(path, path))
-        before = captured[path]["now"] if path in captured else ""
-        if here == before:
-            continue
-        if left is not None:
-            fine = here == left.get(path, "")
-        else:
-            pristine = {recorded[path].md5} if path in recorded else {""}
-            # A change may have removed it on purpose, then it is no longer recorded, or as obsolete.
-            gone = not here and (path not in recorded or "obsolete" in recorded[path].flags or now is None)
-            fine = here in pristine or gone or (path in captured and here == captured[path]["md5"])
-        if not fine:
-            found.append(
-                Edited(places.get(path, path), "was changed by somebody" if here else "was removed by somebody")
-            )
-    return found
+
+    def __init__(self, wanted: t.Mapping[Slot, Goal], now: t.Mapping[Slot, Package], database: Database) -> None:
+        self._now = now
+        self._database = database
+        # Configuration may move from one package to another.
+        self._brought: dict[str, set[str]] = {}
+        self._left: dict[str, str] = {}
+        for slot, goal in wanted.items():
+            for path, conffile in now[slot].conffiles().items() if slot in now else ():
+                self._brought.setdefault(path, set()).add(conffile.md5)
+            if goal.saved is not None:
+                for path, known in goal.saved.facts["conffiles"].items():
+                    self._brought.setdefault(path, set()).add(known["md5"])
+            self._left.update((goal.left or {}).get("conffiles", {}))
+
+    def edited(self, goal: Goal) -> list[Edited]:
+        """The configuration files of a package that somebody changed since, and that the undo would change."""
+        now = self._now.get(goal.slot)
+        recorded = now.conffiles() if now is not None else {}
+        captured = goal.saved.facts["conffiles"] if goal.saved is not None else {}
+        one = now or (goal.saved.record if goal.saved is not None else None)
+        places = self._database.diverted(one) if one is not None else {}
+        found = []
+        for path in sorted({*recorded, *captured}):
+            place = places.get(path, path)
+            here = fingerprint(place)
+            if here == (captured[path]["now"] if path in captured else ""):
+                continue
+            if goal.looked:
+                fine = here == self._left.get(path, "")
+            else:
+                # A change may have removed it on purpose, then it is no longer recorded, or as obsolete.
+                gone = not here and (path not in recorded or OBSOLETE in recorded[path].flags.split())
+                fine = gone or here in self._brought.get(path, ())
+            if not fine:
+                found.append(Edited(place, "was changed by somebody" if here else "was removed by somebody"))
+        return found
 
 
 def protected(one: Package, database: Database) -> str:

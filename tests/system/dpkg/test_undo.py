@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
-from ansible_collections.intellistream.sage.tests.system.debs import Repository
+from ansible_collections.intellistream.sage.tests.system.debs import Repository, build
 from ansible_collections.intellistream.sage.tests.system.dpkg.host import FOO_CONF, Host, example, package, same, status
 
 
@@ -26,9 +26,10 @@ def host(sage_root: pathlib.Path) -> Host:
 def test_the_documents_example(repository: Repository, host: Host) -> None:
     example(repository)
     before = oracle.snapshot()
-    host.capture("foo")
+    point = host.capture("foo")
     apt("install", "foo")
     assert (status("foo"), status("bar"), status("goo")) == ("2 ii", "2 ii", "1 ii")
+    host.settle(point)
     predicted = host.undo(check_mode=True)
     done = host.undo()
     assert predicted["plan"] == done["plan"]
@@ -172,10 +173,8 @@ def test_configuration_that_comes_goes_and_becomes_obsolete(repository: Reposito
     apt("install", "foo")
     pathlib.Path("/etc/foo.d/old").write_text("edited\n")
     files = {"/etc/foo.conf": "2\n", "/etc/foo.new.d/deep/new": "new\n"}
-    remove = {
-        script: 'dpkg-maintscript-helper rm_conffile /etc/foo.d/dropped 2 foo -- "$@"'
-        for script in ("preinst", "postinst", "postrm")
-    }
+    helper = 'dpkg-maintscript-helper rm_conffile /etc/foo.d/dropped 2 foo -- "$@"'
+    remove = dict.fromkeys(("preinst", "postinst", "postrm"), helper)
     repository.add("foo", "2", files=files, conffiles=list(files), scripts=remove)
     before = oracle.snapshot()
     point = host.capture("foo")
@@ -216,23 +215,20 @@ def test_a_removed_package_whose_configuration_was_there(how: str, repository: R
     apt("remove", "foo")
     assert status("foo") == "1 rc"
     before = oracle.snapshot()
+    first = None
     if "install" in how:
-        host.capture("foo", state="latest")
+        first = host.capture("foo", state="latest")
         apt("install", "foo")
     if "purge" in how:
         # The resolver has nothing to say about what is removed already.
-        change = {"name": "foo", "arch": "all", "before": None, "after": None}
-        host.capture("foo", changes=[change])
+        host.capture("foo", changes=[{"name": "foo", "arch": "all", "before": None, "after": None}])
         apt("purge", "foo")
-        assert status("foo") in ("", "un") and not pathlib.Path(FOO_CONF).exists()
-        if how == "purge":
-            host.undo()
-        else:
-            host.undo()
-            assert status("foo") == "2 ii"
-            host.undo()
-    else:
-        host.undo()
+        assert status("foo") in ("", "un")
+        assert not pathlib.Path(FOO_CONF).exists()
+        done = host.undo()
+        assert first is None or (status("foo"), done["plan"]["install"]) == ("2 ii", ["foo 2"])
+    if first:
+        host.undo(first)
     same(before)
 
 
@@ -374,7 +370,7 @@ def test_one_package_replaced_by_another(repository: Repository, host: Host) -> 
 def test_the_same_version_with_other_content(repository: Repository, host: Host, tmp_path: pathlib.Path) -> None:
     example(repository)
     before = oracle.snapshot()
-    other = Repository(tmp_path / "other").build("foo", "1", files={"/opt/foo/data": "another 1"})
+    other = build(tmp_path / "other", "foo", "1", files={"/opt/foo/data": "another 1"})
     host.capture("foo", changes=[{"name": "foo", "arch": "all", "before": "1", "after": "1"}])
     run("dpkg", "-i", other)
     assert pathlib.Path("/opt/foo/data").read_text() == "another 1"
