@@ -84,7 +84,7 @@ class RpmResource(Resource):
     kind = "rpm"
     settles = True
 
-    def __init__(self, packages: list[str], state: str, changes: list[Facts]) -> None:
+    def __init__(self, packages: list[str], state: str = "present", changes: t.Sequence[Facts] = ()) -> None:
         self.packages, self.state, self.changes = packages, state, changes
         self._ts = _rpm_database.transaction_set()
         self.path = _rpm_database.dbpath()
@@ -256,7 +256,7 @@ class RpmResource(Resource):
         with Directories() as directories:
             for key, change in concerned.items():
                 now = there.get(key, [])
-                failures += _broken(key, change, now)
+                failures += _broken(key, change, now, self.state)
                 if not now:
                     continue
                 facts["known"][key] = _shown(now)
@@ -291,10 +291,11 @@ def _shown(packages: t.Sequence[Package]) -> str | list[str] | None:
     return packages[0].evr if packages else None
 
 
-def _broken(key: str, change: t.Mapping[str, t.Any], now: t.Sequence[Package]) -> list[str]:
+def _broken(key: str, change: t.Mapping[str, t.Any], now: t.Sequence[Package], state: str) -> list[str]:
     """How what is there shows that a change of a package failed."""
     if len(now) > 1:
         return [f"{key} is installed twice ({' and '.join(one.evr for one in now)})"]
-    if not now and change["before"] and change["after"]:
+    # What depends on a removed package, dnf removes by its command and, if it can, downgrades by Ansible's module.
+    if not now and change["before"] and change["after"] and state != "absent":
         return [f"{key} {change['after']} is not installed"]
     return []

@@ -102,7 +102,7 @@ def _refused(why: str, advice: str) -> CaptureError:
 
 def _resolved(dnf: t.Any, packages: t.Sequence[str], state: str, cached: bool) -> tuple[list[_One], list[_One]]:
     names = _rpm_database.installonly_names()
-    with _base(dnf, cached) as base:
+    with _base(dnf, cached, files=any(name.startswith("/") for name in packages)) as base:
         for name in packages:
             _request(dnf, base, name, state)
         base.resolve(allow_erasing=state == "absent")
@@ -125,8 +125,11 @@ def _of_dnf(package: t.Any, names: t.AbstractSet[str], clean: t.AbstractSet[str]
 
 
 @contextlib.contextmanager
-def _base(dnf: t.Any, cached: bool) -> t.Iterator[t.Any]:
-    """dnf as Ansible's module and its command set it up, except that it writes no log."""
+def _base(dnf: t.Any, cached: bool, files: bool) -> t.Iterator[t.Any]:
+    """dnf as Ansible's module and its command set it up, except that it writes no log.
+
+    :param files: paths of files are asked for, whose lists newer versions do not load otherwise.
+    """
     work = tempfile.mkdtemp(prefix="sage-dnf-")
     base = dnf.Base()
     try:
@@ -140,6 +143,8 @@ def _base(dnf: t.Any, cached: bool) -> t.Iterator[t.Any]:
         conf.exit_on_lock = True
         conf.assumeyes = True
         conf.debuglevel = 0
+        if files and hasattr(conf, "optional_metadata_types"):
+            conf.optional_metadata_types = ["filelists"]
         if not os.path.exists(_HISTORY):
             # It would be made.
             conf.persistdir = work
