@@ -170,7 +170,9 @@ class Image:
                 now = stream.read()
             made = control[name][1] if name in control else b""
             if name == "list":
-                made = b"".join(os.fsencode(one.entry.path) + b"\n" for one in self.found)
+                # dpkg unpacks links last, whatever their place in the archive.
+                ordered = sorted(self.found, key=lambda one: one.entry.kind == LINK)
+                made = b"".join(os.fsencode(one.entry.path) + b"\n" for one in ordered)
             if made != now:
                 found.append(path)
         return found

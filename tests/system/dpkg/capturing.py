@@ -61,11 +61,15 @@ def removal(root: pathlib.Path, *names: str) -> Captured:
 
 
 def members(deb: pathlib.Path) -> dict[str, str]:
-    """Path → mode, owner and size or target, as dpkg-deb tells it."""
+    """Path → mode, owner and size or target, as dpkg-deb and tar tell it."""
     found = {}
-    for line in run("dpkg-deb", "--contents", deb).stdout.splitlines():
+    listing = run("sh", "-c", f"dpkg-deb --fsys-tarfile '{deb}' | tar --list --verbose --numeric-owner")
+    for line in listing.stdout.splitlines():
         mode, owner, size, dummy, dummy, path = line.split(None, 5)
-        found[path] = f"{mode} {owner} {size}"
+        name, arrow, target = path.partition(" -> ")
+        if not arrow:
+            name, dummy, target = path.partition(" link to ")
+        found[name] = f"{mode} {owner} {size} {target}".strip()
     return found
 
 
