@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import typing as t
@@ -18,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_scripts,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import GHOST, GONE, PACKED, Directories, Seen
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, digest_of
 
@@ -54,7 +56,7 @@ class Look(t.NamedTuple):
         inodes = {(one.info.st_dev, one.info.st_ino): one.info for one in self.seen if one.how == PACKED and one.info}
         infos = [*inodes.values(), *self.extra.values()]
         size = sum(info.st_size for info in infos if stat.S_ISREG(info.st_mode))
-        return 1 + len(self.extra), size + size // 1000 + _HEADS * len(self.seen)
+        return 2 + len(self.extra), size + size // 1000 + _HEADS * len(self.seen)
 
 
 def look(ts: t.Any, package: Package, directories: Directories) -> Look:
@@ -74,8 +76,6 @@ def look(ts: t.Any, package: Package, directories: Directories) -> Look:
                 inexact.append(f"{path} {why}")
             else:
                 extra[path] = info
-        if one.how == GONE:
-            inexact.append(f"{path} is missing or of another type, and will be a ghost of the package")
         if one.file.config:
             for ending in _rpm_database.LEFTOVERS:
                 leftover = directories.lstat(path + ending)
@@ -134,12 +134,14 @@ def capture(one: Look, where: PrivateDir, store: Tree, items: Writer, number: in
             item = _captured.item_of(FILE, os.fstat(fd), made.sha256)
         finally:
             os.close(fd)
+        # As the database has it, for the undo to put back there: that of the saved package tells what is on disk.
+        original = _header(one.header.unload(), where, f"{name}.header")
         extra = {
             path: _aside(directories, path, info, store, f"extra/{number}/{place}")
             for place, (path, info) in enumerate(sorted(one.extra.items()))
         }
     packed = dict(made.files)
-    _list(items, one, name, item, packed, extra)
+    _list(items, one, {name: item, f"{name}.header": original}, packed, extra)
     known = {**packed, **{path: kept for path, (dummy, kept) in extra.items()}}
     copies = [at for at, dummy in extra.values() if at]
     facts = {
@@ -148,6 +150,7 @@ def capture(one: Look, where: PrivateDir, store: Tree, items: Writer, number: in
         "evr": package.evr,
         "nevra": package.nevra,
         "file": name,
+        "header": f"{name}.header",
         "installonly": package.installonly,
         "tid": package.tid,
         "time": package.time,
@@ -157,15 +160,34 @@ def capture(one: Look, where: PrivateDir, store: Tree, items: Writer, number: in
         "states": {of.file.path: of.file.state for of in one.seen if of.file.state != _rpm_database.NORMAL},
         "inexact": one.inexact,
     }
-    return Captured(facts, [name, *copies], item.size + sum(kept.size for at, kept in extra.values() if at))
+    written = [name, f"{name}.header", *copies]
+    return Captured(facts, written, item.size + original.size + sum(kept.size for at, kept in extra.values() if at))
+
+
+def _header(data: bytes, where: PrivateDir, name: str) -> Item:
+    """Write an installed header as it is."""
+    fd = where.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        write_all(fd, data)
+        return _captured.item_of(FILE, os.fstat(fd), hashlib.sha256(data).hexdigest())
+    finally:
+        os.close(fd)
 
 
 def _list(
-    items: Writer, one: Look, name: str, item: Item, packed: t.Mapping[str, Item], extra: t.Mapping[str, t.Any]
+    items: Writer,
+    one: Look,
+    own: t.Mapping[str, Item],
+    packed: t.Mapping[str, Item],
+    extra: t.Mapping[str, t.Any],
 ) -> None:
-    """Both sections of a package in the list."""
-    items.section(one.package.key, one.package.evr, name)
-    items.add(name, item)
+    """Both sections of a package in the list.
+
+    :param own: the package itself, and its header.
+    """
+    items.section(one.package.key, one.package.evr, next(iter(own)))
+    for name, item in own.items():
+        items.add(name, item)
     for at, kept in extra.values():
         if at:
             items.add(at, kept)
