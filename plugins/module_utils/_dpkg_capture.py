@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts
 
 STATUS = "status"
+# What an archive takes at most when there is nothing in it.
+_ARCHIVE = 1 << 14
 
 
 def needs(database: Database, package: Package) -> tuple[int, int]:
@@ -35,8 +37,9 @@ def needs(database: Database, package: Package) -> tuple[int, int]:
     if package.state != CONFIG_FILES:
         with Disk() as disk:
             image = Image(database, package, disk)
-        # A header and some padding for each path.
-        size += image.size + sum(map(_size, image.info.values())) + 1024 * len(image.found)
+        # A header and some padding for each path, and what compression adds to what cannot be compressed.
+        size += image.size + image.size // 1000 + sum(map(_size, image.info.values())) + 1024 * len(image.found)
+        size += _ARCHIVE
     return files, size
 
 

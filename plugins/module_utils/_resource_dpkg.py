@@ -181,7 +181,7 @@ class DpkgResource(Resource):
 
     def left(self, manifest: Facts) -> Facts:
         database = Database()
-        _check_change(database, manifest)
+        _check_change(database)
         auto = database.auto()
         facts: Facts = {"packages": {}, "inexact": {}, "known": database.known()}
         for one in manifest["changes"]:
@@ -277,17 +277,12 @@ def _check_state(database: Database) -> None:
     )
 
 
-def _check_change(database: Database, manifest: Facts) -> None:
+def _check_change(database: Database) -> None:
     """See whether a change really succeeded.
 
     :raises ChangeFailed: it did not; with the packages and what their state says.
     """
     failed = {one.key: _FAILED.get(one.state, "it has to be reinstalled") for one in database.unfinished()}
-    for change in manifest["changes"]:
-        package = database.get(change["name"], change["arch"])
-        # dpkg notes what is wanted before it tries.
-        if package is not None and package.installed and package.want in ("deinstall", "purge"):
-            failed[package.key] = "it was to be removed and is still there: its prerm failed"
     if database.pending() and not failed:
         failed["dpkg"] = "it was ended halfway"
     if failed:
