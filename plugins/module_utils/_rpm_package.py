@@ -26,7 +26,7 @@ _LETTER = {INT16: "H", INT32: "I", INT64: "Q"}
 _INDEX = struct.Struct(">IIiI")
 
 _SIGNATURES, _IMMUTABLE = 62, 63
-_SIG_SHA1, _SIG_SHA256, _SIG_PAYLOADSIZE, _SIG_LONGARCHIVE = 269, 273, 1007, 271
+_SIG_SHA1, _SIG_SHA256, _SIG_LONGARCHIVE = 269, 273, 271
 PAYLOADDIGEST, PAYLOADDIGESTALGO = 5092, 5093
 SHA256 = 8
 #: What a size of a cpio entry, and of a header's usual tags, can be at most.
@@ -114,11 +114,9 @@ def preamble(nevr: bytes, header: bytes, unpacked: int) -> bytes:
     signature: Header = {
         _SIG_SHA1: string(hashlib.sha1(header, usedforsecurity=False).hexdigest().encode()),
         _SIG_SHA256: string(hashlib.sha256(header).hexdigest().encode()),
+        # The long form, so that the length does not depend on the size.
+        _SIG_LONGARCHIVE: numbers(INT64, [unpacked]),
     }
-    if unpacked > LARGEST:
-        signature[_SIG_LONGARCHIVE] = numbers(INT64, [unpacked])
-    else:
-        signature[_SIG_PAYLOADSIZE] = numbers(INT32, [unpacked])
     encoded = encode(signature, _SIGNATURES)
     return lead + encoded + b"\0" * (-len(encoded) % 8)
 

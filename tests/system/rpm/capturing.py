@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pathlib
 import shutil
 import tempfile
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +19,7 @@ from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import File
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Iterator
 
     from ansible_collections.intellistream.sage.plugins.module_utils._captured import Item
@@ -42,12 +42,12 @@ class Captured(NamedTuple):
 
 
 @contextlib.contextmanager
-def writing() -> Iterator[tuple[PrivateDir, pathlib.Path]]:
+def writing() -> Iterator[PrivateDir]:
     """A private directory that goes with the block."""
     path = tempfile.mkdtemp(dir="/tmp")
     try:
         with PrivateDir(path, os.open(path, os.O_RDONLY)) as point:
-            yield point, pathlib.Path(path)
+            yield point
     finally:
         shutil.rmtree(path)
 
