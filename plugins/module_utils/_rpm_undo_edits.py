@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_database
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, LINK, Item, kind_of
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_files import Places
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_places import Places
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer

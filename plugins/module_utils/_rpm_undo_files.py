@@ -12,12 +12,13 @@ is put back from the saved package, or from what was captured beside it.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _paths
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import ASIDE
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import (
@@ -26,6 +27,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database i
     rpm_module,
     transaction_set,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_places import Places, difference, remove
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
@@ -33,40 +35,6 @@ if t.TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 FILES = "files"
-
-
-class Places:
-    """Parent directories of absolute paths, each opened once, as a context manager."""
-
-    def __init__(self) -> None:
-        self._name = ""
-        self._tree: Tree | None = None
-
-    def __enter__(self) -> Places:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._tree is not None:
-            self._tree.close()
-        self._name, self._tree = "", None
-
-    def at(self, path: str) -> tuple[Tree | None, str]:
-        """The directory that holds a path, None when there is none, and the path's name in it."""
-        directory, dummy, name = path.rpartition("/")
-        if directory != self._name or self._tree is None:
-            self.__exit__()
-            self._name, self._tree = directory, _paths.parent(path)
-        return self._tree, name
-
-    def make(self, path: str) -> tuple[Tree, str]:
-        """The same, with the directory made when it is missing."""
-        tree, name = self.at(path)
-        if tree is None:
-            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            tree, name = self.at(path)
-        if tree is None:
-            raise FileNotFoundError(path)
-        return tree, name
 
 
 class PackageFiles:
@@ -114,11 +82,26 @@ class PackageFiles:
         links = self._split()
         return found + [(path, f"is no longer the same file as {first}") for first, path in links]
 
+    def in_the_way(self) -> list[str]:
+        """Directories where a file or link belongs: rpm would give up halfway, it puts no file in their place."""
+        with Places() as places:
+            return [
+                path for path, item in self.wanted.items() if item.kind in (FILE, LINK) and _is_directory(places, path)
+            ]
+
+    def clear(self) -> None:
+        """Move them out of the way; M(mend) removes them."""
+        for path in self.in_the_way():
+            os.rename(path, _aside(path))
+
     def _lives(self, path: str) -> bool:
         return path in self._ghosts and os.path.lexists(path)
 
     def mend(self) -> None:
         """Make everything what it was; can be repeated."""
+        for path, item in self.wanted.items():
+            if item.kind in (FILE, LINK) and os.path.isdir(_aside(path)):
+                shutil.rmtree(_aside(path))
         wrong = [path for path, dummy in self.differences()]
         unpacked: dict[str, Item] = {}
         with Places() as places, Tree(self._layer.where.path, os.dup(self._layer.where.fd)) as store:
@@ -148,7 +131,7 @@ class PackageFiles:
         for group in self._groups():
             if any(path in needed for path in group):
                 needed.update({path: self.wanted[path] for path in group if self.wanted[path].kind == FILE})
-        fd = self._layer.where.open(self._facts["file"], os.O_RDONLY)
+        fd = self.open()
         try:
             rpm = rpm_module()
             header = transaction_set().hdrFromFdno(fd)
@@ -162,18 +145,31 @@ class PackageFiles:
             os.close(fd)
 
     def header(self) -> t.Any:
-        """The header of the saved package."""
+        """The header of the saved package.
+
+        :raises StoreError: it is gone or damaged.
+        """
         if self._header is None:
-            fd = self._layer.where.open(self._facts["file"], os.O_RDONLY)
+            fd = self.open()
             try:
                 self._header = transaction_set().hdrFromFdno(fd)
+            except rpm_module().error as error:
+                path = os.path.join(self._layer.where.path, self._facts["file"])
+                raise _captured.damaged(path, str(error)) from error
             finally:
                 os.close(fd)
         return self._header
 
     def open(self) -> int:
-        """The saved package, opened; the caller closes it."""
-        return self._layer.where.open(self._facts["file"], os.O_RDONLY)
+        """The saved package, opened; the caller closes it.
+
+        :raises StoreError: it is gone.
+        """
+        name = self._facts["file"]
+        try:
+            return self._layer.where.open(name, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise _captured.damaged(os.path.join(self._layer.where.path, name), "it is missing") from error
 
     def _groups(self) -> list[list[str]]:
         """Names of the same file."""
@@ -207,6 +203,16 @@ class PackageFiles:
                 os.rename(TEMPORARY, to, src_dir_fd=target.fd, dst_dir_fd=target.fd)
 
 
+def _aside(path: str) -> str:
+    directory, dummy, name = path.rpartition("/")
+    return f"{directory}/{ASIDE}-{name}"
+
+
+def _is_directory(places: Places, path: str) -> bool:
+    tree, name = places.at(path)
+    return tree is not None and _captured.kind_of(tree.lstat(name)) == DIRECTORY
+
+
 def _looks_different(places: Places, path: str, item: Item) -> bool:
     tree, name = places.at(path)
     info = tree.lstat(name) if tree is not None else None
@@ -219,28 +225,6 @@ def _looks_different(places: Places, path: str, item: Item) -> bool:
     if found != (item.mode, item.uid, item.gid):
         return True
     return kind == FILE and (info.st_size, info.st_mtime_ns) != (item.size, item.mtime)
-
-
-def difference(places: Places, path: str, item: Item) -> str:
-    """How a path differs from an item; empty when it does not."""
-    try:
-        tree, name = places.at(path)
-        if tree is None:
-            return "is absent" if item.kind != ABSENT else ""
-        return _captured.difference(tree, name, item)
-    except UnsafePath:
-        return "is behind a link of somebody else"
-
-
-def remove(places: Places, path: str) -> None:
-    """Take away what was not there; a directory only when it is empty."""
-    tree, name = places.at(path)
-    if tree is None:
-        return
-    try:
-        tree.unlink(name)
-    except (IsADirectoryError, PermissionError):
-        tree.rmdir(name)
 
 
 def _clear_for(tree: Tree, name: str, item: Item) -> None:

@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _capture
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import LEFTOVERS
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_files import Places, difference, remove
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_places import Places, difference, remove
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:

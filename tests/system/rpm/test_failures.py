@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_undo_locks
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, SageError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    Busy,
+    ConflictError,
+    SageError,
+    StoreError,
+)
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
-from ansible_collections.intellistream.sage.tests.system.content import File
+from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Link
 from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     CONFIG,
     ORIGINAL,
@@ -136,13 +141,33 @@ def test_obsoleted_and_of_another_architecture(host: Host, repository: Repositor
 
 
 def test_a_directory_took_the_place_of_a_file(host: Host, repository: Repository) -> None:
-    repository.build("foo", "1", files={"/opt/foo/thing": "a file"})
-    lua = 'p = "/opt/foo/thing"; st = posix.stat(p); if st and st.type ~= "directory" then os.remove(p) end'
-    repository.build("foo", "2", files={"/opt/foo/thing/inside": "2"}, scripts={"pretrans -p <lua>": lua})
+    repository.build("foo", "1", files={"/opt/foo/thing": "a file", "/opt/foo/link": Link("thing")})
+    gone = 'for i, p in ipairs({"/opt/foo/thing", "/opt/foo/link"}) do os.remove(p) end'
+    files = {"/opt/foo/thing/inside": "2", "/opt/foo/link": Directory(0o700)}
+    repository.build("foo", "2", files=files, scripts={"pretrans -p <lua>": gone})
     repository.offer()
     dnf("install", "foo-1")
     host.capture("foo", state="latest")
     dnf("upgrade", "foo")
+    assert os.path.isdir("/opt/foo/thing")
+    write("/opt/foo/thing/theirs", "somebody's")
+    with pytest.raises(ConflictError, match="/opt/foo/thing/theirs is where a file of a package was"):
+        host.undo()
+    os.unlink("/opt/foo/thing/theirs")
+    host.undo()
+    assert host.differences() == []
+
+
+def test_a_file_took_the_place_of_a_directory(host: Host, repository: Repository) -> None:
+    repository.build("foo", "1", files={"/opt/foo/thing/inside": "1", "/opt/foo/link": Directory(0o700)})
+    gone = 'os.remove("/opt/foo/thing/inside"); os.remove("/opt/foo/thing"); os.remove("/opt/foo/link")'
+    files = {"/opt/foo/thing": "2", "/opt/foo/link": Link("thing")}
+    repository.build("foo", "2", files=files, scripts={"pretrans -p <lua>": gone})
+    repository.offer()
+    dnf("install", "foo-1")
+    host.capture("foo", state="latest")
+    dnf("upgrade", "foo")
+    assert os.path.isfile("/opt/foo/thing")
     host.undo()
     assert host.differences() == []
 

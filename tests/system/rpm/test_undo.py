@@ -100,7 +100,7 @@ def test_one_after_the_other(host: Host, repository: Repository) -> None:
     dnf("upgrade", "foo")
     host.undo(to=second)
     assert host.differences(1) == []
-    host.undo()
+    host.undo(to=first)
     assert host.differences(0) == []
 
 
