@@ -37,6 +37,8 @@ _OPTIONS = {
 }
 # Of a package's instances each has its configuration as it was, though dpkg has other checksums on record.
 _FORCED = ("confold", "remove-reinstreq", "overwrite")
+# Without apt there is no order: in the end all fits.
+_UNORDERED = ("depends", "breaks", "conflicts", "hold", "downgrade", "remove-protected")
 # Programs that look at what apt is about to do: among them the one that captures, and some that ask.
 _CLEARED = "#clear DPkg::Pre-Install-Pkgs;\n"
 _ENVIRONMENT = {
@@ -49,9 +51,11 @@ _ENVIRONMENT = {
 _LINE = re.compile(r"^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+)[^)]*?\[(\w[\w-]*)\]\))?", re.MULTILINE)
 _FAILED = re.compile(
     r"^dpkg: error processing (?:package|archive) (\S+) \(--(\w+)\):\n ?(.*)$|"
+    r"^dpkg: warning: (old \S+ package \S+ script .*)$|"
     r"^(E: .*|dpkg: error: .*)$",
     re.MULTILINE,
 )
+_UNMET = re.compile(r"^ (\S+) : (\S.*(?:\n {3,}\S.*)*)$", re.MULTILINE)
 
 
 class Step(t.NamedTuple):
@@ -79,18 +83,19 @@ def _run(arguments: t.Sequence[str]) -> Outcome:
     return _command.run(["apt-get", "-c", "/dev/stdin", *arguments], env=_ENVIRONMENT, stdin=_CLEARED)
 
 
-def simulate(debs: t.Sequence[str], erase: t.Sequence[str]) -> tuple[list[Step], str]:
-    """What apt would do, and, when it would do nothing at all, why; takes no lock."""
+def simulate(debs: t.Sequence[str], erase: t.Sequence[str]) -> list[Step] | None:
+    """What apt would do; None when it would refuse; takes no lock."""
     outcome = _run(["-s", *_arguments(debs, erase, False, 0)])
-    steps = [Step(word, name, new or old) for word, name, old, new, dummy in _LINE.findall(outcome.stdout)]
-    if outcome.rc == 0:
-        return steps, ""
-    lines = [line for line in (outcome.stdout + outcome.stderr).splitlines() if _telling(line)]
-    return [], " ".join(line.strip() for line in lines) or f"apt-get exited with {outcome.rc}"
+    if outcome.rc != 0:
+        return None
+    return [Step(word, name, new or old) for word, name, old, new, dummy in _LINE.findall(outcome.stdout)]
 
 
-def _telling(line: str) -> bool:
-    return (line.startswith((" ", "E:")) and "Depends" in line) or line.startswith("E:")
+def unmet(status: str) -> dict[str, str]:
+    """Which packages would lack what they need, and what, if dpkg's record were this file."""
+    options = [f"-o{name}={value}" for name, value in {**_OPTIONS, "Dir::State::status": status}.items()]
+    outcome = _run(["-s", "-q", *options, "check"])
+    return {name: " ".join(why.split()) for name, why in _UNMET.findall(outcome.stdout + "\n" + outcome.stderr)}
 
 
 def install(debs: t.Sequence[str], erase: t.Sequence[str], purge: bool, seconds: float) -> list[str]:
@@ -101,10 +106,10 @@ def install(debs: t.Sequence[str], erase: t.Sequence[str], purge: bool, seconds:
     return problems(_run(_arguments(debs, erase, purge, seconds)))
 
 
-def dpkg(*arguments: str, stdin: str = "") -> list[str]:
+def dpkg(*arguments: str) -> list[str]:
     """Run dpkg itself; returns as M(install)."""
-    argv = ["dpkg", *[f"--force-{name}" for name in _FORCED], *arguments]
-    return problems(_command.run(argv, env=_ENVIRONMENT, stdin=stdin))
+    argv = ["dpkg", *[f"--force-{name}" for name in (*_FORCED, *_UNORDERED)], *arguments]
+    return problems(_command.run(argv, env=_ENVIRONMENT))
 
 
 def problems(outcome: Outcome) -> list[str]:
@@ -112,8 +117,8 @@ def problems(outcome: Outcome) -> list[str]:
     if outcome.rc == 0:
         return []
     found = []
-    for package, what, why, general in _FAILED.findall(outcome.stdout + "\n" + outcome.stderr):
-        line = f"{package} ({what}): {why.strip()}" if package else general
+    for package, what, why, warning, general in _FAILED.findall(outcome.stdout + "\n" + outcome.stderr):
+        line = f"{package} ({what}): {why.strip()}" if package else warning or general
         if line not in found:
             found.append(line)
     named = [line for line in found if not line.startswith("E: ")]

@@ -14,8 +14,8 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import (
-    _dpkg_apt,
     _dpkg_status,
+    _dpkg_undo_foresee,
     _dpkg_undo_judge,
     _dpkg_undo_run,
 )
@@ -26,9 +26,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goal
     Slot,
     goals,
     index,
-    slot_of,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Undo
 
 if t.TYPE_CHECKING:
@@ -55,8 +54,8 @@ class DpkgUndo(Undo):
         self._now = index(_dpkg_status.read().values(), self._native)
         self._goals = {slot: goal for slot, goal in goals(layers).items() if not self._stays(goal)}
         self._edited: list[str] = []
-        self._dragged: list[Package] = []
-        self._refused = ""
+        self._dragged: list[_dpkg_undo_foresee.Dragged] = []
+        self._by_apt = False
         self._problems: list[str] = []
         # The version is right, and the package is another one.
         self._again: set[Slot] = set()
@@ -67,7 +66,7 @@ class DpkgUndo(Undo):
             if self._plan(goal):
                 self._changed.append(goal)
                 self.inexact += _inexact(goal, self._layers)
-        self._simulate()
+        self._foresee()
 
     def _stays(self, goal: Goal) -> bool:
         """Whether a package that came stays, because of its time or because this system needs it."""
@@ -138,42 +137,24 @@ class DpkgUndo(Undo):
         recorded = current.conffiles() if current is not None else {}
         return found + Files(saved, database.diverted(saved.record)).differences(recorded)
 
-    def _simulate(self) -> None:
-        """Ask apt what it would do."""
+    def _foresee(self) -> None:
+        """Ask apt what it means for others, and whether it can do it."""
         work = self._work()
         debs, erase = work.todo(self._now, self._again)
         if not debs and not erase:
             return
-        steps, self._refused = _dpkg_apt.simulate([goal.saved.path for goal in debs if goal.saved], work.names(erase))
-        if self._refused:
-            for goal in debs:
-                if goal.saved is not None:
-                    # A damaged package is no conflict.
-                    goal.saved.sound(whole=False)
-            self.conflicts.append(f"apt cannot do it: {self._refused}")
-            return
-        coming, going = {goal.slot for goal in debs}, {goal.slot for goal in erase}
-        for step in steps:
-            name, dummy, arch = step.name.partition(":")
-            slot = slot_of(name, arch, self._native)
-            if step.word == "Inst" and slot in coming:
-                coming.remove(slot)
-            elif step.word == "Inst":
-                self._refused = f"it would install {step.name} {step.version}, which nobody asked for"
-            elif slot not in going and slot in self._now:
-                self._dragged.append(self._now[slot])
-        if coming and not self._refused:
-            self._refused = f"it would not install {', '.join(sorted(name for name, dummy in coming))}"
-        self.conflicts += [f"apt cannot do it: {self._refused}"] if self._refused else []
+        self._dragged = _dpkg_undo_foresee.dragged(self._goals, self._now, self._native)
         for one in self._dragged:
-            self.conflicts.append(
-                f"{one.name} {one.version} needs what would be erased or replaced, and would be removed"
-            )
+            title = f"{one.package.name} {one.package.version}"
+            self.conflicts.append(f"{title} could not stay ({one.why})")
             if self._how.force:
-                self.plan["erase"].append(f"{one.name} {one.version} (it needs what is erased or replaced)")
+                self.plan["erase"].append(f"{title} ({one.why})")
+        self._by_apt = _dpkg_undo_foresee.by_apt(debs, erase, self._dragged, self._native)
 
     def _work(self) -> _dpkg_undo_run.Work:
-        return _dpkg_undo_run.Work(self._goals, self._layers, self._native, self._how.force, LOCK_TIMEOUT)
+        others = [f"{one.package.name}:{one.package.arch}" for one in self._dragged]
+        how = _dpkg_undo_run.Means(self._how.force, others, self._by_apt, LOCK_TIMEOUT)
+        return _dpkg_undo_run.Work(self._goals, self._layers, self._native, how)
 
     def redo(self) -> Facts | None:
         if not self._changed:
@@ -199,12 +180,6 @@ class DpkgUndo(Undo):
         for goal in self._changed:
             if goal.saved is not None:
                 goal.saved.sound()
-        if self._refused:
-            raise ConflictError(
-                f"apt cannot bring the packages back: {self._refused}.",
-                untouched="everything.",
-                advice="Install or remove what it names, then roll back again.",
-            )
         with _dpkg_status.Locked(LOCK_TIMEOUT, downloads=True):
             return
 

@@ -89,7 +89,7 @@ class Judge:
             here = fingerprint(place)
             if here == (captured[path]["now"] if path in captured else ""):
                 continue
-            if goal.looked:
+            if goal.looked and now is not None and now.version in (goal.left or {}).values():
                 fine = here == self._left.get(path, "")
             else:
                 # A change may have removed it on purpose, then it is no longer recorded, or as obsolete.

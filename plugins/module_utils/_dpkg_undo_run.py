@@ -38,26 +38,36 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer
 
 # Of dpkg's complaint about a script that failed.
-_SCRIPT = re.compile(r"^(\S+) \(\w+\): .* (pre|post)-removal script")
+_SCRIPT = re.compile(r"\b(\S+) package (pre|post)-removal script")
 _ATTEMPTS = 4
+
+
+class Means(t.NamedTuple):
+    """How to do it.
+
+    :ivar force: a script that keeps a package from being removed is taken out of the way.
+    :ivar others: other packages that go, too; their configuration stays.
+    :ivar by_apt: apt would do just this.
+    :ivar timeout: seconds to wait for locks.
+    """
+
+    force: bool
+    others: t.Sequence[str]
+    by_apt: bool
+    timeout: float
 
 
 class Work:
     """What brings packages to their goals.
 
-    :param force: a script that keeps a package from being removed is taken out of the way.
-    :param timeout: seconds to wait for locks.
     :ivar problems: what apt and dpkg complained about in the last attempt.
     """
 
-    def __init__(
-        self, wanted: t.Mapping[Slot, Goal], layers: t.Sequence[Layer], native: str, force: bool, timeout: float
-    ) -> None:
+    def __init__(self, wanted: t.Mapping[Slot, Goal], layers: t.Sequence[Layer], native: str, means: Means) -> None:
         self._goals = wanted
         self._layers = layers
         self._native = native
-        self._force = force
-        self._timeout = timeout
+        self._means = means
         self.problems: list[str] = []
 
     def todo(self, now: t.Mapping[Slot, Package], again: t.Collection[Slot]) -> tuple[list[Goal], list[Goal]]:
@@ -88,7 +98,7 @@ class Work:
         """
         now = self._now()
         strays = _dpkg_undo_remnants.find(self._goals, now, self._layers)
-        with _dpkg_status.Locked(self._timeout, downloads=True):
+        with _dpkg_status.Locked(self._means.timeout, downloads=True):
             unmerged = bool(_dpkg_status.journal())
         if unmerged:
             # apt refuses while there are any; this makes dpkg read and merge them, and nothing else.
@@ -106,45 +116,58 @@ class Work:
         self._settle(strays)
 
     def _packages(self, again: set[Slot]) -> None:
-        """apt's runs: one, unless scripts fail."""
-        failed: set[Slot] = set()
+        """One run of apt; whatever that leaves undone, and what apt would refuse, is dpkg's."""
+        now = self._now()
+        half = {one.name for slot, one in now.items() if slot in self._goals and not _proper(one)}
+        debs, erase = self.todo(now, again)
+        if (debs or erase) and self._means.by_apt:
+            self.problems = _dpkg_apt.install(
+                _paths_of(debs), self.names(erase), self._purges(erase), self._means.timeout
+            )
+            self._out_of_the_way(half)
+            again = self._still(debs, again)
         for dummy in range(_ATTEMPTS):
-            debs, erase = self.todo(self._now(), again)
-            erase = [goal for goal in erase if goal.slot not in failed]
+            now = self._now()
+            debs, erase = self.todo(now, again)
             if not debs and not erase:
                 return
-            everything = not any(goal.saved for goal in erase)
-            paths = [goal.saved.path for goal in debs if goal.saved is not None]
-            self.problems = _dpkg_apt.install(paths, self.names(erase), everything, self._timeout)
-            if not self.problems:
+            self.problems = self._by_dpkg(debs, erase)
+            again = self._still(debs, again)
+            if not self._out_of_the_way(half) and self._now() == now:
                 return
-            again = again if self._same(debs, again) else set()
-            if self._force and self._out_of_the_way():
-                continue
-            # What cannot be removed does not keep the others from coming back.
-            stuck = {goal.slot for goal in erase} & {goal.slot for goal in self.todo(self._now(), again)[1]}
-            if stuck <= failed:
-                return
-            failed |= stuck
 
-    def _same(self, debs: t.Sequence[Goal], again: t.Collection[Slot]) -> bool:
-        """Whether what had to be installed once more was not."""
+    def _by_dpkg(self, debs: t.Sequence[Goal], erase: t.Sequence[Goal]) -> list[str]:
+        """Without apt's order: what comes back is put in place, what goes is removed, then all is configured."""
+        found = _dpkg_apt.dpkg("--unpack", *_paths_of(debs)) if debs else []
+        going = [*self.names(erase), *self._means.others]
+        if going:
+            found += _dpkg_apt.dpkg("--purge" if self._purges(erase) else "--remove", *going)
+        return found + _dpkg_apt.dpkg("--configure", "--pending")
+
+    def _purges(self, erase: t.Sequence[Goal]) -> bool:
+        return not self._means.others and not any(goal.saved for goal in erase)
+
+    def _still(self, debs: t.Sequence[Goal], again: set[Slot]) -> set[Slot]:
+        """What has to be installed once more although its version is right, and was not."""
         now = self._now()
-        return any(goal.slot in again and not now[goal.slot].installed for goal in debs if goal.slot in now)
+        tried = {goal.slot for goal in debs if goal.slot in now and now[goal.slot].installed}
+        return set() if self.problems == [] else again - tried
 
-    def _out_of_the_way(self) -> bool:
-        """Put the scripts aside whose failure keeps packages from being removed; false when there are none."""
-        names = {goal.argument for goal in self._goals.values() if goal.saved is None or goal.saved.removed}
+    def _out_of_the_way(self, half: t.Collection[str]) -> bool:
+        """Put scripts aside that failed and keep packages from going; false when there are none.
+
+        :param half: packages that were not properly there, of which scripts may be expected to fail.
+        """
+        mine = {goal.slot[0] for goal in self._goals.values()} if self._means.force else set(half)
         done = False
         for line in self.problems:
-            match = _SCRIPT.match(line)
-            if match is None or match.group(1).partition(":")[0] not in {name.partition(":")[0] for name in names}:
-                continue
-            for base in (match.group(1), match.group(1).partition(":")[0], f"{match.group(1)}:{self._native}"):
-                path = f"{ADMIN}/info/{base}.{match.group(2)}rm"
-                if os.path.lexists(path):
-                    os.unlink(path)
-                    done = True
+            for name, which in _SCRIPT.findall(line):
+                plain = name.partition(":")[0]
+                for base in (name, plain, f"{plain}:{self._native}") if plain in mine else ():
+                    path = f"{ADMIN}/info/{base}.{which}rm"
+                    if os.path.lexists(path):
+                        os.unlink(path)
+                        done = True
         return done
 
     def _purge(self) -> None:
@@ -154,12 +177,12 @@ class Work:
         left = [goal for goal in left if now[goal.slot].state == CONFIG_FILES]
         if left:
             self.problems += _dpkg_apt.dpkg("--purge", *self.names(left))
-            if self._force and self._out_of_the_way():
+            if self._out_of_the_way(()):
                 self.problems = _dpkg_apt.dpkg("--purge", *self.names(left))
 
     def _settle(self, strays: t.Sequence[str]) -> None:
         """Files and records that dpkg does not put back, for packages it did put back."""
-        with _dpkg_status.Locked(self._timeout):
+        with _dpkg_status.Locked(self._means.timeout):
             now, database = self._now(), Database()
             records: dict[str, Package | None] = {}
             marks: dict[tuple[str, str], bool] = {}
@@ -183,6 +206,14 @@ class Work:
             _dpkg_undo_files.take_away(_dpkg_undo_files.nobodys(strays))
             _dpkg_status.rewrite(records)
             _dpkg_status.mark(marks)
+
+
+def _proper(one: Package) -> bool:
+    return one.installed or one.state == CONFIG_FILES
+
+
+def _paths_of(debs: t.Iterable[Goal]) -> list[str]:
+    return [goal.saved.path for goal in debs if goal.saved is not None]
 
 
 def _right(goal: Goal, current: Package | None) -> bool:
