@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _hook_files
+from ansible_collections.intellistream.sage.plugins.module_utils import _command, _hook_files
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import STATE_DIR, write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._safe import check_ancestors, check_name, storage_error
 
 if t.TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _put(file: File) -> None:
     try:
         if file.content is None:
             os.unlink(file.path)
+            _tidy(directory)
         else:
             os.makedirs(directory, 0o755, exist_ok=True)
             # apt and dnf ignore files with such a name.
@@ -88,6 +90,8 @@ def _put(file: File) -> None:
             finally:
                 os.close(fd)
             os.rename(staged, file.path)
+        if not os.path.isdir(directory):
+            return
         above = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(above)
@@ -95,6 +99,16 @@ def _put(file: File) -> None:
             os.close(above)
     except OSError as error:
         raise storage_error(file.path, error) from error
+
+
+def _tidy(directory: str) -> None:
+    """Remove a directory that was made for the hook: nothing is in it, and it is of no package."""
+    if os.listdir(directory) or os.path.basename(directory) == STATE_DIR:
+        return
+    for owner in (["dpkg-query", "--search", directory], ["rpm", "-qf", directory]):
+        if shutil.which(owner[0]) and _command.run(owner).rc == 0:
+            return
+    os.rmdir(directory)
 
 
 def _drop(path: str) -> None:

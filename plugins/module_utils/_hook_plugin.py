@@ -10,6 +10,7 @@ PLUGIN = """\
 # Made by intellistream.sage.sage_hook: keeps what a run of dnf replaces, so that it can be rolled back.
 import json
 import subprocess
+import sys
 
 import dnf
 import dnf.exceptions
@@ -30,7 +31,7 @@ class Sage(dnf.Plugin):
                 key = (package.name, package.arch, package.evr if self._parallel(package) else None)
                 change = {{"name": package.name, "arch": package.arch, "before": None, "after": None}}
                 found.setdefault(key, change)[side] = package.evr
-        command = " ".join(["dnf", *getattr(self.base, "args", None) or ["(started by a program)"]])
+        command = " ".join(["dnf", *(getattr(self.base, "args", None) or ["(started by a program)"])])
         if self._start("before", json.dumps({{"command": command, "changes": list(found.values())}})) and STRICT:
             raise dnf.exceptions.Error("What would be replaced could not be kept: see above.")
 
@@ -45,6 +46,6 @@ class Sage(dnf.Plugin):
         try:
             return subprocess.run([PROGRAM, "dnf", moment], input=text.encode("utf-8", "surrogateescape")).returncode
         except OSError as error:
-            print("sage: {{}} cannot be started: {{}}".format(PROGRAM, error))
+            sys.stderr.write("sage: {{}} cannot be started: {{}}\\n".format(PROGRAM, error))
             return 1
 """
