@@ -46,7 +46,7 @@ _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBIAN_PRIORITY": "critical",
     # The hook that captures would wait for what this holds.
-    "SAGE_HOOK": "off",
+    "SAGE_CAPTURE": "off",
 }
 _LINE = re.compile(r"^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+)[^)]*?\[(\w[\w-]*)\]\))?", re.MULTILINE)
 _FAILED = re.compile(

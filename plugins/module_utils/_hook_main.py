@@ -20,7 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._resources_syst
 from ansible_collections.intellistream.sage.plugins.module_utils._undos import carry
 
 # Set to V(off), a run is not captured: an undo does that for its own.
-SWITCH = "SAGE_HOOK"
+SWITCH = "SAGE_CAPTURE"
 KINDS = {"apt": "dpkg", "dnf": "rpm"}
 _READERS = {"apt": _hook_input.apt, "dnf": _hook_input.dnf}
 

@@ -32,7 +32,7 @@ options:
   strict:
     description:
       - End a run of apt or dnf, before it has changed anything, if what it replaces cannot be captured.
-      - With the environment variable E(SAGE_HOOK) set to V(off), a single run goes on without being captured.
+      - With the environment variable E(SAGE_CAPTURE) set to V(off), a single run goes on without being captured.
       - If V(false), there is a warning, and the run goes on.
     type: bool
     default: false

@@ -9,7 +9,7 @@
     assert oracle.diff(before, oracle.snapshot()) == []
 
 On a host it is a program: `oracle.py save FILE`, and `oracle.py diff FILE` prints what differs and exits 1 if anything
-does. It needs Python 3.9 and nothing else.
+does. Paths after FILE are left out of the comparison. It needs Python 3.9 and nothing else.
 
 A snapshot is a flat dict, key → text: `file /etc/foo` → kind, mode, owner, group, size, SHA-256 or target, extended
 attributes; `dpkg foo:amd64 Version` and so on for every field that dpkg's status has; apt's marks, diversions,
@@ -245,8 +245,8 @@ def diff(before: Snapshot, after: Snapshot) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """See the module's docstring."""
-    action, path = arguments
-    found = snapshot((os.path.abspath(path),))
+    action, path, *excluded = arguments
+    found = snapshot((os.path.abspath(path), *excluded))
     if action == "save":
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as target:
             json.dump(found, target)

@@ -182,7 +182,7 @@ def test_strict_ends_apt_before_anything_changes(host: pathlib.Path) -> None:
     assert "sage: Nothing was changed. To let apt go on" in done.stderr
     assert oracle.diff(before, oracle.snapshot()) == []
     # The way round it that the message names.
-    apt("install", "foo", SAGE_HOOK="off")
+    apt("install", "foo", SAGE_CAPTURE="off")
     os.close(fd)
     assert status("foo") == "2 ii"
     assert points(host) == []

@@ -169,7 +169,7 @@ def test_strict_ends_dnf_before_anything_changes(host: pathlib.Path) -> None:
     assert "What would be replaced could not be kept" in done.stderr
     assert oracle.diff(before, oracle.snapshot()) == []
     # The way round it that the message names.
-    dnf("upgrade", "foo", SAGE_HOOK="off")
+    dnf("upgrade", "foo", SAGE_CAPTURE="off")
     os.close(fd)
     assert "foo-2-1.noarch" in installed()
     assert points(host) == []
