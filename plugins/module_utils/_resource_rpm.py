@@ -58,11 +58,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_database,
     _rpm_history,
     _rpm_plan,
-    _rpm_scripts,
     _rpm_undo_locks,
     _store,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, CaptureError, ChangeFailed
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
@@ -222,7 +221,7 @@ class RpmResource(Resource):
             "tid": max((one.tid for there in known.values() for one in there), default=0),
             "history": _rpm_history.last(),
             "changes": changes,
-            "known": {key: _shown(there) for key, there in known.items()},
+            "known": {key: _rpm_database.versions(there) for key, there in known.items()},
             "marks": {
                 key: reasons.get((there[0].name, there[0].arch), "unknown") for key, there in known.items() if reasons
             },
@@ -244,58 +243,11 @@ class RpmResource(Resource):
             )
 
     def left(self, manifest: Facts) -> Facts:
-        """What the change left.
+        from ansible_collections.intellistream.sage.plugins.module_utils._rpm_left import left
 
-        dnf 4 records scripts that failed and what it left half done. rpm used directly records nothing: there,
-        only a package that is there twice, or gone although it was to be there, shows a failure.
-        """
-        concerned = {one["key"]: one for one in manifest["changes"]}
-        there = _rpm_database.installed(self._ts)
-        failures = _rpm_history.failed(manifest["history"], {one["name"] for one in concerned.values()})
-        facts: Facts = {"known": {}, "config": {}, "inexact": {}, "unplanned": {}}
-        with Directories() as directories:
-            for key, change in concerned.items():
-                now = there.get(key, [])
-                failures += _broken(key, change, now, self.state)
-                if not now:
-                    continue
-                facts["known"][key] = _shown(now)
-                for package in now:
-                    header = _rpm_database.header_at(self._ts, package.offset)
-                    facts["config"].update(_rpm_capture.configuration(header, directories))
-                    why = _rpm_scripts.inexact(header)
-                    if why:
-                        facts["inexact"][key] = why
-        for key in {*manifest["known"], *there} - concerned.keys():
-            before, after = manifest["known"].get(key), _shown(there.get(key, []))
-            if before != after:
-                facts["unplanned"][key] = [before, after]
-        if failures:
-            raise ChangeFailed(
-                f"The change of packages was reported as done, but {'; '.join(failures)}.",
-                advice="Roll it back, or find out what the script wanted and run the change again.",
-                failures=failures,
-            )
-        return facts
+        return left(self._ts, manifest, self.state)
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
         from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo import RpmUndo
 
         return RpmUndo(self, layers, how)
-
-
-def _shown(packages: t.Sequence[Package]) -> str | list[str] | None:
-    """The version of a package; several when it is there twice, None when it is not."""
-    if len(packages) > 1:
-        return sorted(one.evr for one in packages)
-    return packages[0].evr if packages else None
-
-
-def _broken(key: str, change: t.Mapping[str, t.Any], now: t.Sequence[Package], state: str) -> list[str]:
-    """How what is there shows that a change of a package failed."""
-    if len(now) > 1:
-        return [f"{key} is installed twice ({' and '.join(one.evr for one in now)})"]
-    # What depends on a removed package, dnf removes by its command and, if it can, downgrades by Ansible's module.
-    if not now and change["before"] and change["after"] and state != "absent":
-        return [f"{key} {change['after']} is not installed"]
-    return []

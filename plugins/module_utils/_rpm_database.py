@@ -201,6 +201,13 @@ def installed(ts: t.Any) -> dict[str, list[Package]]:
     return found
 
 
+def versions(packages: t.Sequence[Package]) -> str | list[str] | None:
+    """The version of what is below one key; several when it is there twice, None when it is not."""
+    if len(packages) > 1:
+        return sorted(one.evr for one in packages)
+    return packages[0].evr if packages else None
+
+
 def named(ts: t.Any, name: str) -> list[Package]:
     """The installed packages of a name."""
     names = installonly_names()
