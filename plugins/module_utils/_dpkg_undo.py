@@ -23,6 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database 
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_files import Files
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goals import (
     Goal,
+    Saved,
     Slot,
     goals,
     index,
@@ -115,7 +116,7 @@ class DpkgUndo(Undo):
             return True
         other = _core(current) != _core(saved.record)
         if not other and goal.again:
-            other = bool(Files(saved, self._database.diverted(current)).content())
+            other = bool(_content(saved, current, self._database))
         if other:
             self._again.add(goal.slot)
         return other
@@ -204,10 +205,15 @@ class DpkgUndo(Undo):
                 found.append(f"{goal.title} is {brief}, was {_dpkg_status.brief(saved.record)}")
                 continue
             found += [f"{goal.title}: {line}" for line in self._differences(goal, current, database)]
-            found += [f"{goal.title}: {line}" for line in Files(saved, database.diverted(current)).content()]
+            found += [f"{goal.title}: {line}" for line in _content(saved, current, database)]
         for journal in _dpkg_status.journal()[:1]:
             found.append(f"dpkg has unmerged records ({journal})")
         return found + ([f"dpkg said: {line}" for line in self._problems] if found else [])
+
+
+def _content(saved: Saved, current: Package, database: Database) -> list[str]:
+    files = Files(saved, database.diverted(current))
+    return files.content(database.paths(current), database.info(current).get("list", ""))
 
 
 def _core(one: Package) -> dict[str, str]:

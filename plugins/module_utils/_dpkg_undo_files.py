@@ -146,20 +146,28 @@ class Files:
             if info is not None and info.st_mtime_ns != when:
                 os.utime(self.real(path), ns=(when, when), follow_symlinks=False)
 
-    def content(self) -> list[str]:
-        """How the files of the package differ from its package file; all of them are read."""
+    def content(self, listed: t.Sequence[str], at: str) -> list[str]:
+        """How the files of the package differ from its package file; all of them are read.
+
+        :param listed: what dpkg lists.
+        :param at: where it does; when that was kept beside the package file, it decides.
+        """
         if self._saved.deb is None:
             return []
         found = []
+        packed = []
         with self._store() as store:
             fd = store.open_file(str(self._saved.facts["deb"]))
         try:
             for entry in _dpkg_deb.Deb(fd).entries():
+                packed.append(entry.path)
                 real = self.real(entry.path)
                 why = self._unlike(entry, real) if real not in self._wanted else self._behind(entry, real)
                 found += [f"{real} {why}"] if why else []
         finally:
             os.close(fd)
+        if at not in self._wanted and packed != list(listed):
+            found.append(f"{at} lists other files")
         return found
 
     def _behind(self, entry: Entry, real: str) -> str:

@@ -198,14 +198,23 @@ class Work:
                 recorded = current.conffiles() if current is not None else {}
                 files = _dpkg_undo_files.Files(saved, database.diverted(saved.record))
                 # Configuration that came with the change: dpkg keeps it, as obsolete.
-                new = [files.real(path) for path in recorded if path not in mine and path not in theirs]
+                new = [path for path in recorded if path not in mine and path not in theirs]
                 files.restore(map(files.real, recorded))
-                _dpkg_undo_files.take_away(new)
+                _dpkg_undo_files.take_away(map(files.real, new))
+                _unlist(database.info(current).get("list", "") if current is not None else "", new)
                 records[saved.key] = saved.record
                 marks[slot] = bool(saved.facts["auto"])
             _dpkg_undo_files.take_away(_dpkg_undo_files.nobodys(strays))
             _dpkg_status.rewrite(records)
             _dpkg_status.mark(marks)
+
+
+def _unlist(path: str, gone: t.Collection[str]) -> None:
+    """Take paths out of dpkg's list of a package's files."""
+    lines = _dpkg_status.load(path).splitlines(keepends=True) if path and gone else []
+    left = [line for line in lines if line.rstrip("\n") not in gone]
+    if left != lines:
+        _dpkg_status.replace(path, "".join(left))
 
 
 def _proper(one: Package) -> bool:
