@@ -9,6 +9,7 @@ The oracle looks at everything; what a package file cannot hold is told by the c
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -131,10 +132,10 @@ def test_all_is_told_and_private(repository: Repository, tmp_path: pathlib.Path)
     for item in captured.items.values():
         for path, one in item.items():
             data = (captured.content / path).read_bytes()
-            assert (oracle.hashlib.sha256(data).hexdigest(), len(data)) == (one.value, one.size)
-    for path in [captured.content, *captured.content.rglob("*")]:
-        if path.is_dir() or path.suffix == ".deb" or path.name == "status":
-            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+            assert (hashlib.sha256(data).hexdigest(), len(data)) == (one.value, one.size)
+    for place in [captured.content, *captured.content.rglob("*")]:
+        if place.is_dir() or place.suffix == ".deb" or place.name == "status":
+            assert stat.S_IMODE(place.stat().st_mode) == (0o700 if place.is_dir() else 0o600), place
     assert run("dpkg-query", "-s", "foo").stdout == (captured.content / "status").read_text()
 
 

@@ -107,7 +107,7 @@ def test_dpkg_deb_and_tar_read_the_same(tmp_path: pathlib.Path) -> None:
     assert members[6].linkname == "./usr/" + "n" * 250
 
 
-names = st.text(st.characters(blacklist_characters="/\0\n", blacklist_categories=("Cs",)), min_size=1, max_size=130)
+names = st.text(st.characters(exclude_characters="/\0\n", exclude_categories=["Cs"]), min_size=1, max_size=130)
 
 
 @settings(max_examples=60, deadline=None)

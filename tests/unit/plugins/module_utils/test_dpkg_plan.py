@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -73,7 +73,7 @@ def test_a_package_that_goes_and_comes_back_is_one_change(database: Database) ->
 
 
 def test_given_ones_have_what_is_really_there(database: Database) -> None:
-    given = [
+    given: list[dict[str, Any]] = [
         {"name": "bar", "arch": "amd64", "before": "0", "after": "2"},
         {"name": "goo", "arch": "", "before": "7", "after": None},
         {"name": "lib", "before": None, "after": None},
