@@ -54,10 +54,25 @@ def holder() -> str:
                 pid = int(stream.read().strip() or 0)
         except (OSError, ValueError):
             continue
-        # A dead process leaves its file behind; dnf looks past it, too.
-        if pid and pid != os.getpid() and os.path.isdir(f"/proc/{pid}"):
+        # A dead process leaves its file behind; dnf looks past it, too. One that has started this one waits for it.
+        if pid and os.path.isdir(f"/proc/{pid}") and pid not in _ancestors():
             return f"dnf, process {pid} ({path})"
     return ""
+
+
+def _ancestors() -> set[int]:
+    """This process, and those that started it."""
+    found: set[int] = set()
+    process = os.getpid()
+    while process > 0 and process not in found:
+        found.add(process)
+        try:
+            with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stream:
+                # The name before may have spaces and parentheses.
+                process = int(stream.read().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return found
 
 
 def wait(timeout: float | None = None) -> None:

@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _paths
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 
 class Places:

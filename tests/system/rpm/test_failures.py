@@ -30,7 +30,7 @@ from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     UPGRADED,
     Host,
     example,
-    foo,
+    files_of,
     installed,
     write,
 )
@@ -63,8 +63,8 @@ def test_a_script_of_the_new_version_fails(host: Host, repository: Repository, s
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_of_the_old_version_fails(host: Host, repository: Repository, script: str) -> None:
-    repository.build("foo", "1", files=foo("1"), scripts={script: "test ! -e /var/tmp/fail"})
-    repository.build("foo", "2", files=foo("2"))
+    repository.build("foo", "1", files=files_of("1"), scripts={script: "test ! -e /var/tmp/fail"})
+    repository.build("foo", "2", files=files_of("2"))
     repository.offer()
     dnf("install", "foo-1")
     host.capture("foo", state="latest")
@@ -80,8 +80,8 @@ def test_a_script_of_the_old_version_fails(host: Host, repository: Repository, s
 @pytest.mark.parametrize("script", ["preun", "postun"])
 def test_a_script_of_the_old_version_fails_in_the_upgrade(host: Host, repository: Repository, script: str) -> None:
     """A failing %preun leaves both versions."""
-    repository.build("foo", "1", files=foo("1"), scripts={script: "exit 1"})
-    repository.build("foo", "2", files=foo("2"))
+    repository.build("foo", "1", files=files_of("1"), scripts={script: "exit 1"})
+    repository.build("foo", "2", files=files_of("2"))
     repository.offer()
     dnf("install", "foo-1")
     host.capture("foo", state="latest")

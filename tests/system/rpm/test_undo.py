@@ -20,7 +20,7 @@ from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     UPGRADED,
     Host,
     example,
-    foo,
+    files_of,
     installed,
     read,
     write,
@@ -77,7 +77,7 @@ def test_the_repository_is_not_needed(host: Host, repository: Repository) -> Non
 
 def test_several_changes_are_undone_as_one(host: Host, repository: Repository) -> None:
     example(repository)
-    repository.add("foo", "3", files=foo("3"))
+    repository.add("foo", "3", files=files_of("3"))
     first = host.capture("foo-2", state="present")
     dnf("upgrade", "foo-2")
     host.settle(first)
@@ -92,7 +92,7 @@ def test_several_changes_are_undone_as_one(host: Host, repository: Repository) -
 
 def test_one_after_the_other(host: Host, repository: Repository) -> None:
     example(repository)
-    repository.add("foo", "3", files=foo("3"))
+    repository.add("foo", "3", files=files_of("3"))
     first = host.capture("foo-2", state="present")
     dnf("upgrade", "foo-2")
     host.settle(first)
@@ -172,7 +172,7 @@ def test_what_others_need_is_a_conflict(host: Host, repository: Repository) -> N
 
 def test_changed_outside_of_the_ledger(host: Host, repository: Repository) -> None:
     example(repository)
-    repository.add("foo", "3", files=foo("3"))
+    repository.add("foo", "3", files=files_of("3"))
     point = host.capture("foo-2", state="present")
     dnf("upgrade", "foo-2")
     host.settle(point)

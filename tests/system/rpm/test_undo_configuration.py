@@ -7,15 +7,19 @@
 from __future__ import annotations
 
 import os
-import pathlib
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Hard, Link
-from ansible_collections.intellistream.sage.tests.system.rpm.undoing import CONFIG, Host, foo, read, write
-from ansible_collections.intellistream.sage.tests.system.rpms import Repository
+from ansible_collections.intellistream.sage.tests.system.rpm.undoing import CONFIG, Host, files_of, read, write
+
+if TYPE_CHECKING:
+    import pathlib
+
+    from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def repository(repository: Repository) -> Repository:
             "/opt/foo/able": File("x" * int(version), 0o755, rpm="%caps(cap_net_raw=ep)"),
             "/opt/foo/lock": File("l", 0o4711, 0, 33),
         }
-        repository.build("foo", version, files=foo(version, more))
+        repository.build("foo", version, files=files_of(version, more))
     repository.offer()
     dnf("install", "foo-1")
     return repository

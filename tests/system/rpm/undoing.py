@@ -66,7 +66,7 @@ def write(path: str, text: str, mode: int | None = None) -> None:
         place.chmod(mode)
 
 
-def foo(version: str, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+def files_of(version: str, extra: dict[str, Any] | None = None) -> dict[str, Any]:
     """The files of a version of foo."""
     return {
         "/opt/foo/data": version,
@@ -81,9 +81,11 @@ def example(repository: Repository, **options: Any) -> None:
 
     `options`: more about foo 2.
     """
-    repository.build("foo", "1", files=foo("1"))
+    repository.build("foo", "1", files=files_of("1"))
     repository.build("bar", "1", files={"/opt/bar/data": "1"})
-    repository.build("foo", "2", **{"files": foo("2"), "fields": ["Requires: goo", "Requires: bar >= 2"], **options})
+    repository.build(
+        "foo", "2", **{"files": files_of("2"), "fields": ["Requires: goo", "Requires: bar >= 2"], **options}
+    )
     repository.build("bar", "2", files={"/opt/bar/data": "2"})
     repository.build("goo", "1", files={"/opt/goo/data": "1", "/etc/goo.conf": File("goo\n", rpm="%config")})
     repository.offer()
