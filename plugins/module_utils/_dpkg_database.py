@@ -29,7 +29,7 @@ LEFTOVERS: tuple[str, ...] = (
 )
 
 _FIELD = re.compile(r"^([^\s:]+):[ \t]*((?:.*)(?:\n[ \t].*)*)", re.MULTILINE)
-_CONFFILE = re.compile(r"^ (/.*) (\S+?)((?: (?:obsolete|remove-on-upgrade))*)$")
+_CONFFILE = re.compile(r"^ (/.*?) (\S+)((?: (?:obsolete|remove-on-upgrade))*)$")
 _WANTS = {"unknown": "u", "install": "i", "hold": "h", "deinstall": "r", "purge": "p"}
 _STATES = {
     NOT_INSTALLED: "n",
@@ -155,7 +155,8 @@ class Database:
                 self._names.setdefault(package.name, []).append(package)
         own = [package.arch for package in self.named("dpkg") if package.arch != ALL]
         self.native = _read(os.path.join(admin, "arch-native")).strip() or (own[0] if own else ALL)
-        self._info: set[str] | None = None
+        self._info: dict[str, list[str]] | None = None
+        self._diversions: list[Diversion] | None = None
 
     def named(self, name: str) -> list[Package]:
         """All instances of a name, one per architecture."""
@@ -174,20 +175,18 @@ class Database:
 
     def info(self, package: Package) -> dict[str, str]:
         """Suffix (V(list), V(postinst)…) → full path of each file dpkg has on a package."""
-        directory = os.path.join(self.admin, "info")
         if self._info is None:
-            self._info = set(os.listdir(directory))
+            self._info = {}
+            for name in os.listdir(os.path.join(self.admin, "info")):
+                # Suffixes have no dot, names may: libfoo1.2 is not a file of libfoo1.
+                base, dummy, suffix = name.rpartition(".")
+                self._info.setdefault(base, []).append(suffix)
         same = package.fields().get("multi-arch") == "same"
-        found = {}
         for base in (package.key, package.name) if same else (package.name, package.key):
-            if f"{base}.list" in self._info:
-                begins = f"{base}."
-                for name in self._info:
-                    # Suffixes have no dot, names may: libfoo1.2 is not a file of libfoo1.
-                    if name.startswith(begins) and "." not in name[len(begins) :]:
-                        found[name[len(begins) :]] = os.path.join(directory, name)
-                break
-        return dict(sorted(found.items()))
+            suffixes = self._info.get(base, [])
+            if "list" in suffixes:
+                return {suffix: os.path.join(self.admin, "info", f"{base}.{suffix}") for suffix in sorted(suffixes)}
+        return {}
 
     def paths(self, package: Package) -> list[str]:
         """The paths a package owns, in the order of its archive, by the names it gave them; C(/.) is the root."""
@@ -204,11 +203,13 @@ class Database:
 
     def diversions(self) -> list[Diversion]:
         """All diversions."""
-        lines = _read(os.path.join(self.admin, "diversions")).split("\n")
-        return [
-            Diversion(lines[at], lines[at + 1], "" if lines[at + 2] == ":" else lines[at + 2])
-            for at in range(0, len(lines) - 2, 3)
-        ]
+        if self._diversions is None:
+            lines = _read(os.path.join(self.admin, "diversions")).split("\n")
+            self._diversions = [
+                Diversion(lines[at], lines[at + 1], "" if lines[at + 2] == ":" else lines[at + 2])
+                for at in range(0, len(lines) - 2, 3)
+            ]
+        return self._diversions
 
     def diverted(self, package: Package) -> dict[str, str]:
         """Path as a package names it → where the package's own file really is, for what others have diverted."""
