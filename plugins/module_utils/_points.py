@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
 
 _KEPT = ("kind", "path", "paths", "whole", "packages", "state", "changes")
 
@@ -58,8 +59,7 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
     :raises CaptureError: something cannot be captured, or space is short; nothing is left behind.
     """
     installation = session.required()
-    # Numbers are never used twice, so a point's content can never be taken for another's.
-    name = f"{installation.install_id}.{len(installation.points) + 1}"
+    name = next_name(installation)
     cleaned = [clean(spec) for spec in specs]
     event: Event = {
         "event": "captured",
@@ -97,6 +97,11 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
             advice=error.advice if isinstance(error, SageError) else "Mend that, then run again.",
         ) from error
     return event
+
+
+def next_name(installation: Installation) -> str:
+    """Of the next rollback point: numbers are never used twice, so no point's content can be taken for another's."""
+    return f"{installation.install_id}.{len(installation.points) + 1}"
 
 
 def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
