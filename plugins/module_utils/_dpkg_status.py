@@ -41,7 +41,9 @@ def parse(text: str) -> dict[str, Package]:
         words = values.get("status", "").split()
         if values.get("package") and len(words) == 3:
             version = values.get("version") or values.get("config-version", "")
-            one = Package(values["package"], values.get("architecture", ""), version, *words, stanza=f"{block}\n")
+            want, error, state = words
+            arch = values.get("architecture", "")
+            one = Package(values["package"], arch, version, want, error, state, f"{block}\n")
             found[one.key] = one
     return found
 

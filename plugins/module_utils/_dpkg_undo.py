@@ -27,6 +27,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goal
     Slot,
     goals,
     index,
+    key_slot,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Undo
@@ -67,7 +68,17 @@ class DpkgUndo(Undo):
             if self._plan(goal):
                 self._changed.append(goal)
                 self.inexact += _inexact(goal, self._layers)
+        # Did not change but for this: apt takes what somebody asks for as wanted for itself.
+        self._marks = {
+            key_slot(key, self._native) for layer in layers for key in layer.manifest.get("auto") or []
+        } - self._goals.keys()
+        self.plan["restore"] += self._unmarked(self._now, self._database)
         self._foresee()
+
+    def _unmarked(self, now: t.Mapping[Slot, Package], database: Database) -> list[str]:
+        auto = database.auto()
+        lost = [now[slot] for slot in sorted(self._marks) if slot in now and now[slot].key not in auto]
+        return [f"{one.name} (it is marked as {_how_installed(False)}, was {_how_installed(True)})" for one in lost]
 
     def _stays(self, goal: Goal) -> bool:
         """Whether a package that came stays, because of its time or because this system needs it."""
@@ -188,8 +199,9 @@ class DpkgUndo(Undo):
         if self._how.force and not self._how.resumed:
             _dpkg_undo_run.keep_aside(self._edited)
         work = self._work()
-        work.run(self._again)
+        work.run(self._again, self._marks)
         self._problems = work.problems
+        self.inexact += work.skipped
 
     def verify(self) -> list[str]:
         database = Database()
@@ -206,6 +218,7 @@ class DpkgUndo(Undo):
                 continue
             found += [f"{goal.title}: {line}" for line in self._differences(goal, current, database)]
             found += [f"{goal.title}: {line}" for line in _content(saved, current, database)]
+        found += self._unmarked(now, database)
         for journal in _dpkg_status.journal()[:1]:
             found.append(f"dpkg has unmerged records ({journal})")
         return found + ([f"dpkg said: {line}" for line in self._problems] if found else [])

@@ -139,7 +139,7 @@ def goals(layers: t.Sequence[Layer]) -> dict[Slot, Goal]:
             key = kept.key if kept is not None else f"{change['name']}:{change['arch']}"
             # Left is told of all packages of the change; what is not named is not there.
             left = (layer.left or {}).get("packages", {})
-            remained = next((left[name] for name in left if _slot(name, native) == slot), None)
+            remained = next((left[name] for name in left if key_slot(name, native) == slot), None)
             old = found.get(slot)
             versions = set(old.versions) if old is not None else set()
             versions |= {change["before"], change["after"]}
@@ -171,7 +171,8 @@ def _changes(layer: Layer, saved: t.Mapping[Slot, Saved], native: str) -> t.Iter
             yield {"name": kept.record.name, "arch": kept.record.arch, "before": version, "after": version}
 
 
-def _slot(key: str, native: str) -> Slot:
+def key_slot(key: str, native: str) -> Slot:
+    """The place that C(name:arch) takes."""
     name, dummy, arch = key.rpartition(":")
     return slot_of(name, arch, native)
 
@@ -195,5 +196,5 @@ def _saved(layer: Layer, native: str) -> dict[Slot, Saved]:
             kept = Saved(
                 section.name, facts, records[section.name], layer, extras, items.get(str(facts.get("deb") or ""))
             )
-            found[_slot(section.name, native)] = kept
+            found[key_slot(section.name, native)] = kept
     return found

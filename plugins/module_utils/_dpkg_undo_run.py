@@ -61,6 +61,7 @@ class Work:
     """What brings packages to their goals.
 
     :ivar problems: what apt and dpkg complained about in the last attempt.
+    :ivar skipped: scripts that were not run although they should have been, for people.
     """
 
     def __init__(self, wanted: t.Mapping[Slot, Goal], layers: t.Sequence[Layer], native: str, means: Means) -> None:
@@ -69,6 +70,7 @@ class Work:
         self._native = native
         self._means = means
         self.problems: list[str] = []
+        self.skipped: list[str] = []
 
     def todo(self, now: t.Mapping[Slot, Package], again: t.Collection[Slot]) -> tuple[list[Goal], list[Goal]]:
         """What apt has to install, and to remove."""
@@ -90,15 +92,18 @@ class Work:
     def _now(self) -> dict[Slot, Package]:
         return index(_dpkg_status.read().values(), self._native)
 
-    def run(self, again: t.Collection[Slot]) -> None:
+    def run(self, again: t.Collection[Slot], marks: t.Collection[Slot]) -> None:
         """Do all of it.
 
         :param again: what has to be installed although its version is right.
+        :param marks: what apt shall take as automatically installed besides.
         :raises RollbackError: dpkg's record cannot be mended.
         """
-        now = self._now()
-        strays = _dpkg_undo_remnants.find(self._goals, now, self._layers)
+        # A dpkg that outlived whoever started it ends first.
         with _dpkg_status.Locked(self._means.timeout, downloads=True):
+            strays = _dpkg_undo_remnants.find(self._goals, self._now(), self._layers)
+            # At once: dpkg's next run forgets what it was unpacking.
+            _dpkg_undo_files.take_away(_dpkg_undo_files.nobodys(strays))
             unmerged = bool(_dpkg_status.journal())
         if unmerged:
             # apt refuses while there are any; this makes dpkg read and merge them, and nothing else.
@@ -113,7 +118,7 @@ class Work:
         self._packages(set(again))
         self._purge()
         _dpkg_undo_diversions.take_away(self._layers, {goal.slot[0] for goal in self._goals.values()})
-        self._settle(strays)
+        self._settle(marks)
 
     def _packages(self, again: set[Slot]) -> None:
         """One run of apt; whatever that leaves undone, and what apt would refuse, is dpkg's."""
@@ -167,6 +172,7 @@ class Work:
                     path = f"{ADMIN}/info/{base}.{which}rm"
                     if os.path.lexists(path):
                         os.unlink(path)
+                        self.skipped.append(f"{plain}: its {which}rm failed and was left out")
                         done = True
         return done
 
@@ -180,12 +186,12 @@ class Work:
             if self._out_of_the_way(()):
                 self.problems = _dpkg_apt.dpkg("--purge", *self.names(left))
 
-    def _settle(self, strays: t.Sequence[str]) -> None:
+    def _settle(self, automatic: t.Collection[Slot]) -> None:
         """Files and records that dpkg does not put back, for packages it did put back."""
         with _dpkg_status.Locked(self._means.timeout):
             now, database = self._now(), Database()
             records: dict[str, Package | None] = {}
-            marks: dict[tuple[str, str], bool] = {}
+            marks = {slot: True for slot in automatic if slot in now}
             mine = {path for goal in self._goals.values() if goal.saved for path in goal.saved.facts["conffiles"]}
             theirs = {path for slot, one in now.items() if slot not in self._goals for path in one.conffiles()}
             for slot, goal in self._goals.items():
@@ -204,7 +210,6 @@ class Work:
                 _unlist(database.info(current).get("list", "") if current is not None else "", new)
                 records[saved.key] = saved.record
                 marks[slot] = bool(saved.facts["auto"])
-            _dpkg_undo_files.take_away(_dpkg_undo_files.nobodys(strays))
             _dpkg_status.rewrite(records)
             _dpkg_status.mark(marks)
 

@@ -173,10 +173,12 @@ def _traced(when: int, calls: str) -> list[str]:
     return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", inject]
 
 
+# A sample; more are made when something was found.
+WHEN = [1, 3, 8, 17, 30, 47, 68, 95, 130]
 CALLS = "rename,renameat,renameat2,link,linkat,unlink,unlinkat,fsync,symlink,mkdir,mkdirat"
 
 
-@pytest.mark.parametrize("when", [1, 2, 3, 5, 8, 12, 17, 23, 30, 38, 47, 57, 68, 80, 95, 110, 130])
+@pytest.mark.parametrize("when", WHEN)
 def test_dpkg_killed_at_any_system_call(when: int, repository: Repository, host: Host) -> None:
     example(repository)
     pathlib.Path(FOO_CONF).write_text("edited\n")
@@ -193,7 +195,7 @@ def test_dpkg_killed_at_any_system_call(when: int, repository: Repository, host:
     same(before)
 
 
-@pytest.mark.parametrize("when", [1, 2, 3, 5, 8, 12, 17, 23, 30, 38, 47, 57, 68, 80, 95, 110, 130])
+@pytest.mark.parametrize("when", WHEN)
 def test_the_undo_killed_at_any_system_call(when: int, repository: Repository, host: Host) -> None:
     example(repository)
     pathlib.Path(FOO_CONF).write_text("edited\n")
@@ -220,7 +222,7 @@ def test_the_undo_killed_at_any_system_call(when: int, repository: Repository, h
     same(before)
 
 
-@pytest.mark.parametrize("after", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+@pytest.mark.parametrize("after", [0.2, 0.4, 0.7])
 def test_everything_killed_at_any_time(after: float, repository: Repository, host: Host) -> None:
     example(repository)
     before = oracle.snapshot()

@@ -257,6 +257,17 @@ def test_marks_alone(repository: Repository, host: Host) -> None:
     same(before)
 
 
+def test_the_mark_of_what_was_there_already(repository: Repository, host: Host) -> None:
+    example(repository)
+    repository.add("zoo", "1", **package("1", "zoo"))
+    before = oracle.snapshot()
+    host.capture("zoo", "bar", state="present")
+    apt("install", "zoo", "bar=1")
+    assert "bar" not in run("apt-mark", "showauto").stdout.split()
+    host.undo()
+    same(before)
+
+
 def test_what_was_missing_and_what_was_given_other_modes(repository: Repository, host: Host) -> None:
     example(repository)
     pathlib.Path("/opt/foo/only-1").unlink()
