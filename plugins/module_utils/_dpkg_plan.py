@@ -30,7 +30,7 @@ _QUIET = (
     # With it, apt would refuse what it is told to allow when it really runs.
     "APT::Get::Assume-Yes=false",
     # Simulated runs would be logged here.
-    "Dir::Log::Planner=/dev/null",
+    "Dir::Log::Planner=",
 )
 _TIMEOUT = 300
 

@@ -64,6 +64,15 @@ class Image:
         self.xattrs: dict[str, dict[str, str]] = {}
         self.times: dict[str, int] = {}
         self._disk = disk
+        self.info = database.info(package)
+        if "list" not in self.info:
+            # dpkg takes such a package for an empty one.
+            raise CaptureError(
+                f"{package.key} cannot be captured: dpkg's list of its files is missing.",
+                untouched="everything.",
+                advice=f"Reinstall it (apt-get install --reinstall {package.name}), then run again.",
+                package=package.key,
+            )
         self._paths = database.paths(package)
         self._above = {os.path.dirname(path) for path in self._paths}
         self._first: dict[tuple[int, int], str] = {}
@@ -75,7 +84,6 @@ class Image:
         packed = {one.entry.path for one in self.found if one.entry.kind == FILE}
         self.conffiles = [path for path in self._recorded if path in packed]
         self.size = sum(one.entry.size for one in self.found)
-        self.info = database.info(package)
 
     def _obsolete(self, path: str) -> bool:
         return OBSOLETE in self._recorded[path].flags.split()

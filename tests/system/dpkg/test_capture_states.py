@@ -112,6 +112,13 @@ def test_a_package_that_waits_for_a_trigger(repository: Repository, tmp_path: pa
         removal(tmp_path / "root", "foo")
 
 
+def test_a_package_without_a_list(repository: Repository, tmp_path: pathlib.Path) -> None:
+    simple(repository)
+    os.unlink(f"{ADMIN}/info/foo.list")
+    with pytest.raises(CaptureError, match="foo:all cannot be captured: dpkg's list of its files is missing"):
+        removal(tmp_path / "root", "foo")
+
+
 def test_only_root_can(repository: Repository, tmp_path: pathlib.Path) -> None:
     simple(repository)
     code = (
