@@ -45,15 +45,19 @@ In the list of items, each captured package has two sections: C(@ key evr file) 
 directory's own files (the package, C(extra/…)), paths relative to that directory; and
 C(@ key evr files) with each path of the package as it was, relative to C(/), for verifying an undo:
 content, mode, owner, link target, extended attributes, with C(a) for what was missing. Devices are left out.
+C(@ incoming) has the file C(incoming): the paths that the change is going to make and that are not there,
+directories too, each ended by a NUL; only those that are known, and missing where none is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _captured,
     _rpm_capture,
     _rpm_database,
     _rpm_history,
@@ -62,8 +66,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _store,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_litter import INCOMING, absent_of
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
@@ -89,6 +95,7 @@ class RpmResource(Resource):
         self.path = _rpm_database.dbpath()
         self._cookie = ""
         self._planned: list[Facts] | None = None
+        self._incoming: set[str] = set()
 
     def _plan(self) -> list[Facts]:
         """The changes, by key."""
@@ -98,7 +105,7 @@ class RpmResource(Resource):
             if self.changes:
                 self._planned = sorted((self._told(one) for one in self.changes), key=lambda one: str(one["key"]))
             else:
-                self._planned = _rpm_plan.plan(self._ts, self.packages, self.state)
+                self._planned = _rpm_plan.plan(self._ts, self.packages, self.state, self._incoming)
         return self._planned
 
     def _told(self, change: t.Mapping[str, t.Any]) -> Facts:
@@ -211,6 +218,7 @@ class RpmResource(Resource):
                 inexact += [f"{package.key}: {why}" for why in made.facts["inexact"]]
                 written += made.written
                 size += made.size
+            written += self._brought(where, items)
             _store.settle(store, written)
         known = _rpm_database.installed(self._ts)
         self._still()
@@ -228,6 +236,22 @@ class RpmResource(Resource):
             "packages": packages,
             "inexact": inexact,
         }
+
+    def _brought(self, where: PrivateDir, items: Writer) -> list[str]:
+        """List what the change is going to make, as far as that is known: killed, rpm leaves it unowned."""
+        absent = absent_of(self._incoming)
+        if not absent:
+            return []
+        data = b"".join(os.fsencode(path) + b"\0" for path in sorted(absent))
+        fd = where.open(INCOMING, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        try:
+            write_all(fd, data)
+            item = _captured.item_of(_captured.FILE, os.fstat(fd), hashlib.sha256(data).hexdigest())
+        finally:
+            os.close(fd)
+        items.section(INCOMING)
+        items.add(INCOMING, item)
+        return [INCOMING]
 
     def _still(self) -> None:
         """Nobody changed packages while they were captured.

@@ -32,6 +32,7 @@ class _One(t.NamedTuple):
     """A package in a plan.
 
     :ivar optional: removed only where dnf removes what is not needed any more, which Ansible does not.
+    :ivar files: what a new one brings, as far as that is known without having it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class _One(t.NamedTuple):
     evr: str
     installonly: bool
     optional: bool = False
+    files: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -48,11 +50,12 @@ class _One(t.NamedTuple):
         return f"{self.name}.{self.arch}"
 
 
-def plan(ts: t.Any, packages: t.Sequence[str], state: str) -> list[Facts]:
+def plan(ts: t.Any, packages: t.Sequence[str], state: str, incoming: set[str] | None = None) -> list[Facts]:
     """The changes that bring C(packages) to C(state), by key; C(optional) marks those that may not come.
 
     :param packages: as dnf takes them; C(*) alone with C(latest) upgrades everything.
     :param state: C(present), C(latest) or C(absent).
+    :param incoming: takes the paths of what is new, as far as they are known.
     :raises CaptureError: it cannot be done, in the resolver's words.
     """
     groups = [name for name in packages if name.startswith("@")]
@@ -70,6 +73,8 @@ def plan(ts: t.Any, packages: t.Sequence[str], state: str) -> list[Facts]:
         if one.optional:
             found[one.key]["optional"] = True
     for one in after:
+        if incoming is not None:
+            incoming.update(one.files)
         new = {"key": one.key, "name": one.name, "arch": one.arch, "before": None, "after": None}
         found.setdefault(one.key, new)["after"] = one.evr
         found[one.key].pop("optional", None)
@@ -110,7 +115,7 @@ def _resolved(dnf: t.Any, packages: t.Sequence[str], state: str, cached: bool) -
             return [], []
         clean = {str(one.pkg) for one in base.transaction if one.reason == _clean()}
         before = [_of_dnf(one, names, clean) for one in base.transaction.remove_set]
-        after = [_of_dnf(one, names, frozenset()) for one in base.transaction.install_set]
+        after = [_of_dnf(one, names, ())._replace(files=tuple(one.files)) for one in base.transaction.install_set]
     return before, after
 
 
@@ -118,10 +123,16 @@ def _clean() -> int:
     return int(importlib.import_module("libdnf.transaction").TransactionItemReason_CLEAN)
 
 
-def _of_dnf(package: t.Any, names: t.AbstractSet[str], clean: t.AbstractSet[str]) -> _One:
+def _of_dnf(package: t.Any, names: t.AbstractSet[str], clean: t.Container[str]) -> _One:
     provides = {str(one).partition(" ")[0] for one in package.provides}
     installonly = package.name == "gpg-pubkey" or not names.isdisjoint(provides)
     return _One(package.name, package.arch, package.evr, installonly, str(package) in clean)
+
+
+def _is_local(base: t.Any) -> bool:
+    """Whether all repositories are on this host, so that lists of files cost no network."""
+    urls = [str(url) for repository in base.repos.iter_enabled() for url in repository.baseurl or [""]]
+    return bool(urls) and all(url.startswith(("file:", "/")) for url in urls)
 
 
 @contextlib.contextmanager
@@ -143,8 +154,6 @@ def _base(dnf: t.Any, cached: bool, files: bool) -> t.Iterator[t.Any]:
         conf.exit_on_lock = True
         conf.assumeyes = True
         conf.debuglevel = 0
-        if files and hasattr(conf, "optional_metadata_types"):
-            conf.optional_metadata_types = ["filelists"]
         if not os.path.exists(_HISTORY):
             # It would be made.
             conf.persistdir = work
@@ -152,6 +161,8 @@ def _base(dnf: t.Any, cached: bool, files: bool) -> t.Iterator[t.Any]:
         base.pre_configure_plugins()
         base.read_all_repos()
         base.configure_plugins()
+        if hasattr(conf, "optional_metadata_types") and (files or _is_local(base)):
+            conf.optional_metadata_types = ["filelists"]
         if cached:
             base.fill_sack_from_repos_in_cache()
         else:
@@ -214,6 +225,7 @@ def _by_rpm(ts: t.Any, packages: t.Sequence[str], state: str) -> tuple[list[_One
         installonly = _rpm_database.is_installonly(header, names)
         change.addInstall(header, name, "i" if installonly else "u")
         one = _One(header["NAME"], _rpm_database.arch_of(header), _rpm_database.evr_of(header), installonly)
+        one = one._replace(files=tuple(header["FILENAMES"] or ()))
         added.append(one)
     change.check()
     problems = [str(problem) for problem in change.problems()]

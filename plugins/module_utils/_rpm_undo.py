@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_undo_edits,
     _rpm_undo_goal,
     _rpm_undo_header,
+    _rpm_undo_litter,
     _rpm_undo_locks,
     _rpm_undo_marks,
 )
@@ -87,8 +88,24 @@ class RpmUndo(Undo):
                 self._files[goal.key] = PackageFiles(goal.layer, goal.key, goal.facts)
         for goal in self._goals:
             self._judge(ts, goal)
+        self._find_strays(ts)
         if not self.conflicts or how.force:
             self._agree()
+
+    def _find_strays(self, ts: t.Any) -> None:
+        """Find what a killed change made before any package owned it, where the capture could tell what was to come."""
+        open_ended = [layer for layer in self._layers if self._how.resumed or layer.left is None or not layer.completed]
+        if not open_ended:
+            return
+        paths: set[str] = set()
+        for layer in open_ended:
+            paths |= _rpm_undo_litter.incoming(layer.where.read(_rpm_undo_litter.INCOMING))
+        captured = {path for files in self._files.values() for path in files.wanted}
+        self._leftovers.brought(paths, captured, open_ended[0].time)
+        there = [one for goal in self._goals for one in _rpm_undo_goal.now(ts, goal)]
+        headers = [_rpm_database.header_at(ts, one.offset) for one in there]
+        owned = {path for header in headers for path in header["FILENAMES"] or ()}
+        self.plan["remove"] += [f"{path} (of an interrupted change)" for path in self._leftovers.strays(owned)]
 
     def _stays(self, goal: Goal, protected: t.Mapping[str, str]) -> str:
         """Why what was added stays; empty when it goes."""
@@ -174,7 +191,10 @@ class RpmUndo(Undo):
                 continue
             with Tree(goal.layer.where.path, os.dup(goal.layer.where.fd)) as store:
                 for section in items.sections:
-                    if section.name == goal.key and section.info == goal.facts["file"]:
+                    if (section.name, section.info) in (
+                        (goal.key, goal.facts["file"]),
+                        (_rpm_undo_litter.INCOMING, ""),
+                    ):
                         for path, item in items.read(section):
                             if item.kind == _captured.FILE:
                                 _captured.sound(store, path, item)

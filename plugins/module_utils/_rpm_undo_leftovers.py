@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _rpm_database, _rpm_undo_litter
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import _keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import LEFTOVERS
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_places import Places, difference, remove
@@ -40,6 +41,31 @@ class Leftovers:
         self._paths: set[str] = set()
         self._items: dict[str, Item] = {}
         self._directories: set[str] = set()
+        self._brought: set[str] = set()
+        self._unpacked: set[str] = set()
+        self._since = 0.0
+
+    def brought(self, paths: t.Iterable[str], known: t.Iterable[str], when: float) -> None:
+        """Look after what the change made, or was killed while making, and what it was unpacked under.
+
+        :param paths: that were not there before the change.
+        :param known: of captured packages.
+        :param when: the time of the first capture.
+        """
+        self._brought |= set(paths) - set(known)
+        self._unpacked = {*paths, *known}
+        self._since = when
+
+    def strays(self, owned: t.Container[str] = ()) -> list[str]:
+        """Files that the change made and no package owns.
+
+        :param owned: known to be a package's.
+        """
+        ts = _rpm_database.transaction_set()
+        found = [path for path in self._brought if path not in owned and os.path.lexists(path)]
+        found = [path for path in found if os.path.islink(path) or not os.path.isdir(path)]
+        found = [path for path in found if not _rpm_database.owners(ts, path)]
+        return sorted({*found, *_rpm_undo_litter.temporary(self._unpacked, self._since)})
 
     def above(self, files: t.Iterable[str], when: float) -> None:
         """Look after the directories above these files that were made since then."""
@@ -80,14 +106,20 @@ class Leftovers:
         """(path, why) of each that is not as it was noted."""
         with Places() as places:
             found = [(path, difference(places, path, item)) for path, item in self._items.items()]
-        return [(path, why) for path, why in found if why] + [(path, "is new") for path in self._deserted()]
+        new = [*self.strays(), *self._deserted()]
+        return [(path, why) for path, why in found if why] + [(path, "is new") for path in new]
 
     def _deserted(self) -> list[str]:
         ts = _rpm_database.transaction_set()
-        return _rpm_undo_litter.deserted(self._directories, lambda path: bool(_rpm_database.owners(ts, path)))
+        directories = self._directories | self._brought
+        return _rpm_undo_litter.deserted(directories, lambda path: bool(_rpm_database.owners(ts, path)))
 
     def mend(self) -> None:
         """Make all as it was noted."""
+        for path in self.strays():
+            # Somebody may have made it.
+            _keep_aside(path, self._where)
+            os.unlink(path)
         for path in self._deserted():
             os.rmdir(path)
         for path, dummy in self.differences():

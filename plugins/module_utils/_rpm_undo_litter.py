@@ -17,12 +17,30 @@ import stat
 import struct
 import typing as t
 
+#: Lists what a change is going to make.
+INCOMING = "incoming"
 # linux/stat.h
 _AT_FDCWD, _NOFOLLOW, _BTIME, _SIZE = -100, 0x100, 0x800, 256
 _MASK, _SECONDS = 0, 80
 # Directories that a system has, whoever made them.
 _STANDARD = re.compile(r"/[^/]*|/(usr|var|usr/local)/[^/]+")
 _TEMPORARY = re.compile(r"(.+);[0-9a-f]{8}")
+
+
+def absent_of(files: t.Iterable[str]) -> set[str]:
+    """Which of these paths, and of the directories above them, are not there."""
+    absent: set[str] = set()
+    there: set[str] = set()
+    for path in files:
+        while path not in absent and path not in there:
+            (there if os.path.lexists(path) else absent).add(path)
+            path = os.path.dirname(path)
+    return absent
+
+
+def incoming(data: bytes | None) -> set[str]:
+    """The paths that a capture listed."""
+    return {os.fsdecode(path) for path in (data or b"").split(b"\0") if path}
 
 
 def born(path: str) -> float:
