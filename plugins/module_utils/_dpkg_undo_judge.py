@@ -92,12 +92,22 @@ class Judge:
             if goal.looked and now is not None and now.version in (goal.left or {}).values():
                 fine = here == self._left.get(path, "")
             else:
-                # A change may have removed it on purpose, then it is no longer recorded, or as obsolete.
-                gone = not here and (path not in recorded or OBSOLETE in recorded[path].flags.split())
-                fine = gone or here in self._brought.get(path, ())
+                fine = here in self._brought.get(path, ()) or (now is None and not here)
+                fine = fine or (now is not None and _by_dpkg(goal, now, path, place, here))
             if not fine:
                 found.append(Edited(place, "was changed by somebody" if here else "was removed by somebody"))
         return found
+
+
+def _by_dpkg(goal: Goal, now: Package, path: str, place: str, here: str) -> bool:
+    """Whether it may have been dpkg that left a configuration file as it is, and not somebody."""
+    recorded = now.conffiles().get(path)
+    if not here:
+        # A change may have removed it on purpose; then it is no longer recorded, or as obsolete.
+        purged = now.state == CONFIG_FILES and None in goal.versions
+        return recorded is None or OBSOLETE in recorded.flags.split() or purged
+    # Killed between putting it in place and recording that; until then the new one lies beside it.
+    return now.state == "unpacked" and not os.path.lexists(f"{place}.dpkg-new")
 
 
 def protected(one: Package, database: Database) -> str:

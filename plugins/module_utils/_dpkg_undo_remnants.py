@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_apt, _dpkg_status
@@ -59,6 +61,13 @@ def find(goals: t.Mapping[Slot, Goal], now: t.Mapping[Slot, Package], layers: t.
         if os.path.lexists(real) and os.lstat(real).st_ctime >= since and md5 in ("", fingerprint(real)):
             found.append(real)
     return found
+
+
+def tidy() -> None:
+    """Remove dpkg's own temporary files, as its next run would; for the caller that holds the locks."""
+    shutil.rmtree(_UNPACKING, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{ADMIN}/updates/tmp.i")
 
 
 def _half(one: Package) -> bool:

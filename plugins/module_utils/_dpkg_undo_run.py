@@ -210,6 +210,7 @@ class Work:
                 _unlist(database.info(current).get("list", "") if current is not None else "", new)
                 records[saved.key] = saved.record
                 marks[slot] = bool(saved.facts["auto"])
+            _dpkg_undo_remnants.tidy()
             _dpkg_status.rewrite(records)
             _dpkg_status.mark(marks)
 
