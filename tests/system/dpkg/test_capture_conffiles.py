@@ -163,6 +163,25 @@ def test_an_obsolete_configuration_file_that_another_package_has_now(
     assert status("foo") == "2 ii"
 
 
+def test_a_configuration_file_that_is_to_be_removed(repository: Repository, tmp_path: pathlib.Path) -> None:
+    repository.add("foo", files={"/etc/foo.conf": "1\n", "/opt/foo/data": "1"}, conffiles=["/etc/foo.conf"])
+    apt("install", "foo")
+    pathlib.Path("/etc/foo.conf").write_text("mine\n")
+    repository.add("foo", "2", files={"/opt/foo/data": "1"}, conffiles=["remove-on-upgrade /etc/foo.conf"])
+    apt("install", "foo")
+    captured = removal(tmp_path / "root", "foo")
+    run("dpkg-deb", "--raw-extract", captured.deb("foo:all"), tmp_path / "x")
+    assert (tmp_path / "x/DEBIAN/conffiles").read_text() == "remove-on-upgrade /etc/foo.conf\n"
+    facts = captured.facts["packages"]["foo:all"]
+    assert [path for path in facts["extra"] if path.startswith("/etc/")] == facts["leftovers"]
+    before = oracle.snapshot()
+    run("dpkg", "--purge", "foo")
+    reinstall(captured.deb("foo:all"))
+    for path in facts["extra"]:
+        shutil.copy2(f"{captured.content}/extra/foo:all{path}", path)
+    assert {line.partition(": ")[0] for line in oracle.diff(before, oracle.snapshot())} <= {"dpkg foo:all Conffiles"}
+
+
 def test_a_removed_package_whose_configuration_is_still_there(repository: Repository, tmp_path: pathlib.Path) -> None:
     conf(repository)
     repository.add("foo", "2", files={"/opt/foo/data": "2"}, scripts={"postrm": "true"})
