@@ -38,14 +38,26 @@ def outside(arguments: t.Sequence[str]) -> None:
         subprocess.run(["apt-get", "download", "-q", *names], cwd=work, check=True)
         mounts = [f"--volume={CHECKOUT}:{COLLECTION}:ro", f"--volume={work}:/packages:ro"]
         environment = ["--env=PYTHONPATH=/collections", "--env=PYTHONDONTWRITEBYTECODE=1"]
-        command = ["python3", f"{COLLECTION}/tests/benchmark/dpkg.py", *arguments]
+        command = ["python3", "-u", f"{COLLECTION}/tests/benchmark/dpkg.py", *arguments]
         subprocess.run(["podman", "run", "--rm", "--network=none", *mounts, *environment, IMAGE, *command], check=True)
 
 
-def timed(action: t.Callable[[], object]) -> float:
-    begun = time.monotonic()
+class Cost(t.NamedTuple):
+    """Seconds on the clock, and seconds of processors: the latter hardly depend on what else the machine does."""
+
+    clock: float
+    processor: float
+
+
+def timed(action: t.Callable[[], object]) -> Cost:
+    begun, used = time.monotonic(), sum(os.times()[:4])
     action()
-    return time.monotonic() - begun
+    return Cost(time.monotonic() - begun, sum(os.times()[:4]) - used)
+
+
+def typical(costs: t.Iterable[Cost]) -> Cost:
+    clocks, processors = zip(*costs)
+    return Cost(statistics.median(clocks), statistics.median(processors))
 
 
 def shell(command: str) -> None:
@@ -53,7 +65,7 @@ def shell(command: str) -> None:
 
 
 def median(action: t.Callable[[], object], rounds: int = ROUNDS) -> float:
-    return statistics.median(timed(action) for dummy in range(rounds))
+    return typical(timed(action) for dummy in range(rounds)).clock
 
 
 class Store:
@@ -103,10 +115,10 @@ def big(store: Store, repack: bool) -> None:
         tar.append(timed(lambda: shell(plain)))
         own.append(timed(lambda: store.capture([BIG])))
         store.discard()
-    ours, theirs = statistics.median(own), statistics.median(tar)
+    ours, theirs = typical(own), typical(tar)
     size = os.path.getsize("/tmp/plain.tar.gz")
-    print(f"{BIG}: capture {ours:.2f} s ({store.bytes / 1e6:.1f} MB), synced and checked by reading it all")
-    print(f"{BIG}: tar | gzip -1 {theirs:.2f} s ({size / 1e6:.1f} MB); capture takes {ours / theirs:.2f} times that")
+    print(f"{BIG}: capture {_said(ours)}, {store.bytes / 1e6:.1f} MB, synced and checked by reading it all")
+    print(f"{BIG}: tar | gzip -1 {_said(theirs)}, {size / 1e6:.1f} MB; capture takes {_times(ours, theirs)} of that")
     if repack:
         shell(
             "dpkg -i --force-depends /packages/dpkg-dev_*.deb /packages/libdpkg-perl_*.deb /packages/dpkg-repack_*.deb"
@@ -117,7 +129,15 @@ def big(store: Store, repack: bool) -> None:
         if not made:
             raise RuntimeError("dpkg-repack made nothing")
         size = os.path.getsize(f"/tmp/repack/{made[0]}")
-        print(f"{BIG}: dpkg-repack {took:.1f} s ({size / 1e6:.1f} MB); capture is {took / ours:.0f} times faster")
+        print(f"{BIG}: dpkg-repack {_said(took)}, {size / 1e6:.1f} MB; that takes {_times(took, ours)} of capture")
+
+
+def _said(cost: Cost) -> str:
+    return f"{cost.clock:.2f} s ({cost.processor:.2f} s of processors)"
+
+
+def _times(one: Cost, other: Cost) -> str:
+    return f"{one.clock / other.clock:.2f} times ({one.processor / other.processor:.2f} by processors)"
 
 
 def small(store: Store) -> None:
@@ -140,7 +160,7 @@ def small(store: Store) -> None:
     print(f"3 small packages: plan by apt's resolver, with what scripts do {plan:.3f} s")
     upgrades = []
     for dummy in range(ROUNDS):
-        upgrades.append(timed(lambda: shell(install % (("2",) * 3))))
+        upgrades.append(timed(lambda: shell(install % (("2",) * 3))).clock)
         shell(install % (("1",) * 3))
     print(f"3 small packages: apt-get install of the next version {statistics.median(upgrades):.2f} s")
 
