@@ -10,6 +10,7 @@ as root or this user made them, others' never; the last component is not followe
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import typing as t
@@ -85,12 +86,15 @@ class Disk:
     def xattrs(self, path: str) -> dict[str, str]:
         """Name → value in hex of the extended attributes of a file or directory: capabilities, ACLs."""
         fd, name = self._parent(path)
-        where = f"/proc/self/fd/{fd}/{name}"
+        # There is no call that takes a directory's descriptor.
+        where = f"/proc/self/fd/{fd}/{name}" if os.path.isdir("/proc/self/fd") else path
         try:
             names = os.listxattr(where, follow_symlinks=False)
             return {one: os.getxattr(where, one, follow_symlinks=False).hex() for one in names if one != _POLICY}
-        except OSError:
-            return {}
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                return {}
+            raise
 
     def names(self, directory: str) -> list[str]:
         """The names in a directory, sorted; none when there is no directory."""
