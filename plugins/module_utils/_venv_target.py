@@ -126,11 +126,22 @@ def loose(layer: Layer) -> Target:
 
 def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
     """Files that do not look as RECORD says, with the time of their last change."""
+    last, here = "", -1
     for path, row in rows.items():
-        info = venv.lstat(path) if row.digests else None
-        if info is None or _captured.kind_of(info) != FILE:
+        if not row.digests:
             continue
-        if not (row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns):
+        directory, dummy, name = path.rpartition("/")
+        try:
+            if directory != last or here < 0:
+                here, last = venv.enter(directory), directory
+            info = os.lstat(name, dir_fd=here)
+        except (FileNotFoundError, NotADirectoryError):
+            here = -1
+            continue
+        as_recorded = row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns
+        if stat.S_ISREG(info.st_mode) and not as_recorded:
+            # Whoever asked may look elsewhere in the meantime.
+            here = -1
             yield path, info.st_ctime_ns
 
 

@@ -267,7 +267,8 @@ class VenvUndo(Undo):
                 put_back(store, path, venv, path, item)
             for path, item, dummy in info:
                 put_back(store, path, venv, path, item)
-        self._prune(venv, changed, [])
+        # Where something was put there is no empty directory.
+        _venv_litter.remove_caches(venv, changed)
 
     def _tidy(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
         """Remove byte code of what was changed, and directories that are empty now."""

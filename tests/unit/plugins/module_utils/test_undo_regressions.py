@@ -58,7 +58,7 @@ def test_an_interrupted_rollback_is_taken_back(tmp_path: Path) -> None:
     """What it had captured brings back what was there, wherever it was killed."""
     nth, result, seen = 0, KILLED, 0
     while result != FINISHED:
-        nth += 2
+        nth += 13
         (tmp_path / str(nth)).mkdir()
         host = Host(tmp_path / str(nth))
         host.install("one", pack="1.0")
