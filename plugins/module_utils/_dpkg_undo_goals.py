@@ -17,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database 
     NOT_INSTALLED,
     Package,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_deb import Deb
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
@@ -68,16 +69,26 @@ class Saved(t.NamedTuple):
         """Where the content of an extra is, relative to the content directory."""
         return f"extra/{self.key}{path}"
 
-    def sound(self, whole: bool = True) -> None:
+    def has(self, script: str) -> bool:
+        """The package file has this maintainer script."""
+        if self.deb is None:
+            return False
+        with Tree(self.layer.where.path, os.dup(self.layer.where.fd)) as store:
+            fd = store.open_file(str(self.facts["deb"]))
+        try:
+            return script in Deb(fd).control
+        finally:
+            os.close(fd)
+
+    def sound(self) -> None:
         """Check what will be used by its hash.
 
-        :param whole: the extras too.
         :raises StoreError: something is missing or damaged.
         """
         with Tree(self.layer.where.path, os.dup(self.layer.where.fd)) as store:
             if self.deb is not None:
                 _captured.sound(store, str(self.facts["deb"]), self.deb)
-            for path, item in self.extras.items() if whole else ():
+            for path, item in self.extras.items():
                 if item.kind == FILE:
                     _captured.sound(store, self.at(path), item)
 
@@ -154,7 +165,8 @@ def goals(layers: t.Sequence[Layer]) -> dict[Slot, Goal]:
                 layer.left is not None,
                 layer.completed,
                 old.time if old is not None else layer.time,
-                (old is not None and old.again) or change["before"] == change["after"] is not None,
+                (old is not None and old.again)
+                or (change["before"] is not None and change["before"] == change["after"]),
                 slot[1] != native,
             )
     return found

@@ -88,7 +88,7 @@ def _debs(names: t.Collection[str], layers: t.Sequence[Layer]) -> list[str]:
         for one in layer.manifest["changes"]:
             if one["name"] in names and one["after"]:
                 version = one["after"].replace(":", "%3a")
-                found += [f"{_ARCHIVES}/{one['name']}_{version}_{arch}.deb" for arch in {one["arch"], "all"}]
+                found += [f"{_ARCHIVES}/{one['name']}_{version}_{arch}.deb" for arch in (one["arch"], "all")]
                 found += [one["file"]] if one.get("file") else []
         found += [path for path in layer.spec.get("packages") or [] if path.startswith("/")]
     return [path for path in found if os.path.isfile(path)]

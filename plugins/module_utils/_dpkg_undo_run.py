@@ -163,16 +163,21 @@ class Work:
 
         :param half: packages that were not properly there, of which scripts may be expected to fail.
         """
-        mine = {goal.slot[0] for goal in self._goals.values()} if self._means.force else set(half)
+        mine = {goal.slot[0]: goal for goal in self._goals.values()}
         done = False
         for line in self.problems:
             for name, which in _SCRIPT.findall(line):
-                plain = name.partition(":")[0]
-                for base in (name, plain, f"{plain}:{self._native}") if plain in mine else ():
-                    path = f"{ADMIN}/info/{base}.{which}rm"
+                plain, script = name.partition(":")[0], f"{which}rm"
+                goal = mine.get(plain)
+                # Where the saved one has it, dpkg would have taken that instead; but not to deconfigure.
+                instead = goal is not None and goal.saved is not None and goal.saved.has(script)
+                if goal is None or not (self._means.force or plain in half or instead):
+                    continue
+                for base in (name, plain, f"{plain}:{self._native}"):
+                    path = f"{ADMIN}/info/{base}.{script}"
                     if os.path.lexists(path):
                         os.unlink(path)
-                        self.skipped.append(f"{plain}: its {which}rm failed and was left out")
+                        self.skipped.append(f"{plain}: its {script} failed and was left out")
                         done = True
         return done
 
@@ -197,7 +202,7 @@ class Work:
             for slot, goal in self._goals.items():
                 current, saved = now.get(slot), goal.saved
                 if saved is None and current is None:
-                    records.update((f"{slot[0]}:{arch}", None) for arch in {ALL, slot[1]})
+                    records.update((f"{slot[0]}:{arch}", None) for arch in (ALL, slot[1]))
                     marks[slot] = False
                 if saved is None or not _right(goal, current):
                     continue

@@ -67,8 +67,10 @@ THEIRS: dict[str, tuple[Callable[[Repository], object], list[str], list[str]]] =
 }
 
 
-@pytest.mark.parametrize("settled", [True, False])
-@pytest.mark.parametrize("what", THEIRS)
+@pytest.mark.parametrize(
+    ("what", "settled"),
+    [*((what, True) for what in THEIRS), ("conffile edited", False), ("conffile deleted", False)],
+)
 def test_what_somebody_did_since(what: str, settled: bool, repository: Repository, host: Host) -> None:
     before = changed(repository, host, settled)
     act, words, aside = THEIRS[what]
@@ -122,26 +124,32 @@ def test_erase_installed_after(repository: Repository, host: Host) -> None:
     assert (status("foo"), status("bar"), status("goo")) == ("1 ii", "1 ii", "1 ii")
 
 
-@pytest.mark.parametrize("guard", ["essential", "protected", "required", "in use"])
-def test_what_is_never_erased(guard: str, repository: Repository, host: Host) -> None:
+def test_what_is_never_erased(repository: Repository, host: Host) -> None:
     example(repository)
-    more: dict[str, str] = {
-        "essential": {"essential": "yes"},
-        "protected": {"protected": "yes", "important": "yes"},
-        "required": {"priority": "required"},
-        "in use": {},
-    }[guard]
-    files = {f"/lib/modules/{os.uname().release}": "kernel"} if guard == "in use" else {}
-    repository.add("goo", "2", files=files, **more)
-    host.capture("goo")
-    apt("install", "goo")
+    kernel = {f"/lib/modules/{os.uname().release}": "kernel"}
+    repository.build("goo1", "1", essential="yes")
+    repository.build("goo2", "1", protected="yes", important="yes")
+    repository.build("goo3", "1", priority="required")
+    repository.build("goo4", "1", files=kernel)
+    repository.build("goo5", "1")
+    repository.offer()
+    names = ["goo1", "goo2", "goo3", "goo4", "goo5"]
+    host.capture(*names)
+    apt("install", *names)
     done = host.undo()
-    assert [line.partition(" (")[0] for line in done["kept"]] == ["goo 2"]
-    assert status("goo") == "2 ii"
+    assert sorted(line.partition(" (")[0] for line in done["kept"]) == ["goo1 1", "goo2 1", "goo3 1", "goo4 1"]
+    assert [status(name) for name in names] == ["1 ii"] * 4 + [""]
 
 
-@pytest.mark.parametrize("name", ["foo_1_all.deb", "status", "extra/foo:all/etc/foo.conf"])
-@pytest.mark.parametrize("how", ["damaged", "missing"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("foo_1_all.deb", "damaged"),
+        ("foo_1_all.deb", "missing"),
+        ("status", "damaged"),
+        ("extra/foo:all/etc/foo.conf", "damaged"),
+    ],
+)
 def test_a_damaged_store(name: str, how: str, repository: Repository, host: Host) -> None:
     changed(repository, host)
     (path,) = host.root.glob(f".sage/checkpoints/store/*/*/0/{name}")
