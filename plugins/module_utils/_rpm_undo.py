@@ -134,7 +134,7 @@ class RpmUndo(Undo):
             self._leftovers.above(header["FILENAMES"] or (), goal.layer.time)
         if goal.facts is not None:
             owned = {path for header in headers for path in header["FILENAMES"] or ()}
-            self.conflicts += _foreign(self._files[goal.key].in_the_way(), owned)
+            self.conflicts += _rpm_undo_edits.foreign(self._files[goal.key].in_the_way(), owned)
         self.plan["erase"] += [f"{goal.shown} {evr}" for evr in sorted(versions - goal.wanted)]
         self.inexact += (goal.facts or {}).get("inexact") or []
         if versions != goal.wanted:
@@ -290,15 +290,6 @@ class RpmUndo(Undo):
             left += [f"{path} {why}" for path, why in files.differences()]
         left += [f"{path} {why}" for path, why in self._leftovers.differences()]
         return left + _rpm_undo_marks.differing(self._reasons())
-
-
-def _foreign(directories: t.Iterable[str], owned: t.Container[str]) -> t.Iterator[str]:
-    """What lies in directories that have to make room for a file, and is not the package's."""
-    for top in directories:
-        for directory, below, names in os.walk(top):
-            for path in (f"{directory}/{name}" for name in [*names, *below]):
-                if path not in owned and (path.rpartition("/")[2] in names or not os.listdir(path)):
-                    yield f"{path} is where a file of a package was"
 
 
 def _told(paths: t.Sequence[str]) -> str:

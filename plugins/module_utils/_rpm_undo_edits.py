@@ -26,8 +26,10 @@ _CHUNK = 1 << 20
 
 
 def configuration(header: t.Any) -> dict[str, str]:
-    """The configuration files of an installed package, with the pristine digest of each."""
-    return {file.path: file.digest for file in _rpm_database.files_of(header) if file.config and not file.ghost}
+    """The configuration files of an installed package, with the pristine digest of each, or the target of a link."""
+    return {
+        file.path: file.digest or file.link for file in _rpm_database.files_of(header) if file.config and not file.ghost
+    }
 
 
 def edited(
@@ -56,7 +58,11 @@ def edited(
             if path in left:
                 if _same(found, Item(*left[path])):
                     continue
-            elif not known or any(_digest(places, path, name) == digest for name, digest in pristine.get(path, ())):
+            elif (
+                not known
+                or _was_packed(found, goal.layer.time)
+                or any(_digest(places, path, name) == digest for name, digest in pristine.get(path, ()))
+            ):
                 continue
             yield path
 
@@ -67,6 +73,17 @@ def left_of(layers: t.Sequence[Layer]) -> dict[str, t.Sequence[t.Any]]:
     for layer in layers:
         found.update((layer.left or {}).get("config") or {})
     return found
+
+
+def foreign(places: t.Iterable[str], owned: t.Container[str]) -> t.Iterator[str]:
+    """What has to make room for files and directories of the captured package, and is no package's."""
+    for top in places:
+        if not os.path.isdir(top) and top not in owned:
+            yield f"{top} is where a directory of a package was"
+        for directory, below, names in os.walk(top):
+            for path in (f"{directory}/{name}" for name in [*names, *below]):
+                if path not in owned and (path.rpartition("/")[2] in names or not os.listdir(path)):
+                    yield f"{path} is where a file of a package was"
 
 
 def _same(one: Item, other: Item) -> bool:
@@ -88,7 +105,7 @@ def _found(places: Places, path: str) -> Item | None:
         if info is None or tree is None:
             return Item(ABSENT)
         kind = kind_of(info)
-        owner = (0, 0, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
+        owner = (info.st_size, info.st_mtime_ns, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
         if kind == LINK:
             return Item(LINK, os.readlink(name, dir_fd=tree.fd), *owner)
         return Item(FILE, tree.digest(name), *owner) if kind == FILE else None
@@ -96,12 +113,19 @@ def _found(places: Places, path: str) -> Item | None:
         return None
 
 
+def _was_packed(found: Item, since: float) -> bool:
+    """Whether a file of other content than captured has a time from before the capture: from a package, as of a change
+    that was killed before rpm knew of it. Whoever edits a file since gives it a later one.
+    """
+    return found.kind == FILE and found.mtime < since * 1e9
+
+
 def _digest(places: Places, path: str, algorithm: str) -> str:
 
     tree, name = places.at(path)
     info = tree.lstat(name) if tree is not None else None
     if tree is None or kind_of(info) != FILE:
-        return ""
+        return os.readlink(name, dir_fd=tree.fd) if tree is not None and kind_of(info) == LINK else ""
     # What rpm compares with, no matter of security.
     sha = hashlib.new(algorithm, usedforsecurity=False)
     with os.fdopen(tree.open_file(name), "rb") as stream:

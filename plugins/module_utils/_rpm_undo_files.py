@@ -83,11 +83,15 @@ class PackageFiles:
         return found + [(path, f"is no longer the same file as {first}") for first, path in links]
 
     def in_the_way(self) -> list[str]:
-        """Directories where a file or link belongs: rpm would give up halfway, it puts no file in their place."""
+        """Directories where a file or link belongs, and files where a directory does: rpm would give up halfway."""
         with Places() as places:
-            return [
-                path for path, item in self.wanted.items() if item.kind in (FILE, LINK) and _is_directory(places, path)
-            ]
+            there = [path for path, item in self.wanted.items() if item.kind in (FILE, LINK)]
+            found = {path for path in there if _is_directory(places, path)}
+        directories = {path for path, item in self.wanted.items() if item.kind == DIRECTORY}
+        above = {os.path.dirname(path) for path in there}
+        found.update(path for path in above if os.path.lexists(path) and not os.path.isdir(path))
+        found.update(path for path in directories if os.path.lexists(path) and not _is_real(path))
+        return sorted(found)
 
     def clear(self) -> None:
         """Move them out of the way; M(mend) removes them."""
@@ -99,9 +103,11 @@ class PackageFiles:
 
     def mend(self) -> None:
         """Make everything what it was; can be repeated."""
-        for path, item in self.wanted.items():
-            if item.kind in (FILE, LINK) and os.path.isdir(_aside(path)):
+        for path in {*self.wanted, *map(os.path.dirname, self.wanted)}:
+            if _is_real(_aside(path)):
                 shutil.rmtree(_aside(path))
+            elif os.path.lexists(_aside(path)):
+                os.unlink(_aside(path))
         wrong = [path for path, dummy in self.differences()]
         unpacked: dict[str, Item] = {}
         with Places() as places, Tree(self._layer.where.path, os.dup(self._layer.where.fd)) as store:
@@ -206,6 +212,11 @@ class PackageFiles:
 def _aside(path: str) -> str:
     directory, dummy, name = path.rpartition("/")
     return f"{directory}/{ASIDE}-{name}"
+
+
+def _is_real(path: str) -> bool:
+    """Whether it is a directory, and no link to one."""
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _is_directory(places: Places, path: str) -> bool:

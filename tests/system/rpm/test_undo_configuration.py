@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Callable
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError
+from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Hard, Link
 from ansible_collections.intellistream.sage.tests.system.rpm.undoing import CONFIG, Host, files_of, read, write
@@ -54,33 +56,43 @@ def upgrade(host: Host, settled: bool = True) -> None:
         host.settle(point)
 
 
-EDITS = {
-    "nothing": lambda: None,
-    "noreplace edited": lambda: write("/etc/foo.conf", "mine\n", 0o600),
-    "plain edited": lambda: write("/etc/foo.plain", "mine\n"),
-    "both edited": lambda: (write("/etc/foo.conf", "mine\n"), write("/etc/foo.plain", "mine too\n")),
-    "owner": lambda: os.chown("/etc/foo.conf", 33, 33),
-    "deleted": lambda: (os.unlink("/etc/foo.conf"), os.unlink("/etc/foo.plain")),
-    "a link now": lambda: (os.unlink("/etc/foo.conf"), os.symlink("foo.plain", "/etc/foo.conf")),
-    "a directory now": lambda: (os.unlink("/etc/foo.plain"), os.mkdir("/etc/foo.plain", 0o711)),
-    "leftovers": lambda: [write(f"/etc/foo.conf{end}", end) for end in (".rpmnew", ".rpmsave", ".rpmorig")],
-    "an old rpmnew": lambda: (write("/etc/foo.conf", "mine\n"), write("/etc/foo.conf.rpmnew", "an older one\n")),
-    "ghost": lambda: write("/var/lib/foo/ghost", "state\n", 0o640),
-    "program edited": lambda: write("/opt/foo/data", "mine\n"),
-    "program missing": lambda: os.unlink("/opt/foo/data"),
-    "program's mode": lambda: os.chmod("/opt/foo/data", 0o600),
-    "capability": lambda: run("setcap", "-r", "/opt/foo/able"),
-    "another capability": lambda: run("setcap", "cap_chown=p", "/opt/foo/one"),
-    "hard link split": lambda: (os.unlink("/opt/foo/two"), write("/opt/foo/two", "hard 1", 0o755)),
-    "directory's mode": lambda: os.chmod("/var/lib/foo/dir", 0o700),
-    "somebody's file in it": lambda: write("/var/lib/foo/dir/theirs", "x"),
+Acts = list[Callable[[], object]]
+
+EDITS: dict[str, Acts] = {
+    "nothing": [],
+    "noreplace edited": [partial(write, "/etc/foo.conf", "mine\n", 0o600)],
+    "plain edited": [partial(write, "/etc/foo.plain", "mine\n")],
+    "both edited": [partial(write, "/etc/foo.conf", "mine\n"), partial(write, "/etc/foo.plain", "mine too\n")],
+    "owner": [partial(os.chown, "/etc/foo.conf", 33, 33)],
+    "deleted": [partial(os.unlink, "/etc/foo.conf"), partial(os.unlink, "/etc/foo.plain")],
+    "a link now": [partial(os.unlink, "/etc/foo.conf"), partial(os.symlink, "foo.plain", "/etc/foo.conf")],
+    "a directory now": [partial(os.unlink, "/etc/foo.plain"), partial(os.mkdir, "/etc/foo.plain", 0o711)],
+    "leftovers": [partial(write, f"/etc/foo.conf{end}", end) for end in (".rpmnew", ".rpmsave", ".rpmorig")],
+    "an old rpmnew": [
+        partial(write, "/etc/foo.conf", "mine\n"),
+        partial(write, "/etc/foo.conf.rpmnew", "an older one\n"),
+    ],
+    "ghost": [partial(write, "/var/lib/foo/ghost", "state\n", 0o640)],
+    "program edited": [partial(write, "/opt/foo/data", "mine\n")],
+    "program missing": [partial(os.unlink, "/opt/foo/data")],
+    "program's mode": [partial(os.chmod, "/opt/foo/data", 0o600)],
+    "capability": [partial(run, "setcap", "-r", "/opt/foo/able")],
+    "another capability": [partial(run, "setcap", "cap_chown=p", "/opt/foo/one")],
+    "hard link split": [partial(os.unlink, "/opt/foo/two"), partial(write, "/opt/foo/two", "hard 1", 0o755)],
+    "directory's mode": [partial(os.chmod, "/var/lib/foo/dir", 0o700)],
+    "somebody's file in it": [partial(write, "/var/lib/foo/dir/theirs", "x")],
 }
+
+
+def do(acts: Acts) -> None:
+    for act in acts:
+        act()
 
 
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("settled", [True, False])
 def test_as_it_was(host: Host, repository: Repository, edit: str, settled: bool) -> None:
-    EDITS[edit]()
+    do(EDITS[edit])
     upgrade(host, settled)
     host.undo()
     assert host.differences() == []
@@ -88,7 +100,7 @@ def test_as_it_was(host: Host, repository: Repository, edit: str, settled: bool)
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_as_it_was_after_a_removal(host: Host, repository: Repository, edit: str) -> None:
-    EDITS[edit]()
+    do(EDITS[edit])
     point = host.capture("foo", state="absent")
     dnf("remove", "foo")
     host.settle(point)
@@ -98,12 +110,9 @@ def test_as_it_was_after_a_removal(host: Host, repository: Repository, edit: str
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_the_next_upgrade_does_what_it_would_have_done(host: Host, repository: Repository, edit: str) -> None:
-    EDITS[edit]()
+    do(EDITS[edit])
     upgrade(host)
     # What the upgrade makes of it, without any undo.
-    host.before.append({})
-    from ansible_collections.intellistream.sage.tests.system import oracle
-
     wanted = oracle.files()
     host.undo()
     dnf("upgrade", "foo")
@@ -120,19 +129,22 @@ def test_an_edit_survives_the_undo_and_the_next_upgrade(host: Host, repository: 
     assert read("/etc/foo.conf.rpmnew") == "conf 2\n"
 
 
-SINCE = {
-    "noreplace edited": (lambda: write("/etc/foo.conf", "since\n"), "/etc/foo.conf"),
-    "plain edited": (lambda: write("/etc/foo.plain", "since\n"), "/etc/foo.plain"),
-    "another link": (lambda: (os.unlink("/etc/foo.d/link"), os.symlink("x", "/etc/foo.d/link")), "/etc/foo.d/link"),
+SINCE: dict[str, tuple[Acts, str]] = {
+    "noreplace edited": ([partial(write, "/etc/foo.conf", "since\n")], "/etc/foo.conf"),
+    "plain edited": ([partial(write, "/etc/foo.plain", "since\n")], "/etc/foo.plain"),
+    "another link": (
+        [partial(os.unlink, "/etc/foo.d/link"), partial(os.symlink, "x", "/etc/foo.d/link")],
+        "/etc/foo.d/link",
+    ),
 }
 
 
 @pytest.mark.parametrize("edit", SINCE)
 @pytest.mark.parametrize("settled", [True, False])
 def test_edited_since_is_a_conflict(host: Host, repository: Repository, edit: str, settled: bool) -> None:
-    act, path = SINCE[edit]
+    acts, path = SINCE[edit]
     upgrade(host, settled)
-    act()
+    do(acts)
     with pytest.raises(ConflictError, match=f"{path} was edited by somebody"):
         host.undo()
     assert run("rpm", "-q", "foo").stdout == "foo-2-1.noarch\n"
@@ -142,11 +154,13 @@ def test_edited_since_is_a_conflict(host: Host, repository: Repository, edit: st
     assert [place.read_text() for place in kept] == (["since\n"] if "edited" in edit else [])
 
 
-def test_new_ghosts_go_and_changed_ones_come_back(host: Host, repository: Repository) -> None:
+def test_a_ghost_belongs_to_whoever_writes_it(host: Host, repository: Repository) -> None:
+    write("/var/lib/foo/ghost", "before\n")
     upgrade(host)
-    write("/var/lib/foo/ghost", "made since\n")
+    write("/var/lib/foo/ghost", "written since\n")
     host.undo()
-    assert not os.path.lexists("/var/lib/foo/ghost")
+    assert read("/var/lib/foo/ghost") == "written since\n"
+    write("/var/lib/foo/ghost", "before\n")
     assert host.differences() == []
 
 
