@@ -136,7 +136,8 @@ def test_several_versions_of_an_installonly_package_are_told_apart(host: pathlib
 def test_a_failed_scriptlet_is_told_although_dnf_says_nothing(host: pathlib.Path) -> None:
     arrange(settings(host), True, False)
     before = oracle.snapshot()
-    dnf("install", "broken")
+    done = dnf("install", "broken")
+    assert "broken" in done.stderr.partition("sage: ")[2]
     undo(host)
     assert oracle.diff(before, oracle.snapshot()) == []
 
