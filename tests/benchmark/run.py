@@ -370,7 +370,8 @@ def captures(where: pathlib.Path) -> list[Figure]:
             ),
             Figure("— pip --force-reinstall from a wheelhouse, against it", f"{times:.0f} ×", "≥ 15", times >= 15),
             Figure(
-                "— hashing what was captured, before", f"{back.hashing:.2f} s, {back.megabytes / back.hashing:.0f} MB/s"
+                "— hashing what was captured, before; the redo point is captured meanwhile",
+                f"{back.hashing:.2f} s, {back.megabytes / back.hashing:.0f} MB/s",
             ),
         ]
     return figures
