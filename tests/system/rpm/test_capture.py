@@ -11,7 +11,7 @@ import os
 import pathlib
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_cap
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
 from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Hard, Link
@@ -53,7 +54,7 @@ FILES = {
 
 def rich(repository: Repository) -> None:
     """foo 1, of which there is a 2."""
-    options = {
+    options: dict[str, Any] = {
         "scripts": {"post": "echo 100% >/opt/foo/state", "preun": "true", "pretrans -p <lua>": "x = 1"},
         "triggers": {"triggerin -- bar": "true"},
         "arch": "this machine's",
@@ -413,6 +414,6 @@ def test_look_reads_no_content(repository: Repository) -> None:
     ts = _rpm_database.transaction_set()
     (package,) = _rpm_database.named(ts, "foo")
     os.utime("/opt/foo/binary", (1, 10**9))
-    with _rpm_capture.Directories() as directories:
+    with Directories() as directories:
         assert _rpm_capture.look(ts, package, directories).need[1] > 9000 * 256
     assert os.stat("/opt/foo/binary").st_atime == 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import pathlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -52,8 +52,8 @@ def test_a_good_change(repository: Repository, tmp_path: pathlib.Path) -> None:
 def test_a_script_that_failed_while_all_said_success(
     by: str, script: str, repository: Repository, tmp_path: pathlib.Path
 ) -> None:
-    old = {"scripts": {script: "exit 1"}} if script == "postun" else {}
-    new = {} if old else {"scripts": {script: "exit 1"}}
+    old: dict[str, Any] = {"scripts": {script: "exit 1"}} if script == "postun" else {}
+    new: dict[str, Any] = {} if old else {"scripts": {script: "exit 1"}}
     if script == "triggerin":
         new = {"triggers": {"triggerin -- foo": "exit 1"}}
     repository.add("foo", "1", fields=["Epoch: 1"], **old)

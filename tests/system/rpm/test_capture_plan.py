@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -192,7 +192,7 @@ class TestGivenChanges:
 
     def test_nobody_is_asked(self, repository: Repository) -> None:
         example(repository)
-        changes = [
+        changes: list[dict[str, Any]] = [
             {"name": "foo", "arch": "noarch", "before": "1-1", "after": "3-1"},
             {"name": "bar", "arch": "noarch", "before": "1-1", "after": None},
             {"name": "new", "arch": "noarch", "before": None, "after": "1-1"},
@@ -249,12 +249,17 @@ def test_a_lock_that_is_not_released_refuses(repository: Repository, monkeypatch
     assert plan("foo", state="latest")
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
 def test_dnf_at_work_is_waited_for_until_it_ends(repository: Repository) -> None:
     example(repository)
     metadata = pathlib.Path("/var/cache/dnf/metadata_lock.pid")
     with subprocess.Popen(["sleep", "60"]) as other:
         metadata.write_text(str(other.pid))
-        threading.Timer(1.0, lambda: (other.kill(), other.wait())).start()
+        threading.Timer(1.0, end, [other]).start()
         began = time.monotonic()
         assert plan("foo", state="latest")
         assert time.monotonic() - began > 0.8
