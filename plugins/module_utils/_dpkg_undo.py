@@ -97,10 +97,10 @@ class DpkgUndo(Undo):
     def _judge(self, goal: Goal, judge: _dpkg_undo_judge.Judge) -> None:
         """Find what others did since."""
         self.conflicts += _dpkg_undo_judge.versions(goal, self._now.get(goal.slot))
-        if not self._how.resumed:
-            for one in judge.edited(goal):
-                self.conflicts.append(f"{one.path} {one.why}")
-                self._edited.append(one.path)
+        for one in judge.edited(goal) if self._how.force or not self._how.resumed else ():
+            # What an interrupted undo had put there is nobody's edit, but whatever else there is is kept.
+            self.conflicts += [f"{one.path} {one.why}"] if not self._how.resumed else []
+            self._edited.append(one.path)
 
     def _plan(self, goal: Goal) -> bool:
         """Say what has to be done for a package; false when nothing has."""
@@ -196,7 +196,7 @@ class DpkgUndo(Undo):
             return
 
     def execute(self) -> None:
-        if self._how.force and not self._how.resumed:
+        if self._how.force:
             _dpkg_undo_run.keep_aside(self._edited)
         work = self._work()
         work.run(self._again, self._marks)

@@ -38,9 +38,13 @@ def bring_back(layers: t.Sequence[Layer]) -> None:
 def take_away(layers: t.Sequence[Layer], names: t.Collection[str]) -> None:
     """Remove those that the change's packages made, once their files are gone from there."""
     # The oldest capture that knows a package decides; later ones know what earlier changes made.
-    captured = {one.path for layer in layers for one in _captured(layer)}
+    captured: dict[str, set[str]] = {}
+    for layer in layers:
+        paths = {one.path for one in _captured(layer)}
+        for change in layer.manifest["changes"]:
+            captured.setdefault(change["name"], paths)
     for one in Database().diversions():
-        if one.by in names and one.path not in captured:
+        if one.by in names and one.path not in captured.get(one.by, ()):
             _dpkg_apt.divert(*_by(one), "--rename", "--remove", one.path)
     before: dict[str, str] = {}
     for layer in layers:

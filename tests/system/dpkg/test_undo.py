@@ -304,10 +304,14 @@ def test_a_diversion_made_by_the_change(repository: Repository, host: Host) -> N
     divert = "dpkg-divert --package foo --rename --divert /opt/bar/data.by-foo --add /opt/bar/data"
     repository.add("foo", "3", files={"/opt/bar/data": "foo's"}, scripts={"preinst": divert}, depends="bar")
     before = oracle.snapshot()
-    host.capture("foo")
+    point = host.capture("foo")
     apt("install", "foo")
     assert pathlib.Path("/opt/bar/data").read_text() == "foo's"
-    host.undo()
+    repository.add("foo", "4", files={"/opt/bar/data": "foo's 4"}, depends="bar")
+    # Has the diversion among what it captured.
+    host.capture("foo")
+    apt("install", "foo")
+    host.undo(point)
     same(before)
 
 
