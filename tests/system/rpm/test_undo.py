@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError
-from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     ORIGINAL,
@@ -23,6 +22,7 @@ from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     files_of,
     installed,
     read,
+    snapshot,
     write,
 )
 
@@ -46,8 +46,7 @@ def by_rpm(repository: Repository) -> None:
     run("rpm", "-U", *(repository.where / f"{name}.noarch.rpm" for name in names))
 
 
-@pytest.mark.parametrize("upgrade", [by_dnf, by_rpm])
-@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize(("upgrade", "settled"), [(by_dnf, True), (by_rpm, False)])
 def test_the_documents_example(host: Host, repository: Repository, upgrade, settled: bool) -> None:  # type: ignore[no-untyped-def]
     example(repository)
     point = host.capture("foo", state="latest")
@@ -121,7 +120,7 @@ def test_there_and_back_again(host: Host, repository: Repository) -> None:
     point = host.capture("foo", state="latest")
     dnf("upgrade", "foo")
     host.settle(point)
-    host.before.append(oracle.snapshot())
+    host.before.append(snapshot())
     result = host.undo()
     assert host.differences(0) == []
     assert result["redo_point"]

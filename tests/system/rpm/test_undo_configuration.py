@@ -84,23 +84,43 @@ EDITS: dict[str, Acts] = {
 }
 
 
+# What can be true at once, so that few tests see nearly all of it; each by itself only when asked for.
+TOGETHER = {
+    "nothing": ("nothing",),
+    "some": (
+        "noreplace edited",
+        "leftovers",
+        "ghost",
+        "program's mode",
+        "capability",
+        "hard link split",
+        "directory's mode",
+        "somebody's file in it",
+    ),
+    "others": ("owner", "plain edited", "program missing", "another capability"),
+    "types": ("a link now", "a directory now", "program edited"),
+}
+EVERY = {**{name: (name,) for name in EDITS}, **TOGETHER} if os.environ.get("SAGE_TEST_ALL") else TOGETHER
+
+
 def do(acts: Acts) -> None:
     for act in acts:
         act()
 
 
-@pytest.mark.parametrize("edit", EDITS)
-@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize(("edit", "settled"), [*((edit, True) for edit in EVERY), ("some", False)])
 def test_as_it_was(host: Host, repository: Repository, edit: str, settled: bool) -> None:
-    do(EDITS[edit])
+    for one in EVERY[edit]:
+        do(EDITS[one])
     upgrade(host, settled)
     host.undo()
     assert host.differences() == []
 
 
-@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("edit", EVERY)
 def test_as_it_was_after_a_removal(host: Host, repository: Repository, edit: str) -> None:
-    do(EDITS[edit])
+    for one in EVERY[edit]:
+        do(EDITS[one])
     point = host.capture("foo", state="absent")
     dnf("remove", "foo")
     host.settle(point)
@@ -108,9 +128,10 @@ def test_as_it_was_after_a_removal(host: Host, repository: Repository, edit: str
     assert host.differences() == []
 
 
-@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("edit", EVERY)
 def test_the_next_upgrade_does_what_it_would_have_done(host: Host, repository: Repository, edit: str) -> None:
-    do(EDITS[edit])
+    for one in EVERY[edit]:
+        do(EDITS[one])
     upgrade(host)
     # What the upgrade makes of it, without any undo.
     wanted = oracle.files()
@@ -139,8 +160,7 @@ SINCE: dict[str, tuple[Acts, str]] = {
 }
 
 
-@pytest.mark.parametrize("edit", SINCE)
-@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize(("edit", "settled"), [*((edit, False) for edit in SINCE), ("noreplace edited", True)])
 def test_edited_since_is_a_conflict(host: Host, repository: Repository, edit: str, settled: bool) -> None:
     acts, path = SINCE[edit]
     upgrade(host, settled)

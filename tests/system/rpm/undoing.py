@@ -31,7 +31,7 @@ class Host:
 
     def capture(self, *packages: str, state: str = "present", changes: Any = (), settled: bool = False) -> str:
         """Make a rollback point and remember how everything is; `settled` is for changes that were made already."""
-        self.before.append(oracle.snapshot())
+        self.before.append(snapshot())
         spec = {"kind": "rpm", "packages": list(packages), "state": state, "changes": list(changes)}
         made = _points.backup(self.engine, [spec], None, f"point {len(self.before)}", False)
         return str(made["rollback_point"]["id"])
@@ -46,7 +46,12 @@ class Host:
 
     def differences(self, number: int = -1) -> list[str]:
         """How the system differs from what it was at a capture."""
-        return oracle.diff(self.before[number], oracle.snapshot())
+        return oracle.diff(self.before[number], snapshot())
+
+
+def snapshot() -> oracle.Snapshot:
+    """The whole system, without asking dpkg: verifying the container's own packages takes seconds each time."""
+    return {**oracle.files(), **oracle.rpm()}
 
 
 def installed() -> list[str]:
