@@ -104,8 +104,8 @@ def put_back(captured: Captured) -> None:
 def look() -> oracle.Snapshot:
     """All there is of the package, quicker than a look at everything."""
     found = {**oracle.files("/opt"), **oracle.files("/etc")}
-    for path in pathlib.Path("/var/lib/dpkg/info").glob("any.*"):
-        found[str(path)] = path.read_text(errors="surrogateescape")
+    for about in pathlib.Path("/var/lib/dpkg/info").glob("any.*"):
+        found[str(about)] = about.read_text(errors="surrogateescape")
     found["status"] = run("dpkg-query", "-s", "any").stdout.partition("Conffiles:")[0]
     for top in ("/opt/any", "/etc/any"):
         for directory, dummy, names in os.walk(top):
