@@ -20,7 +20,7 @@ file cannot hold lies below C(extra/<key>/), at its full path. The facts of a ca
                         "now": what was there (P(_dpkg_database.fingerprint))}
         missing         paths of its list that were not there (somebody deleted them); they are not in the .deb;
                         neither are configuration files that are no files (any more), but these are in extra
-        leftovers       what lay beside its configuration files: .dpkg-dist, .dpkg-old, .ucf-old, ~ …
+        leftovers       full real paths of what lay beside its configuration: .dpkg-dist, .dpkg-old, .ucf-old, ~ …
         extra           full real paths of what has an item extra/<key>/<path>: each conffile that was there,
                         each leftover, and files of /var/lib/dpkg/info that dpkg would write differently or
                         (for config-files) that must come back
@@ -28,13 +28,13 @@ file cannot hold lies below C(extra/<key>/), at its full path. The facts of a ca
         times           path → mtime in ns of files and links, where seconds are not enough
         overrides       path → "owner group mode": the statoverrides that concern it
         inexact         reasons why an undo of its change may not be exact
-    inexact             key → reasons, of packages that are not there yet and whose scripts are known
+    inexact             key → reasons, of the versions that come, where their scripts are known already
     auto                keys of packages that were asked for, are there and do not change, but for apt's auto mark
     unknown             keys of what comes and whose maintainer scripts cannot be known yet
     diversions          [[path, to, by]] by or of captured packages
     known               key → "version letters" (letters as C(dpkg -l): ii, hi, rc) of all that was there
 
-Paths in all of these are the package's own names; what is diverted is found by P(Database.diverted).
+Other paths are the package's own names; what is diverted is found by P(Database.diverted).
 
 Items: a section with an empty name has the file C(status): the recorded stanzas of all captured
 packages, whole. Then a section per package, its name the key, its info the package file's name: an item
