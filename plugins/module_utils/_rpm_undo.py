@@ -136,8 +136,8 @@ class RpmUndo(Undo):
             owned = {path for header in headers for path in header["FILENAMES"] or ()}
             self.conflicts += _rpm_undo_edits.foreign(self._files[goal.key].in_the_way(), owned)
         self.plan["erase"] += [f"{goal.shown} {evr}" for evr in sorted(versions - goal.wanted)]
-        self.inexact += (goal.facts or {}).get("inexact") or []
         if versions != goal.wanted:
+            self.inexact += _rpm_undo_goal.uncertain(goal, headers)
             self._redo += self._inverse(goal, versions)
             self.plan["install"] += [f"{goal.shown} {goal.evr}"] if goal.evr and goal.evr not in versions else []
         if goal.facts is None:

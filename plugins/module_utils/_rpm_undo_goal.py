@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_database
+from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_database, _rpm_scripts
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, Layer
@@ -108,3 +108,10 @@ def now(ts: t.Any, goal: Goal) -> list[Package]:
 def versions(packages: t.Iterable[Package]) -> Versions:
     """Their versions."""
     return frozenset(one.evr for one in packages)
+
+
+def uncertain(goal: Goal, headers: t.Iterable[t.Any]) -> list[str]:
+    """What scripts of the captured version and of those that go may have done, or do, beside their files."""
+    reasons = [str(why) for why in (goal.facts or {}).get("inexact") or ()]
+    reasons += [why for header in headers for why in _rpm_scripts.inexact(header)]
+    return [f"{goal.shown}: {why}" for why in dict.fromkeys(reasons)]
