@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store, _targets
-from ansible_collections.intellistream.sage.plugins.module_utils._beside import Beside, worthwhile
+from ansible_collections.intellistream.sage.plugins.module_utils import _beside, _store, _targets
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._points import Spec, capture, next_name, settle
 
@@ -38,9 +37,9 @@ class Redo:
         self._session, self._chosen, self._partial, self._how = session, chosen, partial, how
         self._wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
         self._needed = bool(self._wanted) and not how.resumed and not how.keep_broken and _finished(chosen)
-        self._beside: Beside | None = None
-        if self._needed and session.writes and _long(spec for dummy, spec in self._wanted) and worthwhile():
-            self._beside = Beside(self._capture)
+        self._beside: _beside.Beside | None = None
+        if self._needed and session.writes and _long(spec for dummy, spec in self._wanted) and _beside.worthwhile():
+            self._beside = _beside.Beside(self._capture)
 
     def __enter__(self) -> Redo:
         return self
