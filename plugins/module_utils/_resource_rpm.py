@@ -218,7 +218,9 @@ class RpmResource(Resource):
                 inexact += [f"{package.key}: {why}" for why in made.facts["inexact"]]
                 written += made.written
                 size += made.size
-            written += self._brought(where, items)
+            brought = self._brought(where, items)
+            written += brought
+            size += sum(os.stat(name, dir_fd=where.fd).st_size for name in brought)
             _store.settle(store, written)
         known = _rpm_database.installed(self._ts)
         self._still()

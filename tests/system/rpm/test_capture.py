@@ -194,7 +194,9 @@ def test_every_file_is_listed_as_it_is(repository: Repository, tmp_path: pathlib
     assert listed["opt/foo/able"].xattrs == {
         "security.capability": os.getxattr("/opt/foo/able", "security.capability").hex()
     }
-    own = made.sections[key(), made.package(key()).name]
+    own = {**made.sections[key(), made.package(key()).name], **made.sections["incoming", ""]}
+    # The paths of the new version that are not there.
+    assert (made.where / "incoming").read_bytes() == b"/opt/foo/ghost\0/opt/foo/odd\0"
     for path, item in own.items():
         assert item.value == hashlib.sha256((made.where / path).read_bytes()).hexdigest()
     assert sum(item.size for item in own.values()) == made.facts["bytes"]
