@@ -76,6 +76,7 @@ def _put(file: File) -> None:
     try:
         if file.content is None:
             os.unlink(file.path)
+            _uncache(file.path)
             _tidy(directory)
         else:
             os.makedirs(directory, 0o755, exist_ok=True)
@@ -99,6 +100,19 @@ def _put(file: File) -> None:
             os.close(above)
     except OSError as error:
         raise storage_error(file.path, error) from error
+
+
+def _uncache(path: str) -> None:
+    """Remove the byte code that Python wrote of a plugin, and its directory if nothing else is in it."""
+    directory, name = os.path.split(path)
+    cache = os.path.join(directory, "__pycache__")
+    if not name.endswith(".py") or not os.path.isdir(cache):
+        return
+    for other in os.listdir(cache):
+        if other.startswith(f"{name[:-3]}.") and other.endswith(".pyc"):
+            os.unlink(os.path.join(cache, other))
+    if not os.listdir(cache):
+        os.rmdir(cache)
 
 
 def _tidy(directory: str) -> None:

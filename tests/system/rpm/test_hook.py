@@ -204,6 +204,9 @@ def test_it_is_put_there_once_and_removed_exactly(sage_root: pathlib.Path) -> No
     plugin = pathlib.Path(made["files"][-1])
     assert str(plugin.parent) == _hook_files.dnf_plugins()
     assert not arrange(settings(sage_root), True, False)["changed"]
+    # Any run of dnf makes Python write byte code.
+    dnf("repolist", PYTHONDONTWRITEBYTECODE="")
+    assert list((plugin.parent / "__pycache__").iterdir())
     plugin.chmod(0o600)
     assert arrange(settings(sage_root), True, False)["diff"][0]["before_header"] == str(plugin)
     assert arrange(settings(sage_root), False, False)["changed"]
