@@ -243,7 +243,7 @@ def _inexact(goal: Goal, layers: t.Sequence[Layer]) -> list[str]:
     for layer in layers:
         reasons = layer.manifest["packages"].get(goal.key, {}).get("inexact") or []
         later = (layer.left or {}).get("inexact", {}).get(goal.key)
-        new = layer.manifest.get("inexact", {}).get(goal.key) or []
+        new = layer.manifest.get("incoming", {}).get(goal.key) or []
         unknown = goal.key in (layer.manifest.get("unknown") or []) and layer.left is None
         known = later if later is not None else new + (["its scripts could not be read before"] if unknown else [])
         found += [f"{goal.title}: {reason}" for reason in [*reasons, *known] if f"{goal.title}: {reason}" not in found]

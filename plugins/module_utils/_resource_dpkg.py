@@ -28,7 +28,8 @@ file cannot hold lies below C(extra/<key>/), at its full path. The facts of a ca
         times           path → mtime in ns of files and links, where seconds are not enough
         overrides       path → "owner group mode": the statoverrides that concern it
         inexact         reasons why an undo of its change may not be exact
-    inexact             key → reasons, of the versions that come, where their scripts are known already
+    inexact             those reasons, each with its key, and those of what comes, for people
+    incoming            key → reasons, of the versions that come, where their scripts are known already
     auto                keys of packages that were asked for, are there and do not change, but for apt's auto mark
     unknown             keys of what comes and whose maintainer scripts cannot be known yet
     diversions          [[path, to, by]] by or of captured packages
@@ -172,7 +173,8 @@ class DpkgResource(Resource):
                 "arch": view.database.native,
                 "changes": [change._asdict() for change in view.changes],
                 "packages": facts,
-                "inexact": incoming,
+                "inexact": _uncertain(facts, incoming, unknown),
+                "incoming": incoming,
                 "auto": self._marked(view),
                 "unknown": unknown,
                 "diversions": _diversions(view),
@@ -234,6 +236,13 @@ def _stamp() -> tuple[int, ...]:
 
 def _line(sign: str, name: str, version: str, why: t.Sequence[str]) -> str:
     return f"[{sign}] {name} {version}" + (f" ({'; '.join(why)})" if why else "")
+
+
+def _uncertain(facts: Facts, incoming: t.Mapping[str, list[str]], unknown: t.Iterable[str]) -> list[str]:
+    found = [f"{key}: {why}" for key, one in facts.items() for why in one["inexact"]]
+    found += [f"{key}: {why}" for key, reasons in incoming.items() for why in reasons]
+    found += [f"{key}: {_UNKNOWN}" for key in unknown]
+    return list(dict.fromkeys(found))
 
 
 def _captured(database: Database, changes: t.Iterable[Change]) -> list[Package]:

@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
-import pathlib
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _points, _resources_system, _rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
-from ansible_collections.intellistream.sage.tests.system.debs import Repository
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Sequence
+
+    from ansible_collections.intellistream.sage.tests.system.debs import Repository
 
 _resources_system.enable()
 

@@ -124,6 +124,7 @@ def test_all_is_told_and_private(repository: Repository, tmp_path: pathlib.Path)
     assert facts["inexact"] == [
         f"its {name} may change more than its files" for name in ("preinst", "postinst", "prerm", "postrm")
     ]
+    assert captured.facts["inexact"] == [f"foo:all: {reason}" for reason in facts["inexact"]]
     assert captured.versions["foo:all"] == ("1:2.0~rc1+x-1", facts["deb"])
     assert set(captured.items["foo:all"]) == {facts["deb"], *(f"extra/foo:all{path}" for path in facts["extra"])}
     written = [path for path in captured.content.rglob("*") if path.is_file()]
