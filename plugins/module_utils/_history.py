@@ -51,8 +51,9 @@ def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[Chan
 def _system(taken: Facts) -> Change:
     before: dict[str, str] = {}
     wanted: dict[str, str | None] = {}
-    names = [one["name"] for one in taken["changes"]]
-    for one in taken["changes"]:
+    changes = [one for one in taken["changes"] if not one.get("optional")]
+    names = [one["name"] for one in changes]
+    for one in changes:
         name = f"{one['name']}:{one['arch']}" if names.count(one["name"]) > 1 else str(one["name"])
         before.update({name: one["before"]} if one.get("before") else {})
         wanted[name] = one.get("after")

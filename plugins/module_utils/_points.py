@@ -313,6 +313,8 @@ def backup(
 
 def listed(changes: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     """Changes of packages as C([-] name version) and C([+] name version), by name."""
+    # What dnf would also take away if it were asked to; Ansible's module does not ask.
+    changes = [one for one in changes if not one.get("optional")]
     names = [one["name"] for one in changes]
     lines = []
     for one in sorted(changes, key=lambda one: (one["name"], one.get("arch") or "")):

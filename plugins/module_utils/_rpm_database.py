@@ -260,7 +260,7 @@ def protected(ts: t.Any) -> dict[str, str]:
     for name in (*_PROTECTED, *_PYTHON, *_configured()):
         for package in named(ts, name):
             found.setdefault(package.key, "the system needs it")
-    for path in {sys.executable, os.path.realpath(sys.executable), os.path.realpath("/proc/1/exe")}:
+    for path in dict.fromkeys((sys.executable, os.path.realpath(sys.executable), os.path.realpath("/proc/1/exe"))):
         for package in owners(ts, path):
             found.setdefault(package.key, f"{path} belongs to it, which is running")
     for package in _running_kernel(ts):

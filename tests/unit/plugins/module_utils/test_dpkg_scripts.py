@@ -10,10 +10,12 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_scripts import reasons
 
-SECTION = """
+# With the tab that debhelper writes.
+TAB = "\t"
+SECTION = f"""
 # Automatically added by dh_installsystemd/13.11.4
 if [ "$1" = "configure" ]; then
-	systemctl enable foo >/dev/null || true
+{TAB}systemctl enable foo >/dev/null || true
 fi
 # End automatically added section
 """
