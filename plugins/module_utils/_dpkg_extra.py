@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import LEFTOVERS
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, open_directory
 
 if t.TYPE_CHECKING:
@@ -65,6 +65,13 @@ def keep(path: str, store: Tree, at: str) -> Item | None:
         tree = Tree(directory or "/", open_directory(directory or "/", follow=True))
     except FileNotFoundError:
         return None
+    except UnsafePath as error:
+        raise CaptureError(
+            f"{path} cannot be captured: {error.what.rstrip('.')}.",
+            untouched="everything.",
+            advice="Put back the directory that belongs there.",
+            path=path,
+        ) from error
     with tree:
         info = tree.lstat(name)
         kind = _captured.kind_of(info)

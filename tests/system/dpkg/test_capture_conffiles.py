@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import DIRECTORY, FILE, LINK
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.content import File
@@ -298,3 +299,15 @@ def test_a_link_of_somebody_else_is_not_followed(repository: Repository, tmp_pat
     pathlib.Path("/root/data").write_text("secret")
     with pytest.raises(UnsafePath, match="state is a symbolic link of user id 33"):
         removal(tmp_path / "root", "foo")
+
+
+def test_a_file_in_place_of_the_directory_of_configuration(repository: Repository, tmp_path: pathlib.Path) -> None:
+    repository.add("foo", files={"/etc/foo/sub/foo.conf": "1\n"}, conffiles=["/etc/foo/sub/foo.conf"])
+    apt("install", "foo")
+    shutil.rmtree("/etc/foo/sub")
+    pathlib.Path("/etc/foo/sub").write_text("mine\n")
+    before = oracle.snapshot()
+    with pytest.raises(CaptureError, match="cannot be captured") as refused:
+        removal(tmp_path / "root", "foo")
+    assert "/etc/foo/sub/foo.conf" in str(refused.value)
+    assert oracle.diff(before, oracle.snapshot()) == []
