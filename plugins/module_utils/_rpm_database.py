@@ -260,7 +260,7 @@ def protected(ts: t.Any) -> dict[str, str]:
     for name in (*_PROTECTED, *_PYTHON, *_configured()):
         for package in named(ts, name):
             found.setdefault(package.key, "the system needs it")
-    for path in dict.fromkeys((sys.executable, os.path.realpath(sys.executable), os.path.realpath("/proc/1/exe"))):
+    for path in dict.fromkeys((sys.executable, os.path.realpath(sys.executable), *_init())):
         for package in owners(ts, path):
             found.setdefault(package.key, f"{path} belongs to it, which is running")
     for package in _running_kernel(ts):
@@ -281,6 +281,14 @@ def _configured() -> list[str]:
                 with open(os.path.join(directory, file), encoding="utf-8", errors="surrogateescape") as stream:
                     names += [line.strip() for line in stream if line.strip() and not line.startswith("#")]
     return names
+
+
+def _init() -> list[str]:
+    """The program that runs as init; in some containers nobody may know."""
+    try:
+        return [os.readlink("/proc/1/exe")]
+    except OSError:
+        return []
 
 
 def _running_kernel(ts: t.Any) -> list[Package]:
