@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from typing import TYPE_CHECKING
@@ -110,7 +111,8 @@ def look() -> oracle.Snapshot:
     found = {**oracle.files("/opt"), **oracle.files("/etc")}
     for about in pathlib.Path("/var/lib/dpkg/info").glob("any.*"):
         found[str(about)] = about.read_text(errors="surrogateescape")
-    found["status"] = run("dpkg-query", "-s", "any").stdout.partition("Conffiles:")[0]
+    # Those are put back by whoever rewrites dpkg's record.
+    found["status"] = re.sub(r"^Conffiles:\n(?: .*\n)+", "", run("dpkg-query", "-s", "any").stdout, flags=re.MULTILINE)
     for top in ("/opt/any", "/etc/any"):
         for directory, dummy, names in os.walk(top):
             for name in names:

@@ -215,7 +215,7 @@ def test_the_undo_killed_at_any_system_call(when: int, repository: Repository, h
     )
     if not done.returncode:
         pytest.skip("it was done before")
-    while run("pgrep", "-x", "dpkg|apt-get", ok=False).stdout:
+    while run("pgrep", "-x", "-r", "D,R,S,T", "dpkg|apt-get", ok=False).stdout:
         time.sleep(0.1)
     host.undo()
     same(before)
@@ -235,7 +235,7 @@ def test_everything_killed_at_any_time(after: float, repository: Repository, hos
     )
     for part in (0.6, 0.8, 1.0):
         _killed("/venv/bin/python", str(program), str(host.root), after=after + part)
-    while run("pgrep", "-x", "dpkg|apt-get", ok=False).stdout:
+    while run("pgrep", "-x", "-r", "D,R,S,T", "dpkg|apt-get", ok=False).stdout:
         time.sleep(0.1)
     host.undo()
     same(before)
