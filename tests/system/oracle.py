@@ -222,14 +222,20 @@ def _verify(seen: Snapshot, stanzas: t.Mapping[str, str]) -> list[str]:
     usual = all("\nStatus: install ok installed\n" in f"\n{stanzas[key]}\n" for key in stale)
     if not usual or len(stale) > _MANY:
         stale = list(stanzas)
-    names = [key.removesuffix(":all") for key in stale]
+    everything = len(stale) == len(stanzas)
+    said = _said("dpkg", "-V", *(() if everything else map(_name, stale))).splitlines()
+    if any(line.startswith("dpkg: error") for line in said):
+        # It gives up where it cannot read something, and says nothing of the rest.
+        for key in stale:
+            _verified[key] = (state[key], _said("dpkg", "-V", _name(key)).splitlines())
+        return [line for dummy, lines in _verified.values() for line in lines]
     owners: dict[str, list[str]] = {}
     for key in stale:
         _verified[key] = (state[key], [])
         for path in paths[key]:
             owners.setdefault(path, []).append(key)
     stray = []
-    for line in _said("dpkg", "-V", *(names if len(stale) < len(stanzas) else ())).splitlines():
+    for line in said:
         of = owners.get(line[line.find("/") :], [])
         for key in of:
             _verified[key][1].append(line)
@@ -239,6 +245,10 @@ def _verify(seen: Snapshot, stanzas: t.Mapping[str, str]) -> list[str]:
         # Said of nothing in particular: it is asked for again next time.
         _verified.clear()
     return lines + stray
+
+
+def _name(key: str) -> str:
+    return key.removesuffix(":all")
 
 
 def dpkg(seen: Snapshot) -> Snapshot:
