@@ -87,6 +87,11 @@ class Package(t.NamedTuple):
         """It is there, completely and configured."""
         return self.state == INSTALLED and self.error == "ok"
 
+    @property
+    def shared(self) -> bool:
+        """There may be one instance of it for each architecture."""
+        return self.fields().get("multi-arch") == "same"
+
     def fields(self) -> dict[str, str]:
         """Name in lower case → value, continuation lines with their first blank."""
         return fields(self.stanza)
@@ -148,13 +153,13 @@ class Database:
         self._extended = extended
         self.packages: dict[str, Package] = {}
         self._names: dict[str, list[Package]] = {}
-        for stanza in re.split(r"\n\n+", _read(os.path.join(admin, "status")).strip("\n")):
-            package = _package(stanza)
+        for stanza in re.split(r"\n\n+", load(os.path.join(admin, "status")).strip("\n")):
+            package = package_of(stanza)
             if package is not None and package.state != NOT_INSTALLED:
                 self.packages[package.key] = package
                 self._names.setdefault(package.name, []).append(package)
         own = [package.arch for package in self.named("dpkg") if package.arch != ALL]
-        self.native = _read(os.path.join(admin, "arch-native")).strip() or (own[0] if own else ALL)
+        self.native = load(os.path.join(admin, "arch-native")).strip() or (own[0] if own else ALL)
         self._info: dict[str, list[str]] | None = None
         self._diversions: list[Diversion] | None = None
 
@@ -181,8 +186,7 @@ class Database:
                 # Suffixes have no dot, names may: libfoo1.2 is not a file of libfoo1.
                 base, dummy, suffix = name.rpartition(".")
                 self._info.setdefault(base, []).append(suffix)
-        same = package.fields().get("multi-arch") == "same"
-        for base in (package.key, package.name) if same else (package.name, package.key):
+        for base in (package.key, package.name) if package.shared else (package.name, package.key):
             suffixes = self._info.get(base, [])
             if "list" in suffixes:
                 return {suffix: os.path.join(self.admin, "info", f"{base}.{suffix}") for suffix in sorted(suffixes)}
@@ -191,7 +195,7 @@ class Database:
     def paths(self, package: Package) -> list[str]:
         """The paths a package owns, in the order of its archive, by the names it gave them; C(/.) is the root."""
         listed = self.info(package).get("list")
-        return [line for line in _read(listed).split("\n") if line] if listed else []
+        return [line for line in load(listed).split("\n") if line] if listed else []
 
     def shared(self, package: Package, paths: t.Collection[str]) -> set[str]:
         """Those of some paths of a package that other packages own, too."""
@@ -204,7 +208,7 @@ class Database:
     def diversions(self) -> list[Diversion]:
         """All diversions."""
         if self._diversions is None:
-            lines = _read(os.path.join(self.admin, "diversions")).split("\n")
+            lines = load(os.path.join(self.admin, "diversions")).split("\n")
             self._diversions = [
                 Diversion(lines[at], lines[at + 1], "" if lines[at + 2] == ":" else lines[at + 2])
                 for at in range(0, len(lines) - 2, 3)
@@ -218,7 +222,7 @@ class Database:
     def overrides(self) -> dict[str, str]:
         """Path → C(owner group mode) of each statoverride, ids as C(#0)."""
         found = {}
-        for line in _read(os.path.join(self.admin, "statoverride")).split("\n"):
+        for line in load(os.path.join(self.admin, "statoverride")).split("\n"):
             parts = line.split(" ", 3)
             if len(parts) == 4:
                 found[parts[3]] = " ".join(parts[:3])
@@ -227,7 +231,7 @@ class Database:
     def auto(self) -> set[str]:
         """The keys of the packages that apt installed only because others need them."""
         found = set()
-        for stanza in _read(self._extended).split("\n\n"):
+        for stanza in load(self._extended).split("\n\n"):
             values = fields(stanza.strip("\n"))
             if values.get("auto-installed") == "1":
                 package = self.get(values.get("package", ""), values.get("architecture", ""))
@@ -253,7 +257,8 @@ class Database:
         return {key: f"{one.version} {one.letters}" for key, one in self.packages.items()}
 
 
-def _package(stanza: str) -> Package | None:
+def package_of(stanza: str) -> Package | None:
+    """The package that a stanza of dpkg's record is about; None when it is about none."""
     values = fields(stanza)
     status = values.get("status", "").split()
     if "package" not in values or len(status) != 3:
@@ -264,7 +269,7 @@ def _package(stanza: str) -> Package | None:
     )
 
 
-def _read(path: str) -> str:
+def load(path: str) -> str:
     """A whole file, its bytes kept whatever they are; empty when there is none."""
     try:
         with open(path, "rb") as stream:

@@ -69,17 +69,17 @@ class Disk:
         try:
             opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
         except OSError as error:
-            raise _changed(path) from error
+            raise changed(path) from error
         try:
             if _same(os.fstat(opened)) != _same(info):
-                raise _changed(path)
+                raise changed(path)
             while True:
                 data = os.read(opened, _CHUNK)
                 if not data:
                     break
                 yield data
             if _same(os.fstat(opened)) != _same(info):
-                raise _changed(path)
+                raise changed(path)
         finally:
             os.close(opened)
 
@@ -129,7 +129,8 @@ def _same(info: os.stat_result) -> tuple[int, ...]:
     return (info.st_dev, info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-def _changed(path: str) -> CaptureError:
+def changed(path: str) -> CaptureError:
+    """The error for a file that did not hold still."""
     return CaptureError(
         f"{path} was changed while it was being captured.",
         untouched="everything.",

@@ -18,6 +18,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import LEFTOVERS
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_disk import changed
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, open_directory
 
@@ -80,12 +81,7 @@ def keep(path: str, store: Tree, at: str) -> Item | None:
         if kind == FILE:
             info, digest, xattrs = _captured.copy(tree, name, store, at)
             if _seen(tree.lstat(name)) != _seen(info):
-                raise CaptureError(
-                    f"{path} was changed while it was being captured.",
-                    untouched="everything.",
-                    advice="Find out what writes to it, and run again when it has ended.",
-                    path=path,
-                )
+                raise changed(path)
             return _captured.item_of(FILE, info, digest)._replace(xattrs=xattrs)
         if kind == LINK:
             return _captured.item_of(LINK, info, os.readlink(name, dir_fd=tree.fd))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""dpkg's lock: nobody changes packages while they are captured."""
+"""dpkg's locks: nobody changes packages while they are captured or put back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import struct
 import time
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _processes
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
 
 # What apt and dpkg take first, and hold until all is done.
@@ -42,27 +43,39 @@ def held(admin: str, patience: float = _PATIENCE) -> t.Iterator[None]:
             advice="Packages can only be captured by root (become: true).",
         ) from error
     try:
-        until = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    raise
-                holder = _holder(fd)
-                if holder and holder in _ancestors():
-                    break
-                if time.monotonic() > until:
-                    raise _busy(path, holder) from error
-            time.sleep(_PAUSE)
+        holder = wait(fd, patience, _processes.ancestors())
+        if holder is not None:
+            raise _busy(path, holder)
         yield
     finally:
         os.close(fd)
 
 
+def wait(fd: int, seconds: float, ours: t.Collection[int] = ()) -> int | None:
+    """Take the lock of an open file.
+
+    :param seconds: to wait for it.
+    :param ours: processes whose lock is as good.
+    :returns: None once there is such a lock; else the process that still holds it, 0 when nobody knows.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return None
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+        holder = _holder(fd)
+        if holder and holder in ours:
+            return None
+        if time.monotonic() >= until:
+            return holder
+        time.sleep(_PAUSE)
+
+
 def _busy(path: str, holder: int) -> CaptureError:
-    who = f"process {holder} ({_name(holder)})" if holder else "another process"
+    who = f"process {holder} ({_processes.name(holder)})" if holder else "another process"
     return CaptureError(
         f"{who} is changing packages and holds {path}.",
         untouched="everything.",
@@ -76,27 +89,3 @@ def _holder(fd: int) -> int:
     asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     kind, dummy, dummy, dummy, process = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
     return int(process) if kind != fcntl.F_UNLCK else 0
-
-
-def _stat(process: int) -> list[str]:
-    """Name, state, parent of a process; empty when it is gone."""
-    try:
-        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stream:
-            before, dummy, after = stream.read().rpartition(")")
-    except OSError:
-        return []
-    return [before.partition("(")[2], *after.split()[:2]]
-
-
-def _name(process: int) -> str:
-    return (_stat(process) or ["gone"])[0]
-
-
-def _ancestors() -> set[int]:
-    found: set[int] = set()
-    process = os.getppid()
-    while process > 0 and process not in found:
-        found.add(process)
-        known = _stat(process)
-        process = int(known[2]) if known else 0
-    return found

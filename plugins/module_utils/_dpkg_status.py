@@ -10,51 +10,40 @@ state or a list of files; so what was captured is written back as dpkg writes it
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_lock
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
     ADMIN,
     EXTENDED,
     NOT_INSTALLED,
     Package,
     fields,
+    load,
+    package_of,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
+from ansible_collections.intellistream.sage.plugins.module_utils._replacement import replace
 
 _STATUS, _UPDATES = f"{ADMIN}/status", f"{ADMIN}/updates"
 # In the order dpkg takes them; apt takes the last one for a whole run.
 _LOCKS = (f"{ADMIN}/lock-frontend", f"{ADMIN}/lock")
 _DOWNLOADS = "/var/cache/apt/archives/lock"
-_PAUSE = 0.1
 
 
 def parse(text: str) -> dict[str, Package]:
     """The packages of a text in the format of C(status), by key; those that are not installed too."""
     found = {}
     for block in re.split(r"\n\n+", text.strip("\n")):
-        values = fields(block)
-        words = values.get("status", "").split()
-        if values.get("package") and len(words) == 3:
-            version = values.get("version") or values.get("config-version", "")
-            want, error, state = words
-            arch = values.get("architecture", "")
-            one = Package(values["package"], arch, version, want, error, state, f"{block}\n")
+        one = package_of(block)
+        if one is not None:
+            # Of a package that is only half there, the version may be told of its configuration alone.
+            one = one._replace(version=one.version or one.fields().get("config-version", ""))
             found[one.key] = one
     return found
-
-
-def load(path: str) -> str:
-    """A text of dpkg's; empty when it is not there."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
 
 
 def journal() -> list[str]:
@@ -71,15 +60,10 @@ def read() -> dict[str, Package]:
     for name in journal():
         for one in parse(load(f"{_UPDATES}/{name}")).values():
             # One instance of a package, unless it says otherwise; its architecture may change.
-            for other in [each for each in found.values() if each.name == one.name and not same(each)]:
+            for other in [each for each in found.values() if each.name == one.name and not each.shared]:
                 del found[other.key]
             found[one.key] = one
     return found
-
-
-def same(one: Package) -> bool:
-    """There may be one instance of it for each architecture."""
-    return one.fields().get("multi-arch") == "same"
 
 
 def brief(one: Package | None) -> str:
@@ -108,15 +92,14 @@ class Locked:
             for path in self._paths:
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
                 self._held.append(fd)
-                while not _try(fd):
-                    if time.monotonic() >= deadline:
-                        raise Busy(
-                            f"{path} has been locked for {self._timeout:g} s by another run of apt or dpkg"
-                            f"{_holder(path)}.",
-                            untouched="all packages.",
-                            advice="Wait for that run to end, then roll back again. A dead process holds no lock.",
-                        )
-                    time.sleep(_PAUSE)
+                holder = _dpkg_lock.wait(fd, max(deadline - time.monotonic(), 0))
+                if holder is not None:
+                    raise Busy(
+                        f"{path} has been locked for {self._timeout:g} s by another run of apt or dpkg"
+                        f"{f', process {holder}' if holder else ''}.",
+                        untouched="all packages.",
+                        advice="Wait for that run to end, then roll back again. A dead process holds no lock.",
+                    )
         except BaseException:
             self.__exit__()
             raise
@@ -128,41 +111,9 @@ class Locked:
             os.close(self._held.pop())
 
 
-def _try(fd: int) -> bool:
-    try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
-
-
-def _holder(path: str) -> str:
-    """Who holds a lock, for people; empty when the kernel does not tell."""
-    info = os.stat(path)
-    place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
-    for line in load("/proc/locks").splitlines():
-        words = line.split()
-        if place in words and "->" not in words:
-            return f", process {words[4]}"
-    return ""
-
-
-def replace(path: str, text: str, mode: int = 0o644) -> None:
+def write(path: str, text: str) -> None:
     """Write a file of dpkg's so that it is either the old or the new one, on disk when this returns."""
-    new = f"{path}-new"
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    try:
-        os.fchmod(fd, mode)
-        write_all(fd, text.encode("utf-8", "surrogateescape"))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.rename(new, path)
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    replace(path, f"{path}-new", os.fsencode(text), 0o644)
 
 
 def rewrite(wanted: t.Mapping[str, Package | None]) -> bool:
@@ -172,7 +123,7 @@ def rewrite(wanted: t.Mapping[str, Package | None]) -> bool:
     :returns: whether anything was written.
     """
     old = parse(load(_STATUS))
-    names = {one.name for one in wanted.values() if one is not None and not same(one)}
+    names = {one.name for one in wanted.values() if one is not None and not one.shared}
     left = {key: one for key, one in wanted.items() if one is not None}
     new: list[Package] = []
     for one in old.values():
@@ -183,7 +134,7 @@ def rewrite(wanted: t.Mapping[str, Package | None]) -> bool:
     new += left.values()
     if new == list(old.values()):
         return False
-    replace(_STATUS, "\n".join(one.stanza for one in new) + "\n")
+    write(_STATUS, "\n".join(one.stanza for one in new) + "\n")
     return True
 
 
@@ -205,7 +156,7 @@ def mark(wanted: t.Mapping[tuple[str, str], bool]) -> bool:
     new = "".join(f"{block}\n\n" for block in blocks)
     if new == text:
         return False
-    replace(EXTENDED, new)
+    write(EXTENDED, new)
     return True
 
 

@@ -16,6 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database 
     CONFIG_FILES,
     NOT_INSTALLED,
     Package,
+    load,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_deb import Deb
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
@@ -200,7 +201,7 @@ def _saved(layer: Layer, native: str) -> dict[Slot, Saved]:
             items = dict(layer.items.read(section))
             if not section.name:
                 _captured.sound(store, _STATUS, items[_STATUS])
-                records = _dpkg_status.parse(_dpkg_status.load(os.path.join(layer.where.path, _STATUS)))
+                records = _dpkg_status.parse(load(os.path.join(layer.where.path, _STATUS)))
                 continue
             facts = layer.manifest["packages"][section.name]
             begins = f"extra/{section.name}/"

@@ -10,7 +10,6 @@ import os
 import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_status
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
     CONFIG_FILES,
     INSTALLED,
@@ -18,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database 
     Database,
     Package,
     fingerprint,
+    load,
 )
 
 if t.TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _running() -> set[str]:
     """The running kernel, and what this process has loaded."""
     release = os.uname().release
     found = {f"/boot/vmlinuz-{release}", f"/lib/modules/{release}", f"/usr/lib/modules/{release}"}
-    for line in _dpkg_status.load("/proc/self/maps").splitlines():
+    for line in load("/proc/self/maps").splitlines():
         path = line.split(None, 5)[5:]
         if path and path[0].startswith("/"):
             found.add(path[0])

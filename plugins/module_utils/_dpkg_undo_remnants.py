@@ -12,13 +12,14 @@ import re
 import shutil
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_apt, _dpkg_status
+from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_apt
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
     ADMIN,
     CONFIG_FILES,
     Database,
     Package,
     fingerprint,
+    load,
 )
 
 if t.TYPE_CHECKING:
@@ -42,7 +43,7 @@ def find(goals: t.Mapping[Slot, Goal], now: t.Mapping[Slot, Package], layers: t.
         return []
     sums: dict[str, str] = {}
     for name in ("md5sums", "conffiles"):
-        _sums(_dpkg_status.load(f"{_UNPACKING}/{name}"), sums)
+        _sums(load(f"{_UNPACKING}/{name}"), sums)
     for deb in _debs({goal.slot[0] for goal in half}, layers):
         _sums(_dpkg_apt.control_file(deb, "md5sums"), sums)
         for line in _dpkg_apt.contents(deb).splitlines():

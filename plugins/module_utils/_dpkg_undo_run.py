@@ -30,6 +30,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database 
     CONFIG_FILES,
     Database,
     Package,
+    load,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goals import Goal, Slot, index
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
@@ -222,10 +223,10 @@ class Work:
 
 def _unlist(path: str, gone: t.Collection[str]) -> None:
     """Take paths out of dpkg's list of a package's files."""
-    lines = _dpkg_status.load(path).splitlines(keepends=True) if path and gone else []
+    lines = load(path).splitlines(keepends=True) if path and gone else []
     left = [line for line in lines if line.rstrip("\n") not in gone]
     if left != lines:
-        _dpkg_status.replace(path, "".join(left))
+        _dpkg_status.write(path, "".join(left))
 
 
 def _proper(one: Package) -> bool:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -15,7 +14,8 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _command, _hook_files
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import STATE_DIR, write_all
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import STATE_DIR
+from ansible_collections.intellistream.sage.plugins.module_utils._replacement import replace, sync
 from ansible_collections.intellistream.sage.plugins.module_utils._safe import check_ancestors, check_name, storage_error
 
 if t.TYPE_CHECKING:
@@ -78,26 +78,12 @@ def _put(file: File) -> None:
             os.unlink(file.path)
             _uncache(file.path)
             _tidy(directory)
+            if os.path.isdir(directory):
+                sync(directory)
         else:
             os.makedirs(directory, 0o755, exist_ok=True)
             # apt and dnf ignore files with such a name.
-            staged = os.path.join(directory, f".{name}.tmp")
-            _drop(staged)
-            fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                write_all(fd, file.content)
-                os.fchmod(fd, file.mode)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            os.rename(staged, file.path)
-        if not os.path.isdir(directory):
-            return
-        above = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(above)
-        finally:
-            os.close(above)
+            replace(file.path, os.path.join(directory, f".{name}.tmp"), file.content, file.mode)
     except OSError as error:
         raise storage_error(file.path, error) from error
 
@@ -123,14 +109,6 @@ def _tidy(directory: str) -> None:
         if shutil.which(owner[0]) and _command.run(owner).rc == 0:
             return
     os.rmdir(directory)
-
-
-def _drop(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
 
 
 def _told(file: File, before: bytes | None) -> dict[str, str]:

@@ -251,8 +251,7 @@ def _captured(database: Database, changes: t.Iterable[Change]) -> list[Package]:
         package = database.packages.get(change.key)
         if package is None:
             continue
-        same = package.fields().get("multi-arch") == "same"
-        for one in database.named(package.name) if same else [package]:
+        for one in database.named(package.name) if package.shared else [package]:
             found[one.key] = one
     return list(found.values())
 

@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_undo_locks,
     _rpm_undo_marks,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import _keep_aside
+from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_transaction import (
     Failure,
@@ -212,7 +212,7 @@ class RpmUndo(Undo):
             self._leftovers.without({path for files in self._files.values() for path in files.wanted})
             self._leftovers.note(self._how.resumed)
             for path in self._aside:
-                _keep_aside(path, self._layers[-1].where)
+                keep_aside(path, self._layers[-1].where)
             for files in self._files.values():
                 files.clear()
             self._transact()

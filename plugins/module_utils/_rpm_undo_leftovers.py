@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _rpm_database, _rpm_undo_litter
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, Item
-from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import _keep_aside
+from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._put_back import put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import LEFTOVERS
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_places import Places, difference, remove
@@ -118,7 +118,7 @@ class Leftovers:
         """Make all as it was noted."""
         for path in self.strays():
             # Somebody may have made it.
-            _keep_aside(path, self._where)
+            keep_aside(path, self._where)
             os.unlink(path)
         for path in self._deserted():
             os.rmdir(path)

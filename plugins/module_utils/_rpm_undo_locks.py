@@ -14,6 +14,7 @@ import os
 import time
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _processes
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import dbpath, dnf_module, rpm_module
 
@@ -55,24 +56,9 @@ def holder() -> str:
         except (OSError, ValueError):
             continue
         # A dead process leaves its file behind; dnf looks past it, too. One that has started this one waits for it.
-        if pid and os.path.isdir(f"/proc/{pid}") and pid not in _ancestors():
+        if pid and os.path.isdir(f"/proc/{pid}") and pid not in _processes.ancestors():
             return f"dnf, process {pid} ({path})"
     return ""
-
-
-def _ancestors() -> set[int]:
-    """This process, and those that started it."""
-    found: set[int] = set()
-    process = os.getpid()
-    while process > 0 and process not in found:
-        found.add(process)
-        try:
-            with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stream:
-                # The name before may have spaces and parentheses.
-                process = int(stream.read().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            break
-    return found
 
 
 def wait(timeout: float | None = None) -> None:
