@@ -1,13 +1,14 @@
 # What a checkout offers. `make run` needs only make and Python; `make test` says what it needs and, as root, installs it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit sanity integration molecule package fresh bench clean
+.PHONY: help run test lint unit system sanity integration molecule package fresh bench clean
 
 help:
 	@echo 'make run          install SAGE on this host; options: make run ARGS="-e sage_root=/tmp/x"'
 	@echo 'make test         every check, in a Debian 12 or newer, as root (containers); ONLY="lint unit" selects'
-	@echo 'make lint unit sanity integration molecule package fresh    one group of checks'
+	@echo 'make lint unit system sanity integration molecule package fresh    one group of checks'
 	@echo '                  unit: TESTS="tests/unit/plugins/modules -k venv"; V=1 shows all output'
+	@echo '                  system: dpkg and rpm in containers; one of them: tests/system/run.sh bookworm'
 	@echo 'make bench        measure; results go to docs/benchmarks.md'
 	@echo 'make clean        remove what these made in the checkout'
 
@@ -17,7 +18,7 @@ run:
 test:
 	@tests/run/main.sh $(ONLY)
 
-lint unit sanity integration molecule package fresh:
+lint unit system sanity integration molecule package fresh:
 	@tests/run/main.sh $@
 
 bench:

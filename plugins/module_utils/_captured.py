@@ -167,8 +167,8 @@ def link_at(from_fd: int, name: str, target: Tree, to: str) -> bool:
     return True
 
 
-def sound(store: Tree, relative: str, item: Item) -> None:
-    """Check a captured file before it is used.
+def sound(store: Tree, relative: str, item: Item) -> os.stat_result:
+    """Check a captured file before it is used; returns what it is.
 
     :raises StoreError: it is missing, or not what was captured.
     """
@@ -192,6 +192,7 @@ def sound(store: Tree, relative: str, item: Item) -> None:
         why = "its content has another hash"
     if why:
         raise damaged(store.name(relative), why)
+    return info
 
 
 def damaged(path: str, why: str) -> StoreError:
@@ -204,10 +205,13 @@ def damaged(path: str, why: str) -> StoreError:
     )
 
 
-def not_linked(target: Tree, store: Tree, items: t.Iterable[tuple[str, Item]]) -> t.Iterator[tuple[str, Item]]:
-    """Those items that are not the very inodes in the store, looking as they did: the others do not differ."""
+def not_linked(target: Tree, store: Tree, items: t.Iterable[tuple[str, Item, int]]) -> t.Iterator[tuple[str, Item]]:
+    """Those items that are not the very inodes in the store, looking as they did: the others do not differ.
+
+    :param items: path, item, and the inode in the store where it is known, else 0.
+    """
     last, here, there = "", -1, -1
-    for path, item in items:
+    for path, item, inode in items:
         directory, dummy, name = path.rpartition("/")
         same = False
         if item.shared:
@@ -215,9 +219,13 @@ def not_linked(target: Tree, store: Tree, items: t.Iterable[tuple[str, Item]]) -
                 if directory != last or here < 0:
                     here, last = target.enter(directory), directory
                     there = store.enter(directory)
-                live, kept = os.lstat(name, dir_fd=here), os.lstat(name, dir_fd=there)
+                live = os.lstat(name, dir_fd=here)
+                if inode:
+                    same = live.st_ino == inode and live.st_dev == store.device
+                else:
+                    same = os.path.samestat(live, os.lstat(name, dir_fd=there))
                 looks = (live.st_size, live.st_mtime_ns, stat.S_IMODE(live.st_mode), live.st_uid, live.st_gid)
-                same = os.path.samestat(live, kept) and looks == item[2:7]
+                same = same and looks == item[2:7]
             except (OSError, UnsafePath):
                 same = False
         if not same:

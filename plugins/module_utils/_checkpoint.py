@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 from ansible_collections.intellistream.sage.plugins.module_utils._resume import Verdict, judge
@@ -16,9 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._script_marks i
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._clean import Cleaning
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
-    from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
 
 Result = dict[str, t.Any]
 
@@ -30,8 +29,7 @@ class Request(t.NamedTuple):
     :ivar resume: continue an unfinished installation; else begin a new one from the first phase.
     :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
     :ivar transitions: mappings C(phase), C(status), C(data), C(result), C(capture), C(description).
-    :ivar recover: first undo what an interrupted phase or undo left half done.
-    :ivar retain: what is kept of what was captured; None removes nothing.
+    :ivar recover: do nothing when an interrupted phase or undo left something half done; tell what has to be undone.
     """
 
     inputs: dict[str, dict[str, t.Any]] | None
@@ -39,7 +37,6 @@ class Request(t.NamedTuple):
     labels: dict[str, str]
     transitions: list[dict[str, t.Any]]
     recover: bool = False
-    retain: Limits | None = None
 
 
 def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
@@ -47,63 +44,76 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
 
     :raises SageError: nothing was recorded.
     """
-    recovered = _recover(engine, check_mode) if request.recover else None
-    # Where nothing is recorded, there is nothing to remove, and no reason to begin a record.
-    idle = request.retain is not None and request.inputs is None and not request.transitions and not engine.exists()
-    with engine.reading() if check_mode or idle else engine.session() as session:
+    with engine.reading() if check_mode else engine.session() as session:
         before = _summary(session)
+        recover = _to_recover(session) if request.recover else None
+        if recover is not None:
+            return {**_result(session, None, before, session.changed), "recover": {"to": recover}}
         verdict = _judge(session, request)
         transitions = request.transitions if verdict is None or verdict.phase is not None else []
         for transition in transitions:
             _move(session, transition, verdict)
         _describe(session, request.labels)
-        cleaning = _cleaning(session, request.retain)
         changed = session.changed
         session.commit()
         if any(one.get("capture") or one["status"] == "completed" for one in transitions):
             from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
 
             refresh(session)
-        after = _summary(session)
-        retention = cleaning.finish() if cleaning is not None else None
-        changed = changed or (cleaning is not None and cleaning.changed)
-        return {
-            "changed": changed or recovered is not None,
-            "recovered": recovered,
-            "resume": verdict.as_dict() if verdict else None,
-            "repaired": session.repaired,
-            **({"retention": retention} if retention is not None else {}),
-            "diff": {"before": before, "after": after} if changed else {"before": {}, "after": {}},
-            **_report(session),
-        }
+        return _result(session, verdict, before, changed)
 
 
-def _cleaning(session: Session, limits: Limits | None) -> Cleaning | None:
-    if limits is None:
-        return None
-    from ansible_collections.intellistream.sage.plugins.module_utils._clean import Cleaning
+def _result(session: Session, verdict: Verdict | None, before: Result, changed: bool) -> Result:
+    return {
+        "changed": changed,
+        "recover": None,
+        "resume": verdict.as_dict() if verdict else None,
+        "repaired": session.repaired,
+        "diff": {"before": before, "after": _summary(session)} if changed else {"before": {}, "after": {}},
+        # Only where something was recorded: what this imports would cost every call.
+        **({"prunable": prunable(session)} if changed else {}),
+        **_report(session),
+    }
 
-    return Cleaning(session, limits)
+
+def prunable(session: Session) -> bool:
+    """Whether the store holds anything but what the current installation can be undone with."""
+    installation = session.installation
+    if installation is None or session.where is None:
+        return False
+    needed = {point["point"] for point in installation.active_points}
+    if {point["point"] for point in installation.points if not point.get("pruned")} - needed:
+        return True
+    from ansible_collections.intellistream.sage.plugins.module_utils import _store
+
+    try:
+        with _store.opened(session.where) as store:
+            if set(store.names()) - {installation.install_id}:
+                return True
+            with store.child(installation.install_id) as points:
+                return bool(set(points.names()) - needed)
+    except FileNotFoundError:
+        return False
+    except (OSError, SageError):
+        # For the one that removes to tell.
+        return True
 
 
-def _recover(engine: Engine, check_mode: bool) -> Result | None:
-    """Take back what a phase that was killed left half done, so that it begins as if for the first time.
+def _to_recover(session: Session) -> str | None:
+    """What a rollback has to go to before anything else begins; None when nothing was left half done.
 
-    :returns: the result of the rollback, None when there was nothing to take back.
+    That is what a phase changed that was killed, a rollback that was, and what the script undid and could not record.
     """
-    with engine.reading() as session:
-        installation = session.installation
-        if installation is None:
-            return None
-        captured = {point.get("phase") for point in installation.active_points}
-        killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
-        scripted = session.where is not None and was_run(session.where)
-        if not killed and not installation.undoing and not scripted:
-            return None
-    from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-
-    # A rollback that was begun is finished whatever is named here; what the script undid is recorded.
-    return rollback(engine, Request(killed[0] if killed else "last"), check_mode)
+    installation = session.installation
+    if installation is None:
+        return None
+    captured = {point.get("phase") for point in installation.active_points}
+    killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
+    if killed:
+        return killed[0]
+    # A rollback that was begun is finished whatever is named; what the script undid is recorded.
+    pending = installation.undoing or (session.where is not None and was_run(session.where))
+    return "last" if pending else None
 
 
 def _judge(session: Session, request: Request) -> Verdict | None:
@@ -142,7 +152,8 @@ def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | Non
         session.add(capture(session, transition["capture"], phase, transition.get("description") or f"before {phase}"))
     if session.move(phase, status, redact(transition.get("data")), result) and status == "completed":
         for point in session.required().active_points:
-            event = settle(session.where, point) if point.get("phase") == phase else None
+            # What was archived ended long ago.
+            event = settle(session.where, point) if point.get("phase") == phase and not point.get("archive") else None
             if event is not None:
                 session.add(event)
 

@@ -23,11 +23,13 @@ INSTALLED, CONFIG_FILES, NOT_INSTALLED = "installed", "config-files", "not-insta
 ALL = "all"
 OBSOLETE = "obsolete"
 # What dpkg, ucf and editors put beside a configuration file; dpkg removes most of it when it purges.
-LEFTOVERS = (".dpkg-new", ".dpkg-old", ".dpkg-dist", ".dpkg-tmp", ".dpkg-bak", ".dpkg-remove", ".dpkg-backup")
-LEFTOVERS += (".ucf-new", ".ucf-old", ".ucf-dist", "~", ".bak", "%")
+LEFTOVERS: tuple[str, ...] = (
+    *(".dpkg-new", ".dpkg-old", ".dpkg-dist", ".dpkg-tmp", ".dpkg-bak", ".dpkg-remove", ".dpkg-backup"),
+    *(".ucf-new", ".ucf-old", ".ucf-dist", "~", ".bak", "%"),
+)
 
 _FIELD = re.compile(r"^([^\s:]+):[ \t]*((?:.*)(?:\n[ \t].*)*)", re.MULTILINE)
-_CONFFILE = re.compile(r"^ (/.*) (\S+?)((?: (?:obsolete|remove-on-upgrade))*)$")
+_CONFFILE = re.compile(r"^ (/.*?) (\S+)((?: (?:obsolete|remove-on-upgrade))*)$")
 _WANTS = {"unknown": "u", "install": "i", "hold": "h", "deinstall": "r", "purge": "p"}
 _STATES = {
     NOT_INSTALLED: "n",
@@ -84,6 +86,11 @@ class Package(t.NamedTuple):
     def installed(self) -> bool:
         """It is there, completely and configured."""
         return self.state == INSTALLED and self.error == "ok"
+
+    @property
+    def shared(self) -> bool:
+        """There may be one instance of it for each architecture."""
+        return self.fields().get("multi-arch") == "same"
 
     def fields(self) -> dict[str, str]:
         """Name in lower case → value, continuation lines with their first blank."""
@@ -146,14 +153,15 @@ class Database:
         self._extended = extended
         self.packages: dict[str, Package] = {}
         self._names: dict[str, list[Package]] = {}
-        for stanza in re.split(r"\n\n+", _read(os.path.join(admin, "status")).strip("\n")):
-            package = _package(stanza)
+        for stanza in re.split(r"\n\n+", load(os.path.join(admin, "status")).strip("\n")):
+            package = package_of(stanza)
             if package is not None and package.state != NOT_INSTALLED:
                 self.packages[package.key] = package
                 self._names.setdefault(package.name, []).append(package)
         own = [package.arch for package in self.named("dpkg") if package.arch != ALL]
-        self.native = _read(os.path.join(admin, "arch-native")).strip() or (own[0] if own else ALL)
-        self._info: set[str] | None = None
+        self.native = load(os.path.join(admin, "arch-native")).strip() or (own[0] if own else ALL)
+        self._info: dict[str, list[str]] | None = None
+        self._diversions: list[Diversion] | None = None
 
     def named(self, name: str) -> list[Package]:
         """All instances of a name, one per architecture."""
@@ -172,33 +180,40 @@ class Database:
 
     def info(self, package: Package) -> dict[str, str]:
         """Suffix (V(list), V(postinst)…) → full path of each file dpkg has on a package."""
-        directory = os.path.join(self.admin, "info")
         if self._info is None:
-            self._info = set(os.listdir(directory))
-        same = package.fields().get("multi-arch") == "same"
-        found = {}
-        for base in (package.key, package.name) if same else (package.name, package.key):
-            if f"{base}.list" in self._info:
-                begins = f"{base}."
-                for name in self._info:
-                    # Suffixes have no dot, names may: libfoo1.2 is not a file of libfoo1.
-                    if name.startswith(begins) and "." not in name[len(begins) :]:
-                        found[name[len(begins) :]] = os.path.join(directory, name)
-                break
-        return dict(sorted(found.items()))
+            self._info = {}
+            for name in os.listdir(os.path.join(self.admin, "info")):
+                # Suffixes have no dot, names may: libfoo1.2 is not a file of libfoo1.
+                base, dummy, suffix = name.rpartition(".")
+                self._info.setdefault(base, []).append(suffix)
+        for base in (package.key, package.name) if package.shared else (package.name, package.key):
+            suffixes = self._info.get(base, [])
+            if "list" in suffixes:
+                return {suffix: os.path.join(self.admin, "info", f"{base}.{suffix}") for suffix in sorted(suffixes)}
+        return {}
 
     def paths(self, package: Package) -> list[str]:
         """The paths a package owns, in the order of its archive, by the names it gave them; C(/.) is the root."""
         listed = self.info(package).get("list")
-        return [line for line in _read(listed).split("\n") if line] if listed else []
+        return [line for line in load(listed).split("\n") if line] if listed else []
+
+    def shared(self, package: Package, paths: t.Collection[str]) -> set[str]:
+        """Those of some paths of a package that other packages own, too."""
+        found: set[str] = set()
+        others = (one for one in self.packages.values() if one.name != package.name) if paths else ()
+        for other in others:
+            found.update(set(paths).intersection(self.paths(other)))
+        return found
 
     def diversions(self) -> list[Diversion]:
         """All diversions."""
-        lines = _read(os.path.join(self.admin, "diversions")).split("\n")
-        return [
-            Diversion(lines[at], lines[at + 1], "" if lines[at + 2] == ":" else lines[at + 2])
-            for at in range(0, len(lines) - 2, 3)
-        ]
+        if self._diversions is None:
+            lines = load(os.path.join(self.admin, "diversions")).split("\n")
+            self._diversions = [
+                Diversion(lines[at], lines[at + 1], "" if lines[at + 2] == ":" else lines[at + 2])
+                for at in range(0, len(lines) - 2, 3)
+            ]
+        return self._diversions
 
     def diverted(self, package: Package) -> dict[str, str]:
         """Path as a package names it → where the package's own file really is, for what others have diverted."""
@@ -207,7 +222,7 @@ class Database:
     def overrides(self) -> dict[str, str]:
         """Path → C(owner group mode) of each statoverride, ids as C(#0)."""
         found = {}
-        for line in _read(os.path.join(self.admin, "statoverride")).split("\n"):
+        for line in load(os.path.join(self.admin, "statoverride")).split("\n"):
             parts = line.split(" ", 3)
             if len(parts) == 4:
                 found[parts[3]] = " ".join(parts[:3])
@@ -216,7 +231,7 @@ class Database:
     def auto(self) -> set[str]:
         """The keys of the packages that apt installed only because others need them."""
         found = set()
-        for stanza in _read(self._extended).split("\n\n"):
+        for stanza in load(self._extended).split("\n\n"):
             values = fields(stanza.strip("\n"))
             if values.get("auto-installed") == "1":
                 package = self.get(values.get("package", ""), values.get("architecture", ""))
@@ -242,17 +257,19 @@ class Database:
         return {key: f"{one.version} {one.letters}" for key, one in self.packages.items()}
 
 
-def _package(stanza: str) -> Package | None:
+def package_of(stanza: str) -> Package | None:
+    """The package that a stanza of dpkg's record is about; None when it is about none."""
     values = fields(stanza)
     status = values.get("status", "").split()
     if "package" not in values or len(status) != 3:
         return None
+    want, error, state = status
     return Package(
-        values["package"], values.get("architecture", ""), values.get("version", ""), *status, stanza=f"{stanza}\n"
+        values["package"], values.get("architecture", ""), values.get("version", ""), want, error, state, f"{stanza}\n"
     )
 
 
-def _read(path: str) -> str:
+def load(path: str) -> str:
     """A whole file, its bytes kept whatever they are; empty when there is none."""
     try:
         with open(path, "rb") as stream:

@@ -30,7 +30,7 @@ _QUIET = (
     # With it, apt would refuse what it is told to allow when it really runs.
     "APT::Get::Assume-Yes=false",
     # Simulated runs would be logged here.
-    "Dir::Log::Planner=/dev/null",
+    "Dir::Log::Planner=",
 )
 _TIMEOUT = 300
 
@@ -148,6 +148,8 @@ def parse(database: Database, said: str) -> list[Change]:
         if not match:
             continue
         action, full, dummy, after, arch = match.groups()
+        if action == "Inst" and after is None:
+            continue
         name, dummy, named = full.partition(":")
         change = _change(database, name, named, after if action == "Inst" else None, arch or named)
         # A package that apt takes away and brings back appears twice.

@@ -15,7 +15,7 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, LedgerBroken, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import (
     CHECKPOINTS,
@@ -278,6 +278,9 @@ class Engine:
         """A session that may write: the directory exists, the lock is held."""
         with self._open() as where, Lock(where, self.lock_timeout):
             if self.repackage_dir:
+                # Rarely needed, and what it imports costs every call.
+                from ansible_collections.intellistream.sage.plugins.module_utils import _store
+
                 _store.place(where, self.repackage_dir)
             yield Session(where, self.path, writes=True)
 
@@ -322,6 +325,8 @@ class Engine:
             if os.path.lexists(self.path):
                 # As for writing, so that nobody else's directory is removed.
                 with self._open() as where, Lock(where, self.lock_timeout):
+                    from ansible_collections.intellistream.sage.plugins.module_utils import _store
+
                     _store.remove(where)
                     os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
             for gone in self._removed():

@@ -151,7 +151,7 @@ class FilesUndo(Undo):
 
     def execute(self) -> None:
         for full, where in self._aside.items():
-            _keep_aside(full, where)
+            keep_aside(full, where)
         for wanted in self._wanted:
             self._execute(wanted)
 
@@ -199,7 +199,7 @@ class FilesUndo(Undo):
         return [f"{path} {why}" for wanted in self._wanted for path, why in self._differences(wanted, trust=False)]
 
 
-def _keep_aside(path: str, where: PrivateDir) -> None:
+def keep_aside(path: str, where: PrivateDir) -> None:
     """Keep a copy of what somebody changed and a forced undo overwrites."""
     tree = _paths.parent(path)
     if tree is None:

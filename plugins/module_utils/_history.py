@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _changes, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
 
@@ -51,9 +51,7 @@ def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[Chan
 def _system(taken: Facts) -> Change:
     before: dict[str, str] = {}
     wanted: dict[str, str | None] = {}
-    names = [one["name"] for one in taken["changes"]]
-    for one in taken["changes"]:
-        name = f"{one['name']}:{one['arch']}" if names.count(one["name"]) > 1 else str(one["name"])
+    for name, one in _changes.named(taken["changes"]):
         before.update({name: one["before"]} if one.get("before") else {})
         wanted[name] = one.get("after")
     return Change(str(taken.get("path")), before, wanted)

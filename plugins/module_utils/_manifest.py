@@ -39,6 +39,7 @@ if t.TYPE_CHECKING:
 
 _LETTERS = {FILE: b"f", LINK: b"l", DIRECTORY: b"d", ABSENT: b"a"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
+_KINDS_TEXT = {letter.decode(): kind for kind, letter in _LETTERS.items()}
 _SPECIAL_TEXT = re.compile(r"[\x00-\x20\x7f\\]")
 _SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
 _PAIRS = re.compile(rb"[\x00-\x20\x7f\\,=]")
@@ -206,6 +207,25 @@ class Items:
 
 
 def _parse(line: bytes) -> tuple[str, Item]:
+    if b"\\" in line:
+        return _parse_escaped(line)
+    # Nearly all lines are such, so nothing is done twice.
+    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = os.fsdecode(line)[:-1].split(" ")
+    item = Item(
+        _KINDS_TEXT[letter],
+        "" if value == "-" else value,
+        int(size),
+        int(mtime),
+        int(mode, 8),
+        int(uid),
+        int(gid),
+        how == "l",
+        {} if xattrs == "-" else _attributes(os.fsencode(xattrs)),
+    )
+    return "" if path == "." else path, item
+
+
+def _parse_escaped(line: bytes) -> tuple[str, Item]:
     letter, value, size, mtime, mode, uid, gid, how, xattrs, path = line[:-1].split(b" ")
     kind = _KINDS[letter]
     item = Item(

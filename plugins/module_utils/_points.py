@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import os
 import time
 import typing as t
 from contextlib import ExitStack
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _late, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _changes, _late, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
     InputError,
@@ -29,6 +28,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
 
 _KEPT = ("kind", "path", "paths", "whole", "packages", "state", "changes")
 
@@ -58,8 +58,7 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
     :raises CaptureError: something cannot be captured, or space is short; nothing is left behind.
     """
     installation = session.required()
-    # Numbers are never used twice, so a point's content can never be taken for another's.
-    name = f"{installation.install_id}.{len(installation.points) + 1}"
+    name = next_name(installation)
     cleaned = [clean(spec) for spec in specs]
     event: Event = {
         "event": "captured",
@@ -99,12 +98,13 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
     return event
 
 
+def next_name(installation: Installation) -> str:
+    """Of the next rollback point: numbers are never used twice, so no point's content can be taken for another's."""
+    return f"{installation.install_id}.{len(installation.points) + 1}"
+
+
 def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
-    try:
-        with _store.opened(state) as store:
-            device = os.fstat(store.fd).st_dev
-    except FileNotFoundError:
-        device = os.fstat(state.fd).st_dev
+    device = _store.file_system(state)[0]
     needs = [resource.need(device) for resource in resources]
     _store.check_space(state, sum(need[0] for need in needs), sum(need[1] for need in needs))
 
@@ -306,17 +306,6 @@ def backup(
     return {"changed": True, "rollback_point": made, "diff": {"before": {}, "after": after}}
 
 
-def listed(changes: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
-    """Changes of packages as C([-] name version) and C([+] name version), by name."""
-    names = [one["name"] for one in changes]
-    lines = []
-    for one in sorted(changes, key=lambda one: (one["name"], one.get("arch") or "")):
-        name = f"{one['name']}:{one['arch']}" if names.count(one["name"]) > 1 and one.get("arch") else one["name"]
-        lines += [f"[-] {name} {one['before']}"] if one.get("before") else []
-        lines += [f"[+] {name} {one['after']}"] if one.get("after") else []
-    return lines
-
-
 def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What a user wants to know of a rollback point."""
     resources = point.get("resources") or []
@@ -327,6 +316,8 @@ def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "files": sum(one.get("files", 0) for one in resources),
         "bytes": sum(one.get("bytes", 0) for one in resources),
         "seconds": round(sum(one.get("seconds", 0) for one in resources), 3),
-        "packages": [line for one in resources for line in one.get("packages") or listed(one.get("changes") or [])],
+        "packages": [
+            line for one in resources for line in one.get("packages") or _changes.listed(one.get("changes") or [])
+        ],
         "inexact": [line for one in resources for line in one.get("inexact") or []],
     }

@@ -38,13 +38,15 @@ def put_back(store: Tree, at: str, target: Tree, relative: str, item: Item) -> N
         _put_copy(store, at, target, relative, item)
 
 
-def put_links(store: Tree, target: Tree, items: t.Iterable[tuple[str, Item]]) -> t.Iterator[tuple[str, Item]]:
+def put_links(store: Tree, target: Tree, items: t.Iterable[tuple[str, Item, int]]) -> t.Iterator[tuple[str, Item]]:
     """Put hard links back under the names they have in the store, and yield what M(put_back) has to do.
 
     Nearly all files of an environment come through here, so nothing is done twice.
+
+    :param items: path, item, and the inode in the store where that was looked at already, else 0.
     """
     last, here, there = "", -1, -1
-    for path, item in items:
+    for path, item, inode in items:
         directory, dummy, name = path.rpartition("/")
         if not item.shared:
             yield path, item
@@ -54,13 +56,9 @@ def put_links(store: Tree, target: Tree, items: t.Iterable[tuple[str, Item]]) ->
             if directory != last or here < 0:
                 here, last = target.enter(directory, make=True), directory
                 there = store.enter(directory)
-            kept = os.lstat(name, dir_fd=there)
-            if _looks(kept) != (item.mode, item.mtime, item.uid, item.gid):
+            if not inode and _looks(os.lstat(name, dir_fd=there)) != (item.mode, item.mtime, item.uid, item.gid):
                 raise FileNotFoundError
             try:
-                live = os.lstat(name, dir_fd=here)
-                if stat.S_ISDIR(live.st_mode) or os.path.samestat(live, kept):
-                    raise IsADirectoryError
                 # Ten times cheaper than a rename over it; an undo that is interrupted here finds the file missing.
                 os.unlink(name, dir_fd=here)
             except FileNotFoundError:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store, _targets
+from ansible_collections.intellistream.sage.plugins.module_utils import _beside, _store, _targets
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._points import capture, settle
+from ansible_collections.intellistream.sage.plugins.module_utils._points import Spec, capture, next_name, settle
 
 if t.TYPE_CHECKING:
     import contextlib
@@ -24,39 +24,88 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._targets import Chosen
 
 
-def prepare(
-    session: Session,
-    chosen: Chosen,
-    undos: t.Sequence[Undo],
-    partial: bool,
-    how: How,
-    stack: contextlib.ExitStack,
-) -> str | None:
-    """Capture what the undos are going to change, as a rollback point of its own.
+class Redo:
+    """The capture of what the undos are going to change, as a rollback point of its own.
+
+    Where there are two processors it is made while the caller goes on, until M(finish); as a context manager it
+    leaves nothing behind when the caller gives up before.
 
     :param partial: the points that are undone stay usable for other resources.
-    :param stack: closes the directories that whole trees are moved to.
-    :returns: the rollback point, recorded with the session's next commit; None when there is nothing worth keeping.
     """
-    wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
-    name = _pending(chosen, partial) if how.resumed else None
-    if not how.resumed and wanted and not how.keep_broken and _finished(chosen):
+
+    def __init__(self, session: Session, chosen: Chosen, undos: t.Sequence[Undo], partial: bool, how: How) -> None:
+        self._session, self._chosen, self._partial, self._how = session, chosen, partial, how
+        self._wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
+        self._needed = bool(self._wanted) and not how.resumed and not how.keep_broken and _finished(chosen)
+        self._beside: _beside.Beside | None = None
+        if self._needed and session.writes and _long(spec for dummy, spec in self._wanted) and _beside.worthwhile():
+            self._beside = _beside.Beside(self._capture)
+
+    def __enter__(self) -> Redo:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._beside is not None:
+            self._beside.stop()
+            self._beside = None
+            self._discard()
+
+    def _discard(self) -> None:
+        where, installation = self._session.where, self._session.required()
         try:
-            event = capture(session, [spec for dummy, spec in wanted], None, f"before the rollback to {chosen.time}")
+            if where is not None:
+                _store.discard(where, installation.install_id, next_name(installation))
+        except (OSError, SageError):
+            # There is an error already, and retention removes what no record names.
+            return
+
+    def _capture(self) -> Event:
+        specs = [spec for dummy, spec in self._wanted]
+        return capture(self._session, specs, None, f"before the rollback to {self._chosen.time}")
+
+    def _captured(self) -> Event | None:
+        """The event of the capture; None when it was refused."""
+        event: Event | None = None
+        if self._beside is not None:
+            event, self._beside = self._beside.result(), None
+        try:
+            # Whatever stopped the other process is found out here; the capture discards what that has left.
+            return event or self._capture()
         except SageError:
             # A rollback is more than the chance to undo it: a full disk or a broken distribution does not stop it.
             return None
-        event["redo"] = {
-            "points": [] if partial else [point["point"] for point in chosen.points],
-            "was": {} if partial else _was(session, chosen),
-        }
-        session.add(event)
-        name = str(event["point"])
-    if name is not None and session.where is not None and session.writes:
-        where = stack.enter_context(_store.point_dir(session.where, name.rpartition(".")[0], name))
-        for number, (undo, dummy) in enumerate(wanted):
-            undo.keep(stack.enter_context(_store.content_dir(where, number, create=True)))
-    return name
+
+    def finish(self, stack: contextlib.ExitStack) -> str | None:
+        """The rollback point, recorded with the session's next commit; None when there is nothing worth keeping.
+
+        :param stack: closes the directories that whole trees are moved to.
+        """
+        session, chosen = self._session, self._chosen
+        name = _pending(chosen, self._partial) if self._how.resumed else None
+        if self._needed:
+            event = self._captured()
+            if event is None:
+                return None
+            event["redo"] = {
+                "points": [] if self._partial else [point["point"] for point in chosen.points],
+                "was": {} if self._partial else _was(session, chosen),
+            }
+            session.add(event)
+            name = str(event["point"])
+        if name is not None and session.where is not None and session.writes:
+            where = stack.enter_context(_store.point_dir(session.where, name.rpartition(".")[0], name))
+            for number, (undo, dummy) in enumerate(self._wanted):
+                undo.keep(stack.enter_context(_store.content_dir(where, number, create=True)))
+        return name
+
+
+def _long(specs: t.Iterable[Spec]) -> bool:
+    """To capture these takes long enough for a process of its own, and they can be captured there."""
+    found = list(specs)
+    # Other kinds have libraries and programs that do not like to be in two processes. What is moved takes no time.
+    return all(spec["kind"] in ("files", "venv") for spec in found) and any(
+        spec["kind"] == "venv" and not spec.get("whole") for spec in found
+    )
 
 
 def _finished(chosen: Chosen) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _paths, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _late, _paths, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
@@ -99,9 +99,8 @@ class FilesResource(Resource):
         return self.observe() if manifest["files"] <= _SETTLED else None
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
-        from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import FilesUndo
-
-        return FilesUndo(layers, how)
+        undo: Undo = _late.undos().files(layers, how)
+        return undo
 
 
 def _capture_one(tree: Tree, relative: str, store: Tree, at: str) -> Item:

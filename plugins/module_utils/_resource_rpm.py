@@ -9,7 +9,8 @@ The facts of a capture, beyond C(files) and C(bytes)::
     "dbpath":  "/var/lib/rpm"
     "tid":     1763769600         the newest INSTALLTID there was; that of an undo has to be larger
     "history": 17                 the id of dnf's newest transaction then; 0 without dnf
-    "changes": [{"key", "name", "arch", "before", "after"}]
+    "changes": [{"key", "name", "arch", "before", "after"}]      "optional": true where dnf removes what nothing
+                                  needs any more; Ansible's module asks for that only by autoremove
     "known":   {key: evr}         all that was installed
     "marks":   {key: reason}      dnf's reason for each of those; {} without dnf's history
     "packages": {key: {           what the change replaces or removes
@@ -29,13 +30,250 @@ The facts of a capture, beyond C(files) and C(bytes)::
                                                 installed, 3 net shared, 4 wrong colour)
         "inexact":     [reason]                 what an undo cannot promise, for people
     }}
+    "inexact": [text]             those reasons, each with its key
 
 A key is C(name.arch), of what may be installed in several versions C(name-version-release.arch). C(evr) is
 C([epoch:]version-release). An item is a L(_captured.Item) as a list. Ghost directories are only listed
-themselves, not what is in them.
+themselves, not what is in them. What is listed is brought back where it is gone; a ghost that is there
+belongs to whoever writes it.
+
+M(RpmResource.left) returns C(known) and C(config) of the changed packages as they are after the change,
+C(inexact) (key → reasons) of what is there then, and C(unplanned), key → [before, after], of all that
+changed without being planned. Which packages dnf's versionlock holds is not part of any capture.
 
 In the list of items, each captured package has two sections: C(@ key evr file) with the content
 directory's own files (the package, C(extra/…)), paths relative to that directory; and
 C(@ key evr files) with each path of the package as it was, relative to C(/), for verifying an undo:
 content, mode, owner, link target, extended attributes, with C(a) for what was missing. Devices are left out.
+C(@ incoming) has the file C(incoming): the paths that the change is going to make and that are not there,
+directories too, each ended by a NUL; only those that are known, and missing where none is.
 """
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _captured,
+    _rpm_capture,
+    _rpm_database,
+    _rpm_history,
+    _rpm_plan,
+    _rpm_undo_locks,
+    _store,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_litter import INCOMING, absent_of
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import Package
+
+
+class RpmResource(Resource):
+    """Packages that a change is about.
+
+    :param packages: names as dnf takes them, or package files; C(*) for all there are.
+    :param state: C(present), C(latest) or C(absent).
+    :param changes: exactly what is going to change, when that is known; then nobody is asked.
+    """
+
+    kind = "rpm"
+    settles = True
+
+    def __init__(self, packages: list[str], state: str = "present", changes: t.Sequence[Facts] = ()) -> None:
+        self.packages, self.state, self.changes = packages, state, changes
+        self._ts = _rpm_database.transaction_set()
+        self.path = _rpm_database.dbpath()
+        self._cookie = ""
+        self._planned: list[Facts] | None = None
+        self._incoming: set[str] = set()
+
+    def _plan(self) -> list[Facts]:
+        """The changes, by key."""
+        if self._planned is None:
+            self._wait()
+            self._cookie = _rpm_database.cookie(self._ts)
+            if self.changes:
+                self._planned = sorted((self._told(one) for one in self.changes), key=lambda one: str(one["key"]))
+            else:
+                self._planned = _rpm_plan.plan(self._ts, self.packages, self.state, self._incoming)
+        return self._planned
+
+    def _told(self, change: t.Mapping[str, t.Any]) -> Facts:
+        """One of the changes that were given, with its key."""
+        name, arch, before, after = (change.get(field) for field in ("name", "arch", "before", "after"))
+        name = str(name)
+        there = [one for one in _rpm_database.named(self._ts, name) if not arch or one.arch == arch]
+        same = [one for one in there if before and one.evr == before]
+        if before and not same:
+            raise CaptureError(
+                f"{name} {before} is not installed, so it can be neither replaced nor removed.",
+                untouched="everything.",
+                advice="Tell the changes as they are now.",
+            )
+        found = (same or there)[:1]
+        arch = str(arch or (found[0].arch if found else "noarch"))
+        several = found[0].installonly if found else name in _rpm_database.installonly_names()
+        version = str(before or after).rpartition(":")[2]
+        key = f"{name}-{version}.{arch}" if several else f"{name}.{arch}"
+        return {"key": key, "name": name, "arch": arch, "before": before or None, "after": after or None}
+
+    def _wait(self) -> None:
+        if os.geteuid() != 0:
+            raise CaptureError(
+                "Packages of the system can only be captured by root.", untouched="everything.", advice="Use become."
+            )
+        try:
+            _rpm_undo_locks.wait()
+        except Busy as error:
+            raise CaptureError(
+                error.what, untouched="everything.", advice="Wait for that to end, then run again."
+            ) from error
+
+    def _existing(self) -> list[Package]:
+        """What the plan replaces or removes.
+
+        :raises CaptureError: one is there twice.
+        """
+        found = []
+        for change in self._plan():
+            if not change["before"]:
+                continue
+            there = [one for one in _rpm_database.named(self._ts, change["name"]) if one.key == change["key"]]
+            if len(there) > 1:
+                versions = " and ".join(one.evr for one in there)
+                raise CaptureError(
+                    f"{change['key']} is installed twice ({versions}): an earlier change of it failed.",
+                    untouched="everything.",
+                    advice=f"Remove one of them (dnf remove --duplicates, or rpm -e {there[0].nevra}), then run again.",
+                )
+            found += there
+        return found
+
+    def plan(self) -> list[str]:
+        with Directories() as directories:
+            scripts = {one.key: _rpm_capture.look(self._ts, one, directories).inexact[:1] for one in self._existing()}
+        changes = self._plan()
+        names = [one["name"] for one in changes]
+        lines = []
+        for one in changes:
+            name = one["key"] if names.count(one["name"]) > 1 else one["name"]
+            why = "".join(f" ({reason})" for reason in scripts.get(one["key"], []))
+            if one.get("optional"):
+                why = f"{why} (if what nothing needs any more is removed, too)"
+            lines += [f"[-] {name} {one['before']}{why}"] if one["before"] else []
+            lines += [f"[+] {name} {one['after']}"] if one["after"] else []
+        return lines
+
+    def observe(self) -> Facts:
+        return {"stamp": _rpm_database.cookie(self._ts), "packages": self._versions()}
+
+    def _versions(self) -> dict[str, list[str]]:
+        """The installed versions of what was named; files and patterns are left out."""
+        names = {one.partition(" ")[0] for one in self.packages} | {str(one["name"]) for one in self.changes}
+        found: dict[str, list[str]] = {}
+        for name in sorted(names):
+            if not name.endswith(".rpm") and not set(name) & set("*?[/@"):
+                found[name] = sorted(f"{one.evr}.{one.arch}" for one in _rpm_database.named(self._ts, name))
+        return found
+
+    def differences(self, recorded: Facts) -> list[str]:
+        if recorded.get("stamp") == _rpm_database.cookie(self._ts):
+            return []
+        now = self._versions()
+        return [
+            f"{name} was {' and '.join(versions) or 'not installed'}, is {' and '.join(now[name]) or 'not installed'}"
+            for name, versions in (recorded.get("packages") or {}).items()
+            if name in now and now[name] != versions
+        ]
+
+    def need(self, device: int | None = None) -> tuple[int, int]:
+        with Directories() as directories:
+            needs = [_rpm_capture.look(self._ts, one, directories).need for one in self._existing()]
+        return sum(need[0] for need in needs), sum(need[1] for need in needs)
+
+    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+        changes, tid = self._plan(), int(time.time())
+        reasons = _rpm_history.reasons()
+        packages: dict[str, Facts] = {}
+        inexact: list[str] = []
+        written: list[str] = []
+        size = 0
+        with Tree(where.path, os.dup(where.fd), 0o700) as store:
+            for number, package in enumerate(self._existing()):
+                with Directories() as directories:
+                    look = _rpm_capture.look(self._ts, package, directories)
+                made = _rpm_capture.capture(look, where, store, items, number, tid)
+                reason = reasons.get((package.name, package.arch), "unknown") if reasons else ""
+                packages[package.key] = {**made.facts, "reason": reason}
+                inexact += [f"{package.key}: {why}" for why in made.facts["inexact"]]
+                written += made.written
+                size += made.size
+            brought = self._brought(where, items)
+            written += brought
+            size += sum(os.stat(name, dir_fd=where.fd).st_size for name in brought)
+            _store.settle(store, written)
+        known = _rpm_database.installed(self._ts)
+        self._still()
+        return {
+            "files": len(written),
+            "bytes": size,
+            "dbpath": self.path,
+            "tid": max((one.tid for there in known.values() for one in there), default=0),
+            "history": _rpm_history.last(),
+            "changes": changes,
+            "known": {key: _rpm_database.versions(there) for key, there in known.items()},
+            "marks": {
+                key: reasons.get((there[0].name, there[0].arch), "unknown") for key, there in known.items() if reasons
+            },
+            "packages": packages,
+            "inexact": inexact,
+        }
+
+    def _brought(self, where: PrivateDir, items: Writer) -> list[str]:
+        """List what the change is going to make, as far as that is known: killed, rpm leaves it unowned."""
+        absent = absent_of(self._incoming)
+        if not absent:
+            return []
+        data = b"".join(os.fsencode(path) + b"\0" for path in sorted(absent))
+        fd = where.open(INCOMING, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        try:
+            write_all(fd, data)
+            item = _captured.item_of(_captured.FILE, os.fstat(fd), hashlib.sha256(data).hexdigest())
+        finally:
+            os.close(fd)
+        items.section(INCOMING)
+        items.add(INCOMING, item)
+        return [INCOMING]
+
+    def _still(self) -> None:
+        """Nobody changed packages while they were captured.
+
+        :raises CaptureError: somebody did, or is about to.
+        """
+        who = _rpm_undo_locks.holder()
+        if who or _rpm_database.cookie(self._ts) != self._cookie:
+            raise CaptureError(
+                f"Packages were changed while they were captured, by {who or 'somebody else'}.",
+                untouched="everything.",
+                advice="Wait for that to end, then run again.",
+            )
+
+    def left(self, manifest: Facts) -> Facts:
+        from ansible_collections.intellistream.sage.plugins.module_utils._rpm_left import left
+
+        return left(self._ts, manifest, self.state)
+
+    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+        from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo import RpmUndo
+
+        return RpmUndo(self, layers, how)

@@ -14,8 +14,7 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _distributions, _venv_facts
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils import _distributions, _late, _venv_facts
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -32,7 +31,7 @@ class VenvResource(Resource):
     :param whole: the change removes the environment; C(keep) of its undo takes all of it.
     """
 
-    # Capture and undo are imported where they are used: looking at an environment is all that most calls do.
+    # Capture is imported where it is used: looking at an environment is all that most calls do.
 
     kind = "venv"
 
@@ -115,23 +114,5 @@ class VenvResource(Resource):
             return {**facts, **_venv_capture.capture(venv, self.wanted, where, items)}
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
-        from ansible_collections.intellistream.sage.plugins.module_utils import _venv_removal
-
-        if layers[0].manifest.get("whole"):
-            return _venv_removal.VenvReturn(self.path, layers[0], how)
-        for layer in layers if layers[0].manifest["existed"] else ():
-            if layer.manifest.get("whole"):
-                raise _removed_between(self.path, os.path.basename(os.path.dirname(layer.where.path)))
-        if not all(layer.manifest["existed"] for layer in layers):
-            return _venv_removal.VenvRemoval(self.path, layers, how)
-        from ansible_collections.intellistream.sage.plugins.module_utils._venv_undo import VenvUndo
-
-        return VenvUndo(self.path, layers, how)
-
-
-def _removed_between(path: str, point: str) -> InputError:
-    return InputError(
-        f"Between the target and now a rollback removed {path} as a whole.",
-        untouched="everything.",
-        advice=f"Roll back to {point} first, which brings it back; then to what you want.",
-    )
+        undo: Undo = _late.undos().venv(self.path, layers, how)
+        return undo

@@ -14,7 +14,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
 
-KINDS = ("files", "venv", "git", "dpkg", "rpm")
+_HERE = ("files", "venv", "git")
+KINDS = (*_HERE, "dpkg", "rpm")
 Factory = t.Callable[[t.Mapping[str, t.Any]], "Resource"]
 _FACTORIES: dict[str, Factory] = {}
 
@@ -26,7 +27,7 @@ def register(kind: str, factory: Factory) -> None:
 
 def known(kind: str) -> bool:
     """Whether M(make) can make this kind here."""
-    return kind in ("files", "venv", "git") or kind in _FACTORIES
+    return kind in _HERE or kind in _FACTORIES
 
 
 def make(kind: str, spec: t.Mapping[str, t.Any]) -> Resource:

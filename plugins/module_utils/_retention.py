@@ -47,7 +47,7 @@ class Limits(t.NamedTuple):
         for name, value in self._asdict().items():
             if value < 0:
                 raise InputError(
-                    f"retain.{name} is {value}.", untouched="everything.", advice="Use 0 for no limit, or a number."
+                    f"{name} is {value}.", untouched="everything.", advice="Use 0 for no limit, or a number."
                 )
 
 

@@ -91,9 +91,10 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
                 return _nothing("Nothing to roll back: the selected resources are as they were captured.", target)
             if result["conflicts"] and not how.force:
                 raise _conflict(result)
-            for undo in undos:
-                undo.check()
-            result["redo_point"] = _redo.prepare(session, chosen, undos, request.partial, how, stack)
+            with _redo.Redo(session, chosen, undos, request.partial, how) as redo:
+                for undo in undos:
+                    undo.check()
+                result["redo_point"] = redo.finish(stack)
             if check_mode:
                 return result
             return _execute(session, chosen, undos, result, request, how)
@@ -201,16 +202,20 @@ def _result(chosen: _targets.Chosen, undos: t.Sequence[Undo], target: str) -> Re
         "plan": plan,
         "conflicts": [line for undo in undos for line in undo.conflicts],
         "kept": [line for undo in undos for line in undo.kept],
-        "inexact": [line for undo in undos for line in undo.inexact],
+        **_certain(undos),
         "undone": [point["point"] for point in reversed(chosen.points)],
         "redo_point": None,
-        # What packages' own scripts did elsewhere is nobody's knowledge, so it is not claimed.
-        "exact": not any(undo.inexact for undo in undos),
         "diff": {
             "before": {"erase": plan["erase"], "remove": plan["remove"]},
             "after": {"install": plan["install"], "restore": plan["restore"]},
         },
     }
+
+
+def _certain(undos: t.Sequence[Undo]) -> Result:
+    """Whether all is as it was; what packages' own scripts did elsewhere is nobody's knowledge, and not claimed."""
+    inexact = list(dict.fromkeys(line for undo in undos for line in undo.inexact))
+    return {"inexact": inexact, "exact": not inexact}
 
 
 def _execute(
@@ -239,6 +244,8 @@ def _execute(
     try:
         for undo in undos:
             undo.execute()
+        # A script that fails now is one more that may have done anything.
+        result.update(_certain(undos))
         left = [line for undo in undos for line in undo.verify()]
     except RollbackError:
         raise

@@ -129,7 +129,7 @@ def transaction_set() -> t.Any:
 
 def dbpath() -> str:
     """Where rpm's database is."""
-    return os.path.normpath(rpm_module().expandMacro("%{_dbpath}"))
+    return os.path.normpath(str(rpm_module().expandMacro("%{_dbpath}")))
 
 
 def cookie(ts: t.Any) -> str:
@@ -201,6 +201,13 @@ def installed(ts: t.Any) -> dict[str, list[Package]]:
     return found
 
 
+def versions(packages: t.Sequence[Package]) -> str | list[str] | None:
+    """The version of what is below one key; several when it is there twice, None when it is not."""
+    if len(packages) > 1:
+        return sorted(one.evr for one in packages)
+    return packages[0].evr if packages else None
+
+
 def named(ts: t.Any, name: str) -> list[Package]:
     """The installed packages of a name."""
     names = installonly_names()
@@ -253,7 +260,7 @@ def protected(ts: t.Any) -> dict[str, str]:
     for name in (*_PROTECTED, *_PYTHON, *_configured()):
         for package in named(ts, name):
             found.setdefault(package.key, "the system needs it")
-    for path in {sys.executable, os.path.realpath(sys.executable), os.path.realpath("/proc/1/exe")}:
+    for path in dict.fromkeys((sys.executable, os.path.realpath(sys.executable), *_init())):
         for package in owners(ts, path):
             found.setdefault(package.key, f"{path} belongs to it, which is running")
     for package in _running_kernel(ts):
@@ -274,6 +281,14 @@ def _configured() -> list[str]:
                 with open(os.path.join(directory, file), encoding="utf-8", errors="surrogateescape") as stream:
                     names += [line.strip() for line in stream if line.strip() and not line.startswith("#")]
     return names
+
+
+def _init() -> list[str]:
+    """The program that runs as init; in some containers nobody may know."""
+    try:
+        return [os.readlink("/proc/1/exe")]
+    except OSError:
+        return []
 
 
 def _running_kernel(ts: t.Any) -> list[Package]:

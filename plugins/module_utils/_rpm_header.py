@@ -110,41 +110,36 @@ def raw(text: str) -> bytes:
 
 
 class _Names:
-    """Names of owners; those of the header where they still mean the same."""
+    """Names of owners; those of the header where they still mean the same. The items know the ids themselves."""
 
     def __init__(self) -> None:
-        self._users: dict[tuple[str, int], str] = {}
-        self._groups: dict[tuple[str, int], str] = {}
+        self._found: dict[tuple[str, str, int], str] = {}
 
     def user(self, known: str, uid: int) -> str:
-        """The name to write for a user id; the items know the id itself."""
-        if (known, uid) not in self._users:
-            import pwd
+        """The name to write for a user id."""
+        import pwd
 
-            try:
-                same = pwd.getpwnam(known).pw_uid == uid
-            except KeyError:
-                same = False
-            try:
-                self._users[known, uid] = known if same else pwd.getpwuid(uid).pw_name
-            except KeyError:
-                self._users[known, uid] = known
-        return self._users[known, uid]
+        return self._name("user", known, uid, lambda: pwd.getpwnam(known).pw_uid, lambda: pwd.getpwuid(uid).pw_name)
 
     def group(self, known: str, gid: int) -> str:
         """The name to write for a group id."""
-        if (known, gid) not in self._groups:
-            import grp
+        import grp
 
+        return self._name("group", known, gid, lambda: grp.getgrnam(known).gr_gid, lambda: grp.getgrgid(gid).gr_name)
+
+    def _name(
+        self, kind: str, known: str, number: int, id_of: t.Callable[[], int], name_of: t.Callable[[], str]
+    ) -> str:
+        if (kind, known, number) not in self._found:
             try:
-                same = grp.getgrnam(known).gr_gid == gid
+                same = id_of() == number
             except KeyError:
                 same = False
             try:
-                self._groups[known, gid] = known if same else grp.getgrgid(gid).gr_name
+                self._found[kind, known, number] = known if same else name_of()
             except KeyError:
-                self._groups[known, gid] = known
-        return self._groups[known, gid]
+                self._found[kind, known, number] = known
+        return self._found[kind, known, number]
 
 
 def encoded(entries: format_.Header, digest: str) -> bytes:

@@ -26,7 +26,7 @@ _LETTER = {INT16: "H", INT32: "I", INT64: "Q"}
 _INDEX = struct.Struct(">IIiI")
 
 _SIGNATURES, _IMMUTABLE = 62, 63
-_SIG_SHA1, _SIG_SHA256, _SIG_PAYLOADSIZE, _SIG_LONGARCHIVE = 269, 273, 1007, 271
+_SIG_SHA1, _SIG_SHA256, _SIG_LONGARCHIVE = 269, 273, 271
 PAYLOADDIGEST, PAYLOADDIGESTALGO = 5092, 5093
 SHA256 = 8
 #: What a size of a cpio entry, and of a header's usual tags, can be at most.
@@ -36,10 +36,10 @@ _LEVEL = 1
 
 
 class Entry(t.NamedTuple):
-    """A tag's value as it is stored."""
+    """A tag's values as they are stored, and how many they are."""
 
     type: int
-    count: int
+    values: int
     data: bytes
 
 
@@ -92,7 +92,7 @@ def string(value: bytes) -> Entry:
 
 def read_numbers(entry: Entry) -> list[int]:
     """The numbers in an entry."""
-    return list(struct.unpack(f">{entry.count}{_LETTER[entry.type]}", entry.data))
+    return list(struct.unpack(f">{entry.values}{_LETTER[entry.type]}", entry.data))
 
 
 def encode(header: Header, region: int = _IMMUTABLE) -> bytes:
@@ -100,7 +100,7 @@ def encode(header: Header, region: int = _IMMUTABLE) -> bytes:
     index, store = [b""], bytearray()
     for tag, entry in sorted(header.items()):
         store += b"\0" * (-len(store) % _ALIGNMENT.get(entry.type, 1))
-        index.append(_INDEX.pack(tag, entry.type, len(store), entry.count))
+        index.append(_INDEX.pack(tag, entry.type, len(store), entry.values))
         store += entry.data
     index[0] = _INDEX.pack(region, BIN, len(store), 16)
     store += _INDEX.pack(region, BIN, -16 * len(index), 16)
@@ -114,11 +114,9 @@ def preamble(nevr: bytes, header: bytes, unpacked: int) -> bytes:
     signature: Header = {
         _SIG_SHA1: string(hashlib.sha1(header, usedforsecurity=False).hexdigest().encode()),
         _SIG_SHA256: string(hashlib.sha256(header).hexdigest().encode()),
+        # The long form, so that the length does not depend on the size.
+        _SIG_LONGARCHIVE: numbers(INT64, [unpacked]),
     }
-    if unpacked > LARGEST:
-        signature[_SIG_LONGARCHIVE] = numbers(INT64, [unpacked])
-    else:
-        signature[_SIG_PAYLOADSIZE] = numbers(INT32, [unpacked])
     encoded = encode(signature, _SIGNATURES)
     return lead + encoded + b"\0" * (-len(encoded) % 8)
 

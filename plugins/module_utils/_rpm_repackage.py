@@ -72,7 +72,12 @@ def _pack(
     """Write the archive; returns an item for each file of the header, None for devices."""
     large = any(one.how == PACKED and one.info is not None and one.info.st_size > format_.LARGEST for one in seen)
     items: list[Item | None] = [None] * len(seen)
-    for number, one in enumerate(seen):
+    # Hard links one after another: rpm takes what comes before the last of them for their content.
+    linked = [number for number, group in groups.items() if group.members[0] == number]
+    order = [number for number in range(len(seen)) if number not in groups]
+    order += [member for number in linked for member in groups[number].members]
+    for number in order:
+        one = seen[number]
         if one.how != PACKED or one.info is None:
             continue
         group = groups.get(number)

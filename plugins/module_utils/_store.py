@@ -40,10 +40,14 @@ PER_FILE = 512
 _MANY = 200
 
 
+def _elsewhere(state: PrivateDir) -> str:
+    """Where the store is, when it is not below the state; else empty."""
+    return os.fsdecode((state.read(PLACE) or b"").rstrip(b"\n"))
+
+
 def path_of(state: PrivateDir) -> str:
     """Where the store is, or would be."""
-    elsewhere = state.read(PLACE)
-    return os.fsdecode(elsewhere.rstrip(b"\n")) if elsewhere else os.path.join(state.path, STORE)
+    return _elsewhere(state) or os.path.join(state.path, STORE)
 
 
 def opened(state: PrivateDir, create: bool = False) -> PrivateDir:
@@ -51,9 +55,17 @@ def opened(state: PrivateDir, create: bool = False) -> PrivateDir:
 
     :raises FileNotFoundError: there is none and C(create) is false.
     """
-    if state.read(PLACE) is None:
-        return state.child(STORE, create)
-    return open_private(path_of(state), create, state.readonly)
+    path = _elsewhere(state)
+    return open_private(path, create, state.readonly) if path else state.child(STORE, create)
+
+
+def file_system(state: PrivateDir) -> tuple[int, os.statvfs_result]:
+    """(device, what is free there) of the file system that the store is on, or will be."""
+    try:
+        with opened(state) as store:
+            return os.fstat(store.fd).st_dev, os.fstatvfs(store.fd)
+    except FileNotFoundError:
+        return os.fstat(state.fd).st_dev, os.fstatvfs(state.fd)
 
 
 def place(state: PrivateDir, directory: str) -> None:
@@ -113,9 +125,9 @@ def items(point: PrivateDir, number: int, manifest: t.Mapping[str, t.Any]) -> It
 
 def remove(state: PrivateDir) -> None:
     """Remove a store that is kept elsewhere; one below the state goes with it."""
-    if state.read(PLACE) is None:
+    path = _elsewhere(state)
+    if not path:
         return
-    path = path_of(state)
     check_ancestors(os.path.dirname(path))
     try:
         open_private(path).close()
@@ -181,11 +193,7 @@ def check_space(state: PrivateDir, files: int, size: int) -> None:
 
     :raises CaptureError: with what is needed and what is there.
     """
-    try:
-        with opened(state) as store:
-            info = os.fstatvfs(store.fd)
-    except FileNotFoundError:
-        info = os.fstatvfs(state.fd)
+    info = file_system(state)[1]
     available = info.f_bavail * info.f_frsize
     needed = size + files * PER_FILE + RESERVE
     if needed > available or (info.f_files and files > info.f_favail):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _late
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
 
@@ -77,8 +78,7 @@ def resolve(history: t.Sequence[Installation], to: str, now: dt.datetime | None 
                 cut = before + position
                 return _kept(history, cut, _since(history, cut, point["time"], one.install_id))
         before += len(one.points)
-    from ansible_collections.intellistream.sage.plugins.module_utils import _dates
-
+    _dates = _late.dates()
     if _dates.looks_like_date(to):
         return _date(history, _dates.parse(to, now or dt.datetime.now(dt.timezone.utc)))
     known = [point["point"] for one in history[-3:] for point in one.active_points]
@@ -108,17 +108,13 @@ def fixed(history: t.Sequence[Installation], to: str, now: dt.datetime | None = 
             return to
         return str(newest["install_id"] if newest.get("phase") else newest["point"])
     if is_date(to):
-        from ansible_collections.intellistream.sage.plugins.module_utils import _dates
-
-        return _dates.parse(to, now or dt.datetime.now(dt.timezone.utc)).isoformat()
+        return str(_late.dates().parse(to, now or dt.datetime.now(dt.timezone.utc)).isoformat())
     return to
 
 
 def is_date(to: str) -> bool:
     """Whether a target is meant as a date."""
-    from ansible_collections.intellistream.sage.plugins.module_utils import _dates
-
-    return _dates.looks_like_date(to)
+    return bool(_late.dates().looks_like_date(to))
 
 
 def _timeline(history: t.Sequence[Installation]) -> list[Point]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import typing as t
 
@@ -117,6 +118,16 @@ def remove_bytecode(venv: Tree, changed: t.Iterable[str]) -> None:
         for name, is_directory in venv.listing(cache):
             if not is_directory and name.split(".", 1)[0] in names and name.endswith((".pyc", ".pyo")):
                 venv.unlink(f"{cache}/{name}")
+
+
+def remove_caches(venv: Tree, changed: t.Iterable[str]) -> None:
+    """Remove the interpreter's caches that are empty now."""
+    for directory in sorted({path.rpartition("/")[0] for path in changed}):
+        try:
+            os.rmdir(_CACHE, dir_fd=venv.enter(directory))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
 
 
 def prune(venv: Tree, changed: t.Iterable[str], also: t.Iterable[str], keep: set[str]) -> None:

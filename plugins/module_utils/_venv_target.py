@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import array
+import itertools
 import os
+import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions
@@ -40,6 +43,8 @@ class Target:
         self.untouchable: set[str] = set()
         self.here = True
         self._section = section
+        # Of the content that was checked, in the order of the files; 0 where it is not as it was to look.
+        self._inodes = array.array("Q")
 
     def files(self) -> t.Iterator[tuple[str, Item]]:
         """Path and item of all that was captured of it, read anew each time."""
@@ -47,6 +52,11 @@ class Target:
             for path, item in self.layer.items.read(self._section):
                 if path not in self.untouchable:
                     yield path, item
+
+    def known(self) -> t.Iterator[tuple[str, Item, int]]:
+        """M(files), each with the inode of its content in the store where M(check) has seen it, else 0."""
+        for (path, item), inode in zip(self.files(), itertools.chain(self._inodes, itertools.repeat(0))):
+            yield path, item, inode
 
     def paths(self) -> t.Iterator[str]:
         """The paths of M(files)."""
@@ -66,16 +76,22 @@ class Target:
 
         :raises StoreError: it is missing or damaged.
         """
+        inodes = array.array("Q")
         with self.store() as store:
             for path, item in self.files():
+                inode = 0
                 if item.kind == FILE and not (self.here and not _captured.difference(venv, path, item, store, path)):
-                    _captured.sound(store, path, item)
+                    info = _captured.sound(store, path, item)
+                    looks = (info.st_size, info.st_mtime_ns, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
+                    inode = info.st_ino if looks == item[2:7] else 0
+                inodes.append(inode)
+        self._inodes = inodes
 
     def verify(self, venv: Tree) -> list[str]:
         """Every difference that is left."""
         left = []
         with self.store() as store:
-            for path, item in _captured.not_linked(venv, store, self.files()):
+            for path, item in _captured.not_linked(venv, store, self.known()):
                 try:
                     why = _captured.difference(venv, path, item, store, path)
                 except UnsafePath as error:
@@ -110,11 +126,22 @@ def loose(layer: Layer) -> Target:
 
 def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
     """Files that do not look as RECORD says, with the time of their last change."""
+    last, here = "", -1
     for path, row in rows.items():
-        info = venv.lstat(path) if row.digests else None
-        if info is None or _captured.kind_of(info) != FILE:
+        if not row.digests:
             continue
-        if not (row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns):
+        directory, dummy, name = path.rpartition("/")
+        try:
+            if directory != last or here < 0:
+                here, last = venv.enter(directory), directory
+            info = os.lstat(name, dir_fd=here)
+        except (FileNotFoundError, NotADirectoryError):
+            here = -1
+            continue
+        as_recorded = row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns
+        if stat.S_ISREG(info.st_mode) and not as_recorded:
+            # Whoever asked may look elsewhere in the meantime.
+            here = -1
             yield path, info.st_ctime_ns
 
 

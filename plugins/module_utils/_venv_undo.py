@@ -255,16 +255,20 @@ class VenvUndo(Undo):
     def _put(self, venv: Tree, target: Target) -> None:
         with target.store() as store:
             # What is not registered differs as a whole.
-            put = target.differing(venv, store) if target.here else list(target.files())
+            if target.here:
+                put = [(path, item, 0) for path, item in target.differing(venv, store)]
+            else:
+                put = list(target.known())
             info = sorted((one for one in put if _in_info(one[0])), key=lambda one: _record_last(one[0]))
-            changed = [path for path, dummy in put]
+            changed = [one[0] for one in put]
             # Before the sources change: what was compiled from the others is nobody's then.
             _venv_litter.remove_bytecode(venv, changed)
             for path, item in put_links(store, venv, (one for one in put if not _in_info(one[0]))):
                 put_back(store, path, venv, path, item)
-            for path, item in info:
+            for path, item, dummy in info:
                 put_back(store, path, venv, path, item)
-        self._prune(venv, changed, [])
+        # Where something was put there is no empty directory.
+        _venv_litter.remove_caches(venv, changed)
 
     def _tidy(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
         """Remove byte code of what was changed, and directories that are empty now."""

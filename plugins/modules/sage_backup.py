@@ -232,6 +232,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._resources_syst
     translated,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._undos import carry
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -255,6 +256,8 @@ SPEC = ArgumentSpec(
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     enable()
+    # Whether the newest rollback point still holds is for its way back to tell.
+    carry()
     options = module.params
     if options["settle"]:
         return settled(engine(module), options["settle"], module.check_mode)

@@ -43,8 +43,9 @@ options:
     default: true
   recover:
     description:
-      - Before anything else, take back what a phase that was killed has changed since it was captured, and finish a
-        rollback that was killed. The phase then begins as if for the first time.
+      - First look whether a phase was killed after its capture, or a rollback was, and if so do nothing else. What
+        the phase has changed must be taken back before it begins as if for the first time. RV(recover) tells what
+        M(intellistream.sage.sage_rollback) has to go to; then call this module again without this option.
       - A phase that ended, also one that failed, is left alone.
     type: bool
     default: false
@@ -130,55 +131,12 @@ options:
         type: list
         elements: dict
         suboptions: *resource
-  retain:
-    description:
-      - How much captured content is kept. If not set, nothing is removed or compressed.
-      - Content is removed from the oldest end of the history on, whole installations at a time, since the way back to
-        an old state leads through all younger ones. What can never be used again is removed at any age.
-      - The last completed installation, an unfinished one, and what an interrupted rollback needs are never removed,
-        even where a limit is then exceeded.
-      - What the disk refuses becomes a warning. The module does not fail for it.
-    type: dict
-    suboptions:
-      installations:
-        description:
-          - Completed installations that can be undone. Failed ones do not count. V(0) is no limit.
-        type: int
-        default: 0
-      days:
-        description:
-          - Days since an installation ended. V(0) is no limit.
-        type: int
-        default: 0
-      bytes:
-        description:
-          - What the store may occupy on its disk, such as V(20G). Files that are also linked elsewhere count nothing,
-            since removing them frees nothing. V(0) is no limit.
-        type: bytes
-        default: 0
-      uncompressed:
-        description:
-          - The newest completed installations, which are never compressed.
-        type: int
-        default: 1
-      archive:
-        description:
-          - Compress the content of older completed installations, with C(zstd) where there is that program, else with
-            gzip. It can be used as before.
-          - Content that is also linked elsewhere, to a cache of the installer for instance, is left alone, since
-            compressing it would need space.
-        type: bool
-        default: true
-      redo:
-        description:
-          - Keep what brings back what was rolled back. If V(false), that is removed at any age.
-        type: bool
-        default: true
 author:
   - IntelliStream (@intellistream)
 seealso:
   - module: intellistream.sage.sage_checkpoint_info
   - module: intellistream.sage.sage_backup
+  - module: intellistream.sage.sage_retention
   - module: intellistream.sage.sage_rollback
 """
 
@@ -215,19 +173,24 @@ EXAMPLES = r"""
             path: /opt/sage/.sage/venv
             distributions: [{name: isage, version: "0.3.2.4"}]
 
+- name: Find out whether something was killed
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    recover: true
+  register: found
+
+- name: Take back what it has changed
+  intellistream.sage.sage_rollback:
+    root: /opt/sage
+    to: "{{ found.recover.to }}"
+  when: found.recover is not none
+
 - name: Record a failure in free text
   intellistream.sage.sage_checkpoint:
     root: /opt/sage
     phase: python_deps
     status: failed
     data: Package installation failed
-
-- name: Keep what is needed to undo the last three completed installations, if that takes at most 20 GiB
-  intellistream.sage.sage_checkpoint:
-    root: /opt/sage
-    retain:
-      installations: 3
-      bytes: 20G
 
 - name: Forget everything, also what could be undone
   intellistream.sage.sage_checkpoint:
@@ -300,49 +263,23 @@ rollback_points:
   type: list
   elements: str
   sample: ["20251115_143000.1"]
-recovered:
-  description:
-    - The result of the rollback that O(recover) led to, as M(intellistream.sage.sage_rollback) returns it, or null.
+recover:
+  description: What has to be rolled back before this module does what was asked for. Null when there is nothing.
   returned: success
   type: dict
-  sample: null
-retention:
-  description: What was removed and compressed, or in check mode would be.
-  returned: when O(retain) is given
-  type: dict
   contains:
-    pruned:
-      description: Rollback points whose content was removed, oldest first.
-      type: list
-      elements: str
-      sample: ["20251115_143000.1"]
-    archived:
-      description: Rollback points whose content was compressed, oldest first.
-      type: list
-      elements: str
-      sample: []
-    freed_bytes:
-      description: What became free. In check mode without what compressing will free, which is not known before.
-      type: int
-      sample: 1048576
-    bytes:
-      description: What the store occupies after that.
-      type: int
-      sample: 524288
-    kept:
-      description: How many rollback points still have content.
-      type: int
-      sample: 3
-    protected:
-      description: Why a limit of O(retain) is exceeded.
-      type: list
-      elements: str
-      sample: []
-    warnings:
-      description: What could not be done. It is shown as warnings too.
-      type: list
-      elements: str
-      sample: []
+    to:
+      description: The value for O(intellistream.sage.sage_rollback#module:to).
+      type: str
+      sample: python_deps
+  sample: null
+prunable:
+  description:
+    - Whether the store holds more than what the current installation can be undone with, so that
+      M(intellistream.sage.sage_retention) may find something to remove or to compress.
+  returned: when something was recorded
+  type: bool
+  sample: false
 repaired:
   description: What had to be mended before the record could be used.
   returned: success
@@ -360,7 +297,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._argspec import
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, reset
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, STATUSES
 
 if t.TYPE_CHECKING:
@@ -369,14 +305,6 @@ if t.TYPE_CHECKING:
 _RESOURCES = {"type": "list", "elements": "dict", "options": RESOURCE_OPTIONS}
 _STATUS = {"type": "str", "choices": [status for status in STATUSES if status != "rolled_back"]}
 _PHASE = {"type": "str", "choices": list(PHASES)}
-_RETAIN = {
-    "installations": {"type": "int", "default": 0},
-    "days": {"type": "int", "default": 0},
-    "bytes": {"type": "bytes", "default": 0},
-    "uncompressed": {"type": "int", "default": 1},
-    "archive": {"type": "bool", "default": True},
-    "redo": {"type": "bool", "default": True},
-}
 _LABELS = ("install_mode", "environment_name", "python_path")
 
 SPEC = ArgumentSpec(
@@ -401,7 +329,6 @@ SPEC = ArgumentSpec(
                 "capture": _RESOURCES,
             },
         },
-        "retain": {"type": "dict", "options": _RETAIN},
     },
     {
         "required_together": [("phase", "status")],
@@ -420,12 +347,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if options["phase"]:
         transitions = [{name: options[name] for name in ("phase", "status", "data")}]
     labels = {name: options[name] for name in _LABELS}
-    retain = Limits(**options["retain"]) if options["retain"] else None
-    request = Request(options["inputs"], options["resume"], labels, transitions, options["recover"], retain)
-    result = checkpoint(engine(module), request, module.check_mode)
-    for warning in (result.get("retention") or {}).get("warnings", []):
-        module.warn(warning)
-    return result
+    request = Request(options["inputs"], options["resume"], labels, transitions, options["recover"])
+    return checkpoint(engine(module), request, module.check_mode)
 
 
 def main() -> None:

@@ -207,8 +207,8 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile, _plan
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
-from ansible_collections.intellistream.sage.plugins.module_utils._module import run
 from ansible_collections.intellistream.sage.plugins.module_utils._resolve import resolve
+from ansible_collections.intellistream.sage.plugins.module_utils._run import run
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

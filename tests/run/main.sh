@@ -26,7 +26,7 @@ packages() {
     command -v dpkg-query >/dev/null || { echo "make test: no Debian here; going on without looking for packages" >&2; return; }
     wanted=$basic
     case " $* " in
-        "  " | *unit* | *molecule* | *fresh* | *image* | *--bench*) wanted="$basic $tests $containers" ;;
+        "  " | *unit* | *system* | *molecule* | *fresh* | *image* | *--bench*) wanted="$basic $tests $containers" ;;
         *integration*) wanted="$basic $tests" ;;
     esac
     # shellcheck disable=SC2046,SC2086 # lists of words

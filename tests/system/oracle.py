@@ -9,7 +9,7 @@
     assert oracle.diff(before, oracle.snapshot()) == []
 
 On a host it is a program: `oracle.py save FILE`, and `oracle.py diff FILE` prints what differs and exits 1 if anything
-does. It needs Python 3.9 and nothing else.
+does. Paths after FILE are left out of the comparison. It needs Python 3.9 and nothing else.
 
 A snapshot is a flat dict, key → text: `file /etc/foo` → kind, mode, owner, group, size, SHA-256 or target, extended
 attributes; `dpkg foo:amd64 Version` and so on for every field that dpkg's status has; apt's marks, diversions,
@@ -19,6 +19,7 @@ what dnf knows as wanted by the user. Times of files are not compared.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -179,21 +180,98 @@ def files(top: str = "/", excluded: t.Iterable[str] = EXCLUDED) -> Snapshot:
     return found
 
 
-def dpkg() -> Snapshot:
-    """Each field that dpkg and apt know of each package, and what `dpkg -V` finds."""
+# What `dpkg -V` said of a package, for as long as its record and its files are the same.
+_verified: dict[str, tuple[int, list[str]]] = {}
+_MANY = 30
+
+
+def _listed(name: str, arch: str) -> list[str]:
+    """The paths that a package has, as dpkg lists them."""
+    for stem in (f"{name}:{arch}", name):
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(f"/var/lib/dpkg/info/{stem}.list", encoding="utf-8", errors="surrogateescape") as content,
+        ):
+            return content.read().splitlines()
+    return []
+
+
+def _look(seen: Snapshot, path: str) -> str:
+    """What is at a path; in a snapshot it has its real name."""
+    above, name = os.path.split(path)
+    real = os.path.join(os.path.realpath(above), name)
+    try:
+        return seen.get(f"file {real}") or repr(os.lstat(real))
+    except OSError as error:
+        return repr(error)
+
+
+def _verify(seen: Snapshot, stanzas: t.Mapping[str, str]) -> list[str]:
+    """The lines of `dpkg -V`. Only what has changed is asked for again, since hashing all packages takes long.
+
+    :param seen: the files as they are now.
+    """
+    paths = {key: _listed(*key.rsplit(":", 1)) for key in stanzas}
+    common = seen.get("file /var/lib/dpkg/diversions", "")
+    state = {key: hash((common, stanzas[key], *(_look(seen, path) for path in paths[key]))) for key in stanzas}
+    for key in _verified.keys() - stanzas.keys():
+        del _verified[key]
+    stale = [key for key in stanzas if key not in _verified or _verified[key][0] != state[key]]
+    if not stale:
+        return [line for dummy, lines in _verified.values() for line in lines]
+    usual = all("\nStatus: install ok installed\n" in f"\n{stanzas[key]}\n" for key in stale)
+    if not usual or len(stale) > _MANY:
+        stale = list(stanzas)
+    everything = len(stale) == len(stanzas)
+    said = _said("dpkg", "-V", *(() if everything else map(_name, stale))).splitlines()
+    if any(line.startswith("dpkg: error") for line in said):
+        # It gives up where it cannot read something, and says nothing of the rest.
+        for key in stale:
+            _verified[key] = (state[key], _said("dpkg", "-V", _name(key)).splitlines())
+        return [line for dummy, lines in _verified.values() for line in lines]
+    owners: dict[str, list[str]] = {}
+    for key in stale:
+        _verified[key] = (state[key], [])
+        for path in paths[key]:
+            owners.setdefault(path, []).append(key)
+    stray = []
+    for line in said:
+        of = owners.get(line[line.find("/") :], [])
+        for key in of:
+            _verified[key][1].append(line)
+        stray += [] if of else [line]
+    lines = [line for dummy, lines in _verified.values() for line in lines]
+    if stray:
+        # Said of nothing in particular: it is asked for again next time.
+        _verified.clear()
+    return lines + stray
+
+
+def _name(key: str) -> str:
+    return key.removesuffix(":all")
+
+
+def dpkg(seen: Snapshot) -> Snapshot:
+    """Each field that dpkg and apt know of each package, and what `dpkg -V` finds.
+
+    :param seen: the files as they are now.
+    """
     found = {}
     with open("/var/lib/dpkg/status", encoding="utf-8", errors="surrogateescape") as content:
         stanzas = content.read().split("\n\n")
+    by_name = {}
     for stanza in filter(str.strip, stanzas):
         fields = dict(re.findall(r"^([^\s:]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE))
         name = f"{fields['Package']}:{fields.get('Architecture', '')}"
+        by_name[name] = stanza
         for field, value in fields.items():
             # One conffile a line, in any order.
             text = "\n".join(sorted(value.split("\n"))) if field == "Conffiles" else value
             found[f"dpkg {name} {field}"] = text.strip()
     found["dpkg updates"] = " ".join(sorted(os.listdir("/var/lib/dpkg/updates")))
+    for line in _verify(seen, by_name):
+        found[f"dpkg -V: {line}"] = "yes"
     commands = {
-        "dpkg -V": ("dpkg", "-V"),
         "dpkg --audit": ("dpkg", "--audit"),
         "dpkg diversions": ("dpkg-divert", "--list"),
         "dpkg statoverrides": ("dpkg-statoverride", "--list"),
@@ -227,7 +305,7 @@ def rpm() -> Snapshot:
 def snapshot(excluded: t.Iterable[str] = ()) -> Snapshot:
     """Everything; `excluded` are more paths than are always left out."""
     found = files(excluded=(*EXCLUDED, *excluded))
-    found.update(dpkg())
+    found.update(dpkg(found))
     # An empty database says nothing, and dnf takes half a second to say it.
     if os.path.exists("/etc/rpm/macros") and shutil.which("rpm"):
         found.update(rpm())
@@ -245,8 +323,8 @@ def diff(before: Snapshot, after: Snapshot) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """See the module's docstring."""
-    action, path = arguments
-    found = snapshot((os.path.abspath(path),))
+    action, path, *excluded = arguments
+    found = snapshot((os.path.abspath(path), *excluded))
     if action == "save":
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as target:
             json.dump(found, target)

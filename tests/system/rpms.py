@@ -132,8 +132,8 @@ class Repository:
         )
         pathlib.Path("/etc/dnf/vars/releasever").write_text("1\n", "utf-8")
         # Scripts need a shell, which here is a Debian package's.
-        shell = build(where.parent / "shell", SHELL, fields=["Provides: /bin/sh"])
-        run("rpm", "-U", shell)
+        if run("rpm", "-q", SHELL, ok=False).returncode:
+            run("rpm", "-U", build(where.parent / "shell", SHELL, fields=["Provides: /bin/sh"]))
 
     def build(self, name: str, version: str = "1", release: str = "1", **options: object) -> pathlib.Path:
         """As `rpms.build`, in here; dnf sees it after the next `offer`."""

@@ -15,6 +15,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _archive
+from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, UNCLEAR, attempt
@@ -63,7 +64,11 @@ def test_at_every_call(
         shutil.move(model.path, tmp_path / "saved")
         shutil.move(host.path, model.path)
         try:
-            action = (lambda: _unpack(model)) if what == "unpack" else (lambda: model.call(retain=Limits(**limits)))
+            action = (
+                (lambda: _unpack(model))
+                if what == "unpack"
+                else (lambda: retain(model.engine, Limits(**limits), False))
+            )
             result = attempt(action, nth, error, reported=())
             if error is None:
                 assert result != UNCLEAR, nth
@@ -75,10 +80,10 @@ def test_at_every_call(
 
 
 def _check(host: SageHost, names: list[str], kept: str, limits: dict[str, t.Any], nth: int) -> None:
-    done = host.call(retain=Limits(**limits))["retention"]
+    done = retain(host.engine, Limits(**limits), False)
     assert done["warnings"] == [], nth
-    again = host.call(retain=Limits(**limits))
-    assert (again["changed"], again["retention"]["warnings"]) == (False, []), nth
+    again = retain(host.engine, Limits(**limits), False)
+    assert (again["changed"], again["warnings"]) == (False, []), nth
     archived = limits["archive"]
     expected = [f"{name}.1.tar" if archived and name != names[-1] else f"{name}.1" for name in names]
     expected = expected[names.index(kept) :]

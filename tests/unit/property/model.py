@@ -140,6 +140,14 @@ class World:
     def call(self, inputs: t.Any, *transitions: dict[str, t.Any], recover: bool = False) -> dict[str, t.Any]:
         return checkpoint(self.engine, Wanted(inputs, True, {}, list(transitions), recover), False)
 
+    def recover(self, inputs: t.Any) -> tuple[dict[str, t.Any], bool]:
+        """Begin as the role does; and whether there was something to take back first."""
+        result = self.call(inputs, recover=True)
+        if result["recover"] is None:
+            return result, False
+        rollback(self.engine, Request(**result["recover"]), False)
+        return self.call(inputs), True
+
     def install(self, pins: dict[str, str], ending: str, again: bool) -> None:
         """An installation as the role makes it: first it recovers what a killed one left."""
         if self.over:
@@ -149,8 +157,8 @@ class World:
         inputs = {PHASES[0]: {"want": self.inputs // 2}, PHASES[2]: {"want": self.inputs}}
         current = self.history()[-1:]
         started = [name for one in current for name in PHASES if one.phases[name].status == "started"]
-        result = self.call(inputs, recover=True)
-        if result["recovered"] is not None and started:
+        result, recovered = self.recover(inputs)
+        if recovered and started:
             self.check(self._phase(current[0], started[0]), self.moments[moment].parts, True, ())
         moment = self.moment()
         self.note(moment)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, prunable
+from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
@@ -54,10 +55,8 @@ class SageHost:
 
     def call(self, check_mode: bool = False, **values: t.Any) -> Result:
         """One call of sage_checkpoint."""
-        inputs, retain = values.get("inputs"), values.get("retain")
-        return checkpoint(
-            self.engine, Request(inputs, True, {}, values.get("transitions") or [], False, retain), check_mode
-        )
+        request = Request(values.get("inputs"), True, {}, values.get("transitions") or [])
+        return checkpoint(self.engine, request, check_mode)
 
     def begin(self, version: str) -> str:
         """Begin an installation, capture and change."""
@@ -74,20 +73,28 @@ class SageHost:
         self.change(version)
         return str(result["install_id"])
 
-    def end(self, retain: Limits | None = None) -> Result:
-        """All phases done."""
-        return self.call(transitions=[{"phase": name, "status": "completed"} for name in PHASES], retain=retain)
+    def end(self, limits: Limits | None = None) -> Result:
+        """All phases done, and what the role does then; returns the retention's result."""
+        result = self.call(transitions=[{"phase": name, "status": "completed"} for name in PHASES])
+        return retain(self.engine, limits, False) if limits is not None and result["prunable"] else {}
 
-    def install(self, version: str, retain: Limits | None = None) -> str:
+    def install(self, version: str, limits: Limits | None = None) -> str:
         """A whole installation."""
         name = self.begin(version)
-        self.end(retain)
+        self.end(limits)
         return name
 
+    def prunable(self) -> bool:
+        """What sage_checkpoint would tell."""
+        with self.engine.reading() as session:
+            return prunable(session)
+
     def clean(self, check_mode: bool = False, **limits: t.Any) -> Result:
-        """What clean_sage.yml does; the result's retention."""
-        result = self.call(check_mode, retain=Limits(**{"archive": False, **limits}))
-        return {"changed": result["changed"], **result["retention"]}
+        """What clean_sage.yml does; sage_checkpoint always knows when there may be something to do."""
+        expected = self.prunable()
+        result = retain(self.engine, Limits(**{"archive": False, **limits}), check_mode)
+        assert expected or not result["changed"] or limits.get("uncompressed") == 0
+        return result
 
     def history(self) -> list[Installation]:
         """What the ledger says."""

@@ -17,6 +17,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _host
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, reset
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as RollbackRequest
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
 
 INPUTS: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1"}}
@@ -242,7 +245,7 @@ def test_reset(engine: Engine) -> None:
     assert not reset(engine, False)["changed"]
 
 
-def test_recover_takes_back_what_a_killed_phase_changed(engine: Engine, tmp_path: pathlib.Path) -> None:
+def test_recover_begins_nothing_after_a_killed_phase(engine: Engine, tmp_path: pathlib.Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("before")
     begin = {
@@ -255,17 +258,35 @@ def test_recover_takes_back_what_a_killed_phase_changed(engine: Engine, tmp_path
 
     request = Request(INPUTS, True, {}, [], recover=True)
     state = _state(engine)
-    predicted = checkpoint(engine, request, True)
-    assert len(predicted["recovered"]["plan"]["restore"]) == 1
-    assert _state(engine) == state
+    for check_mode in (True, False):
+        result = checkpoint(engine, request, check_mode)
+        assert (result["changed"], result["recover"], result["resume"]) == (False, {"to": "python_deps"}, None)
+        assert _state(engine) == state
     assert precious.read_text() == "half changed when it was killed"
 
-    result = checkpoint(engine, request, False)
-    assert result["changed"]
-    assert result["recovered"]["exact"]
+    assert rollback(engine, RollbackRequest(**result["recover"]), False)["exact"]
     assert precious.read_text() == "before"
-    assert result["resume"]["phase"] == "python_deps"
-    assert checkpoint(engine, request, False)["recovered"] is None
+    result = checkpoint(engine, request, False)
+    assert (result["recover"], result["resume"]["phase"]) == (None, "python_deps")
+
+
+def test_recover_finishes_a_rollback_that_was_killed(engine: Engine, tmp_path: pathlib.Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("before")
+    backup(engine, [{"kind": "files", "paths": [str(precious)]}], None, "", False)
+    precious.write_text("after")
+    request = Request(None, True, {}, [], recover=True)
+    assert checkpoint(engine, request, False)["recover"] is None
+    with engine.session() as session:
+        [point] = session.required().active_points
+        session.add(
+            {"event": "undoing", "installations": [point["install_id"]], "points": [point["point"]], "phases": []}
+        )
+        session.commit()
+    assert checkpoint(engine, request, False)["recover"] == {"to": "last"}
+    rollback(engine, RollbackRequest("last"), False)
+    assert precious.read_text() == "before"
+    assert checkpoint(engine, request, False)["recover"] is None
 
 
 def test_recover_leaves_ended_phases_alone(engine: Engine, tmp_path: pathlib.Path) -> None:
@@ -274,5 +295,5 @@ def test_recover_leaves_ended_phases_alone(engine: Engine, tmp_path: pathlib.Pat
     _call(engine, {"phase": "environment_setup", "status": "started", "capture": capture}, inputs=INPUTS)
     precious.write_text("made")
     _call(engine, ("environment_setup", "completed"), ("python_deps", "started"))
-    assert checkpoint(engine, Request(INPUTS, True, {}, [], recover=True), False)["recovered"] is None
+    assert checkpoint(engine, Request(INPUTS, True, {}, [], recover=True), False)["recover"] is None
     assert precious.read_text() == "made"

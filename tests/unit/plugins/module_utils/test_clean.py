@@ -14,6 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _archive
+from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
@@ -62,12 +63,10 @@ def test_at_the_end_of_an_installation_with_its_own_end(host: SageHost) -> None:
     first = host.install("1")
     second = host.begin("2")
     before = snapshot(host.path)
-    transitions = [{"phase": name, "status": "completed"} for name in host.history()[-1].phases]
-    said = host.call(True, transitions=transitions, retain=Limits(installations=1))
+    assert retain(host.engine, Limits(installations=1), True)["pruned"] == []
     assert changes(before, snapshot(host.path)) == {}
     done = host.end(Limits(installations=1))
-    assert said["retention"] == done["retention"]
-    assert done["retention"]["pruned"] == [f"{first}.1"]
+    assert done["pruned"] == [f"{first}.1"]
     assert host.stored() == [f"{second}.1"]
     rollback(host.engine, Request(second), False)
     assert changes(host.before[second], snapshot(host.data)) == {}
@@ -75,11 +74,36 @@ def test_at_the_end_of_an_installation_with_its_own_end(host: SageHost) -> None:
         rollback(host.engine, Request(first), False)
 
 
+def test_a_first_installation_leaves_nothing_to_clean(host: SageHost) -> None:
+    host.begin("1")
+    assert host.end(Limits(installations=1, days=1, bytes=1)) == {}
+    assert not host.clean(installations=1, days=1, bytes=1, archive=True, redo=False)["changed"]
+    host.begin("2")
+    assert host.prunable()
+
+
+def test_what_a_failed_phase_left_of_the_same_installation_is_told(host: SageHost) -> None:
+    name = host.begin("1")
+    host.call(transitions=[{"phase": "python_deps", "status": "failed"}])
+    rollback(host.engine, Request("python_deps"), False)
+    assert host.end(Limits())["pruned"] == [f"{name}.1"]
+    assert not host.prunable()
+
+
+def test_what_nobody_recorded_is_told(host: SageHost) -> None:
+    name = host.install("1")
+    assert not host.prunable()
+    (host.store / name / f"{name}.2").mkdir(mode=0o700)
+    assert host.clean()["changed"]
+    assert not host.prunable()
+
+
 def test_failed_attempts_do_not_push_good_ones_out(host: SageHost) -> None:
     good = host.install("1")
     for version in "2345":
         host.begin(version)
-        host.call(transitions=[{"phase": "python_deps", "status": "failed"}], retain=Limits(installations=1))
+        host.call(transitions=[{"phase": "python_deps", "status": "failed"}])
+        retain(host.engine, Limits(installations=1), False)
     assert f"{good}.1" in host.stored()
     assert host.clean(installations=1, days=1, bytes=1)["pruned"] == []
     rollback(host.engine, Request(good), False)
@@ -293,8 +317,8 @@ def test_no_room_for_an_archive_is_a_warning(tmp_path: Path) -> None:
         with (place / "filler").open("wb") as stream:
             stream.write(b"x" * (30 << 20))
         result = host.end(Limits())
-        assert result["retention"]["archived"] == []
-        assert "stays uncompressed" in result["retention"]["warnings"][0]
+        assert result["archived"] == []
+        assert "stays uncompressed" in result["warnings"][0]
         assert f"{first}.1" in host.stored()
         assert _archives(host) == []
         assert host.history()[-1].status == "completed"

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Work that a second process does while this one goes on, where there is a second processor.
+
+The process is a fork: it has all that this one has, locks included, so nobody else gets in before both have
+ended. It dies with this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import typing as t
+import warnings
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Beside:
+    """A function carried out by a forked process.
+
+    :param work: returns what JSON can hold; whatever it changes in memory is lost.
+    """
+
+    def __init__(self, work: t.Callable[[], t.Any]) -> None:
+        self._pid = 0
+        self._fd, writing = os.pipe()
+        parent = os.getpid()
+        try:
+            with warnings.catch_warnings():
+                # What other threads there are, of a test runner for instance, have nothing that this needs.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._pid = os.fork()
+        except OSError:
+            # It is done without.
+            os.close(writing)
+            return
+        if self._pid == 0:
+            _child(work, writing, parent)
+        os.close(writing)
+
+    def result(self) -> t.Any:
+        """What the work returned; None when it failed, or was killed."""
+        if not self._pid:
+            self.stop()
+            return None
+        with os.fdopen(self._fd, "rb") as stream:
+            self._fd = -1
+            data = stream.read()
+        pid, self._pid = self._pid, 0
+        return json.loads(data) if os.waitpid(pid, 0)[1] == 0 else None
+
+    def stop(self) -> None:
+        """End it; harmless when it has ended."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def worthwhile() -> bool:
+    """There is a second processor for it."""
+    return len(os.sched_getaffinity(0)) > 1
+
+
+def _child(work: t.Callable[[], t.Any], writing: int, parent: int) -> t.NoReturn:
+    status = 1
+    try:
+        _die_with_parent()
+        if os.getppid() == parent:
+            data = json.dumps(work()).encode()
+            while data:
+                data = data[os.write(writing, data) :]
+            status = 0
+    finally:
+        # Nothing of the other process is finished here: no buffer, no exit handler, no with statement.
+        os._exit(status)
+
+
+def _die_with_parent() -> None:
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        # Then it ends by itself, and the lock keeps everybody out until it has.
+        return

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a package manager is going to do to packages, as a capture records it, by the names people know."""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+
+Change = t.Mapping[str, t.Any]
+
+
+def named(changes: t.Iterable[Change]) -> list[tuple[str, Change]]:
+    """Each change with its package's name, and its architecture where several have that name; sorted.
+
+    What dnf would also take away if it were asked to is left out: Ansible's module does not ask.
+    """
+    certain = [one for one in changes if not one.get("optional")]
+    many = collections.Counter(one["name"] for one in certain)
+    found = [
+        (f"{one['name']}:{one['arch']}" if many[one["name"]] > 1 and one.get("arch") else str(one["name"]), one)
+        for one in certain
+    ]
+    return sorted(found, key=lambda pair: (pair[1]["name"], pair[1].get("arch") or ""))
+
+
+def listed(changes: t.Iterable[Change]) -> list[str]:
+    """Changes as C([-] name version) and C([+] name version), by name."""
+    lines = []
+    for name, one in named(changes):
+        lines += [f"[-] {name} {one['before']}"] if one.get("before") else []
+        lines += [f"[+] {name} {one['after']}"] if one.get("after") else []
+    return lines

@@ -1,0 +1,300 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way back for packages of rpm: one transaction, offline, from the packages that were saved.
+
+What rpm leaves otherwise than it was is put back afterwards: configuration and its leftovers, ghosts, files that
+had been missing, the headers in the database, and dnf's reasons.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _captured,
+    _rpm_database,
+    _rpm_undo_edits,
+    _rpm_undo_goal,
+    _rpm_undo_header,
+    _rpm_undo_litter,
+    _rpm_undo_locks,
+    _rpm_undo_marks,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import keep_aside
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_transaction import (
+    Failure,
+    Install,
+    Outcome,
+    Transaction,
+    later_than,
+    refused,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_files import PackageFiles
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_leftovers import Leftovers
+from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import Package
+    from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_goal import Goal
+
+# Once as it should be, once without the scriptlets that failed, once more without those that failed then.
+_ATTEMPTS = 3
+
+
+class _Steps(t.NamedTuple):
+    """What is still to be done by rpm.
+
+    :ivar erases: places in the database of what has to go and does not go by itself.
+    :ivar going: the places of all that has to go.
+    """
+
+    installs: list[Install]
+    erases: list[int]
+    going: dict[int, str]
+
+
+class RpmUndo(Undo):
+    """The way back for packages of rpm.
+
+    :param layers: oldest first.
+    """
+
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: How) -> None:
+        super().__init__()
+        self._layers = list(layers)
+        self._how = how
+        self._goals: list[Goal] = []
+        self._files: dict[str, PackageFiles] = {}
+        self._aside: list[str] = []
+        self._redo: list[dict[str, t.Any]] = []
+        self._leftovers = Leftovers(layers[-1].where)
+        ts = _rpm_database.transaction_set()
+        protected = _rpm_database.protected(ts)
+        for goal in _rpm_undo_goal.goals(layers):
+            found = _rpm_undo_goal.now(ts, goal)
+            why = self._stays(goal, protected) if found else ""
+            if why:
+                self.kept.append(f"{goal.shown} {', '.join(sorted(one.evr for one in found))} ({why})")
+            elif goal.lost:
+                self.conflicts.append(f"{goal.shown} was not captured")
+            else:
+                self._goals.append(goal)
+        for goal in self._goals:
+            if goal.facts is not None:
+                self._files[goal.key] = PackageFiles(goal.layer, goal.key, goal.facts)
+        for goal in self._goals:
+            self._judge(ts, goal)
+        self._find_strays(ts)
+        if not self.conflicts or how.force:
+            self._agree()
+
+    def _find_strays(self, ts: t.Any) -> None:
+        """Find what a killed change made before any package owned it, where the capture could tell what was to come."""
+        open_ended = [layer for layer in self._layers if self._how.resumed or layer.left is None or not layer.completed]
+        if not open_ended:
+            return
+        paths: set[str] = set()
+        for layer in open_ended:
+            paths |= _rpm_undo_litter.incoming(layer.where.read(_rpm_undo_litter.INCOMING))
+        captured = {path for files in self._files.values() for path in files.wanted}
+        self._leftovers.brought(paths, captured, open_ended[0].time)
+        there = [one for goal in self._goals for one in _rpm_undo_goal.now(ts, goal)]
+        headers = [_rpm_database.header_at(ts, one.offset) for one in there]
+        owned = {path for header in headers for path in header["FILENAMES"] or ()}
+        self.plan["remove"] += [f"{path} (of an interrupted change)" for path in self._leftovers.strays(owned)]
+
+    def _stays(self, goal: Goal, protected: t.Mapping[str, str]) -> str:
+        """Why what was added stays; empty when it goes."""
+        if goal.facts is not None or goal.lost:
+            return ""
+        if goal.key in protected:
+            return protected[goal.key]
+        after = self._how.erase_after
+        return "it was installed before the given date" if after is not None and goal.layer.time <= after else ""
+
+    def _judge(self, ts: t.Any, goal: Goal) -> None:
+        """Find what is to be done about one package, and what stands against it."""
+        found = _rpm_undo_goal.now(ts, goal)
+        versions = _rpm_undo_goal.versions(found)
+        known = goal.known and not self._how.resumed
+        if not goal.expects(versions, self._how.resumed):
+            left = " and ".join(sorted(goal.last)) or "nothing"
+            there = f"is {' and '.join(sorted(versions))}" if versions else "is not installed"
+            self.conflicts.append(f"{goal.shown} {there}, the change left {left}")
+        headers = [_rpm_database.header_at(ts, one.offset) for one in found]
+        for path in _rpm_undo_edits.edited(goal, headers, _rpm_undo_edits.left_of(self._layers), known):
+            self.conflicts.append(f"{path} was edited by somebody")
+            self._aside.append(path)
+        for header in headers:
+            self._leftovers.beside(_rpm_undo_edits.configuration(header))
+            self._leftovers.above(header["FILENAMES"] or (), goal.layer.time)
+        if goal.facts is not None:
+            owned = {path for header in headers for path in header["FILENAMES"] or ()}
+            self.conflicts += _rpm_undo_edits.foreign(self._files[goal.key].in_the_way(), owned)
+        self.plan["erase"] += [f"{goal.shown} {evr}" for evr in sorted(versions - goal.wanted)]
+        if versions != goal.wanted:
+            self.inexact += _rpm_undo_goal.uncertain(goal, headers)
+            self._redo += self._inverse(goal, versions)
+            self.plan["install"] += [f"{goal.shown} {goal.evr}"] if goal.evr and goal.evr not in versions else []
+        if goal.facts is None:
+            return
+        differing = self._files[goal.key].differing()
+        if versions == goal.wanted and differing:
+            self._redo += self._inverse(goal, versions)
+            self.plan["restore"].append(f"{goal.shown} ({_told(differing)})")
+
+    def _inverse(self, goal: Goal, versions: t.Collection[str]) -> list[dict[str, t.Any]]:
+        """What this undo changes, as a change."""
+        one = {"name": goal.name, "arch": goal.arch}
+        before: list[str | None] = [*sorted(versions)] or [None]
+        return [{**one, "before": version, "after": goal.evr or None} for version in before]
+
+    def _agree(self) -> None:
+        """Ask rpm whether all others have what they need afterwards, and whether nothing else goes."""
+        steps = self._steps()
+        if not steps.installs and not steps.erases:
+            return
+        with Transaction(steps.installs, steps.erases) as transaction:
+            self.conflicts += transaction.unmet()
+            for offset, nevra in transaction.erased().items():
+                if offset not in steps.going:
+                    self.conflicts.append(f"{nevra} would be removed, too")
+
+    def _steps(self) -> _Steps:
+        """What rpm has to do from here; nothing when all versions are what they were."""
+        ts = _rpm_database.transaction_set()
+        installs: list[Install] = []
+        erases: list[int] = []
+        going: dict[int, str] = {}
+        for goal in self._goals:
+            found = _rpm_undo_goal.now(ts, goal)
+            others = {one.offset: one.nevra for one in found if one.evr != goal.evr}
+            going.update(others)
+            if goal.facts is not None and len(others) == len(found):
+                files = self._files[goal.key]
+                beside = bool(goal.facts["installonly"])
+                installs.append(Install(goal.facts["nevra"], files.header(), files.open, beside))
+            erases += others
+        return _Steps(installs, erases, going)
+
+    def redo(self) -> Facts | None:
+        return {"kind": "rpm", "changes": self._redo} if self._redo else None
+
+    def check(self) -> None:
+        for goal in self._goals:
+            items = goal.layer.items
+            if goal.facts is None or items is None:
+                continue
+            with Tree(goal.layer.where.path, os.dup(goal.layer.where.fd)) as store:
+                for section in items.sections:
+                    if (section.name, section.info) in (
+                        (goal.key, goal.facts["file"]),
+                        (_rpm_undo_litter.INCOMING, ""),
+                    ):
+                        for path, item in items.read(section):
+                            if item.kind == _captured.FILE:
+                                _captured.sound(store, path, item)
+        steps = self._steps()
+        if steps.installs or steps.erases:
+            _rpm_undo_locks.wait()
+            with Transaction(steps.installs, steps.erases) as transaction:
+                problems = transaction.rehearse()
+            if problems:
+                raise refused(problems)
+
+    def execute(self) -> None:
+        _rpm_undo_locks.wait()
+        with _rpm_undo_locks.held():
+            self._leftovers.without({path for files in self._files.values() for path in files.wanted})
+            self._leftovers.note(self._how.resumed)
+            for path in self._aside:
+                keep_aside(path, self._layers[-1].where)
+            for files in self._files.values():
+                files.clear()
+            self._transact()
+            for files in self._files.values():
+                files.mend()
+            self._leftovers.mend()
+            self._headers()
+        _rpm_undo_marks.put_back(self._reasons())
+        os.sync()
+
+    def _transact(self) -> None:
+        """Let rpm do it; what failing scriptlets keep from happening is done without them."""
+        without: set[str] = set()
+        outcome = Outcome([], [], "")
+        for dummy in range(_ATTEMPTS):
+            steps = self._steps()
+            if not steps.installs and not steps.erases:
+                break
+            later_than(self._newest_tid())
+            with Transaction(steps.installs, steps.erases) as transaction:
+                outcome = transaction.run(without)
+            self._tell(outcome.failures)
+            failed = {failure.script for failure in outcome.failures if failure.deciding}
+            if not failed - without:
+                break
+            without |= failed
+        steps = self._steps()
+        left = [f"{one.name} could not be installed" for one in steps.installs]
+        left += [f"{nevra} could not be erased" for nevra in steps.going.values()]
+        if left:
+            raise refused([*left, *outcome.problems], outcome.said)
+
+    def _tell(self, failures: t.Iterable[Failure]) -> None:
+        for failure in failures:
+            done = "and was left out" if failure.deciding else "what it does may be missing"
+            self.inexact.append(f"{failure.package}: its {failure.script} failed during the rollback, {done}")
+
+    def _newest_tid(self) -> int:
+        """The newest TID: of what is installed, and of what was when it was captured."""
+        ts = _rpm_database.transaction_set()
+        tids = [int(header["INSTALLTID"] or 0) for header in ts.dbMatch()]
+        return max([*tids, *(int(layer.manifest.get("tid") or 0) for layer in self._layers)])
+
+    def _headers(self) -> None:
+        """Put the headers back into the database as they were before the packages were repackaged."""
+        installs = [_header_only(goal, original) for goal, original in self._other_headers()]
+        if installs:
+            with Transaction(installs, ()) as transaction:
+                transaction.run(only_database=True)
+
+    def _other_headers(self) -> t.Iterator[tuple[Goal, t.Any]]:
+        """The packages whose header in the database is not the one that was captured, with that."""
+        ts = _rpm_database.transaction_set()
+        for goal in self._goals:
+            name = (goal.facts or {}).get("header")
+            original = _rpm_undo_header.loaded(goal.layer.where.read(name) or b"") if name else None
+            for one in _rpm_undo_goal.now(ts, goal) if original is not None else ():
+                if one.evr == goal.evr and not _rpm_undo_header.same(_rpm_database.header_at(ts, one.offset), original):
+                    yield goal, original
+
+    def _reasons(self) -> dict[tuple[str, str, str], str]:
+        captured = [(goal, goal.facts) for goal in self._goals if goal.facts is not None]
+        return {(goal.name, goal.arch, goal.evr): str(facts.get("reason") or "") for goal, facts in captured}
+
+    def verify(self) -> list[str]:
+        ts = _rpm_database.transaction_set()
+        left = []
+        for goal in self._goals:
+            found: list[Package] = _rpm_undo_goal.now(ts, goal)
+            there, was = (" and ".join(sorted(one)) for one in (_rpm_undo_goal.versions(found), goal.wanted))
+            if there != was or len(found) > 1:
+                left.append(f"{goal.shown} is {there or 'not installed'}, was {was or 'not'}")
+        left += [f"{goal.shown} has another header in the database" for goal, dummy in self._other_headers()]
+        for files in self._files.values():
+            left += [f"{path} {why}" for path, why in files.differences()]
+        left += [f"{path} {why}" for path, why in self._leftovers.differences()]
+        return left + _rpm_undo_marks.differing(self._reasons())
+
+
+def _told(paths: t.Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{len(paths)} files"
+
+
+def _header_only(goal: Goal, original: t.Any) -> Install:
+    return Install(goal.shown, original, lambda: _rpm_undo_header.package(original), beside=True)

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Configuration of packages that somebody edited since the change: neither as captured nor as the change left it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_database
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, LINK, Item, kind_of
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_places import Places
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer
+    from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_goal import Goal
+
+# Numbers of hash algorithms in headers, as OpenPGP has them.
+_ALGORITHMS = {0: "md5", 1: "md5", 2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
+_CHUNK = 1 << 20
+
+
+def configuration(header: t.Any) -> dict[str, str]:
+    """The configuration files of an installed package, with the pristine digest of each, or the target of a link."""
+    return {
+        file.path: file.digest or file.link for file in _rpm_database.files_of(header) if file.config and not file.ghost
+    }
+
+
+def edited(
+    goal: Goal, headers: t.Sequence[t.Any], left: t.Mapping[str, t.Sequence[t.Any]], known: bool
+) -> t.Iterator[str]:
+    """Configuration files of a package that are neither as captured nor as the change left them.
+
+    :param headers: of the versions that are installed now.
+    :param left: of configuration files once the change had ended, where somebody looked; path → item.
+    :param known: the change ran to its end, and no undo of it was begun.
+    """
+    captured = {path: Item(*item) for path, item in (goal.facts or {}).get("config", {}).items()}
+    pristine: dict[str, set[tuple[str, str]]] = {}
+    for header in headers:
+        algorithm = _ALGORITHMS.get(int(header["FILEDIGESTALGO"] or 0), "sha256")
+        for path, digest in configuration(header).items():
+            pristine.setdefault(path, set()).add((algorithm, digest))
+    with Places() as places:
+        for path in sorted({*captured, *pristine}):
+            found = _found(places, path)
+            if found is None or found.kind == ABSENT:
+                # Bringing it back overwrites nothing.
+                continue
+            if path in captured and _same(found, captured[path]):
+                continue
+            if path in left:
+                if _same(found, Item(*left[path])):
+                    continue
+            elif (
+                not known
+                or _was_packed(found, goal.layer.time)
+                or any(_digest(places, path, name) == digest for name, digest in pristine.get(path, ()))
+            ):
+                continue
+            yield path
+
+
+def left_of(layers: t.Sequence[Layer]) -> dict[str, t.Sequence[t.Any]]:
+    """What the newest change of each configuration file left of it, where somebody looked."""
+    found: dict[str, t.Sequence[t.Any]] = {}
+    for layer in layers:
+        found.update((layer.left or {}).get("config") or {})
+    return found
+
+
+def foreign(places: t.Iterable[str], owned: t.Container[str]) -> t.Iterator[str]:
+    """What has to make room for files and directories of the captured package, and is no package's."""
+    for top in places:
+        if not os.path.isdir(top) and top not in owned:
+            yield f"{top} is where a directory of a package was"
+        for directory, below, names in os.walk(top):
+            for path in (f"{directory}/{name}" for name in [*names, *below]):
+                if path not in owned and (path.rpartition("/")[2] in names or not os.listdir(path)):
+                    yield f"{path} is where a file of a package was"
+
+
+def _same(one: Item, other: Item) -> bool:
+    return (one.kind, one.value, one.mode, one.uid, one.gid) == (
+        other.kind,
+        other.value,
+        other.mode if other.kind != LINK else one.mode,
+        other.uid,
+        other.gid,
+    )
+
+
+def _found(places: Places, path: str) -> Item | None:
+    """What is there; None when it is neither a file nor a link."""
+
+    try:
+        tree, name = places.at(path)
+        info = tree.lstat(name) if tree is not None else None
+        if info is None or tree is None:
+            return Item(ABSENT)
+        kind = kind_of(info)
+        owner = (info.st_size, info.st_mtime_ns, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
+        if kind == LINK:
+            return Item(LINK, os.readlink(name, dir_fd=tree.fd), *owner)
+        return Item(FILE, tree.digest(name), *owner) if kind == FILE else None
+    except UnsafePath:
+        return None
+
+
+def _was_packed(found: Item, since: float) -> bool:
+    """Whether a file of other content than captured has a time from before the capture: from a package, as of a change
+    that was killed before rpm knew of it. Whoever edits a file since gives it a later one.
+    """
+    return found.kind == FILE and found.mtime < since * 1e9
+
+
+def _digest(places: Places, path: str, algorithm: str) -> str:
+
+    tree, name = places.at(path)
+    info = tree.lstat(name) if tree is not None else None
+    if tree is None or kind_of(info) != FILE:
+        return os.readlink(name, dir_fd=tree.fd) if tree is not None and kind_of(info) == LINK else ""
+    # What rpm compares with, no matter of security.
+    sha = hashlib.new(algorithm, usedforsecurity=False)
+    with os.fdopen(tree.open_file(name), "rb") as stream:
+        for data in iter(lambda: stream.read(_CHUNK), b""):
+            sha.update(data)
+    return sha.hexdigest()

@@ -1,0 +1,151 @@
+#!/usr/bin/python
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_retention
+version_added: 1.0.0
+short_description: Remove and compress what is kept to undo installations
+description:
+  - Content is removed from the oldest end of the history on, whole installations at a time, since the way back to
+    an old state leads through all younger ones. What can never be used again is removed at any age.
+  - The last completed installation, an unfinished one, and what an interrupted rollback needs are never removed,
+    even where a limit is then exceeded.
+  - What the disk refuses becomes a warning. The module does not fail for it.
+  - If it is interrupted, run it again. It finishes what it had begun.
+extends_documentation_fragment:
+  - intellistream.sage.attributes.full
+  - intellistream.sage.state
+options:
+  installations:
+    description:
+      - Completed installations that can be undone. Failed ones do not count. V(0) is no limit.
+    type: int
+    default: 0
+  days:
+    description:
+      - Days since an installation ended. V(0) is no limit.
+    type: int
+    default: 0
+  bytes:
+    description:
+      - What the store may occupy on its disk, such as V(20G). Files that are also linked elsewhere count nothing,
+        since removing them frees nothing. V(0) is no limit.
+    type: bytes
+    default: 0
+  uncompressed:
+    description:
+      - The newest completed installations, which are never compressed.
+    type: int
+    default: 1
+  archive:
+    description:
+      - Compress the content of older completed installations, with C(zstd) where there is that program, else with
+        gzip. It can be used as before.
+      - Content that is also linked elsewhere, to a cache of the installer for instance, is left alone, since
+        compressing it would need space.
+    type: bool
+    default: true
+  redo:
+    description:
+      - Keep what brings back what was rolled back. If V(false), that is removed at any age.
+    type: bool
+    default: true
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_checkpoint
+  - module: intellistream.sage.sage_rollback
+"""
+
+EXAMPLES = r"""
+- name: Keep what is needed to undo the last three completed installations, if that takes at most 20 GiB
+  intellistream.sage.sage_retention:
+    root: /opt/sage
+    installations: 3
+    bytes: 20G
+
+- name: Remove only what can never be used again, and what would bring back what was rolled back
+  intellistream.sage.sage_retention:
+    root: /opt/sage
+    archive: false
+    redo: false
+"""
+
+RETURN = r"""
+pruned:
+  description: Rollback points whose content was removed, oldest first.
+  returned: success
+  type: list
+  elements: str
+  sample: ["20251115_143000.1"]
+archived:
+  description: Rollback points whose content was compressed, oldest first.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+freed_bytes:
+  description: What became free. In check mode without what compressing will free, which is not known before.
+  returned: success
+  type: int
+  sample: 1048576
+bytes:
+  description: What the store occupies after that.
+  returned: success
+  type: int
+  sample: 524288
+kept:
+  description: How many rollback points still have content.
+  returned: success
+  type: int
+  sample: 3
+protected:
+  description: Why a limit is exceeded.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
+from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec(
+    {
+        "installations": {"type": "int", "default": 0},
+        "days": {"type": "int", "default": 0},
+        "bytes": {"type": "bytes", "default": 0},
+        "uncompressed": {"type": "int", "default": 1},
+        "archive": {"type": "bool", "default": True},
+        "redo": {"type": "bool", "default": True},
+    }
+).merge(STATE_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Options to one call."""
+    limits = Limits(**{name: module.params[name] for name in Limits._fields})
+    result = retain(engine(module), limits, module.check_mode)
+    for warning in result.pop("warnings"):
+        module.warn(warning)
+    return result
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A second process: what it returns, and that it never outlives the first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._beside import Beside
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _fails() -> None:
+    raise OSError
+
+
+def _gone(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_result_of_any_size() -> None:
+    assert Beside(lambda: ["x" * 100_000] * 3).result() == ["x" * 100_000] * 3
+
+
+def test_what_failed_or_was_killed_has_none() -> None:
+    assert Beside(_fails).result() is None
+    assert Beside(lambda: os.kill(os.getpid(), signal.SIGKILL)).result() is None
+
+
+def test_stopped() -> None:
+    begun = time.monotonic()
+    beside = Beside(lambda: time.sleep(60))
+    beside.stop()
+    beside.stop()
+    assert time.monotonic() - begun < 30
+    assert beside.result() is None
+
+
+def test_it_dies_with_its_parent(tmp_path: Path) -> None:
+    named = tmp_path / "pid"
+
+    def work() -> None:
+        (tmp_path / "new").write_text(str(os.getpid()))
+        (tmp_path / "new").rename(named)
+        time.sleep(60)
+
+    child = os.fork()
+    if child == 0:
+        Beside(work)
+        while not named.exists():
+            time.sleep(0.01)
+        os._exit(0)
+    os.waitpid(child, 0)
+    deadline = time.monotonic() + 30
+    while not _gone(int(named.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_nobody_gets_in_while_it_works(tmp_path: Path) -> None:
+    """The lock is the first process's, and is let go when both have ended."""
+    engine = Engine(str(tmp_path), lock_timeout=30)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        session = engine.session()
+        session.__enter__()
+        grandchild = os.fork()
+        if grandchild == 0:
+            os.write(writing, b"x")
+            time.sleep(1)
+            os._exit(0)
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.read(reading, 1)
+    begun = time.monotonic()
+    with engine.session():
+        assert time.monotonic() - begun > 0.5

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What hooks are told, and the one file they are; that they work is shown in tests/system."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import json
+import pathlib
+import subprocess
+import sys
+import zipfile
+from typing import Any
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _hook_files, _hook_input, _hook_program
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._hook_plugin import PLUGIN
+
+HEAD = "VERSION 3\nAPT::Architecture=amd64\nDir=/\nCommandLine::AsString=apt-get%20install%20foo\n\n"
+SETTINGS = {"root": "/opt/sage", "checkpoint_dir": None, "lock_timeout": 60, "repackage_dir": None, "strict": False}
+
+
+def change(name: str, arch: str, before: str | None, after: str | None) -> dict[str, Any]:
+    return {"name": name, "arch": arch, "before": before, "after": after}
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("foo 1 all none < 2 all none /var/cache/apt/archives/foo_2_all.deb", change("foo", "all", "1", "2")),
+        ("foo 1 all none < 2 all none /a path/foo 2.deb", change("foo", "all", "1", "2")),
+        ("goo - - none < 1 amd64 same /x/goo_1.deb", change("goo", "amd64", None, "1")),
+        ("old 1:1~rc1 all none > - - none **REMOVE**", change("old", "all", "1:1~rc1", None)),
+        ("foo 2 all none > 1 all none /x/foo_1.deb", change("foo", "all", "2", "1")),
+        ("foo 1 all none = 1 all none /x/foo_1.deb", change("foo", "all", "1", "1")),
+        ("foo 1 all none < 2 amd64 none /x/foo_2.deb", change("foo", "all", "1", "2")),
+        ("foo 1 i386 same < 2 i386 same /x/foo_2.deb", change("foo", "i386", "1", "2")),
+    ],
+)
+def test_a_line_of_apt(line: str, wanted: dict[str, Any]) -> None:
+    run = _hook_input.apt(f"{HEAD}{line}\n")
+    assert (run.command, run.changes, run.elsewhere) == ("apt-get install foo", [wanted], False)
+
+
+def test_each_package_is_told_once() -> None:
+    """It is unpacked, then configured; two architectures are two packages."""
+    lines = [
+        "foo 1 amd64 same < 2 amd64 same /x/foo_2_amd64.deb",
+        "foo 1 i386 same < 2 i386 same /x/foo_2_i386.deb",
+        "foo 1 amd64 same < 2 amd64 same **CONFIGURE**",
+        "foo 1 i386 same < 2 i386 same **CONFIGURE**",
+    ]
+    run = _hook_input.apt(HEAD + "\n".join(lines) + "\n")
+    assert run.changes == [change("foo", "amd64", "1", "2"), change("foo", "i386", "1", "2")]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "VERSION 2\n\n", "Dir=/\n\n", f"{HEAD}foo 1 all < 2 all /x/foo.deb\n", f"{HEAD}/x/foo.deb\n"]
+)
+def test_what_apt_never_said(text: str) -> None:
+    with pytest.raises(InputError):
+        _hook_input.apt(text)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"command": "x"}', '{"command": "x", "changes": [1]}'])
+def test_what_the_plugin_never_said(text: str) -> None:
+    with pytest.raises(InputError):
+        _hook_input.dnf(text)
+
+
+def test_what_the_plugin_says() -> None:
+    changes = [change("foo", "noarch", "1-1", "1:2-1")]
+    run = _hook_input.dnf(json.dumps({"command": "dnf upgrade", "changes": changes}))
+    assert (run.command, run.changes, run.elsewhere) == ("dnf upgrade", changes, False)
+
+
+def sources(program: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(program)) as content:
+        return {name: content.read(name) for name in content.namelist()}
+
+
+def test_the_program_is_always_the_same() -> None:
+    program = _hook_program.build(SETTINGS, "/usr/bin/python3")
+    assert program.startswith(b"#!/usr/bin/python3 -I\nPK")
+    assert _hook_program.build(SETTINGS, "/usr/bin/python3") == program
+    assert _hook_program.build({**SETTINGS, "strict": True}, "/usr/bin/python3") != program
+
+
+def test_the_program_needs_nothing_but_the_standard_library() -> None:
+    """Nor what it does not need: no installer, no module."""
+    found = sources(_hook_program.build(SETTINGS, "/usr/bin/python3"))
+    names = {pathlib.PurePath(name).stem for name in found}
+    assert {"_engine", "_points", "_resource_dpkg", "_dpkg_undo", "_resource_rpm", "_rpm_undo", "_undos"} <= names
+    assert not {"_argspec", "_module", "_hook", "_uv", "_plan"} & names
+    for name, text in found.items():
+        for node in ast.walk(ast.parse(text)):
+            modules = []
+            if isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            assert not [one for one in modules if one.split(".")[0] == "ansible"], name
+
+
+def test_the_program_is_the_same_from_what_ansible_sends(tmp_path: pathlib.Path) -> None:
+    """A module's files come in an archive, which Python imports from."""
+    here = pathlib.Path(_hook_program.__file__).parent
+    inside = "ansible_collections/intellistream/sage/plugins/module_utils"
+    with zipfile.ZipFile(tmp_path / "sent.zip", "w") as sent:
+        for depth in range(1, inside.count("/") + 2):
+            sent.writestr("/".join([*inside.split("/")[:depth], "__init__.py"]), "")
+        for path in here.glob("*.py"):
+            sent.writestr(f"{inside}/{path.name}", path.read_bytes())
+    code = (
+        "import hashlib, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from ansible_collections.intellistream.sage.plugins.module_utils import _hook_program as made\n"
+        f"print(hashlib.sha256(made.build({SETTINGS!r}, '/usr/bin/python3')).hexdigest())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(tmp_path / "sent.zip")], check=True, capture_output=True, text=True
+    )
+    program = _hook_program.build(SETTINGS, "/usr/bin/python3")
+    assert done.stdout.strip() == hashlib.sha256(program).hexdigest()
+
+
+def test_what_was_not_sent_is_named() -> None:
+    sent = {"_a": b"from ansible_collections.intellistream.sage.plugins.module_utils._b import c\n"}
+    with pytest.raises(StateError, match="needs _b, which"):
+        _hook_program.closure("_a", sent.get)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_plugin_is_python(strict: bool) -> None:
+    text = PLUGIN.format(program=json.dumps("/opt/sage/.sage/hook.pyz"), strict=strict, mark="0a1b2c3d")
+    tree = ast.parse(text)
+    values = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    assert values == {"PROGRAM": "/opt/sage/.sage/hook.pyz", "STRICT": strict}
+
+
+@pytest.mark.parametrize("root", ["/a b", "/a;b", "/a'b", '/a"b', "/a$b", "/a\nb", "/ä"])
+def test_a_root_that_a_shell_or_apt_would_misread(root: str) -> None:
+    with pytest.raises(InputError):
+        _hook_files.program_path(root)
+
+
+def test_a_usual_root() -> None:
+    assert _hook_files.program_path("/opt//sage_2/") == "/opt/sage_2/.sage/hook.pyz"

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What Ansible sends to a host with each module: all that is imported, wherever the import stands."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+
+import pytest
+
+PLUGINS = pathlib.Path(__file__).resolve().parents[4] / "plugins"
+UTILS = "ansible_collections.intellistream.sage.plugins.module_utils"
+GOES_BACK = {"_undos", "_files_undo", "_git_undo", "_venv_undo", "_venv_removal", "_archive"}
+
+
+def _named(path: pathlib.Path) -> set[str]:
+    """The helpers that a file imports, as Ansible finds them."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == UTILS:
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{UTILS}."):
+            found.add(str(node.module).rpartition(".")[2])
+    return found
+
+
+def carried(module: str) -> set[str]:
+    """All helpers that a module carries."""
+    found: set[str] = set()
+    todo = _named(PLUGINS / "modules" / f"{module}.py")
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo |= _named(PLUGINS / "module_utils" / f"{name}.py")
+    return found
+
+
+def test_the_one_call_of_a_rerun_carries_no_undo() -> None:
+    found = carried("sage_checkpoint")
+    assert found & {*GOES_BACK, "_rollback", "_redo", "_clean", "_retention", "_dates"} == set()
+    assert len(found) <= 50
+
+
+@pytest.mark.parametrize("module", ["sage_backup", "sage_rollback"])
+def test_what_goes_back_carries_what_that_needs(module: str) -> None:
+    assert carried(module) >= GOES_BACK
+
+
+def test_a_rollback_reads_dates() -> None:
+    assert "_dates" in carried("sage_rollback")
+
+
+@pytest.mark.parametrize("module", ["sage_venv", "sage_resolve", "sage_install"])
+def test_installers_carry_no_engine(module: str) -> None:
+    assert carried(module) & {"_engine", "_ledger", "_store"} == set()
