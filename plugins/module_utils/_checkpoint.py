@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._prepared import hear, prepare, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 from ansible_collections.intellistream.sage.plugins.module_utils._resume import Verdict, judge
@@ -30,6 +31,8 @@ class Request(t.NamedTuple):
     :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
     :ivar transitions: mappings C(phase), C(status), C(data), C(result), C(capture), C(description).
     :ivar recover: do nothing when an interrupted phase or undo left something half done; tell what has to be undone.
+    :ivar prepare: mapping C(run), C(place), C(where), C(install_id): the installation that ends waits for that run's decision.
+    :ivar decided: mapping C(run), C(decision): what was decided.
     """
 
     inputs: dict[str, dict[str, t.Any]] | None
@@ -37,6 +40,8 @@ class Request(t.NamedTuple):
     labels: dict[str, str]
     transitions: list[dict[str, t.Any]]
     recover: bool = False
+    prepare: dict[str, str] | None = None
+    decided: dict[str, str] | None = None
 
 
 def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
@@ -46,14 +51,26 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
     """
     with engine.reading() if check_mode else engine.session() as session:
         before = _summary(session)
+        if request.decided is not None:
+            hear(session, **request.decided)
+        fleet = standing(session.installation)
         recover = _to_recover(session) if request.recover else None
-        if recover is not None:
-            return {**_result(session, None, before, session.changed), "recover": {"to": recover}}
+        if fleet is not None and (request.inputs is not None or request.decided is not None or request.recover):
+            recover = fleet.to or recover
+        again = fleet is not None and fleet.asks and fleet.run == (request.prepare or {}).get("run")
+        asks = fleet is not None and fleet.asks and request.inputs is not None
+        if request.decided is not None or recover is not None or asks or again:
+            # What has to be taken back, or heard, comes before anything else.
+            changed = session.changed
+            session.commit()
+            return {**_result(session, None, before, changed), "recover": {"to": recover} if recover else None}
         verdict = _judge(session, request)
         transitions = request.transitions if verdict is None or verdict.phase is not None else []
         for transition in transitions:
             _move(session, transition, verdict)
         _describe(session, request.labels)
+        if request.prepare is not None:
+            prepare(session, **request.prepare, was=before.get("status"))
         changed = session.changed
         session.commit()
         if any(one.get("capture") or one["status"] == "completed" for one in transitions):
@@ -68,6 +85,7 @@ def _result(session: Session, verdict: Verdict | None, before: Result, changed: 
         "changed": changed,
         "recover": None,
         "resume": verdict.as_dict() if verdict else None,
+        "fleet": _fleet(session),
         "repaired": session.repaired,
         "diff": {"before": before, "after": _summary(session)} if changed else {"before": {}, "after": {}},
         # Only where something was recorded: what this imports would cost every call.
@@ -156,6 +174,11 @@ def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | Non
             event = settle(session.where, point) if point.get("phase") == phase and not point.get("archive") else None
             if event is not None:
                 session.add(event)
+
+
+def _fleet(session: Session) -> Result | None:
+    found = standing(session.installation)
+    return found.as_dict() if found is not None else None
 
 
 def _describe(session: Session, labels: dict[str, str]) -> None:

@@ -112,11 +112,14 @@ def refuse(installation: Installation | None) -> None:
     )
 
 
-def prepare(session: Session, run: str, place: str, where: str, was: str | None) -> Standing | None:
+def prepare(
+    session: Session, run: str, place: str, where: str, was: str | None, install_id: str | None = None
+) -> Standing | None:
     """Record that an installation is done and verified, and waits for the decision; with the session's next commit.
 
     :param place: the identity of the place where the decision will be, and C(where) for people.
     :param was: the installation's status when the session began.
+    :param install_id: the installation that is meant; another one is of another controller.
     :returns: None when it was completed before: nothing was changed, so there is nothing to decide.
     :raises InputError: a phase is not done.
     :raises InDoubt: it is prepared for another run.
@@ -126,6 +129,12 @@ def prepare(session: Session, run: str, place: str, where: str, was: str | None)
     if found is not None and found.asks and found.run == run:
         return found
     refuse(installation)
+    if install_id and installation is not None and installation.install_id != install_id:
+        raise InputError(
+            f"Another run began installation {installation.install_id} here while {install_id} was at work.",
+            untouched="the record.",
+            advice="Let only one run at a time work on a host.",
+        )
     if installation is None or installation.status != "completed":
         raise InputError(
             "Not all phases of the installation are done, so it cannot be prepared.",

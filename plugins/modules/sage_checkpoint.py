@@ -49,6 +49,44 @@ options:
       - A phase that ended, also one that failed, is left alone.
     type: bool
     default: false
+  prepare:
+    description:
+      - The fleet run whose decision the installation waits for once all its phases are done. It is then V(prepared),
+        and not completed. Recorded together with O(transitions).
+      - When it was completed before, nothing was changed, and this does nothing.
+    type: dict
+    suboptions:
+      run:
+        description: The id of the run, as M(intellistream.sage.sage_decision) returned it.
+        type: str
+        required: true
+      place:
+        description: The identity of the place where the decision will be.
+        type: str
+        required: true
+      where:
+        description: The same for people.
+        type: str
+        default: ''
+      install_id:
+        description: The installation that is meant. It is an error when another run has begun another one meanwhile.
+        type: str
+  decided:
+    description:
+      - What was decided about the fleet run that the installation was prepared for. After V(commit) the installation is
+        completed. After V(abort) it has to be rolled back, as RV(recover) says.
+      - Nothing else is done in the same call.
+    type: dict
+    suboptions:
+      run:
+        description: The id of the run.
+        type: str
+        required: true
+      decision:
+        description: What was decided.
+        type: str
+        required: true
+        choices: [commit, abort]
   install_mode:
     description:
       - Goes into C(install_progress.json) as it is.
@@ -273,6 +311,14 @@ recover:
       type: str
       sample: python_deps
   sample: null
+fleet:
+  description:
+    - How the installation stands in the fleet run it was prepared for, as
+      RV(intellistream.sage.sage_checkpoint_info#module:fleet). Null if it was for none. Where C(asks) is true, nothing
+      was begun, since the decision has to be heard first.
+  returned: success
+  type: dict
+  sample: null
 prunable:
   description:
     - Whether the store holds more than what the current installation can be undone with, so that
@@ -313,6 +359,22 @@ SPEC = ArgumentSpec(
         "inputs": {"type": "dict"},
         "resume": {"type": "bool", "default": True},
         "recover": {"type": "bool", "default": False},
+        "prepare": {
+            "type": "dict",
+            "options": {
+                "run": {"type": "str", "required": True},
+                "place": {"type": "str", "required": True},
+                "where": {"type": "str", "default": ""},
+                "install_id": {"type": "str"},
+            },
+        },
+        "decided": {
+            "type": "dict",
+            "options": {
+                "run": {"type": "str", "required": True},
+                "decision": {"type": "str", "required": True, "choices": ["commit", "abort"]},
+            },
+        },
         **{name: {"type": "str"} for name in _LABELS},
         "phase": _PHASE,
         "status": _STATUS,
@@ -347,7 +409,15 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if options["phase"]:
         transitions = [{name: options[name] for name in ("phase", "status", "data")}]
     labels = {name: options[name] for name in _LABELS}
-    request = Request(options["inputs"], options["resume"], labels, transitions, options["recover"])
+    request = Request(
+        options["inputs"],
+        options["resume"],
+        labels,
+        transitions,
+        options["recover"],
+        options["prepare"],
+        options["decided"],
+    )
     return checkpoint(engine(module), request, module.check_mode)
 
 

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""sage_checkpoint as a fleet run calls it."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InDoubt
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+FLEET = {"run": "r1", "place": "p", "where": "deploy:/fleet"}
+ENDED = [{"phase": name, "status": "completed"} for name in PHASES]
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> SageHost:
+    made = SageHost(tmp_path).make()
+    made.install("1")
+    return made
+
+
+def _call(host: SageHost, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
+    request = Request(**{"inputs": None, "resume": True, "labels": {}, "transitions": [], **values})
+    return checkpoint(host.engine, request, check_mode)
+
+
+def _again(host: SageHost, version: str = "2") -> dict[str, t.Any]:
+    started = {"phase": "python_deps", "status": "started"}
+    return _call(host, inputs={"python_deps": {"version": version}}, transitions=[started], recover=True)
+
+
+def test_commit(host: SageHost) -> None:
+    host.begin("2")
+    told = _call(host, transitions=ENDED, prepare=FLEET)
+    assert (told["changed"], told["fleet"]["state"], told["fleet"]["asks"]) == (True, "in_doubt", True)
+    assert not _call(host, transitions=ENDED, prepare=FLEET)["changed"]
+    # The next run changes nothing, and is told whom to ask.
+    for version in ("2", "3"):
+        told = _again(host, version)
+        assert (told["changed"], told["resume"], told["fleet"]["where"]) == (False, None, "deploy:/fleet")
+    with pytest.raises(InDoubt):
+        _call(host, transitions=[{"phase": "cleanup", "status": "started"}])
+    decided = {"run": "r1", "decision": "commit"}
+    assert _call(host, True, decided=decided)["changed"]
+    told = _call(host, decided=decided)
+    assert (told["changed"], told["recover"], told["fleet"]["state"]) == (True, None, "committed")
+    assert told["diff"]["after"]["status"] == "completed"
+    assert not _call(host, decided=decided)["changed"]
+    assert _again(host)["resume"]["state"] == "finished"
+
+
+def test_abort(host: SageHost) -> None:
+    was = snapshot(host.data)
+    name = host.begin("2")
+    _call(host, transitions=ENDED, prepare=FLEET)
+    told = _call(host, decided={"run": "r1", "decision": "abort"})
+    assert (told["changed"], told["recover"]) == (True, {"to": name})
+    # Whoever comes next.
+    told = _again(host)
+    assert (told["changed"], told["recover"], told["resume"]) == (False, {"to": name}, None)
+    with pytest.raises(InDoubt):
+        _call(host, transitions=[{"phase": "cleanup", "status": "started"}])
+    rollback(host.engine, Rollback(name), False)
+    assert snapshot(host.data) == was
+    assert _again(host)["resume"]["state"] == "outdated"
+
+
+def test_a_host_where_nothing_was_to_do(host: SageHost) -> None:
+    told = _call(host, transitions=ENDED, prepare=FLEET)
+    assert (told["changed"], told["fleet"]) == (False, None)
