@@ -18,6 +18,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 
@@ -55,6 +56,7 @@ class Machines:
     def __init__(self, state: pathlib.Path) -> None:
         self.state = state
         self.file = state / "machines.json"
+        self._lock = threading.Lock()
         self.facts: dict[str, t.Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
 
     @staticmethod
@@ -110,27 +112,34 @@ class Machines:
         """Until their sshd answers."""
         for name in names:
             end = time.monotonic() + 60
-            ready = ("podman", "exec", self.container(name), "systemctl", "is-active", "multi-user.target", "ssh.service")
-            while command(*ready, check=False) != "active\nactive":
+            ready = "systemctl is-active multi-user.target ssh.service"
+            while command("podman", "exec", self.container(name), *ready.split(), check=False) != "active\nactive":
                 if time.monotonic() > end:
                     raise RuntimeError(f"{name} does not come up")
                 time.sleep(0.5)
 
     def generation(self) -> str:
         """A version that no host has had yet."""
-        self.facts["generation"] += 1
-        self.file.write_text(json.dumps(self.facts))
-        return f"{self.facts['generation']}.0"
+        with self._lock:
+            self.facts["generation"] += 1
+            self.file.write_text(json.dumps(self.facts))
+            return f"{self.facts['generation']}.0"
 
     def run(self, name: str, script: str, text: str | None = None) -> str:
         """Do something on a host behind Ansible's back, as the user that Ansible is."""
         interactive = ["--interactive"] if text is not None else []
-        return command("podman", "exec", *interactive, f"--user={USER}", self.container(name), "sh", "-c", script, text=text)
+        words = ["podman", "exec", *interactive, f"--user={USER}", self.container(name), "sh", "-c", script]
+        return command(*words, text=text)
 
     def look(self, names: t.Iterable[str]) -> dict[str, dict[str, t.Any]]:
         """What the oracle says of each."""
         oracle = (HERE / "oracle.py").read_text(encoding="utf-8")
         return each(names, lambda name: json.loads(self.run(name, f"python3 - {ROOT}", oracle))[ROOT])
+
+    @staticmethod
+    def shell(script: str) -> None:
+        """Carry out what one of the methods below returned."""
+        command("/bin/sh", "-ec", script)
 
     def cut(self, name: str) -> str:
         """Shell: nothing gets through to the host or from it, and nobody is told; its programs go on."""

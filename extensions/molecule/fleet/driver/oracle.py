@@ -54,7 +54,8 @@ def tree(root: str) -> list[str]:
 
 def _listed(site: str, info: str) -> tuple[set[str], list[str]]:
     """Paths that a distribution lists, and what is not as it says."""
-    paths, wrong = set(), []
+    paths: set[str] = set()
+    wrong: list[str] = []
     record = os.path.join(site, info, "RECORD")
     if not os.path.exists(record):
         return paths, [f"{info} has no RECORD"]
@@ -95,7 +96,7 @@ def environment(venv: str) -> tuple[dict[str, str], list[str], str]:
                 path = os.path.join(directory, name)
                 if path in listed or "__pycache__" in path or name.startswith(OWN) or name == "pyvenv.cfg":
                     continue
-                if not path.startswith(os.path.join(venv, "lib64")) and name != ".gitignore" and name != ".lock":
+                if not path.startswith(os.path.join(venv, "lib64")) and name not in {".gitignore", ".lock"}:
                     wrong.append(f"{path} is of no distribution")
     # Not -B: what Python writes must not be part of what is compared, and is not, being byte code.
     told = subprocess.run(

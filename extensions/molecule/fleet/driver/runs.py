@@ -20,8 +20,8 @@ from machines import PROJECT, ROOT, USER, Machines
 KILL = "kill -9 -- -$(ps -o pgid= -p $PPID | tr -d ' ')"
 # What users whose hosts may vanish set too, shorter.
 SSH = (
-    "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes -o ControlMaster=auto -o ControlPersist=60s "
-    "-o ServerAliveInterval=1 -o ServerAliveCountMax=3 -o ConnectTimeout=4"
+    "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes "
+    "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=2 -o ServerAliveCountMax=4 -o ConnectTimeout=8"
 )
 _NUMBERS = itertools.count(1)
 
@@ -61,7 +61,8 @@ class Run:
         self.strikes = list(strikes)
         self.where = machines.state / f"run-{os.getpid()}-{next(_NUMBERS)}"
         self.where.mkdir()
-        inventory = {name: {"ansible_host": machines.facts["hosts"][name], **(hosts or {}).get(name, {})} for name in names}
+        addresses = machines.facts["hosts"]
+        inventory = {name: {"ansible_host": addresses[name], **(hosts or {}).get(name, {})} for name in names}
         common = {
             "ansible_connection": "ssh",
             "ansible_user": USER,
@@ -91,6 +92,7 @@ class Run:
         }
         words = ["ansible-playbook", "-i", str(self.where / "hosts.json"), str(PROJECT / "playbooks" / playbook)]
         words += ["-e", json.dumps(dict(extra))]
+        self.status, self.output = 0, ""
         self.begun = time.monotonic()
         with (self.where / "output").open("wb") as output:
             self.process = subprocess.Popen(
