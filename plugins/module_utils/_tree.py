@@ -250,6 +250,11 @@ class Tree:
             if is_directory:
                 yield from self.walk(path)
 
+    def is_directory(self, relative: str) -> bool:
+        """Whether there is a real directory of that name."""
+        info = self.lstat(relative)
+        return info is not None and stat.S_ISDIR(info.st_mode)
+
     def unlink(self, relative: str) -> bool:
         """Remove a file or link; False when there was none."""
         try:

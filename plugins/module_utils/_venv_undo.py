@@ -85,7 +85,8 @@ class VenvUndo(Undo):
                 suspects.update(_venv_target.suspects(venv, rows, installed_ns))
                 new = [path for path in rows if path not in captured]
                 extra += len(new)
-                erase.update(new)
+                # The installer failed at somebody's directory that is in the place of a file.
+                erase.update(path for path in new if not venv.is_directory(path))
             self._describe(name, target, now, extra, self._count(venv, target))
         if suspects:
             self._judge_edits(venv, registered, suspects)

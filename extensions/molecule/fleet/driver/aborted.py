@@ -73,7 +73,7 @@ def _cut(phase: str, machines: Machines, names: list[str]) -> Attempt:
     wanted = "new" if phase == "voted" else "old"
     attempt.judge(wanted, [stays])
     machines.shell(machines.mend(gone))
-    attempt.contact([gone])
+    attempt.resolve([gone])
     return attempt.judge(wanted)
 
 
@@ -89,7 +89,7 @@ def _restart(task: str, machines: Machines, names: list[str]) -> Attempt:
     wanted = "old" if attempt.runs[0].status else "same"
     if task == CUTS["voted"]:
         wanted = "new"
-    attempt.contact()
+    attempt.resolve()
     return attempt.judge(wanted)
 
 

@@ -62,7 +62,7 @@ def killed_in_abort(machines: Machines) -> list[str]:
         versions = {name: {"sage_version": attempt.version} for name in three}
         versions[three[0]] = {"sage_version": f"{BROKEN}.0"}
         attempt.run(-9, extra={"sage_version": None}, hosts=versions, strikes=[strike], forks=1)
-        attempt.contact()
+        attempt.resolve()
         wrong += attempt.judge("old").report(step)
     return wrong
 

@@ -99,6 +99,8 @@ def environment(venv: str) -> tuple[dict[str, str], list[str], str]:
                 if not path.startswith(os.path.join(venv, "lib64")) and name not in {".gitignore", ".lock"}:
                     wrong.append(f"{path} is of no distribution")
     # Not -B: what Python writes must not be part of what is compared, and is not, being byte code.
+    if not os.path.exists(os.path.join(venv, "bin", "sage")):
+        return versions, wrong, "there is no SAGE"
     told = subprocess.run(
         [os.path.join(venv, "bin", "sage"), "verify"],
         check=False,

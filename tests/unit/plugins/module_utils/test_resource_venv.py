@@ -275,6 +275,23 @@ def test_killed_installer_leaves_nothing_behind(host: Host) -> None:
         assert session.installation.phases["python_deps"].status == "rolled_back"
 
 
+def test_somebodys_directory_where_the_installer_failed_to_put_a_file_stays(host: Host) -> None:
+    mine = host.venv.site / "pack" / "data" / "2.0.txt"
+    mine.mkdir()
+    (mine / "mine").write_text("mine")
+    before = host.look()
+    host.capture("pack==2.0", phase="sage_packages")
+    host.status("sage_packages", "started")
+    host.venv.uninstall("pack")
+    info = host.venv.info("pack", "2.0")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pack\nVersion: 2.0\n")
+    (info / "RECORD").write_text("pack/__init__.py,,\npack/data/2.0.txt,,\npack-2.0.dist-info/RECORD,,\n")
+    host.status("sage_packages", "failed")
+    assert host.undo()["exact"]
+    assert changes(before, host.look()) == {}
+
+
 def test_half_written_file_of_a_killed_installer_is_kept_aside(host: Host) -> None:
     before = host.look()
     host.status("python_deps", "started")
