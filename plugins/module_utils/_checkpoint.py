@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _host, _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils import _deadman_mark, _host, _progress
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError, WindowOver
 from ansible_collections.intellistream.sage.plugins.module_utils._prepared import hear, prepare, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._state import P
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._window_record import Wish
 
 Result = dict[str, t.Any]
 
@@ -31,8 +32,9 @@ class Request(t.NamedTuple):
     :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
     :ivar transitions: mappings C(phase), C(status), C(data), C(result), C(capture), C(description).
     :ivar recover: do nothing when an interrupted phase or undo left something half done; tell what has to be undone.
-    :ivar prepare: mapping C(run), C(place), C(where), C(install_id): the installation that ends waits for that run's decision.
+    :ivar prepare: C(run), C(place), C(where), C(install_id): the installation that ends waits for that run's decision.
     :ivar decided: mapping C(run), C(decision): what was decided.
+    :ivar window: what is left of a maintenance window; None without one.
     """
 
     inputs: dict[str, dict[str, t.Any]] | None
@@ -42,6 +44,7 @@ class Request(t.NamedTuple):
     recover: bool = False
     prepare: dict[str, str] | None = None
     decided: dict[str, str] | None = None
+    window: Wish | None = None
 
 
 def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
@@ -49,8 +52,14 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
 
     :raises SageError: nothing was recorded.
     """
+    if not check_mode and any(one["status"] == "failed" for one in request.transitions):
+        from ansible_collections.intellistream.sage.plugins.module_utils import _leftovers
+
+        # A task that was cut off goes on here, and may hold the lock.
+        _leftovers.end(engine)
     with engine.reading() if check_mode else engine.session() as session:
         before = _summary(session)
+        fired = session.installation.fired if session.installation is not None else None
         if request.decided is not None:
             hear(session, **request.decided)
         fleet = standing(session.installation)
@@ -63,7 +72,8 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
             # What has to be taken back, or heard, comes before anything else.
             changed = session.changed
             session.commit()
-            return {**_result(session, None, before, changed), "recover": {"to": recover} if recover else None}
+            _deadman_mark.attend(session)
+            return {**_result(session, None, before, changed, fired), "recover": {"to": recover} if recover else None}
         verdict = _judge(session, request)
         transitions = request.transitions if verdict is None or verdict.phase is not None else []
         for transition in transitions:
@@ -71,21 +81,53 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
         _describe(session, request.labels)
         if request.prepare is not None:
             prepare(session, **request.prepare, was=before.get("status"))
+        window = _check_window(session, request, verdict, transitions)
         changed = session.changed
         session.commit()
+        _deadman_mark.attend(session)
         if any(one.get("capture") or one["status"] == "completed" for one in transitions):
             from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
 
             refresh(session)
-        return _result(session, verdict, before, changed)
+        return {**_result(session, verdict, before, changed, fired), "window": window}
 
 
-def _result(session: Session, verdict: Verdict | None, before: Result, changed: bool) -> Result:
+def _check_window(
+    session: Session, request: Request, verdict: Verdict | None, transitions: t.Sequence[Result]
+) -> Result | None:
+    """Refuse to begin a phase that, with an undo, would not end inside the window; what was captured for it goes."""
+    last = {one["phase"]: one["status"] for one in transitions}
+    begins = [
+        name
+        for name, status in last.items()
+        if status == "started" and session.required().phases[name].status == status
+    ]
+    if request.window is None or not begins:
+        return None
+    from ansible_collections.intellistream.sage.plugins.module_utils import _window_record
+
+    try:
+        return _window_record.check(session, request.window, begins, verdict.phases_to_run if verdict else ())
+    except WindowOver:
+        if session.where is not None and session.writes:
+            from ansible_collections.intellistream.sage.plugins.module_utils import _store
+
+            installation = session.required()
+            for point in session.unrecorded("captured"):
+                _store.discard(session.where, installation.install_id, point["point"])
+        raise
+
+
+def _result(
+    session: Session, verdict: Verdict | None, before: Result, changed: bool, fired: Result | None = None
+) -> Result:
     return {
         "changed": changed,
         "recover": None,
         "resume": verdict.as_dict() if verdict else None,
         "fleet": _fleet(session),
+        "window": None,
+        "deadman": _deadman_mark.told(session, fired),
         "repaired": session.repaired,
         "diff": {"before": before, "after": _summary(session)} if changed else {"before": {}, "after": {}},
         # Only where something was recorded: what this imports would cost every call.
@@ -125,6 +167,9 @@ def _to_recover(session: Session) -> str | None:
     installation = session.installation
     if installation is None:
         return None
+    if installation.fired is not None and (installation.unfinished or installation.status == "prepared"):
+        # Its dead-man's switch was to take all of it back, and could not.
+        return installation.install_id
     captured = {point.get("phase") for point in installation.active_points}
     killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
     if killed:

@@ -13,11 +13,15 @@ _ID = "%Y%m%d_%H%M%S"
 
 def now() -> str:
     """The local time, ISO 8601 with milliseconds and zone: C(2025-11-15T14:30:00.000+08:00)."""
-    seconds = time.time()
-    local = time.localtime(seconds)
-    hours, minutes = divmod(abs(local.tm_gmtoff) // 60, 60)
-    sign = "-" if local.tm_gmtoff < 0 else "+"
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{int(seconds % 1 * 1000):03d}{sign}{hours:02d}:{minutes:02d}"
+    return local(time.time())
+
+
+def local(seconds: float) -> str:
+    """Seconds since the epoch in the same form."""
+    here = time.localtime(seconds)
+    hours, minutes = divmod(abs(here.tm_gmtoff) // 60, 60)
+    sign = "-" if here.tm_gmtoff < 0 else "+"
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', here)}.{int(seconds % 1 * 1000):03d}{sign}{hours:02d}:{minutes:02d}"
 
 
 def new_install_id(last: str | None) -> str:

@@ -136,6 +136,24 @@ def run(
     return Outcome(command, child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
+def detached(argv: t.Sequence[str], env: t.Mapping[str, str]) -> int:
+    """Start I(argv) in a session of its own and leave it; returns its process id.
+
+    :param env: all of its environment.
+    :raises InstallerError: it cannot be started.
+    """
+    null = subprocess.DEVNULL
+    try:
+        child = subprocess.Popen(
+            list(argv), stdin=null, stdout=null, stderr=null, env=dict(env), cwd="/", start_new_session=True
+        )
+    except OSError as error:
+        raise InstallerError(f"Cannot start `{argv[0]}`: {error.strerror or error}.", rc=None) from error
+    # Nobody is going to ask how it ended.
+    child.returncode = 0
+    return child.pid
+
+
 def failed(outcome: Outcome, *, untouched: str = "", advice: str = "") -> InstallerError:
     """The error for a child that exited with something else than 0."""
     lines = outcome.last_lines()

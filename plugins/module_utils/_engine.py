@@ -16,7 +16,12 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, LedgerBroken, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    Fired,
+    InputError,
+    LedgerBroken,
+    StateError,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import (
     CHECKPOINTS,
     STATE_DIR,
@@ -88,6 +93,18 @@ class Session:
         """
         return fold(self.entries())
 
+    def recent(self, count: int) -> list[Installation]:
+        """The latest installations on disk, oldest first; what is further back is not read."""
+        if self._last is None:
+            return []
+        begin = self._last.begin
+        for dummy in range(count - 1):
+            previous = self._installation_at(begin).previous
+            if previous is None:
+                break
+            begin = previous
+        return fold(self.entries(begin))
+
     def entries(self, offset: int = 0) -> list[Entry]:
         """All entries on disk from the byte C(offset) on, their chain checked."""
         return self._ledger.since(offset) if self._ledger is not None else []
@@ -105,6 +122,7 @@ class Session:
         :param carry: the names of those phases.
         """
         self._refuse_in_doubt()
+        self._refuse_fired(goes_on=False)
         before = self.installation
         install_id = _clock.new_install_id(before.install_id if before else None)
         if before is not None and before.unfinished:
@@ -129,6 +147,26 @@ class Session:
             from ansible_collections.intellistream.sage.plugins.module_utils._prepared import refuse
 
             refuse(self.installation)
+
+    def _refuse_fired(self, goes_on: bool) -> None:
+        """Nothing goes on where a dead-man's switch has taken everything back, nor begins before it has.
+
+        :param goes_on: the same installation is to go on, whose controller was not heard of in time.
+        """
+        one = self.installation
+        if one is None or one.fired is None or not (goes_on or one.unfinished or one.status == "prepared"):
+            return
+        back = one.status == "rolled_back"
+        raise Fired(
+            f"The dead-man's switch of installation {one.install_id} fired at {one.fired['time']}, after "
+            f"{one.fired['after']:g} s in which nobody was heard of: everything "
+            f"{'was taken back' if back else 'is to be taken back, and is not yet'}.",
+            untouched="everything.",
+            advice="Run again. Give sage_deadman more than the longest phase takes."
+            if back
+            else f"Roll back to {one.install_id}, which tells what is in the way.",
+            fired=one.fired,
+        )
 
     def required(self) -> Installation:
         """The current installation, begun without inputs when there is none yet."""
@@ -158,6 +196,7 @@ class Session:
         if status not in STATUSES:
             raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
         self._refuse_in_doubt()
+        self._refuse_fired(goes_on=True)
         now = self.required().phases[phase]
         if now.status == status and now.data == data:
             return False
@@ -166,6 +205,10 @@ class Session:
             event["result"] = result
         self.add(event)
         return True
+
+    def unrecorded(self, kind: str) -> list[Event]:
+        """Events of a kind that this session has taken and not recorded yet."""
+        return [event for event in self._events if event["event"] == kind]
 
     @property
     def changed(self) -> bool:

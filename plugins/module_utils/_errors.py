@@ -99,6 +99,14 @@ class InDoubt(StateError):
     """The host waits for the decision about a fleet run, and begins nothing before it has heard it."""
 
 
+class WindowOver(SageError):
+    """What comes next, and an undo, would not end before the maintenance window does."""
+
+
+class Fired(StateError):
+    """The host has taken everything back by itself, since nobody was heard of; nothing goes on from there."""
+
+
 class StorageError(StateError):
     """The disk refused a write (full, read-only, broken); the old state was kept."""
 

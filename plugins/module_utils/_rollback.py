@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _deadman_mark,
+    _leftovers,
     _redo,
     _script,
     _script_marks,
     _targets,
     _undos,
+    _window_record,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     ConflictError,
@@ -69,35 +73,42 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
             if request.to == "last" or _targets.is_date(request.to):
                 return _nothing("Nothing was installed here yet: nothing to roll back.", target)
             _targets.resolve([], request.to)
+    if not check_mode:
+        # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
+        _leftovers.end(engine)
     with engine.reading() if check_mode else engine.session() as session:
-        history = session.history()
-        target = _targets.fixed(history, request.to)
-        chosen = _targets.resolve(history, target)
-        interrupted = [one for one in history if one.undoing]
-        chosen = _targets.widen(history, chosen)
-        if not chosen.points:
-            # Also what a full disk kept the last rollback from writing.
-            _script.refresh(session, history)
-            since = "the last change" if request.to == "last" else request.to
-            since += "" if _targets.is_date(request.to) else " began"
-            return _nothing(
-                f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target
-            )
-        with contextlib.ExitStack() as stack:
-            how = _how(session, request, history, chosen)
-            undos = _compute(session, chosen, request.kinds, how, stack, interrupted)
-            result = _result(chosen, undos, target)
-            if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
-                return _nothing("Nothing to roll back: the selected resources are as they were captured.", target)
-            if result["conflicts"] and not how.force:
-                raise _conflict(result)
-            with _redo.Redo(session, chosen, undos, request.partial, how) as redo:
-                for undo in undos:
-                    undo.check()
-                result["redo_point"] = redo.finish(stack)
-            if check_mode:
-                return result
-            return _execute(session, chosen, undos, result, request, how)
+        return go_back(session, request, check_mode)
+
+
+def go_back(session: Session, request: Request, check_mode: bool) -> Result:
+    """The same as M(rollback), in a session that is there."""
+    begun = time.monotonic()
+    history = session.history()
+    target = _targets.fixed(history, request.to)
+    chosen = _targets.resolve(history, target)
+    interrupted = [one for one in history if one.undoing]
+    chosen = _targets.widen(history, chosen)
+    if not chosen.points:
+        # Also what a full disk kept the last rollback from writing.
+        _script.refresh(session, history)
+        since = "the last change" if request.to == "last" else request.to
+        since += "" if _targets.is_date(request.to) else " began"
+        return _nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
+    with contextlib.ExitStack() as stack:
+        how = _how(session, request, history, chosen)
+        undos = _compute(session, chosen, request.kinds, how, stack, interrupted)
+        result = _result(chosen, undos, target)
+        if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
+            return _nothing("Nothing to roll back: the selected resources are as they were captured.", target)
+        if result["conflicts"] and not how.force:
+            raise _conflict(result)
+        with _redo.Redo(session, chosen, undos, request.partial, how) as redo:
+            for undo in undos:
+                undo.check()
+            result["redo_point"] = redo.finish(stack)
+        if check_mode:
+            return result
+        return _execute(session, chosen, undos, result, request, how, begun)
 
 
 def _nothing(text: str, target: str) -> Result:
@@ -225,6 +236,7 @@ def _execute(
     result: Result,
     request: Request,
     how: How,
+    begun: float,
 ) -> Result:
     plan = result["plan"]
     for part in reversed(chosen.parts):
@@ -260,6 +272,7 @@ def _execute(
         # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
         for event in _redo.restored(chosen):
             session.add(event)
+    took = {**_window_record.work(chosen.points)._asdict(), "seconds": round(time.monotonic() - begun, 3)}
     for part in reversed(chosen.parts):
         whole = part.whole and not request.partial
         session.add(
@@ -271,6 +284,8 @@ def _execute(
                 "installation": "rolled_back" if whole else None,
                 "outcome": "differs" if left else "exact",
                 "differences": left,
+                # Of all of it, so with one installation only.
+                **({"took": took} if part is chosen.parts[-1] else {}),
             }
         )
     for event in _redo.ended(session, chosen, result["redo_point"], bool(left)):
@@ -278,6 +293,7 @@ def _execute(
     session.commit()
     if session.where is not None and not left:
         _script_marks.forget(session.where)
+        _deadman_mark.remove(session)
     _script.refresh(session, session.history())
     if left:
         raise RollbackError(

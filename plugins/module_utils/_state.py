@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
 DONE = ("completed", "skipped")
+_SOMETIMES = ("fleet", "window", "undo", "fired")
 
 
 class Phase:
@@ -73,6 +74,9 @@ class Installation:
     :ivar environment: facts of the host it began on.
     :ivar points: rollback points in the order of their capture; C(undone) tells which were used up.
     :ivar fleet: the fleet run it was prepared for, see M(_prepared); None when there was none.
+    :ivar window: phase → C(expected), C(undo), C(left), in seconds, when it began; empty without a window.
+    :ivar undo: what its latest rollback had to do, and C(seconds) that it took; None when there was none.
+    :ivar fired: C(time), C(after), C(by) when its dead-man's switch fired; None when it did not.
     """
 
     def __init__(self, install_id: str, begin: int, time: str) -> None:
@@ -89,6 +93,9 @@ class Installation:
         self.points: list[dict[str, t.Any]] = []
         self.undoing: dict[str, t.Any] | None = None
         self.fleet: dict[str, t.Any] | None = None
+        self.window: dict[str, dict[str, float]] = {}
+        self.undo: dict[str, t.Any] | None = None
+        self.fired: dict[str, t.Any] | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -112,7 +119,7 @@ class Installation:
             **self.labels,
             "phases": {name: phase.as_dict() for name, phase in self.phases.items()},
             "rollback_points": self.points,
-            **({"fleet": self.fleet} if self.fleet is not None else {}),
+            **{name: value for name in _SOMETIMES for value in [getattr(self, name)] if value},
         }
 
     def apply(self, event: Event, time: str) -> None:
@@ -153,6 +160,8 @@ class Installation:
 
     def _on_undone(self, event: Event, time: str) -> None:
         self.undoing = None
+        if event.get("took"):
+            self.undo = dict(event["took"])
         if event.get("outcome") != "exact":
             for point in self.points:
                 if point["point"] == event.get("redo"):
@@ -214,6 +223,12 @@ class Installation:
 
     def _on_alone(self, event: Event, _time: str) -> None:
         self.fleet = {**(self.fleet or {}), "alone": True}
+
+    def _on_window(self, event: Event, _time: str) -> None:
+        self.window[event["phase"]] = {name: event[name] for name in ("expected", "undo", "left")}
+
+    def _on_fired(self, event: Event, time: str) -> None:
+        self.fired = {"time": time, "after": event.get("after"), "by": event.get("by")}
 
     def _on_ended(self, event: Event, _time: str) -> None:
         self.status = event["status"]

@@ -87,6 +87,19 @@ options:
         type: str
         required: true
         choices: [commit, abort]
+  seconds_left:
+    description:
+      - How many seconds are left of a maintenance window. A phase begins only when what it is expected to take, and
+        what an undo takes then, fits into them. Otherwise the module fails, with the numbers, and nothing of the phase
+        is recorded or was changed.
+      - When an installation begins, also all of its phases that this host's record knows have to fit together.
+      - Seconds, not a time, since clocks of hosts differ.
+    type: float
+  expected:
+    description:
+      - What phases are known to take, in seconds, by phase. It counts instead of the record of past installations.
+    type: dict
+    default: {}
   install_mode:
     description:
       - Goes into C(install_progress.json) as it is.
@@ -319,6 +332,53 @@ fleet:
   returned: success
   type: dict
   sample: null
+window:
+  description: What was estimated. Null without O(seconds_left), and where no phase begins.
+  returned: success
+  type: dict
+  contains:
+    left:
+      description: Seconds that were left of the window.
+      type: float
+      sample: 2400.0
+    undo:
+      description: Seconds that an undo of the installation takes, a safety factor included.
+      type: float
+      sample: 12.5
+    undo_measured:
+      description: Whether that rests on rollbacks of this host.
+      type: bool
+      sample: true
+    expected:
+      description: Seconds by phase, of those that begin, and with O(inputs) of all that are left.
+      type: dict
+      sample: {python_deps: 300.0}
+    measured:
+      description: Those phases of which it is not a default.
+      type: list
+      elements: str
+      sample: []
+  sample: null
+deadman:
+  description: The host's dead-man's switch, see M(intellistream.sage.sage_deadman).
+  returned: success
+  type: dict
+  contains:
+    armed:
+      description: Whether it is armed. Each call of this module makes its time begin anew, or ends the installation.
+      type: bool
+      sample: true
+    seconds_left:
+      description: Seconds until it fires, or null.
+      type: float
+      sample: 600.0
+    fired:
+      description:
+        - When the installation that was current before this call was taken back by it, C(time), C(after) and C(by).
+          Else null.
+      type: dict
+      sample: null
+  sample: {armed: false, seconds_left: null, fired: null}
 prunable:
   description:
     - Whether the store holds more than what the current installation can be undone with, so that
@@ -334,6 +394,7 @@ repaired:
   sample: []
 """
 
+import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
@@ -344,6 +405,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._argspec import
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, reset
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, STATUSES
+from ansible_collections.intellistream.sage.plugins.module_utils._window_record import Wish
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -375,6 +437,8 @@ SPEC = ArgumentSpec(
                 "decision": {"type": "str", "required": True, "choices": ["commit", "abort"]},
             },
         },
+        "seconds_left": {"type": "float"},
+        "expected": {"type": "dict", "default": {}},
         **{name: {"type": "str"} for name in _LABELS},
         "phase": _PHASE,
         "status": _STATUS,
@@ -402,6 +466,7 @@ SPEC = ArgumentSpec(
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
+    asked = time.monotonic()
     options = module.params
     if options["state"] == "absent":
         return reset(engine(module), module.check_mode)
@@ -409,6 +474,11 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if options["phase"]:
         transitions = [{name: options[name] for name in ("phase", "status", "data")}]
     labels = {name: options[name] for name in _LABELS}
+    window = None
+    if options["seconds_left"] is not None:
+        window = Wish(
+            options["seconds_left"], asked, {name: float(value) for name, value in options["expected"].items()}
+        )
     request = Request(
         options["inputs"],
         options["resume"],
@@ -417,8 +487,16 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         options["recover"],
         options["prepare"],
         options["decided"],
+        window,
     )
-    return checkpoint(engine(module), request, module.check_mode)
+    result = checkpoint(engine(module), request, module.check_mode)
+    fired = result["deadman"]["fired"]
+    if fired is not None and options["inputs"] is not None:
+        module.warn(
+            f"The dead-man's switch of this host took back what the last run had done, at {fired['time']}, after "
+            f"{fired['after']:g} s in which nobody was heard of."
+        )
+    return result
 
 
 def main() -> None:

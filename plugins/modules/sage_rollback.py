@@ -163,6 +163,11 @@ redo_point:
   returned: success
   type: str
   sample: "20251115_143000.3"
+seconds:
+  description: How long it took.
+  returned: success
+  type: float
+  sample: 0.412
 exact:
   description:
     - Whether everything is as it was captured. What was captured is, or the module fails; V(false) means that more may
@@ -172,6 +177,7 @@ exact:
   sample: true
 """
 
+import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
@@ -205,7 +211,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         options["erase_installed_after"] or "",
         options["keep_broken"],
     )
-    return rollback(engine(module), request, module.check_mode)
+    begun = time.monotonic()
+    result = rollback(engine(module), request, module.check_mode)
+    return {**result, "seconds": round(time.monotonic() - begun, 1)}
 
 
 def main() -> None:

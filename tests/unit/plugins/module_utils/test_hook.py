@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _hook_files, _hook_input, _hook_program
+from ansible_collections.intellistream.sage.plugins.module_utils import _hook_files, _hook_input, _hook_program, _program
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._hook_plugin import PLUGIN
 
@@ -132,7 +132,7 @@ def test_the_program_is_the_same_from_what_ansible_sends(tmp_path: pathlib.Path)
 def test_what_was_not_sent_is_named() -> None:
     sent = {"_a": b"from ansible_collections.intellistream.sage.plugins.module_utils._b import c\n"}
     with pytest.raises(StateError, match="needs _b, which"):
-        _hook_program.closure("_a", sent.get)
+        _program.closure("_a", sent.get)
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -1,0 +1,138 @@
+#!/usr/bin/python
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_deadman
+version_added: 1.0.0
+short_description: Let a host take an installation back by itself
+description:
+  - Arms a dead-man's switch. When the host has heard nothing for O(after) seconds, it takes the installation that is at
+    work back by itself, without the controller, without Ansible and without a network.
+  - Every call of M(intellistream.sage.sage_checkpoint) is heard, and makes the time begin anew. So O(after) has to be
+    longer than the longest phase takes.
+  - Ending the installation disarms the switch, in the very call that ends it, and so does rolling it back with
+    M(intellistream.sage.sage_rollback). O(state=disarmed) is for everything else.
+  - It never fires while another call is at work on the record, nor for another installation than the one it was armed
+    for. That it fired is recorded before it touches anything. Then nothing goes on from there.
+  - What the installation has left at work on the host is ended before. It is found by the variable
+    C(SAGE_INSTALLATION) in its environment, C(<install id>@<root>), which the role sets for all tasks.
+  - After a reboot only C(at) still fires. Otherwise the next contact takes back what was begun.
+extends_documentation_fragment:
+  - intellistream.sage.attributes.full
+  - intellistream.sage.state
+options:
+  state:
+    description:
+      - V(armed) needs an installation that has begun and not ended.
+      - V(disarmed) also stops what waits. It does nothing when no switch is armed.
+    type: str
+    choices: [armed, disarmed]
+    default: armed
+  after:
+    description:
+      - After how many seconds of silence it fires. Required with O(state=armed).
+    type: float
+  method:
+    description:
+      - What fires it. V(systemd), a timer of the system's manager, for root. V(at), a job of a running C(atd), from one
+        minute on. V(process), a process of its own, which a reboot ends, and a C(logind) with C(KillUserProcesses).
+      - V(auto) is the first of these that works.
+    type: str
+    choices: [auto, systemd, at, process]
+    default: auto
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_checkpoint
+  - module: intellistream.sage.sage_rollback
+"""
+
+EXAMPLES = r"""
+- name: Take it back unless somebody is heard of every ten minutes
+  intellistream.sage.sage_deadman:
+    root: /opt/sage
+    after: 600
+
+- name: Change the network
+  ansible.builtin.import_tasks: network.yml
+
+- name: Come anew, so that it is known to work
+  ansible.builtin.meta: reset_connection
+
+- name: Let it be
+  intellistream.sage.sage_deadman:
+    root: /opt/sage
+    state: disarmed
+"""
+
+RETURN = r"""
+msg:
+  description: What was done, for people.
+  returned: success
+  type: str
+  sample: It fires after 600 s in which nobody was heard of.
+armed:
+  description: Whether it is armed now.
+  returned: success
+  type: bool
+  sample: true
+method:
+  description: What fires it, or null.
+  returned: success
+  type: str
+  sample: systemd
+seconds_left:
+  description: Seconds until it fires, unless somebody is heard of. Null when it is not armed.
+  returned: success
+  type: float
+  sample: 600.0
+fires_at:
+  description: The same as a time of the host, which may be wrong about the time.
+  returned: success
+  type: str
+  sample: "2025-11-15T14:40:00.000+08:00"
+fired:
+  description: When it has fired for the current installation, C(time), C(after) and C(by). Else null.
+  returned: success
+  type: dict
+  sample: null
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman import METHODS, armed, disarmed
+from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec(
+    {
+        "state": {"type": "str", "choices": ["armed", "disarmed"], "default": "armed"},
+        "after": {"type": "float"},
+        "method": {"type": "str", "choices": ["auto", *METHODS], "default": "auto"},
+    },
+    {"required_if": [("state", "armed", ("after",))]},
+).merge(STATE_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Options to one call."""
+    options = module.params
+    if options["state"] == "disarmed":
+        return disarmed(engine(module), module.check_mode)
+    return armed(engine(module), options["after"], options["method"], module.check_mode)
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
