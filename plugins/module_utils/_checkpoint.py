@@ -128,12 +128,22 @@ def _result(
         "fleet": _fleet(session),
         "window": None,
         "deadman": _deadman_mark.told(session, fired),
+        **_timing(session),
         "repaired": session.repaired,
         "diff": {"before": before, "after": _summary(session)} if changed else {"before": {}, "after": {}},
         # Only where something was recorded: what this imports would cost every call.
         **({"prunable": prunable(session)} if changed else {}),
         **_report(session),
     }
+
+
+def _timing(session: Session) -> Result:
+    """What was estimated and what it took, where a window was set."""
+    if session.installation is None or not session.installation.window:
+        return {}
+    from ansible_collections.intellistream.sage.plugins.module_utils import _window_record
+
+    return {"timing": _window_record.told(session.installation)}
 
 
 def prunable(session: Session) -> bool:

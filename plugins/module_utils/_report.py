@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _history, _host, _progress
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _deadman_mark,
+    _history,
+    _host,
+    _progress,
+    _window_record,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import LedgerBroken
 from ansible_collections.intellistream.sage.plugins.module_utils._prepared import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._redact import redact
@@ -75,6 +81,8 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
         fleet = standing(installation)
         result.update(
             fleet=fleet.as_dict() if fleet is not None else None,
+            deadman=_deadman_mark.told(session),
+            timing=_window_record.told(installation),
             install_id=installation.install_id,
             status=installation.status,
             progress=_progress.view(installation),
@@ -90,6 +98,8 @@ def _nothing() -> Result:
         "status": None,
         "in_force": None,
         "fleet": None,
+        "deadman": {"armed": False, "seconds_left": None, "fired": None},
+        "timing": None,
         "progress": {},
         "progress_file": "missing",
         "phases": {},

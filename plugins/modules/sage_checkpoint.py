@@ -359,6 +359,23 @@ window:
       elements: str
       sample: []
   sample: null
+timing:
+  description: What was estimated for the current installation, and what it took.
+  returned: when it was begun with O(seconds_left)
+  type: dict
+  contains:
+    phases:
+      description: By phase C(expected) and C(took) in seconds; C(took) is null of one that did not end.
+      type: dict
+      sample: {python_deps: {expected: 300.0, took: 41.3}}
+    undo:
+      description: The same of an undo, as estimated last.
+      type: dict
+      sample: {expected: 12.5, took: null}
+    left:
+      description: Seconds that were left of the window when the last phase began.
+      type: float
+      sample: 2400.0
 deadman:
   description: The host's dead-man's switch, see M(intellistream.sage.sage_deadman).
   returned: success

@@ -125,6 +125,29 @@ fleet:
       type: str
       sample: "20251115_143000"
   sample: null
+timing:
+  description: What was estimated for the current installation, and what it took. Null if no window was set.
+  returned: success
+  type: dict
+  contains:
+    phases:
+      description: By phase C(expected) and C(took) in seconds; C(took) is null of one that did not end.
+      type: dict
+      sample: {python_deps: {expected: 300.0, took: 41.3}}
+    undo:
+      description: The same of an undo, as estimated last.
+      type: dict
+      sample: {expected: 12.5, took: null}
+    left:
+      description: Seconds that were left of the window when the last phase began.
+      type: float
+      sample: 2400.0
+  sample: null
+deadman:
+  description: The dead-man's switch, as RV(intellistream.sage.sage_checkpoint#module:deadman).
+  returned: success
+  type: dict
+  sample: {armed: false, seconds_left: null, fired: null}
 progress:
   description: The eleven keys of C(install_progress.json), computed from the ledger.
   returned: success

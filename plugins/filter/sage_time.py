@@ -1,0 +1,38 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters about durations and moments; documented in files of their names."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+from ansible.errors import AnsibleTemplatePluginError
+
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _moments
+
+
+def sage_seconds(value: t.Any) -> float:
+    """The seconds of a duration."""
+    try:
+        return _moments.seconds(value)
+    except ValueError as error:
+        raise AnsibleTemplatePluginError(f"{error}.") from error
+
+
+def sage_seconds_until(value: t.Any) -> float:
+    """The seconds until a moment."""
+    try:
+        return _moments.seconds_until(value, dt.datetime.now(dt.timezone.utc).astimezone())
+    except ValueError as error:
+        raise AnsibleTemplatePluginError(f"{error}.") from error
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, t.Callable[[t.Any], float]]:
+        """Name → filter."""
+        return {"sage_seconds": sage_seconds, "sage_seconds_until": sage_seconds_until}

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Durations and moments as people write them, on the controller's clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import typing as t
+
+_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_PART = r"(\d+(?:\.\d+)?)\s*([dhms])"
+_DURATION = re.compile(rf"\s*(?:{_PART}\s*)+", re.IGNORECASE)
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+
+
+def seconds(value: t.Any) -> float:
+    """The seconds of V(45m), V(1h 30m), V(90s), V(0.5h), or of a number.
+
+    :raises ValueError: it is none of these.
+    """
+    text = str(value).strip()
+    if _DURATION.fullmatch(text):
+        return sum(float(number) * _UNITS[unit.lower()] for number, unit in re.findall(_PART, text, re.IGNORECASE))
+    found = _number(text)
+    if found is None or found < 0:
+        raise ValueError(f"{text!r} is no duration; write 45m, 1h 30m, 90s, or a number of seconds")
+    return found
+
+
+def seconds_until(value: t.Any, now: dt.datetime) -> float:
+    """The seconds from C(now) to a moment; negative when it is past.
+
+    :param value: an ISO time with its zone, seconds since the epoch, or V(HH:MM), which is the next time that the clock
+        shows it.
+    :param now: with its zone; V(HH:MM) is of that zone.
+    :raises ValueError: it is none of these.
+    """
+    text = str(value).strip()
+    clock = _CLOCK.fullmatch(text)
+    if clock is not None:
+        then = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
+        return ((then if then > now else then + dt.timedelta(days=1)) - now).total_seconds()
+    found = _number(text)
+    if found is not None:
+        return found - now.timestamp()
+    try:
+        moment = dt.datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(
+            f"{text!r} is no deadline; write 2025-11-15T03:30:00+08:00 with its zone, 03:30, or seconds since the epoch"
+        )
+    return (moment - now).total_seconds()
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"-?\d+(\.\d+)?", text) else None
