@@ -14,17 +14,19 @@ from machines import ROOT, Machines
 from runs import before
 from wheels import BROKEN
 
+# Somebody's own directory where the new SAGE brings a file.
+OBSTACLE = "mkdir {0} && touch {0}/mine"
 SITE = f"{ROOT}/.sage/venv/lib/python3.11/site-packages"
 NO_FIND = "mkdir -p /home/sage/bin && ln -sf /usr/bin/* /home/sage/bin/ && rm -f /home/sage/bin/find"
 BEGIN = "prepare | Begin, continue, or find nothing to do"
 # What makes a host fail in a phase, as variables of this host.
 FAILURES: dict[str, dict[str, t.Any]] = {
-    "environment_setup": {"sage_installer": "uv", "sage_uv": "/bin/false"},
+    "environment_setup": {"sage_python": "/bin/false"},
     "submodule_sync": {"sage_source": "git", "sage_version": "", "sage_repository": "/nowhere/sage.git"},
     "python_deps": {"sage_index_url": "http://127.0.0.1:9/simple"},
     "sage_packages": {},
     "verification": {"sage_version": f"{BROKEN}.0"},
-    "cleanup": {"sage_environment": {"PATH": "/home/sage/bin"}},
+    "cleanup": {"sage_environment": {"PATH": "/home/sage/bin:/usr/local/bin"}},
 }
 # The task before which a host is cut off.
 CUTS = {
@@ -37,6 +39,11 @@ CUTS = {
 }
 
 
+def _file(version: str) -> str:
+    """The one that only this version brings."""
+    return f"{SITE}/sage/only_{version.partition('.')[0]}.py"
+
+
 def _fail(phase: str, machines: Machines, names: list[str]) -> Attempt:
     bad = names[0]
     version = machines.generation()
@@ -45,8 +52,7 @@ def _fail(phase: str, machines: Machines, names: list[str]) -> Attempt:
     if phase == "cleanup":
         machines.run(bad, NO_FIND)
     if phase == "sage_packages":
-        # Somebody's own directory is where the new SAGE brings a file.
-        machines.run(bad, f"mkdir -p {SITE}/sage/only_{version.partition('.')[0]}.py/mine")
+        machines.run(bad, OBSTACLE.format(_file(version)))
     attempt = Attempt(machines, names, version)
     # Extra variables would win over those of a host.
     versions = {name: {"sage_version": version, **hosts.get(name, {})} for name in names}
@@ -56,7 +62,7 @@ def _fail(phase: str, machines: Machines, names: list[str]) -> Attempt:
         attempt.wrong.append(f"it did not fail in {phase}")
     attempt.judge("old")
     if phase == "sage_packages":
-        machines.run(bad, f"rm -r {SITE}/sage/only_{version.partition('.')[0]}.py")
+        machines.run(bad, f"rm -r {_file(version)}")
     return attempt
 
 
@@ -104,11 +110,11 @@ def canaries(machines: Machines) -> list[str]:
     names = list(machines.facts["hosts"])[:8]
     version = machines.generation()
     bad = names[4]
-    machines.run(bad, f"mkdir -p {SITE}/sage/only_{version.partition('.')[0]}.py/mine")
+    machines.run(bad, OBSTACLE.format(_file(version)))
     attempt = Attempt(machines, names, version)
     run = attempt.run(2, extra={"sage_serial": [1, 2, 3, "100%"]}, forks=6)
     attempt.judge("old")
-    machines.run(bad, f"rm -r {SITE}/sage/only_{version.partition('.')[0]}.py")
+    machines.run(bad, f"rm -r {_file(version)}")
     begun = [line["host"] for line in run.log() if line.get("task") == BEGIN]
     if begun[:1] != names[:1] or sorted(begun[1:3]) != names[1:3] or sorted(begun[3:]) != names[3:6]:
         attempt.wrong.append(f"began in this order: {begun}")

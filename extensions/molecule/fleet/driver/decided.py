@@ -15,14 +15,15 @@ from runs import KILL, after, before, judge
 from wheels import BROKEN
 
 CLOCK = "clock/sitecustomize.py"
-# Where the controller is killed, and how its hosts end: nobody has decided, or it was decided.
+# Where the controller is killed, who comes then, and how its hosts end. Where nobody has decided, an installation that
+# was killed is continued by the next one that wants the same, as always, so there the one comes that begins nothing.
 KILLS = {
-    "the place is open": (after("fleet | Get ready to decide", KILL), "old"),
-    "a phase is at work": (before("sage_packages | Install the SAGE distributions of the plan", KILL), "old"),
-    "one host is prepared": (after("cleanup | End the installation", KILL), "old"),
-    "all are prepared": (before("decide | Decide", KILL), "old"),
-    "it is decided": (after("decide | Decide", KILL), "new"),
-    "one host was told": (after("decide | Tell", KILL), "new"),
+    "the place is open": (after("fleet | Get ready to decide", KILL), "install", "new"),
+    "a phase is at work": (before("sage_packages | Install the SAGE distributions of the plan", KILL), "resolve", "old"),
+    "one host is prepared": (after("cleanup | End the installation", KILL), "resolve", "old"),
+    "all are prepared": (before("decide | Decide", KILL), "install", "old"),
+    "it is decided": (after("decide | Decide", KILL), "install", "new"),
+    "one host was told": (after("decide | Tell", KILL), "resolve", "new"),
 }
 # The same where one of three hosts failed, so that it is abort.
 KILLS_OF_ABORT = {
@@ -39,11 +40,11 @@ def everybody(machines: Machines) -> list[str]:
 
 
 def _kill(step: str, machines: Machines, names: list[str]) -> Attempt:
-    strike, wanted = KILLS[step]
+    strike, who, wanted = KILLS[step]
     attempt = Attempt(machines, names)
     # One at a time: the first host has been told, and the second has not.
     attempt.run(-9, strikes=[strike], forks=1 if "one host" in step else 2)
-    attempt.contact()
+    attempt.contact() if who == "install" else attempt.resolve()
     return attempt.judge(wanted)
 
 

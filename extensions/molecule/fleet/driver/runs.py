@@ -17,7 +17,7 @@ import typing as t
 from machines import PROJECT, ROOT, USER, Machines
 
 # The whole run at once: ansible-playbook, its workers, its modules on this machine, its ssh.
-KILL = "kill -9 -- -$(ps -o pgid= -p $PPID | tr -d ' ')"
+KILL = "kill -s KILL -- -$(ps -o pgid= -p $PPID | tr -d ' ')"
 # What users whose hosts may vanish set too, shorter.
 SSH = (
     "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes "
@@ -125,7 +125,8 @@ class Run:
     def missed(self) -> list[str]:
         """Strikes whose moment did not come: the test did not do what it says."""
         came = [line["strike"] for line in self.log() if "strike" in line]
-        return [f"never: {strike['when']} {strike['task']}" for strike in self.strikes if strike not in came]
+        broken = [line["failed"] for line in self.log() if "failed" in line]
+        return broken + [f"never: {strike['when']} {strike['task']}" for strike in self.strikes if strike not in came]
 
 
 def judge(

@@ -58,7 +58,10 @@ class CallbackModule(CallbackBase):
                 self.left.remove(strike)
                 # Written first: the command may be the end of this very process.
                 self._write({"strike": strike})
-                subprocess.run(["/bin/sh", "-ec", strike["run"]], check=True)
+                done = subprocess.run(["/bin/sh", "-ec", strike["run"]], check=False, capture_output=True, text=True)
+                if done.returncode:
+                    # An exception would be a warning in the output, and no more.
+                    self._write({"failed": f"{strike['run']}: {done.returncode} {done.stdout}{done.stderr}"})
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
         """Before a task."""
