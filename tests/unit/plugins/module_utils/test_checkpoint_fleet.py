@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InDoubt
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InDoubt, InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
@@ -81,3 +81,20 @@ def test_abort(host: SageHost) -> None:
 def test_a_host_where_nothing_was_to_do(host: SageHost) -> None:
     told = _call(host, transitions=ENDED, prepare=FLEET)
     assert (told["changed"], told["fleet"]) == (False, None)
+
+
+def test_it_is_the_installation_that_is_meant(host: SageHost) -> None:
+    name = host.begin("2")
+    with pytest.raises(InputError, match="Another run began"):
+        _call(host, transitions=ENDED, prepare={**FLEET, "install_id": "20010101_000000"})
+    with host.engine.reading() as session:
+        assert session.required().status == "running"
+    assert _call(host, transitions=ENDED, prepare={**FLEET, "install_id": name})["fleet"]["asks"]
+
+
+def test_nothing_is_wanted_but_what_has_to_be_taken_back(host: SageHost) -> None:
+    name = host.begin("2")
+    _call(host, transitions=ENDED, prepare=FLEET)
+    assert _call(host, True, recover=True)["fleet"]["asks"]
+    _call(host, decided={"run": "r1", "decision": "abort"})
+    assert _call(host, True, recover=True)["recover"] == {"to": name}
