@@ -271,6 +271,7 @@ MOMENTS: list[tuple[str, str, str, str]] = [
     ("before", "decide | Tell", "", "new"),
     ("after", "decide | Tell", "", "new"),
     ("before", "Tell what is installed", "", "new"),
+    ("before", "rescue | Decide that nobody commits", "h2", "old"),
     ("before", "rescue | Roll back", "h2", "old"),
     ("after", "rescue | Roll back", "h2", "old"),
     ("before", "decide | Decide", "h2", "old"),
@@ -371,12 +372,15 @@ def slices() -> None:
     for number, bad in enumerate(([], ["h3"])):
         version = fleet.next()
         same = {"version": version, "bad": bad, "sage_fleet_run": f"run{number}", "sage_fleet_parts": 2}
+        begun = time.monotonic()
         first = fleet.start(hosts=["h1", "h2"], sage_fleet_part=1, **same)
         second = fleet.start(hosts=["h3"], sage_fleet_part=2, **same)
-        # Where all hosts of a part fail it does not come to its decision; the other one does not wait for ever.
+        # All hosts of the second part fail; the first one need not wait for it.
         done = [fleet.end(first), fleet.end(second)]
         for run in done:
             fleet.ready(run, 2 if bad else 0)
+        if time.monotonic() - begun > 300:
+            raise Wrong("a part waited for what could not come")
         fleet.judge(version, "old" if bad else "new", f"two parts, {bad} fails")
         fleet.remember()
 
