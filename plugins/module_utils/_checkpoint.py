@@ -102,12 +102,14 @@ def _check_window(
         for name, status in last.items()
         if status == "started" and session.required().phases[name].status == status
     ]
-    if request.window is None or not begins:
+    to_run = verdict.phases_to_run if verdict is not None else []
+    if request.window is None or not (begins or to_run):
         return None
     from ansible_collections.intellistream.sage.plugins.module_utils import _window_record
 
     try:
-        return _window_record.check(session, request.window, begins, verdict.phases_to_run if verdict else ())
+        # Where finished phases are taken over, none begins in this call.
+        return _window_record.check(session, request.window, begins or to_run[:1], to_run)
     except WindowOver:
         if session.where is not None and session.writes:
             from ansible_collections.intellistream.sage.plugins.module_utils import _store

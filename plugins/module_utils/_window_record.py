@@ -121,7 +121,8 @@ def _refuse(left: float, phases: t.Mapping[str, Expected], undo: Expected) -> No
         f"{name} {spell(one.seconds)}{'' if one.measured else ' (default)'}" for name, one in phases.items()
     )
     raise WindowOver(
-        f"The window ends in {spell(left)}, and {spell(needed + undo.seconds)} are needed: {listed}; "
+        f"The window {f'ends in {spell(left)}' if left >= 0 else f'ended {spell(-left)} ago'}, "
+        f"and {spell(needed + undo.seconds)} are needed: {listed}; "
         f"undo {spell(undo.seconds)}{'' if undo.measured else ' (default)'}.",
         untouched="what this phase would have changed.",
         advice="Give it a longer window. What this host is known to take comes from its own record; "

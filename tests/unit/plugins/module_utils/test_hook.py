@@ -18,7 +18,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _hook_files, _hook_input, _hook_program, _program
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _hook_files,
+    _hook_input,
+    _hook_program,
+    _program,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._hook_plugin import PLUGIN
 

@@ -1,0 +1,306 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Windows and dead-man's switches with real time-outs: window.py CASE... or all. Judged by the fleet's oracle."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import time
+import typing as t
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "fleet")]
+
+import fleet
+import wheelhouse
+
+Wrong = fleet.Wrong
+HANGS = "91.0"
+# Does not end, and writes into the environment all the while.
+HANGING = """
+import os, sys, time
+from sage import VERSION
+
+
+def main():
+    while VERSION == '91.0':
+        with open(os.path.join(os.path.dirname(__file__), 'written'), 'a') as stream:
+            stream.write('.')
+        time.sleep(0.05)
+    print('core : ok', VERSION)
+"""
+# An installer that has begun, and goes on writing.
+INSTALLER = """#!/bin/sh
+case " $* " in
+*" pip install "*" --dry-run "*) ;;
+*" pip install "*)
+    while :; do echo . >>"{root}/.sage/venv/lib/written"; sleep 0.05; done
+    ;;
+esac
+exec {uv} "$@"
+"""
+
+
+class One(fleet.Fleet):
+    """A fleet of one host, with a record of what its phases and its undo take."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        # It fails, and is undone: then the host knows how long that takes.
+        self.ready(self.run(version=self.next(), bad=fleet.HOSTS, sage_rollback_policy="transaction", **ALONE), 2)
+        self.judge("none", "old", "before the case")
+
+    @property
+    def state(self) -> pathlib.Path:
+        """Its record."""
+        return self.root("h1") / ".sage" / "checkpoints"
+
+    def recorded(self, kind: str) -> list[dict[str, t.Any]]:
+        """Events of a kind, oldest first."""
+        entries = [json.loads(line) for line in (self.state / "ledger.jsonl").read_text().splitlines()]
+        return [event for entry in entries for event in entry["events"] if event["event"] == kind]
+
+    def stays(self, version: str, wanted: str, what: str) -> None:
+        """It is so, and nobody is at work who could change it."""
+        self.judge(version, wanted, what)
+        left = [line for line in processes() if str(self.root("h1")) in line]
+        if left:
+            raise Wrong(f"{what}: this is still at work: {left}")
+        time.sleep(2)
+        self.judge(version, wanted, f"{what}, and then")
+
+    def until(self, wanted: str, seconds: float, what: str) -> float:
+        """Waits for it, and nobody comes near; returns how long it took."""
+        begun = time.monotonic()
+        while self.states("none") != {"h1": wanted}:
+            if time.monotonic() - begun > seconds:
+                self.judge("none", wanted, f"{what}, after {seconds:g} s")
+            time.sleep(0.5)
+        return time.monotonic() - begun
+
+
+ALONE: dict[str, t.Any] = {"sage_fleet_policy": "independent"}
+
+
+def processes() -> list[str]:
+    """What runs, with its arguments."""
+    found = []
+    for one in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            line = (one / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if line and int(one.name) != os.getpid():
+            found.append(line)
+    return found
+
+
+def said(run: fleet.Run, *parts: str) -> None:
+    """The output says all of this."""
+    text = " ".join(run.output.split())
+    for part in parts:
+        if part not in text:
+            raise Wrong(f"it does not say {part!r}:\n{run.output}")
+
+
+def slow_installer(one: One) -> dict[str, t.Any]:
+    """The variables of a run whose installer does not end."""
+    uv = shutil.which("uv")
+    if uv is None:
+        return {}
+    path = one.top / "slow" / "uv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(INSTALLER.format(root=one.root("h1"), uv=uv))
+    path.chmod(0o755)
+    return {"sage_uv": str(path), "sage_installer": "uv"}
+
+
+def too_small() -> None:
+    """A window that is too small, by the record or by what the user says: nothing is touched, the numbers are told."""
+    one = One("too_small")
+    before = (one.state / "ledger.jsonl").read_bytes()
+    for values in (
+        {"sage_window": "3s"},
+        {"sage_window": "10m", "sage_expected_seconds": {"python_deps": "20m"}},
+        {"sage_deadline": int(time.time()) + 2},
+        {"sage_deadline": int(time.time()) - 3600, "sage_window": "2h"},
+    ):
+        run = one.ready(one.run(version=one.next(), **ALONE, **values), 2)
+        one.judge("none", "old", str(values))
+        said(run, "The window end", "are needed:", "undo ")
+        if (one.state / "ledger.jsonl").read_bytes() != before:
+            raise Wrong(f"{values}: something was recorded")
+    version = one.next()
+    run = one.ready(one.run(version=version, **ALONE, sage_window="10m"), 0)
+    one.judge(version, "new", "a window that is large enough")
+    said(run, "s are left of the window. Expected:", "Window: ")
+
+
+def hangs() -> None:
+    """A task hangs, and goes on writing when it is cut off: what was there is there, inside the window, and stays."""
+    one = One("hangs")
+    for what, values in (
+        ("sage verify", {"version": HANGS}),
+        ("the installer", {"version": one.next(), **slow_installer(one)}),
+    ):
+        if what == "the installer" and len(values) == 1:
+            print("  no uv here: the installer that hangs is left out")
+            continue
+        window = 75
+        begun = time.monotonic()
+        run = one.ready(one.run(**values, **ALONE, sage_window=window), 2)
+        took = time.monotonic() - begun
+        one.stays("none", "old", f"{what} hangs")
+        said(run, "It was cut off, so that an undo fits into the window.", "s were estimated, and")
+        if took > window:
+            raise Wrong(f"{what}: {took:.0f} s of {window}")
+        undone = one.recorded("undone")[-1]
+        estimate = one.recorded("window")[-1]["undo"]
+        if undone["took"]["seconds"] > estimate:
+            raise Wrong(f"the undo took {undone['took']}, and {estimate} s were estimated")
+        print(
+            f"  {what}: undone {took:.0f} s into a window of {window} s; "
+            f"undo {undone['took']['seconds']} s, estimated {estimate} s"
+        )
+
+
+def does_not_fit() -> None:
+    """A phase takes so long that the next one does not fit any more: it does not begin, and everything is undone."""
+    one = One("does_not_fit")
+    moment = {"when": "before", "task": "verification | Begin the phase", "run": "sleep 50"}
+    run = one.ready(one.run(version=one.next(), **ALONE, sage_window="55s", moment=moment), 2)
+    one.stays("none", "old", "the next phase does not fit")
+    said(run, "Phase: verification", "The window end", "s were estimated, and")
+
+
+def killed() -> None:
+    """The controller is killed between two tasks: the host is back by itself, and the next run tells so."""
+    one = One("killed")
+    moments: list[tuple[str, dict[str, t.Any]]] = [
+        ("verification | Import SAGE", {}),
+        ("cleanup | End the installation", {}),
+        ("decide | Decide", {"sage_fleet_policy": "atomic"}),
+    ]
+    for task, values in moments:
+        version = one.next()
+        moment = {"when": "before", "task": task, "run": fleet.KILL}
+        armed = {"sage_deadman": "6s", "sage_deadman_method": "process"}
+        run = one.run(version=version, **{**ALONE, **values}, **armed, moment=moment)
+        one.ready(run, -signal.SIGKILL)
+        one.judge(version, "new", f"killed before {task}")
+        took = one.until("old", 60, f"killed before {task}")
+        one.stays("none", "old", f"killed before {task}")
+        fired = one.recorded("fired")[-1]
+        if (fired["after"], fired["by"]) != (6, "process"):
+            raise Wrong(str(fired))
+        print(f"  killed before {task}: as it was {took:.0f} s later")
+        if "atomic" in values.values():
+            said(one.resolve(), "abort")
+        version = one.next()
+        run = one.ready(one.run(version=version, **ALONE), 0)
+        said(run, "The dead-man's switch of this host took back what the last run had done")
+        one.judge(version, "new", "the next run")
+        one.remember()
+        if "dead-man" in one.ready(one.run(version=version, **ALONE), 0).output:
+            raise Wrong("it is told again and again")
+
+
+def killed_at_work() -> None:
+    """The controller is killed while the installer, or SAGE itself, is at work and does not end."""
+    one = One("killed_at_work")
+    for what, values in (
+        ("sage verify", {"version": HANGS}),
+        ("the installer", {"version": one.next(), **slow_installer(one)}),
+    ):
+        if what == "the installer" and len(values) == 1:
+            continue
+        started = one.start(**values, **ALONE, sage_deadman="20s", sage_deadman_method="process")
+        root = one.root("h1")
+        end = time.monotonic() + 200
+        while not list(root.glob(".sage/venv/**/written")):
+            if time.monotonic() > end:
+                raise Wrong(f"{what} does not begin:\n{(started[1] / 'output').read_text()}")
+            time.sleep(0.1)
+        started[0].kill()
+        started[0].wait()
+        one.until("old", 90, f"killed while {what} was at work")
+        one.stays("none", "old", f"killed while {what} was at work")
+
+
+def cut_off() -> None:
+    """The change cuts the network: the host is back by itself, and the controller says that it cannot be reached."""
+    one = One("cut_off")
+    version = one.next()
+    moment = {
+        "when": "before",
+        "task": "cleanup | Make sure that the host can still be reached",
+        "run": f"touch {one.cut('h1')}",
+    }
+    run = one.run(version=version, **ALONE, sage_deadman="8s", sage_deadman_method="process", moment=moment)
+    one.ready(run, 4)
+    one.until("old", 60, "cut off")
+    one.mend()
+    one.stays("none", "old", "cut off")
+    one.ready(one.run(version=version, **ALONE), 0)
+    one.judge(version, "new", "the next run")
+
+
+def disarmed() -> None:
+    """A run that ends well, or is undone by its controller, is left alone afterwards."""
+    one = One("disarmed")
+    version = one.next()
+    armed = {"sage_deadman": "15s", "sage_deadman_method": "process"}
+    plain = one.ready(one.run(version=one.next(), **ALONE), 0)
+    run = one.ready(one.run(version=version, **ALONE, **armed), 0)
+    extra = len(fleet.remote(run, "h1")) - len(fleet.remote(plain, "h1"))
+    if extra > 2:
+        raise Wrong(f"{extra} more remote tasks: {fleet.remote(run, 'h1')}")
+    print(f"  {extra} more remote task")
+    time.sleep(20)
+    one.stays(version, "new", "committed")
+    one.remember()
+    one.ready(one.run(version=one.next(), bad=fleet.HOSTS, **ALONE, **armed), 2)
+    found = one.states("none")
+    time.sleep(20)
+    if one.states("none") != found:
+        raise Wrong("it fired after the controller had undone a phase")
+    left = sorted(file.name for file in one.state.glob("deadman*"))
+    if left or one.recorded("fired"):
+        raise Wrong(f"left: {left}; {one.recorded('fired')}")
+
+
+CASES = {case.__name__: case for case in (too_small, hangs, does_not_fit, killed, killed_at_work, cut_off, disarmed)}
+
+
+def main() -> None:
+    """Play the cases."""
+    fleet.HOSTS[:] = ["h1"]
+    fleet.TOP = pathlib.Path(os.environ.get("OUTPUT_DIR", "/tmp")) / "window"
+    shutil.rmtree(fleet.TOP, ignore_errors=True)
+    wheels = fleet.TOP / "wheels"
+    for number in [*range(1, 30), 90, 91]:
+        version = f"{number}.0"
+        modules = {"sage/__init__.py": f"VERSION = {version!r}\n", f"sage/only_{number}.py": ""}
+        modules["sage/cli.py"] = HANGING if version == HANGS else fleet.CLI
+        modules.update({f"sage/{part}.py": "" for part in ("foundation", "stream", "runtime", "serving")})
+        wheelhouse.make_wheel(wheels, "tinydep", version)
+        wheelhouse.make_wheel(
+            wheels, "isage", version, [f"tinydep=={version}"], None, modules, {"sage": "sage.cli:main"}
+        )
+    for name in CASES if sys.argv[1:] in ([], ["all"]) else sys.argv[1:]:
+        begun = time.monotonic()
+        print(f"{name}: {CASES[name].__doc__}", flush=True)
+        CASES[name]()
+        print(f"  {time.monotonic() - begun:.0f} s", flush=True)
+    shutil.rmtree(fleet.TOP)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A dead-man's switch fires when it has to, then only, and once; nothing goes on from there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _deadman,
+    _deadman_main,
+    _deadman_mark,
+    _leftovers,
+    _prepared,
+    _report,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    Busy,
+    ConflictError,
+    Fired,
+    InDoubt,
+    InputError,
+    StateError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._lock import Lock
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Back
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+LINUX = pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="no /proc")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> SageHost:
+    made = SageHost(tmp_path).make()
+    made.install("1")
+    return made
+
+
+def _due(host: SageHost, after: float = 100.0) -> str:
+    """A switch for what is at work, due already; what waits is the test."""
+    with host.engine.session() as session:
+        mark = _deadman_mark.make(session.required().install_id, "token", after)
+        assert session.where is not None
+        _deadman_mark.write(session.where, mark._replace(due=mark.due - after - 1, method="process", handle="0"))
+    return "token"
+
+
+def _fire(host: SageHost) -> bool:
+    return _deadman_main.fire(host.engine, "token")
+
+
+def _all_done(host: SageHost, **values: t.Any) -> dict[str, t.Any]:
+    ended = [{"phase": name, "status": "completed"} for name in PHASES]
+    return checkpoint(host.engine, Request(None, True, {}, ended, **values), False)
+
+
+def test_it_takes_everything_back_and_tells(host: SageHost) -> None:
+    before = snapshot(host.data)
+    name = host.begin("2")
+    _due(host)
+    assert _fire(host)
+    assert snapshot(host.data) == before
+    found = _report.report(host.engine, None, False)
+    assert (found["status"], found["install_id"]) == ("rolled_back", name)
+    assert found["deadman"]["fired"]["after"] == 100.0
+    assert not found["deadman"]["armed"]
+    assert not list(host.store.parent.glob("deadman*"))
+    # It is the same once more, and for whoever comes late.
+    assert _fire(host)
+    with pytest.raises(Fired, match="everything was taken back"):
+        host.call(transitions=[{"phase": "verification", "status": "completed"}])
+    # The next run hears of it, once.
+    again = host.call(inputs={"python_deps": {"version": "3"}})
+    assert again["deadman"]["fired"]["by"] == "process"
+    assert host.call(inputs={"python_deps": {"version": "3"}})["deadman"]["fired"] is None
+
+
+def test_it_does_not_fire_when_somebody_was_heard_of(host: SageHost) -> None:
+    host.begin("2")
+    before = snapshot(host.data)
+    _due(host)
+    host.call(transitions=[{"phase": "sage_packages", "status": "started"}])
+    assert not _fire(host)
+    assert snapshot(host.data) == before
+    with host.engine.reading() as session:
+        assert 90 < _deadman_mark.told(session)["seconds_left"] <= 100
+
+
+@pytest.mark.parametrize("how", ["ended", "rolled back", "disarmed", "reset", "another begun"])
+def test_it_does_not_fire_when_it_is_over(host: SageHost, how: str) -> None:
+    host.begin("2")
+    _due(host)
+    if how == "ended":
+        _all_done(host)
+    elif how == "rolled back":
+        rollback(host.engine, Back(), False)
+    elif how == "disarmed":
+        assert _deadman.disarmed(host.engine, True)["changed"]
+        assert _deadman.disarmed(host.engine, False)["changed"]
+        assert not _deadman.disarmed(host.engine, False)["changed"]
+    elif how == "reset":
+        host.engine.reset()
+    else:
+        host.begin("3")
+    before = snapshot(host.data)
+    assert _fire(host)
+    assert snapshot(host.data) == before
+    assert how == "reset" or not list(host.store.parent.glob("deadman*"))
+
+
+def test_the_record_counts_when_disarming_was_interrupted(host: SageHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the line of the ledger and the removal of the file."""
+    host.begin("2")
+    before = snapshot(host.data)
+    _due(host)
+    monkeypatch.setattr(_deadman_mark, "attend", lambda session: None)
+    _all_done(host)
+    assert (host.store.parent / "deadman.json").exists()
+    assert _fire(host)
+    assert snapshot(host.data) == before
+
+
+def test_never_while_somebody_has_the_lock(host: SageHost) -> None:
+    host.begin("2")
+    before = snapshot(host.data)
+    _due(host)
+    impatient = Engine(host.engine.root, lock_timeout=0.3)
+    with host.engine.session() as session:
+        assert session.where is not None
+        with pytest.raises(Busy):
+            _deadman_main.fire(impatient, "token")
+    assert snapshot(host.data) == before
+    assert Lock is not None
+
+
+def test_one_armed_later_is_another(host: SageHost) -> None:
+    host.begin("2")
+    _due(host)
+    before = snapshot(host.data)
+    assert _deadman_main.fire(host.engine, "older")
+    assert snapshot(host.data) == before
+    assert (host.store.parent / "deadman.json").exists()
+
+
+def test_a_prepared_host_tells_that_it_went_alone(host: SageHost) -> None:
+    before = snapshot(host.data)
+    host.begin("2")
+    _all_done(host, prepare={"run": "r1", "place": "p", "where": "w"})
+    _due(host)
+    assert _fire(host)
+    assert snapshot(host.data) == before
+    with host.engine.reading() as session:
+        found = _prepared.standing(session.installation)
+    assert found is not None
+    assert found.state == _prepared.UNDID_ITSELF
+    with pytest.raises(InDoubt):
+        host.call(transitions=[{"phase": "verification", "status": "completed"}])
+    heard = checkpoint(host.engine, Request(None, True, {}, [], decided={"run": "r1", "decision": "commit"}), False)
+    assert heard["fleet"]["state"] == _prepared.DIVERGED
+    # Then a run may begin.
+    host.begin("3")
+
+
+def test_a_conflict_is_left_to_people(host: SageHost) -> None:
+    name = host.begin("2")
+    _due(host)
+    site = next(host.venv.path.rglob("pack-2.dist-info"))
+    site.rename(site.parent / "pack-7.dist-info")
+    with pytest.raises(ConflictError):
+        _fire(host)
+    # The run that comes next finishes it, and nothing else.
+    with pytest.raises(Fired, match="is not yet"):
+        host.call(transitions=[{"phase": "verification", "status": "completed"}])
+    found = checkpoint(host.engine, Request({}, True, {}, [], recover=True), False)
+    assert found["recover"] == {"to": name}
+    (site.parent / "pack-7.dist-info").rename(site)
+    rollback(host.engine, Back(to=name), False)
+    host.begin("3")
+
+
+def test_nothing_was_captured(tmp_path: Path) -> None:
+    engine = Engine(str(tmp_path))
+    checkpoint(engine, Request({}, True, {}, [{"phase": "environment_setup", "status": "started"}]), False)
+    with engine.session() as session:
+        assert session.where is not None
+        mark = _deadman_mark.make(session.required().install_id, "token", 1.0)
+        _deadman_mark.write(session.where, mark._replace(due=0.0))
+    assert _deadman_main.fire(engine, "token")
+    assert _report.report(engine, None, False)["status"] == "rolled_back"
+
+
+def test_another_boot(host: SageHost) -> None:
+    """A job that outlives a reboot goes by the clock, but never waits longer than it was to."""
+    mark = _deadman_mark.make("x", "token", 100.0)._replace(boot="another", due=1e12)
+    assert 90 < mark.left() <= 100
+    assert mark._replace(wall=time.time() - 5).left() < 0
+    assert mark._replace(wall=time.time() + 1e6).left() == 100
+
+
+def test_what_cannot_be_armed(host: SageHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="No installation is at work"):
+        _deadman.armed(host.engine, 10.0, "auto", False)
+    host.begin("2")
+    with pytest.raises(InputError, match="at least one second"):
+        _deadman.armed(host.engine, 0.0, "auto", False)
+    before = snapshot(host.store.parent)
+    assert _deadman.armed(host.engine, 10.0, "auto", True)["changed"]
+    assert snapshot(host.store.parent) == before
+    monkeypatch.setattr(_deadman, "_START", dict.fromkeys(_deadman.METHODS, lambda argv, mark: ""))
+    with pytest.raises(StateError, match="systemd: not usable here; at: not usable here"):
+        _deadman.armed(host.engine, 10.0, "auto", False)
+    assert not list(host.store.parent.glob("deadman*"))
+
+
+@LINUX
+def test_a_process_of_its_own(host: SageHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole of it: armed, renewed, fired by a program that has neither Ansible nor this collection."""
+    monkeypatch.setenv(_leftovers.MARK, "whatever@/")
+    before = snapshot(host.data)
+    name = host.begin("2")
+    made = _deadman.armed(host.engine, 3.0, "process", False)
+    assert (made["armed"], made["method"], made["changed"]) == (True, "process", True)
+    same = _deadman.armed(host.engine, 3.0, "process", False)
+    assert (same["armed"], same["changed"]) == (True, False)
+    begun = time.monotonic()
+    while time.monotonic() - begun < 5:
+        # Heard of all the time.
+        host.call(transitions=[])
+        time.sleep(0.3)
+    assert snapshot(host.data) != before
+    mark = f"{_leftovers.MARK}={name}@{host.engine.root}"
+    left = subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], **dict([mark.split("=", 1)])})
+    end = time.monotonic() + 60
+    while snapshot(host.data) != before and time.monotonic() < end:
+        time.sleep(0.2)
+    assert snapshot(host.data) == before
+    assert left.wait(10) == -9
+    end = time.monotonic() + 20
+    while list(host.store.parent.glob("deadman*")) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not list(host.store.parent.glob("deadman*"))
+
+
+@LINUX
+def test_leftovers_are_ended_however_far_down(tmp_path: Path) -> None:
+    root = str(tmp_path / "root")
+    mark = {"PATH": os.environ["PATH"], _leftovers.MARK: f"20260101_000000@{root}/"}
+    fork = "import os, time\nfor n in range(3):\n    if os.fork() == 0: os.setsid()\ntime.sleep(600)"
+    mine = subprocess.Popen([sys.executable, "-c", fork], env=mark)
+    others = [
+        subprocess.Popen(["sleep", "600"], env={**mark, _leftovers.MARK: f"20260101_000000@{root}2"}),
+        subprocess.Popen(["sleep", "600"], env={**mark, _leftovers.MARK: f"20260101_000001@{root}"}),
+    ]
+    time.sleep(1)
+    ended = _leftovers.kill("20260101_000000", root)
+    assert len(ended) == 8
+    assert mine.wait(10) == -9
+    assert [one.poll() for one in others] == [None, None]
+    for one in others:
+        one.kill()
+        one.wait()
+    assert _leftovers.kill("20260101_000000", root) == []
