@@ -23,7 +23,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._decision import IDENTITY, Decision, open_place
 from ansible_collections.intellistream.sage.tests.unit.crash.decision_driver import RUN, decide, resolve
 from ansible_collections.intellistream.sage.tests.unit.crash.test_crash import WHY_NOT
-from ansible_collections.intellistream.sage.tests.unit.crash.test_undo_strace import EACH, OWN, SPACE, Tracer
+from ansible_collections.intellistream.sage.tests.unit.crash.test_undo_strace import EACH, OWN, SPACE, Call, Tracer
 
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")
 
@@ -87,15 +87,15 @@ def _after(root: pathlib.Path, told: bool, call: object) -> None:
     assert sorted(os.listdir(root)) == [IDENTITY, f"{RUN}.json"], call
 
 
-def _calls(tracer: Tracer, root: pathlib.Path, action: str, situation: str) -> list[tuple[str, int]]:
+def _calls(tracer: Tracer, root: pathlib.Path, action: str, situation: str) -> list[Call]:
     _before(root, situation)
     answer, calls = tracer.run(action, "all")
     assert answer == {"ok": True}
     return calls
 
 
-def _some(calls: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    return [call for number, call in enumerate(calls) if CHANGES.match(call[0]) or number % (EACH or 5) == 0]
+def _some(calls: list[Call]) -> list[Call]:
+    return [call for number, call in enumerate(calls) if CHANGES.match(call.name) or number % (EACH or 5) == 0]
 
 
 @pytest.mark.parametrize(("action", "situation"), CASES, ids=[" ".join(case) for case in CASES])
@@ -106,8 +106,8 @@ def test_killed_at_every_call(tracer: Tracer, action: str, situation: str) -> No
     killed, seen = 0, set()
     for call in tried:
         _before(root, situation)
-        name = call[0].partition("(")[0]
-        inject = ("-e", f"inject={name}:signal=SIGKILL:when={call[1]}")
+        name = call.name.partition("(")[0]
+        inject = ("-e", f"inject={name}:signal=SIGKILL:when={call.number}")
         killed += tracer.run(action, f"{name},access,faccessat,faccessat2", *inject)[0] is None
         found = _read(root)
         seen.add(found.decision if found is not None else "")
@@ -123,12 +123,12 @@ def test_killed_at_every_call(tracer: Tracer, action: str, situation: str) -> No
 def test_refused_at_every_call(tracer: Tracer, action: str, situation: str, error: str) -> None:
     root = tracer.where / "host" / "root"
     calls = _calls(tracer, root, action, situation)
-    wanted = [call for call in calls if not OWN.match(call[0]) and (error == "EIO" or SPACE.match(call[0]))]
+    wanted = [call for call in calls if not OWN.match(call.name) and (error == "EIO" or SPACE.match(call.name))]
     kinds: dict[str, int] = {}
     for call in _some(wanted):
         _before(root, situation)
-        name = call[0].partition("(")[0]
-        inject = ("-e", f"inject={name}:error={error}:when={call[1]}")
+        name = call.name.partition("(")[0]
+        inject = ("-e", f"inject={name}:error={error}:when={call.number}")
         answer, dummy = tracer.run(action, f"{name},access,faccessat,faccessat2", *inject)
         assert answer is not None, call
         kind = answer.get("kind", "ok")
