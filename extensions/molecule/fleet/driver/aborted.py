@@ -74,7 +74,9 @@ def fails(machines: Machines) -> list[str]:
 def _cut(phase: str, machines: Machines, names: list[str]) -> Attempt:
     gone, stays = names
     attempt = Attempt(machines, names)
-    attempt.run(2, 4, 6, strikes=[before(CUTS[phase], machines.cut(gone))])
+    # Nobody makes an environment anew unless something of it is wanted otherwise.
+    extra = {"sage_python": "/usr/bin/python3.11"} if phase == "environment_setup" else {}
+    attempt.run(2, 4, 6, extra=extra, strikes=[before(CUTS[phase], machines.cut(gone))])
     # It voted before it was cut off: the decision was commit, and it did not hear so.
     wanted = "new" if phase == "voted" else "old"
     attempt.judge(wanted, [stays])
