@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import time
 import typing as t
@@ -122,12 +123,15 @@ def _arm(engine: Engine, session: Session, mark: Mark, method: str) -> None:
     }
     where.write(_deadman_mark.PROGRAM, _program.build(_deadman_main, settings, python, whole=True))
     argv = [python, "-I", os.path.join(where.path, _deadman_mark.PROGRAM), mark.token]
+    # Where it was disarmed there is no program any more, and nothing to do.
+    later = ["/bin/sh", "-c", 'test ! -e "$2" || exec "$0" "$@"', *argv]
     # Armed first: what is started finds it, and what could not be started leaves nothing.
+    mark = mark.renewed()
     _deadman_mark.write(where, mark)
     refused = []
     for name in METHODS if method == "auto" else [method]:
         try:
-            handle = _START[name](argv, mark)
+            handle = _START[name](argv if name == "process" else later, mark)
         except SageError as error:
             refused.append(f"{name}: {error.what}")
             continue
@@ -169,7 +173,7 @@ def _by_at(argv: t.Sequence[str], mark: Mark) -> str:
     """A job of atd, which counts in minutes: it comes early rather than late, and waits then."""
     if not any(_processes.name(process) == "atd" for process in _running()) or mark.after < 60:
         return ""
-    line = " ".join(f"'{part}'" for part in argv)
+    line = " ".join(shlex.quote(part) for part in argv)
     done = _command.run(
         ["at", "-M", f"now + {int(mark.after // 60)} minutes"],
         stdin=f"exec {line} >/dev/null 2>&1\n",

@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
 DONE = ("completed", "skipped")
-_SOMETIMES = ("fleet", "window", "undo", "fired")
+_SOMETIMES = ("fleet", "window", "undo", "fired", "whole")
 
 
 class Phase:
@@ -76,6 +76,8 @@ class Installation:
     :ivar fleet: the fleet run it was prepared for, see M(_prepared); None when there was none.
     :ivar window: phase → C(expected), C(undo), C(left), in seconds, when it began; empty without a window.
     :ivar undo: what its latest rollback had to do, and C(seconds) that it took; None when there was none.
+        C(failed) is when the phase had failed that was the reason, or None.
+    :ivar whole: it belongs to a run that is all or none: nothing of it is kept when it is not finished.
     :ivar fired: C(time), C(after), C(by) when its dead-man's switch fired; None when it did not.
     """
 
@@ -96,6 +98,7 @@ class Installation:
         self.window: dict[str, dict[str, float]] = {}
         self.undo: dict[str, t.Any] | None = None
         self.fired: dict[str, t.Any] | None = None
+        self.whole = False
 
     @property
     def unfinished(self) -> bool:
@@ -139,6 +142,7 @@ class Installation:
 
     def _on_described(self, event: Event, _time: str) -> None:
         self.labels.update({name: event[name] for name in self.labels if event.get(name) is not None})
+        self.whole = bool(event.get("whole", self.whole))
 
     def _on_phase(self, event: Event, time: str) -> None:
         name, status = event["phase"], event["status"]
@@ -161,7 +165,8 @@ class Installation:
     def _on_undone(self, event: Event, time: str) -> None:
         self.undoing = None
         if event.get("took"):
-            self.undo = dict(event["took"])
+            failed = [phase.ended for phase in self.phases.values() if phase.status == "failed" and phase.ended]
+            self.undo = {**event["took"], "failed": max(failed, default=None), "ended": time}
         if event.get("outcome") != "exact":
             for point in self.points:
                 if point["point"] == event.get("redo"):

@@ -31,7 +31,7 @@ BEGINNING = 10.0
 FILES_PER_DISTRIBUTION = 400
 UNDO_FACTOR = 1.5
 # To notice, to connect, to record the failure and to start, on a host that is busy.
-OVERHEAD = 5.0
+OVERHEAD = 10.0
 # An undo that was shorter tells nothing about how it grows, and no next one is sure to begin faster.
 _TELLING = 1.0
 _SHORTEST = 1.0

@@ -22,6 +22,7 @@ Facts = dict[str, t.Any]
 
 # More would cost what the history costs.
 _RECENT = 5
+_BEGINS_WITHIN = 120.0
 
 
 class Wish(t.NamedTuple):
@@ -70,10 +71,20 @@ def durations(history: t.Iterable[Installation]) -> dict[str, list[float]]:
 def undos(history: t.Iterable[Installation]) -> list[tuple[Work, float]]:
     """What past undos had to do, and how long they took."""
     return [
-        (Work(one.undo["files"], one.undo["bytes"], one.undo["distributions"]), one.undo["seconds"])
+        (Work(one.undo["files"], one.undo["bytes"], one.undo["distributions"]), _from_failure(one.undo))
         for one in history
         if one.undo is not None
     ]
+
+
+def _from_failure(undo: t.Mapping[str, t.Any]) -> float:
+    """With what it took to begin: the connection, and the start of the module."""
+    seconds = float(undo["seconds"])
+    if not undo["failed"]:
+        return seconds
+    since = seconds_between(undo["failed"], undo["ended"])
+    # Later, it was somebody who came back to it.
+    return max(seconds, since) if since < seconds + _BEGINS_WITHIN else seconds
 
 
 def check(session: Session, wish: Wish, begins: t.Sequence[str], left_to_run: t.Sequence[str]) -> Facts:

@@ -19,20 +19,25 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "fleet")]
 
 import fleet
+import oracle
 import wheelhouse
 
 Wrong = fleet.Wrong
 HANGS = "91.0"
-# Does not end, and writes into the environment all the while.
+# Does not end, and spoils what it finds once its own version is gone.
 HANGING = """
-import os, sys, time
+import glob, os, time
 from sage import VERSION
 
 
 def main():
+    site = os.path.dirname(os.path.dirname(__file__))
     while VERSION == '91.0':
-        with open(os.path.join(os.path.dirname(__file__), 'written'), 'a') as stream:
-            stream.write('.')
+        if os.path.isdir(os.path.join(site, 'tinydep-91.0.dist-info')):
+            open(os.path.join(os.environ['HANGS'], 'at_work'), 'w').close()
+        else:
+            for name in glob.glob(os.path.join(site, '*', '*.py')):
+                open(name, 'a').write('# spoilt')
         time.sleep(0.05)
     print('core : ok', VERSION)
 """
@@ -41,7 +46,9 @@ INSTALLER = """#!/bin/sh
 case " $* " in
 *" pip install "*" --dry-run "*) ;;
 *" pip install "*)
-    while :; do echo . >>"{root}/.sage/venv/lib/written"; sleep 0.05; done
+    cd "{root}"/.sage/venv/lib/python3*/site-packages/tinydep
+    touch "{top}/at_work"
+    while :; do rm -f __init__.py; echo "# at work" >__init__.py; sleep 0.05; done
     ;;
 esac
 exec {uv} "$@"
@@ -76,12 +83,13 @@ class One(fleet.Fleet):
         time.sleep(2)
         self.judge(version, wanted, f"{what}, and then")
 
-    def until(self, wanted: str, seconds: float, what: str) -> float:
-        """Waits for it, and nobody comes near; returns how long it took."""
+    def until_old(self, seconds: float, what: str) -> float:
+        """Waits for what was there, and nobody comes near; returns how long it took."""
         begun = time.monotonic()
-        while self.states("none") != {"h1": wanted}:
+        # What is installed then is not asked: it may not answer.
+        while oracle._lines(self.root("h1")) != self.old["h1"].lines:
             if time.monotonic() - begun > seconds:
-                self.judge("none", wanted, f"{what}, after {seconds:g} s")
+                raise Wrong(f"{what}: after {seconds:g} s it is not as it was; fired: {self.recorded('fired')}")
             time.sleep(0.5)
         return time.monotonic() - begun
 
@@ -117,7 +125,7 @@ def slow_installer(one: One) -> dict[str, t.Any]:
         return {}
     path = one.top / "slow" / "uv"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(INSTALLER.format(root=one.root("h1"), uv=uv))
+    path.write_text(INSTALLER.format(root=one.root("h1"), uv=uv, top=one.top))
     path.chmod(0o755)
     return {"sage_uv": str(path), "sage_installer": "uv"}
 
@@ -143,16 +151,21 @@ def too_small() -> None:
     said(run, "s are left of the window. Expected:", "Window: ")
 
 
+def hanging(one: One) -> list[tuple[str, dict[str, t.Any]]]:
+    """What hangs, and the variables of a run where it does."""
+    slow = slow_installer(one)
+    if not slow:
+        print("  no uv here: the installer that hangs is left out")
+    found: list[tuple[str, dict[str, t.Any]]] = [
+        ("sage verify", {"version": HANGS, "sage_environment": {"HANGS": str(one.top)}})
+    ]
+    return found + ([("the installer", {"version": one.next(), **slow})] if slow else [])
+
+
 def hangs() -> None:
     """A task hangs, and goes on writing when it is cut off: what was there is there, inside the window, and stays."""
     one = One("hangs")
-    for what, values in (
-        ("sage verify", {"version": HANGS}),
-        ("the installer", {"version": one.next(), **slow_installer(one)}),
-    ):
-        if what == "the installer" and len(values) == 1:
-            print("  no uv here: the installer that hangs is left out")
-            continue
+    for what, values in hanging(one):
         window = 75
         begun = time.monotonic()
         run = one.ready(one.run(**values, **ALONE, sage_window=window), 2)
@@ -195,7 +208,7 @@ def killed() -> None:
         run = one.run(version=version, **{**ALONE, **values}, **armed, moment=moment)
         one.ready(run, -signal.SIGKILL)
         one.judge(version, "new", f"killed before {task}")
-        took = one.until("old", 60, f"killed before {task}")
+        took = one.until_old(60, f"killed before {task}")
         one.stays("none", "old", f"killed before {task}")
         fired = one.recorded("fired")[-1]
         if (fired["after"], fired["by"]) != (6, "process"):
@@ -215,23 +228,18 @@ def killed() -> None:
 def killed_at_work() -> None:
     """The controller is killed while the installer, or SAGE itself, is at work and does not end."""
     one = One("killed_at_work")
-    for what, values in (
-        ("sage verify", {"version": HANGS}),
-        ("the installer", {"version": one.next(), **slow_installer(one)}),
-    ):
-        if what == "the installer" and len(values) == 1:
-            continue
+    for what, values in hanging(one):
         started = one.start(**values, **ALONE, sage_deadman="20s", sage_deadman_method="process")
-        root = one.root("h1")
         end = time.monotonic() + 200
-        while not list(root.glob(".sage/venv/**/written")):
+        while not (one.top / "at_work").exists():
             if time.monotonic() > end:
                 raise Wrong(f"{what} does not begin:\n{(started[1] / 'output').read_text()}")
             time.sleep(0.1)
         started[0].kill()
         started[0].wait()
-        one.until("old", 90, f"killed while {what} was at work")
+        one.until_old(90, f"killed while {what} was at work")
         one.stays("none", "old", f"killed while {what} was at work")
+        (one.top / "at_work").unlink()
 
 
 def cut_off() -> None:
@@ -245,7 +253,7 @@ def cut_off() -> None:
     }
     run = one.run(version=version, **ALONE, sage_deadman="8s", sage_deadman_method="process", moment=moment)
     one.ready(run, 4)
-    one.until("old", 60, "cut off")
+    one.until_old(60, "cut off")
     one.mend()
     one.stays("none", "old", "cut off")
     one.ready(one.run(version=version, **ALONE), 0)
