@@ -35,6 +35,7 @@ class Request(t.NamedTuple):
     :ivar prepare: C(run), C(place), C(where), C(install_id): the installation that ends waits for that run's decision.
     :ivar decided: mapping C(run), C(decision): what was decided.
     :ivar window: what is left of a maintenance window; None without one.
+    :ivar whole: nothing of the installation that begins or continues is kept when it is not finished.
     """
 
     inputs: dict[str, dict[str, t.Any]] | None
@@ -45,6 +46,7 @@ class Request(t.NamedTuple):
     prepare: dict[str, str] | None = None
     decided: dict[str, str] | None = None
     window: Wish | None = None
+    whole: bool = False
 
 
 def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
@@ -78,7 +80,7 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
         transitions = request.transitions if verdict is None or verdict.phase is not None else []
         for transition in transitions:
             _move(session, transition, verdict)
-        _describe(session, request.labels)
+        _describe(session, request)
         if request.prepare is not None:
             prepare(session, **request.prepare, was=before.get("status"))
         window = _check_window(session, request, verdict, transitions)
@@ -174,13 +176,16 @@ def prunable(session: Session) -> bool:
 def _to_recover(session: Session) -> str | None:
     """What a rollback has to go to before anything else begins; None when nothing was left half done.
 
-    That is what a phase changed that was killed, a rollback that was, and what the script undid and could not record.
+    That is what a phase changed that was killed, a rollback that was, what the script undid and could not record, and
+    all of an installation that was to be all or none and was not finished.
     """
     installation = session.installation
     if installation is None:
         return None
     if installation.fired is not None and (installation.unfinished or installation.status == "prepared"):
         # Its dead-man's switch was to take all of it back, and could not.
+        return installation.install_id
+    if installation.whole and installation.unfinished and installation.active_points:
         return installation.install_id
     captured = {point.get("phase") for point in installation.active_points}
     killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
@@ -238,11 +243,14 @@ def _fleet(session: Session) -> Result | None:
     return found.as_dict() if found is not None else None
 
 
-def _describe(session: Session, labels: dict[str, str]) -> None:
+def _describe(session: Session, request: Request) -> None:
     installation = session.installation
-    new = {name: value for name, value in redact(labels).items() if value is not None}
-    if installation is not None and any(installation.labels.get(name) != value for name, value in new.items()):
-        session.add({"event": "described", **new})
+    if installation is None:
+        return
+    new = {name: value for name, value in redact(request.labels).items() if value is not None}
+    whole = request.whole and installation.unfinished and not installation.whole
+    if whole or any(installation.labels.get(name) != value for name, value in new.items()):
+        session.add({"event": "described", **new, **({"whole": True} if whole else {})})
 
 
 def _report(session: Session) -> Result:

@@ -49,6 +49,12 @@ options:
       - A phase that ended, also one that failed, is left alone.
     type: bool
     default: false
+  whole:
+    description:
+      - The installation belongs to a run that is all or none. When it is not finished, a later call with O(recover)
+        tells to roll back all of it, whatever run that call is of.
+    type: bool
+    default: false
   prepare:
     description:
       - The fleet run whose decision the installation waits for once all its phases are done. It is then V(prepared),
@@ -438,6 +444,7 @@ SPEC = ArgumentSpec(
         "inputs": {"type": "dict"},
         "resume": {"type": "bool", "default": True},
         "recover": {"type": "bool", "default": False},
+        "whole": {"type": "bool", "default": False},
         "prepare": {
             "type": "dict",
             "options": {
@@ -505,6 +512,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         options["prepare"],
         options["decided"],
         window,
+        options["whole"],
     )
     result = checkpoint(engine(module), request, module.check_mode)
     fired = result["deadman"]["fired"]

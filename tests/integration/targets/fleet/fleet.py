@@ -307,11 +307,11 @@ def away() -> None:
     """A host is cut off before, while or after it prepares, and hears at its next contact what was decided."""
     fleet = Fleet("away")
     cases = [
-        ("before", "prepare | Begin, continue, or find nothing to do", "", "old", 2),
-        ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old", 2),
-        ("before", "cleanup | End the installation", "", "old", 2),
+        ("before", "prepare | Begin, continue, or find nothing to do", "", "old", 4),
+        ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old", 4),
+        ("before", "cleanup | End the installation", "", "old", 4),
         # It is prepared, and nobody hears of it.
-        ("before", "cleanup | End the installation", ".lose", "old", 2),
+        ("before", "cleanup | End the installation", ".lose", "old", 4),
         ("before", "decide | Decide", "", "new", 4),
         # It heard, and nobody knows.
         ("before", "decide | Tell", ".lose", "new", 4),
@@ -332,7 +332,7 @@ def away() -> None:
     # The only host of its batch.
     version = fleet.next()
     moment = {"when": "before", "task": cases[1][1], "run": f"touch {fleet.cut('h1')}"}
-    fleet.ready(fleet.run(version=version, moment=moment, sage_serial=[1, "100%"]), 2)
+    fleet.ready(fleet.run(version=version, moment=moment, sage_serial=[1, "100%"]), 4)
     fleet.mend()
     fleet.resolve()
     fleet.judge(version, "old", "the only host of the first batch is cut off")
@@ -411,7 +411,7 @@ def back() -> None:
     fleet.ready(fleet.run(version=version), 0)
     was, fleet.old = fleet.old, fleet.look()
     moment = {"when": "before", "task": "rollback | Compute what it would do", "run": f"touch {fleet.cut('h3')}"}
-    fleet.ready(fleet.run("rollback_sage", moment=moment), 2)
+    fleet.ready(fleet.run("rollback_sage", moment=moment), 4)
     fleet.judge("none", "old", "one does not answer")
     fleet.mend()
     site = next(fleet.root("h2").glob(".sage/venv/lib/python3*/site-packages"))

@@ -98,3 +98,16 @@ def test_nothing_is_wanted_but_what_has_to_be_taken_back(host: SageHost) -> None
     assert _call(host, True, recover=True)["fleet"]["asks"]
     _call(host, decided={"run": "r1", "decision": "abort"})
     assert _call(host, True, recover=True)["recover"] == {"to": name}
+
+
+def test_what_was_to_be_all_or_none_goes_back_whole(host: SageHost) -> None:
+    was = snapshot(host.data)
+    name = host.begin("2")
+    _call(host, inputs={"python_deps": {"version": "2"}}, whole=True)
+    _call(host, transitions=[{"phase": "python_deps", "status": "completed"}])
+    for values in ({"inputs": {"python_deps": {"version": "3"}}}, {}):
+        told = _call(host, recover=True, **values)
+        assert (told["recover"], told["resume"]) == ({"to": name}, None)
+    rollback(host.engine, Rollback(name), False)
+    assert snapshot(host.data) == was
+    assert _call(host, inputs={"python_deps": {"version": "3"}}, recover=True)["recover"] is None
