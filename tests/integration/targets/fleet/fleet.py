@@ -103,7 +103,7 @@ class Fleet:
         where.mkdir()
         inventory = {
             host: {"sage_root": str(self.root(host)), "sage_version": BROKEN if host in bad else version}
-            for host in hosts
+            for host in hosts or self.hosts
         }
         common = {
             "ansible_connection": "cuttable",
