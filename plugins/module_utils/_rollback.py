@@ -45,6 +45,7 @@ class Request(t.NamedTuple):
     :ivar kinds: undo only resources of these kinds; empty means all.
     :ivar erase_installed_after: a date; what was added then or before stays.
     :ivar keep_broken: keep what is there now beside the result, for diagnosis.
+    :ivar window: what is left of a maintenance window, if it has to end inside.
     """
 
     to: str = "last"
@@ -52,6 +53,7 @@ class Request(t.NamedTuple):
     kinds: t.Sequence[str] = ()
     erase_installed_after: str = ""
     keep_broken: bool = False
+    window: _window_record.Wish | None = None
 
     @property
     def partial(self) -> bool:
@@ -102,6 +104,8 @@ def go_back(session: Session, request: Request, check_mode: bool) -> Result:
             return _nothing("Nothing to roll back: the selected resources are as they were captured.", target)
         if result["conflicts"] and not how.force:
             raise _conflict(result)
+        if request.window is not None:
+            _window_record.check_undo(session, request.window, chosen.points)
         with _redo.Redo(session, chosen, undos, request.partial, how) as redo:
             for undo in undos:
                 undo.check()

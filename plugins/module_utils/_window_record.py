@@ -124,6 +124,28 @@ def check(session: Session, wish: Wish, begins: t.Sequence[str], left_to_run: t.
     }
 
 
+def check_undo(session: Session, wish: Wish, points: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+    """Whether a rollback of these points still fits, when nobody has to notice first that it is needed.
+
+    :raises WindowOver: it does not.
+    """
+    undo = _window.undo(work(points), _window.rates(undos(session.recent(_RECENT))))
+    left, needed = round(wish.now(), 1), undo.seconds - _window.OVERHEAD
+    if _window.fits(left, needed):
+        return
+    raise WindowOver(
+        f"The window {_ends(left)}, and the rollback takes {spell(needed)}{'' if undo.measured else ' (default)'}.",
+        untouched="everything.",
+        advice="Give it a longer window.",
+        left=left,
+        undo=needed,
+    )
+
+
+def _ends(left: float) -> str:
+    return f"ends in {spell(left)}" if left >= 0 else f"ended {spell(-left)} ago"
+
+
 def _refuse(left: float, phases: t.Mapping[str, Expected], undo: Expected) -> None:
     needed = sum(one.seconds for one in phases.values())
     if not phases or _window.fits(left, needed + undo.seconds):
@@ -132,8 +154,7 @@ def _refuse(left: float, phases: t.Mapping[str, Expected], undo: Expected) -> No
         f"{name} {spell(one.seconds)}{'' if one.measured else ' (default)'}" for name, one in phases.items()
     )
     raise WindowOver(
-        f"The window {f'ends in {spell(left)}' if left >= 0 else f'ended {spell(-left)} ago'}, "
-        f"and {spell(needed + undo.seconds)} are needed: {listed}; "
+        f"The window {_ends(left)}, and {spell(needed + undo.seconds)} are needed: {listed}; "
         f"undo {spell(undo.seconds)}{'' if undo.measured else ' (default)'}.",
         untouched="what this phase would have changed.",
         advice="Give it a longer window. What this host is known to take comes from its own record; "

@@ -59,6 +59,11 @@ options:
         A rollback with this option cannot itself be undone.
     type: bool
     default: false
+  seconds_left:
+    description:
+      - How many seconds are left of a maintenance window. When the rollback is estimated to take longer, by those that
+        this host has seen, the module fails before it changes anything.
+    type: float
 author:
   - IntelliStream (@intellistream)
 seealso:
@@ -185,6 +190,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._module import 
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS
 from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._window_record import Wish
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -196,12 +202,14 @@ SPEC = ArgumentSpec(
         "force": {"type": "bool", "default": False},
         "erase_installed_after": {"type": "str"},
         "keep_broken": {"type": "bool", "default": False},
+        "seconds_left": {"type": "float"},
     }
 ).merge(STATE_OPTIONS)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
+    begun = time.monotonic()
     enable()
     options = module.params
     request = Request(
@@ -210,8 +218,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         options["resources"] or [],
         options["erase_installed_after"] or "",
         options["keep_broken"],
+        Wish(options["seconds_left"], begun, {}) if options["seconds_left"] is not None else None,
     )
-    begun = time.monotonic()
     result = rollback(engine(module), request, module.check_mode)
     return {**result, "seconds": round(time.monotonic() - begun, 1)}
 

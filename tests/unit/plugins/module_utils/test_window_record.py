@@ -100,3 +100,15 @@ def test_a_phase_that_began_has_less_left(host: SageHost) -> None:
 def test_seconds_pass_on_the_host(host: SageHost) -> None:
     wish = Wish(10.0, time.monotonic() - 4, {})
     assert wish.now() == pytest.approx(6.0, abs=0.5)
+
+
+def test_a_rollback_that_does_not_fit_changes_nothing(host: SageHost) -> None:
+    before = snapshot(host.data)
+    host.install("1")
+    after = snapshot(host.data)
+    for check in (True, False):
+        with pytest.raises(WindowOver, match=r"The window ends in 9\.0 s, and the rollback takes 1\d s \(default\)"):
+            rollback(host.engine, Back(window=Wish(9.0, time.monotonic(), {})), check)
+    assert snapshot(host.data) == after
+    rollback(host.engine, Back(window=Wish(90.0, time.monotonic(), {})), False)
+    assert snapshot(host.data) == before
