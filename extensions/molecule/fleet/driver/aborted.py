@@ -110,13 +110,11 @@ def restarted(machines: Machines) -> list[str]:
 def canaries(machines: Machines) -> list[str]:
     """Batches of 1, 2, 3 and the rest; the third fails: the first two go back, and the last one never begins."""
     names = list(machines.facts["hosts"])[:8]
-    version = machines.generation()
-    bad = names[4]
-    machines.run(bad, OBSTACLE.format(_file(version)))
-    attempt = Attempt(machines, names, version)
-    run = attempt.run(2, extra={"sage_serial": [1, 2, 3, "100%"]}, forks=6)
+    attempt = Attempt(machines, names)
+    versions = {name: {"sage_version": attempt.version} for name in names}
+    versions[names[4]] = {"sage_version": f"{BROKEN}.0"}
+    run = attempt.run(2, extra={"sage_version": None, "sage_serial": [1, 2, 3, "100%"]}, hosts=versions, forks=6)
     attempt.judge("old")
-    machines.run(bad, f"rm -r {_file(version)}")
     begun = [line["host"] for line in run.log() if line.get("task") == BEGIN]
     if begun[:1] != names[:1] or sorted(begun[1:3]) != names[1:3] or sorted(begun[3:]) != names[3:6]:
         attempt.wrong.append(f"began in this order: {begun}")

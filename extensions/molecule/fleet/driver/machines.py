@@ -47,6 +47,11 @@ def each(names: t.Iterable[str], work: t.Callable[[str], t.Any]) -> dict[str, t.
         return dict(zip(names, pool.map(work, names)))
 
 
+def _hardware(name: str) -> str:
+    """An address that a restart does not change, as it does not change that of a real machine."""
+    return f"02:5a:6e:00:00:{NAMES.index(name) + 16:02x}"
+
+
 class Machines:
     """The twelve hosts.
 
@@ -84,7 +89,8 @@ class Machines:
     def _start(self, name: str) -> None:
         command(
             *("podman", "run", "--detach", "--name", self.container(name), "--hostname", name),
-            *("--network", NETWORK, "--ip", self.facts["hosts"][name], "--systemd=always", "--stop-signal=9"),
+            *("--network", NETWORK, "--ip", self.facts["hosts"][name], "--mac-address", _hardware(name)),
+            *("--systemd=always", "--stop-signal=9"),
             *("--volume", f"{self.state / 'key.pub'}:/home/{USER}/.ssh/authorized_keys:ro"),
             *(IMAGE, "/lib/systemd/systemd"),
         )

@@ -105,13 +105,14 @@ class Run:
                 start_new_session=True,
             )
 
-    def wait(self, seconds: float = 180) -> Run:
+    def wait(self, seconds: float = 900) -> Run:
         """Until it has ended."""
         try:
             self.status = self.process.wait(max(0.0, self.begun + seconds - time.monotonic()))
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.status = self.process.wait()
+            self.output = (self.where / "output").read_text(encoding="utf-8", errors="replace")
             raise RuntimeError(f"a run did not end within {seconds} s:\n{self.output}") from None
         finally:
             self.output = (self.where / "output").read_text(encoding="utf-8", errors="replace")
