@@ -3,6 +3,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# One case: runme.sh NAME
+# In full: runme.sh CASE...
 set -eu
-exec python fleet.py "${@:-all}"
+exec python fleet.py "$@"
