@@ -48,14 +48,16 @@ def kill(install_id: str, root: str, patience: float = _PATIENCE) -> list[str]:
     while True:
         # What is forked between two looks is found by the next one.
         found = [process for process in _marked(install_id, root) if process not in spared]
-        if not found:
-            return list(ended.values())
         for process in found:
             ended.setdefault(process, _processes.name(process))
             try:
                 os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
+            except (ProcessLookupError, PermissionError):
                 continue
+        # Another user can put the mark on what does not end, and is not to stop an undo.
+        found = [process for process in found if _owner(process) == os.geteuid()]
+        if not found:
+            return list(ended.values())
         if time.monotonic() >= until:
             raise Busy(
                 f"Process {found[0]} ({ended[found[0]]}), which an earlier task of installation {install_id} has left "
@@ -64,6 +66,14 @@ def kill(install_id: str, root: str, patience: float = _PATIENCE) -> list[str]:
                 advice="It waits for a disk or for the network. Mend that, then run again.",
             )
         time.sleep(0.02)
+
+
+def _owner(process: int) -> int | None:
+    """The user of a process; None when it is gone."""
+    try:
+        return os.stat(f"/proc/{process}").st_uid
+    except OSError:
+        return None
 
 
 def _marked(install_id: str, root: str) -> list[int]:
