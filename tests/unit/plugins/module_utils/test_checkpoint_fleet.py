@@ -105,8 +105,8 @@ def test_what_was_to_be_all_or_none_goes_back_whole(host: SageHost) -> None:
     name = host.begin("2")
     _call(host, inputs={"python_deps": {"version": "2"}}, whole=True)
     _call(host, transitions=[{"phase": "python_deps", "status": "completed"}])
-    for values in ({"inputs": {"python_deps": {"version": "3"}}}, {}):
-        told = _call(host, recover=True, **values)
+    for inputs in ({"python_deps": {"version": "3"}}, None):
+        told = _call(host, recover=True, inputs=inputs)
         assert (told["recover"], told["resume"]) == ({"to": name}, None)
     rollback(host.engine, Rollback(name), False)
     assert snapshot(host.data) == was
