@@ -73,7 +73,7 @@ def clocks(machines: Machines) -> list[str]:
     """Hosts five hours ahead and seven behind, controllers nine behind and right."""
     names = list(machines.facts["hosts"])[:3]
     for name in names:
-        machines.run(name, "mkdir -p clock && cat > clock/sitecustomize.py", (HERE / CLOCK).read_text())
+        machines.run(name, "mkdir -p ~/clock && cat > ~/clock/sitecustomize.py", (HERE / CLOCK).read_text())
     hosts = {
         name: {"sage_environment": {"PYTHONPATH": "/home/sage/clock", "SAGE_TEST_SHIFT": str(hours * 3600)}}
         for name, hours in zip(names, (5, -7, 0))
