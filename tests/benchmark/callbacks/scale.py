@@ -10,7 +10,7 @@ DOCUMENTATION = """
 name: scale
 type: aggregate
 short_description: What a run costs
-description: Executions on each host, those on the controller apart, and the memory of the process that runs the playbook.
+description: Executions on each host, those on the controller apart, and the memory of the process of the playbook.
 """
 
 import json
