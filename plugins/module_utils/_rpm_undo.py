@@ -30,6 +30,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm_transactio
     Install,
     Outcome,
     Transaction,
+    halfway,
     later_than,
     refused,
 )
@@ -243,7 +244,7 @@ class RpmUndo(Undo):
         left = [f"{one.name} could not be installed" for one in steps.installs]
         left += [f"{nevra} could not be erased" for nevra in steps.going.values()]
         if left:
-            raise refused([*left, *outcome.problems], outcome.said)
+            raise halfway([*left, *outcome.problems], outcome.said)
 
     def _tell(self, failures: t.Iterable[Failure]) -> None:
         for failure in failures:
