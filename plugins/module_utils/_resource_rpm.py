@@ -38,8 +38,8 @@ themselves, not what is in them. What is listed is brought back where it is gone
 belongs to whoever writes it.
 
 M(RpmResource.left) returns C(known) and C(config) of the changed packages as they are after the change,
-C(inexact) (key → reasons) of what is there then, and C(unplanned), key → [before, after], of all that
-changed without being planned. Which packages dnf's versionlock holds is not part of any capture.
+C(inexact) (key → reasons) of what is there then, and C(unplanned) (key → C(name), C(arch), C(before), C(after),
+C(ours): in the same transaction as what was planned) of all that changed without being planned. Which packages dnf's versionlock holds is not part of any capture.
 
 In the list of items, each captured package has two sections: C(@ key evr file) with the content
 directory's own files (the package, C(extra/…)), paths relative to that directory; and

@@ -22,6 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_undo_litter,
     _rpm_undo_locks,
     _rpm_undo_marks,
+    _rpm_unplanned,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
@@ -75,7 +76,9 @@ class RpmUndo(Undo):
         self._leftovers = Leftovers(layers[-1].where)
         ts = _rpm_database.transaction_set()
         protected = _rpm_database.protected(ts)
-        for goal in _rpm_undo_goal.goals(layers):
+        unplanned = _rpm_unplanned.each(ts, layers, how.resumed)
+        self.inexact += _rpm_unplanned.told(ts, layers, unplanned)
+        for goal in _rpm_undo_goal.goals(layers, unplanned):
             found = _rpm_undo_goal.now(ts, goal)
             why = self._stays(goal, protected) if found else ""
             if why:
@@ -232,7 +235,7 @@ class RpmUndo(Undo):
             steps = self._steps()
             if not steps.installs and not steps.erases:
                 break
-            later_than(self._newest_tid())
+            later_than(_rpm_undo_goal.newest_tid(self._layers))
             with Transaction(steps.installs, steps.erases) as transaction:
                 outcome = transaction.run(without)
             self._tell(outcome.failures)
@@ -250,12 +253,6 @@ class RpmUndo(Undo):
         for failure in failures:
             done = "and was left out" if failure.deciding else "what it does may be missing"
             self.inexact.append(f"{failure.package}: its {failure.script} failed during the rollback, {done}")
-
-    def _newest_tid(self) -> int:
-        """The newest TID: of what is installed, and of what was when it was captured."""
-        ts = _rpm_database.transaction_set()
-        tids = [int(header["INSTALLTID"] or 0) for header in ts.dbMatch()]
-        return max([*tids, *(int(layer.manifest.get("tid") or 0) for layer in self._layers)])
 
     def _headers(self) -> None:
         """Put the headers back into the database as they were before the packages were repackaged."""

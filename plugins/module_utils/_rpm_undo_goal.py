@@ -65,19 +65,24 @@ class Goal(t.NamedTuple):
         return half and now <= self.passed | self.last
 
 
-def goals(layers: t.Sequence[Layer]) -> list[Goal]:
-    """One for each package that any of the captured changes is about.
+def goals(layers: t.Sequence[Layer], unplanned: t.Sequence[t.Mapping[str, Facts]]) -> list[Goal]:
+    """One for each package that any of the captured changes is about, or that one brought without having planned it.
 
     :param layers: oldest first.
+    :param unplanned: for each of them, from C(_rpm_unplanned.each).
     """
     found: dict[str, Goal] = {}
-    for layer in layers:
+    for layer, beside in zip(layers, unplanned):
         left = (layer.left or {}).get("known")
-        for change in layer.manifest["changes"]:
+        more = [{**one, "key": key} for key, one in beside.items() if one["ours"]]
+        for change in [*layer.manifest["changes"], *more]:
             key = change["key"]
             old = found.get(key)
+            if old is None and key in beside and change["before"]:
+                # It was not captured.
+                continue
             after = _versions(change.get("after"))
-            if left is not None:
+            if left is not None and key not in beside:
                 after = _versions(left.get(key))
             passed = after | _versions(change.get("before")) | _versions(change.get("after"))
             if old is not None:
@@ -108,6 +113,12 @@ def now(ts: t.Any, goal: Goal) -> list[Package]:
 def versions(packages: t.Iterable[Package]) -> Versions:
     """Their versions."""
     return frozenset(one.evr for one in packages)
+
+
+def newest_tid(layers: t.Iterable[Layer]) -> int:
+    """The newest TID: of what is installed, and of what was when it was captured."""
+    tids = [int(header["INSTALLTID"] or 0) for header in _rpm_database.transaction_set().dbMatch()]
+    return max([*tids, *(int(layer.manifest.get("tid") or 0) for layer in layers)])
 
 
 def uncertain(goal: Goal, headers: t.Iterable[t.Any]) -> list[str]:
