@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import (
@@ -44,6 +45,8 @@ _SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
 _PAIRS = re.compile(rb"[\x00-\x20\x7f\\,=]")
 _ESCAPED = re.compile(rb"\\0([0-7]{3})")
 _BLOCK = 1 << 18
+# What os.fsdecode does, without its detours.
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 class Section(t.NamedTuple):
@@ -115,9 +118,7 @@ class Writer:
             self.add(path, item_of(FILE, info, digest, shared=True))
             return
         mode = info.st_mode & 0o7777
-        self._line(
-            f"f {digest} {info.st_size} {info.st_mtime_ns} {mode:04o} {info.st_uid} {info.st_gid} l - {path}\n"
-        )
+        self._line(f"f {digest} {info.st_size} {info.st_mtime_ns} {mode:04o} {info.st_uid} {info.st_gid} l - {path}\n")
 
     def _line(self, line: str) -> None:
         self._lines.append(line)
@@ -195,23 +196,27 @@ class Items:
 
     def lines(self, section: Section) -> t.Iterator[bytes]:
         """The lines of a section, for M(parse) and M(path_of)."""
-        offset = section.offset
+        offset, size = section.offset, _BLOCK
         while True:
-            # Others read in between: the position is this reader's own.
-            self._file.seek(offset)
-            lines = self._file.readlines(_BLOCK)
-            if not lines:
-                return
-            for line in lines:
+            # Others read in between, in a forked process too: there is no common position.
+            data = os.pread(self._file.fileno(), size, offset)
+            end = data.rfind(b"\n") + 1
+            if not end:
+                if len(data) < size:
+                    return
+                size *= 2
+                continue
+            for line in data[:end].splitlines():
                 if line.startswith(b"@"):
                     return
                 yield line
-                offset += len(line)
+            offset += end
 
 
 def path_of(line: bytes) -> str:
     """The path that a line is about."""
-    return _path(line[:-1].rpartition(b" ")[2])
+    field = line[line.rindex(b" ") + 1 :]
+    return field.decode(_ENCODING, _ERRORS) if len(field) > 1 and b"\\" not in field else _path(field)
 
 
 def parse(line: bytes) -> tuple[str, Item]:
@@ -219,7 +224,7 @@ def parse(line: bytes) -> tuple[str, Item]:
     if b"\\" in line:
         return _parse_escaped(line)
     # Nearly all lines are such, so nothing is done twice.
-    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = os.fsdecode(line)[:-1].split(" ")
+    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = line.decode(_ENCODING, _ERRORS).split(" ")
     item = Item(
         _KINDS_TEXT[letter],
         "" if value == "-" else value,
@@ -235,7 +240,7 @@ def parse(line: bytes) -> tuple[str, Item]:
 
 
 def _parse_escaped(line: bytes) -> tuple[str, Item]:
-    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = line[:-1].split(b" ")
+    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = line.split(b" ")
     kind = _KINDS[letter]
     item = Item(
         kind,

@@ -12,6 +12,7 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _linked
+from ansible_collections.intellistream.sage.plugins.module_utils._beside import in_two
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._linked import Known
@@ -55,12 +56,19 @@ class Target:
                 if path not in self.untouchable:
                     yield path, item
 
-    def known(self) -> t.Iterator[Known]:
-        """M(files), not parsed where M(check) has seen a hard link that looks as it was captured."""
+    def known(self, part: slice = slice(None)) -> t.Iterator[Known]:
+        """M(files), not parsed where M(check) has seen a hard link that looks as it was captured.
+
+        :param part: only these, where nothing is untouchable.
+        """
         if self._section is None or self.layer.items is None:
             return
-        seen = itertools.chain(_linked.LOOKS.iter_unpack(self._seen), itertools.repeat(_linked.UNSEEN))
-        for line in self.layer.items.lines(self._section):
+        lines = itertools.islice(self.layer.items.lines(self._section), part.start, part.stop)
+        first = (part.start or 0) * _linked.LOOKS.size
+        seen = itertools.chain(
+            _linked.LOOKS.iter_unpack(memoryview(self._seen)[first:]), itertools.repeat(_linked.UNSEEN)
+        )
+        for line in lines:
             path = path_of(line)
             if path not in self.untouchable:
                 yield Known(path, line, next(seen))
@@ -95,9 +103,15 @@ class Target:
 
     def verify(self, venv: Tree) -> list[str]:
         """Every difference that is left."""
+        number = len(self._seen) // _linked.LOOKS.size
+        if self.untouchable or not number:
+            return self._differences(venv, slice(None))
+        return in_two(lambda part: self._differences(venv, slice(part[0], part[-1] + 1)), range(number))
+
+    def _differences(self, venv: Tree, part: slice) -> list[str]:
         left = []
         with self.store() as store:
-            for one in _linked.not_linked(venv, store, self.known()):
+            for one in _linked.not_linked(venv, store, self.known(part)):
                 try:
                     why = _captured.difference(venv, one.path, one.item, store, one.path)
                 except UnsafePath as error:

@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _venv_litter,
     _venv_target,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._beside import in_two
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._linked import put_links
@@ -264,13 +265,11 @@ class VenvUndo(Undo):
             changed = [one[0] for one in whole] + [path for path, dummy in put]
             # Before the sources change: what was compiled from the others is nobody's then.
             _venv_litter.remove_bytecode(venv, changed)
-            for one in put_links(store, venv, (one for one in whole if not _in_info(one.path))):
-                put_back(store, one.path, venv, one.path, one.item)
-            put += [(one.path, one.item) for one in whole if _in_info(one.path)]
+            content = [one for one in whole if not _in_info(one.path)]
+            others = set(in_two(lambda part: [one.path for one in put_links(store, venv, part)], content))
+            put += [(one.path, one.item) for one in whole if one.path in others or _in_info(one.path)]
             for path, item in sorted(put, key=lambda one: (_in_info(one[0]), *_record_last(one[0]))):
                 put_back(store, path, venv, path, item)
-        # Where something was put there is no empty directory.
-        _venv_litter.remove_caches(venv, changed)
 
     def _tidy(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
         """Remove byte code of what was changed, and directories that are empty now."""
