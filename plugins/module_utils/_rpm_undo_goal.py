@@ -98,6 +98,20 @@ def goals(layers: t.Sequence[Layer], unplanned: t.Sequence[t.Mapping[str, Facts]
     ]
 
 
+def stays(goal: Goal, protected: t.Mapping[str, str], erase_after: float | None) -> str:
+    """Why what was added stays; empty when it goes.
+
+    :param protected: keys of what is never erased, with the reason.
+    :param erase_after: what was added then or before stays.
+    """
+    if goal.facts is not None or goal.lost:
+        return ""
+    if goal.key in protected:
+        return protected[goal.key]
+    early = erase_after is not None and goal.layer.time <= erase_after
+    return "it was installed before the given date" if early else ""
+
+
 def _versions(value: t.Any) -> Versions:
     """What a fact says is installed: nothing, a version, or several."""
     if not value:
@@ -121,8 +135,11 @@ def newest_tid(layers: t.Iterable[Layer]) -> int:
     return max([*tids, *(int(layer.manifest.get("tid") or 0) for layer in layers)])
 
 
-def uncertain(goal: Goal, headers: t.Iterable[t.Any]) -> list[str]:
-    """What scripts of the captured version and of those that go may have done, or do, beside their files."""
-    reasons = [str(why) for why in (goal.facts or {}).get("inexact") or ()]
+def uncertain(goal: Goal, headers: t.Iterable[t.Any], unkept: t.Iterable[str]) -> list[str]:
+    """What scripts of the captured version and of those that go may have done, or do, beside their files.
+
+    :param unkept: what is known not to have been captured.
+    """
+    reasons = [*unkept, *(str(why) for why in (goal.facts or {}).get("inexact") or ())]
     reasons += [why for header in headers for why in _rpm_scripts.inexact(header)]
     return [f"{goal.shown}: {why}" for why in dict.fromkeys(reasons)]

@@ -84,6 +84,8 @@ options:
         description:
           - What is going to be changed, where that is known already, mappings with C(name), C(arch), C(before) and
             C(after). The versions are null where there is none. No resolver is asked then.
+          - With the path of an rpm package that is to come as C(file), what it overwrites is captured, too. Without it
+            that is not known, and no undo of it is called exact.
         type: list
         elements: dict
   packages:
