@@ -28,10 +28,10 @@ from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     UPGRADED,
     Host,
     example,
-    installed,
     snapshot,
     write,
 )
+from ansible_collections.intellistream.sage.tests.system.rpms import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

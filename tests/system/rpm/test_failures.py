@@ -29,10 +29,10 @@ from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     Host,
     example,
     files_of,
-    installed,
     snapshot,
     write,
 )
+from ansible_collections.intellistream.sage.tests.system.rpms import installed
 
 if TYPE_CHECKING:
     import pathlib

@@ -17,8 +17,8 @@ from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     Host,
     example,
     files_of,
-    installed,
 )
+from ansible_collections.intellistream.sage.tests.system.rpms import installed
 
 if TYPE_CHECKING:
     import pathlib

@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._engine import 
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import run
 from ansible_collections.intellistream.sage.tests.system.content import File
-from ansible_collections.intellistream.sage.tests.system.rpms import SHELL, Repository
+from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 CONFIG = "%config(noreplace)"
 _resources_system.enable()
@@ -52,11 +52,6 @@ class Host:
 def snapshot() -> oracle.Snapshot:
     """The whole system, without asking dpkg: verifying the container's own packages takes seconds each time."""
     return {**oracle.files(), **oracle.rpm()}
-
-
-def installed() -> list[str]:
-    """All packages but the test's own."""
-    return sorted(set(run("rpm", "-qa").stdout.split()) - {f"{SHELL}-1-1.noarch"})
 
 
 def read(path: str) -> str:
