@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _points, _resources_system, _rollback, _undos
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import run
 from ansible_collections.intellistream.sage.tests.system.content import File
-from ansible_collections.intellistream.sage.tests.system.rpms import Repository
+
+if TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 CONFIG = "%config(noreplace)"
 _resources_system.enable()
