@@ -29,6 +29,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goal
     index,
     key_slot,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_others import Others
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Undo
 
@@ -62,7 +63,8 @@ class DpkgUndo(Undo):
         # The version is right, and the package is another one.
         self._again: set[Slot] = set()
         self._changed: list[Goal] = []
-        judge = _dpkg_undo_judge.Judge(self._goals, self._now, self._database)
+        self._others = Others(layers)
+        judge = _dpkg_undo_judge.Judge(self._goals, self._now, self._database, self._others.prints)
         for goal in self._goals.values():
             self._judge(goal, judge)
             if self._plan(goal):
@@ -73,7 +75,21 @@ class DpkgUndo(Undo):
             key_slot(key, self._native) for layer in layers for key in layer.manifest.get("auto") or []
         } - self._goals.keys()
         self.plan["restore"] += self._unmarked(self._now, self._database)
+        self._judge_others()
         self._foresee()
+
+    def _judge_others(self) -> None:
+        """Plan to bring back what was nobody's, and find what others did to it since."""
+        names = {slot[0] for slot in self._goals}
+        self.plan["restore"] += self._others.lacking(names)
+        self.inexact += [why for layer in self._layers for why in layer.manifest.get("impossible") or []]
+        mine = [one for slot, one in self._now.items() if slot in self._goals]
+        # A dpkg that was ended halfway has overwritten files and recorded nothing.
+        if self._how.resumed or _dpkg_status.journal() or not all(map(_dpkg_undo_run.proper, mine)):
+            return
+        for path in self._others.changed():
+            self.conflicts.append(f"{path} was changed by somebody")
+            self._edited.append(path)
 
     def _unmarked(self, now: t.Mapping[Slot, Package], database: Database) -> list[str]:
         auto = database.auto()
@@ -180,6 +196,7 @@ class DpkgUndo(Undo):
                     "arch": current.arch if current is not None else goal.key.rpartition(":")[2],
                     "before": current.version if current is not None and current.state != CONFIG_FILES else None,
                     "after": saved.facts["version"] if saved is not None and not saved.removed else None,
+                    "file": saved.path if saved is not None and not saved.removed else None,
                 }
             )
         return {"kind": "dpkg", "changes": changes}
@@ -192,12 +209,13 @@ class DpkgUndo(Undo):
         for goal in self._changed:
             if goal.saved is not None:
                 goal.saved.sound()
+        self._others.sound()
         with _dpkg_status.Locked(LOCK_TIMEOUT, downloads=True):
             return
 
     def execute(self) -> None:
         if self._how.force:
-            _dpkg_undo_run.keep_aside(self._edited)
+            _dpkg_undo_run.keep_aside(self._edited, self._layers[-1].where)
         work = self._work()
         work.run(self._again, self._marks)
         self._problems = work.problems
@@ -218,6 +236,7 @@ class DpkgUndo(Undo):
                 continue
             found += [f"{goal.title}: {line}" for line in self._differences(goal, current, database)]
             found += [f"{goal.title}: {line}" for line in _content(saved, current, database)]
+        found += self._others.lacking(())
         found += self._unmarked(now, database)
         for journal in _dpkg_status.journal()[:1]:
             found.append(f"dpkg has unmerged records ({journal})")
@@ -244,7 +263,11 @@ def _inexact(goal: Goal, layers: t.Sequence[Layer]) -> list[str]:
         reasons = layer.manifest["packages"].get(goal.key, {}).get("inexact") or []
         later = (layer.left or {}).get("inexact", {}).get(goal.key)
         new = layer.manifest.get("incoming", {}).get(goal.key) or []
-        unknown = goal.key in (layer.manifest.get("unknown") or []) and layer.left is None
-        known = later if later is not None else new + (["its scripts could not be read before"] if unknown else [])
+        unknown = goal.key in (layer.manifest.get("unknown") or [])
+        known = list(later if later is not None else new)
+        if unknown:
+            known.append("what it overwrote of others could not be known before")
+        if unknown and layer.left is None:
+            known.append("its scripts could not be read before")
         found += [f"{goal.title}: {reason}" for reason in [*reasons, *known] if f"{goal.title}: {reason}" not in found]
     return found

@@ -103,7 +103,7 @@ class Files:
         found = []
         with self._store() as store:
             for real, item in self._wanted.items():
-                found.append((real, _differs(real, item, store, self._saved.at(real))))
+                found.append((real, differs(real, item, store, self._saved.at(real))))
         found += [(real, "is new") for real in self._new(conffiles)]
         for path, attributes in self._saved.facts["xattrs"].items():
             same = _attributes(self.real(path)) == attributes
@@ -128,7 +128,7 @@ class Files:
         with self._store() as store:
             for real, item in self._wanted.items():
                 at = self._saved.at(real)
-                if not _differs(real, item, store, at):
+                if not differs(real, item, store, at):
                     continue
                 if item.kind == ABSENT:
                     remove(real)
@@ -200,7 +200,11 @@ def _lstat(path: str) -> os.stat_result | None:
         return None
 
 
-def _differs(path: str, item: Item, store: Tree, at: str) -> str:
+def differs(path: str, item: Item, store: Tree, at: str) -> str:
+    """How what is at a path differs from what was captured; empty when it does not.
+
+    :param at: where in the store its content is.
+    """
     try:
         tree = _paths.parent(path)
     except UnsafePath:

@@ -157,6 +157,8 @@ def goals(layers: t.Sequence[Layer]) -> dict[Slot, Goal]:
             versions |= {change["before"], change["after"]}
             versions |= {kept.facts["version"]} if kept is not None else set()
             versions |= {remained["version"] if remained else None} if layer.left is not None else set()
+            # A package that loses all of its files to another one disappears.
+            versions |= {None} if kept is not None and kept.key in (layer.manifest.get("taken") or []) else set()
             found[slot] = Goal(
                 slot,
                 old.key if old is not None else key,

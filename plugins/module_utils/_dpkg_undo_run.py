@@ -20,10 +20,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _dpkg_status,
     _dpkg_undo_diversions,
     _dpkg_undo_files,
+    _dpkg_undo_others,
     _dpkg_undo_remnants,
-    _paths,
+    _files_undo,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
     ADMIN,
     ALL,
@@ -36,6 +37,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goal
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer
 
 # Of dpkg's complaint about a script that failed.
@@ -124,7 +126,7 @@ class Work:
     def _packages(self, again: set[Slot]) -> None:
         """One run of apt; whatever that leaves undone, and what apt would refuse, is dpkg's."""
         now = self._now()
-        half = {one.name for slot, one in now.items() if slot in self._goals and not _proper(one)}
+        half = {one.name for slot, one in now.items() if slot in self._goals and not proper(one)}
         debs, erase = self.todo(now, again)
         if (debs or erase) and self._means.by_apt:
             self.problems = _dpkg_apt.install(
@@ -216,6 +218,7 @@ class Work:
                 _unlist(database.info(current).get("list", "") if current is not None else "", new)
                 records[saved.key] = saved.record
                 marks[slot] = bool(saved.facts["auto"])
+            _dpkg_undo_others.Others(self._layers).restore()
             _dpkg_undo_remnants.tidy()
             _dpkg_status.rewrite(records)
             _dpkg_status.mark(marks)
@@ -229,7 +232,8 @@ def _unlist(path: str, gone: t.Collection[str]) -> None:
         _dpkg_status.write(path, "".join(left))
 
 
-def _proper(one: Package) -> bool:
+def proper(one: Package) -> bool:
+    """It is completely there, or completely away."""
     return one.installed or one.state == CONFIG_FILES
 
 
@@ -247,21 +251,12 @@ def _right(goal: Goal, current: Package | None) -> bool:
     return current is not None and current.installed and current.version == saved.facts["version"]
 
 
-def keep_aside(paths: t.Iterable[str]) -> None:
-    """Keep what somebody changed and a forced undo overwrites, beside it, with the time in its name."""
+def keep_aside(paths: t.Iterable[str], where: PrivateDir) -> None:
+    """Keep what somebody changed and a forced undo overwrites: in the store, a directory or the like beside itself."""
     when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     for path in paths:
-        tree = _paths.parent(path)
-        if tree is None:
-            continue
-        with tree:
-            name = os.path.basename(path)
-            aside = f"{name}.sage-{when}"
-            info = tree.lstat(name)
-            if info is None or tree.lstat(aside) is not None:
-                continue
-            if _captured.kind_of(info) == FILE:
-                _captured.copy(tree, name, tree, aside)
-            else:
-                os.rename(name, aside, src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
-            tree.settle()
+        info = os.lstat(path) if os.path.lexists(path) else None
+        if info is not None and _captured.kind_of(info) in (FILE, LINK):
+            _files_undo.keep_aside(path, where)
+        elif info is not None and not os.path.lexists(f"{path}.sage-{when}"):
+            os.rename(path, f"{path}.sage-{when}")

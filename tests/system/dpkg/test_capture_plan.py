@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.tests.system.debs import Repository
 
-UNKNOWN = "(its scripts are not known before it is downloaded)"
+UNKNOWN = "(its scripts, and what it overwrites, are not known before it is downloaded)"
 
 
 def example(repository: Repository) -> None:

@@ -53,7 +53,7 @@ def write(path: str, text: str) -> None:
     pathlib.Path(path).write_text(text)
 
 
-# What somebody did since → what the refusal says, and what is left beside when it is forced.
+# What somebody did since → what the refusal says, and what is kept in the store when it is forced.
 THEIRS: dict[str, tuple[Callable[[Repository], object], list[str], list[str]]] = {
     "conffile edited": (lambda repository: write(FOO_CONF, "mine\n"), [FOO_CONF], [FOO_CONF]),
     "conffile of the new one edited": (
@@ -78,9 +78,8 @@ def test_what_somebody_did_since(what: str, settled: bool, repository: Repositor
     refused(host, *words)
     host.undo(force=True)
     for path in aside:
-        (kept,) = pathlib.Path("/etc").glob(f"{os.path.basename(path)}.sage-*")
+        (kept,) = host.root.rglob(f"aside{path}")
         assert kept.read_text() == "mine\n"
-        kept.unlink()
     same(before)
 
 
