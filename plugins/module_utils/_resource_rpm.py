@@ -70,9 +70,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_undo_locks,
     _store,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:

@@ -19,8 +19,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_scripts,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import GHOST, GONE, PACKED, Directories, Seen
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import GHOST, GONE, PACKED, Seen
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, digest_of
 
 if t.TYPE_CHECKING:

@@ -19,8 +19,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_scripts,
     _rpm_unplanned,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ChangeFailed
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts

@@ -20,9 +20,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._captured impor
 if t.TYPE_CHECKING:
     import os
 
+    from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
     from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts
-    from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
     from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 #: The section of what is kept of it, and the directory with that.

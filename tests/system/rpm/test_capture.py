@@ -21,10 +21,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_package,
     _rpm_protected,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
 from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Hard, Link
