@@ -122,12 +122,17 @@ def _resolved(
             return [], []
         clean = {str(one.pkg) for one in base.transaction if one.reason == _clean()}
         before = [_of_dnf(one, names, clean) for one in base.transaction.remove_set]
-        lists = lists or not hasattr(base.conf, "optional_metadata_types")
         after = [
-            _of_dnf(one, names, ())._replace(files=tuple(one.files) if lists else None)
+            _of_dnf(one, names, ())._replace(files=tuple(one.files) if _is_listed(base, one) else None)
             for one in base.transaction.install_set
         ]
     return before, after
+
+
+def _is_listed(base: t.Any, package: t.Any) -> bool:
+    """Whether all files of a package are known: the repository has lists of them, and they are here."""
+    repository = base.repos.get(package.reponame)
+    return repository is None or bool(repository.get_metadata_path("filelists"))
 
 
 def _clean() -> int:

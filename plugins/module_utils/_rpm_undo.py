@@ -108,9 +108,8 @@ class RpmUndo(Undo):
 
     def _judge_overwritten(self, ts: t.Any, layers: t.Sequence[Layer]) -> None:
         """Find what the change overwrote of others, and whether they went on with it."""
-        headers = self._installed(ts)
         known = not self._how.resumed and all(goal.known for goal in self._goals)
-        for path in self._overwritten.judge(headers, _rpm_undo_edits.left_of(layers), known):
+        for path in self._overwritten.judge(self._installed(ts), _rpm_undo_edits.left_of(layers), known):
             self.conflicts.append(f"{path} was edited by somebody")
             self._aside.append(path)
         self.plan["restore"] += [f"{path} (overwritten)" for path in self._overwritten.differing()]
@@ -163,7 +162,8 @@ class RpmUndo(Undo):
         differing = self._files[goal.key].differing()
         if versions == goal.wanted and differing:
             self._redo += self._inverse(goal, versions)
-            self.plan["restore"].append(f"{goal.shown} ({_told(differing)})")
+            what = differing[0] if len(differing) == 1 else f"{len(differing)} files"
+            self.plan["restore"].append(f"{goal.shown} ({what})")
 
     def _inverse(self, goal: Goal, versions: t.Collection[str]) -> list[dict[str, t.Any]]:
         """What this undo changes, as a change."""
@@ -200,6 +200,10 @@ class RpmUndo(Undo):
                 installs.append(Install(goal.facts["nevra"], files.header(), files.open, beside))
             erases += others
         return _Steps(installs, erases, going)
+
+    def touches(self) -> bool:
+        # Of a capture that is to be used once more, also whether it has become old.
+        return self._overwritten.outdated or super().touches()
 
     def redo(self) -> Facts | None:
         return {"kind": "rpm", "changes": self._redo} if self._redo else None
@@ -293,7 +297,3 @@ class RpmUndo(Undo):
         others = [*self._overwritten.differences(), *self._leftovers.differences()]
         left += [f"{path} {why}" for path, why in others]
         return left + _rpm_undo_marks.differing(self._reasons())
-
-
-def _told(paths: t.Sequence[str]) -> str:
-    return paths[0] if len(paths) == 1 else f"{len(paths)} files"

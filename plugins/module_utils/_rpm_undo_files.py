@@ -95,11 +95,11 @@ class PackageFiles:
         return sorted(found)
 
     def unowned(self, ts: t.Any, owned: t.Container[str]) -> list[str]:
-        """Files of nobody's where the package is going to have other ones.
+        """Files of nobody's where the package is going to have other ones, or none.
 
         :param owned: known to be a package's.
         """
-        paths = [path for path, item in self.wanted.items() if item.kind in (FILE, LINK) and path not in owned]
+        paths = [path for path, item in self.wanted.items() if item.kind != DIRECTORY and path not in owned]
         config = {path + ending for path in self._facts["config"] for ending in ("", *LEFTOVERS)}
         with Places() as places:
             there = [path for path in paths if path not in config and os.path.lexists(path)]

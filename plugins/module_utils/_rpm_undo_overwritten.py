@@ -40,6 +40,7 @@ class Overwritten:
     :param files: of the captured packages; which of several captures is older decides about a path.
     :param going: keys of the packages that are brought back or erased.
     :param resumed: an earlier attempt was interrupted.
+    :ivar outdated: what is in the way of a change that did not happen yet is not what was captured any more.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Overwritten:
     ) -> None:
         self._layers = layers
         self._resumed = resumed
+        self.outdated = False
         self._kept: dict[str, _Kept] = {}
         for layer in layers:
             for path, (at, item) in (layer.manifest.get("overwritten") or {}).items():
@@ -120,6 +122,7 @@ class Overwritten:
                 else:
                     touched = _rpm_undo_edits.was_packed(found, kept.layer.time)
                 if path not in brought and not touched and not path.endswith(LEFTOVERS):
+                    self.outdated = self.outdated or bool(difference(places, path, kept.item))
                     self._kept.pop(path)
         for path in [path for path in self._kept if path.endswith(LEFTOVERS)]:
             if path.rpartition(".")[0] not in self._kept:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _points
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, StoreError
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Link
@@ -243,3 +244,30 @@ def test_a_file_of_nobodys_where_the_old_package_had_one(host: Host, repository:
     assert host.differences() == []
     (kept,) = host.root.rglob("aside/opt/foo/only-in-1")
     assert read(str(kept)) == "somebody's\n"
+
+
+def test_a_capture_is_made_anew_when_what_is_in_the_way_was_edited(host: Host, repository: Repository) -> None:
+    repository.add("goo", "1", files=GOO)
+    write("/opt/goo/data", "nobody's\n")
+
+    def backup() -> dict[str, Any]:
+        spec = {"kind": "rpm", "packages": ["goo"], "state": "present"}
+        return _points.backup(host.engine, [spec], None, "the same", False)
+
+    assert backup()["changed"]
+    assert not backup()["changed"]
+    write("/opt/goo/data", "edited\n")
+    assert backup()["changed"]
+    dnf("install", "goo")
+    host.undo()
+    assert read("/opt/goo/data") == "edited\n"
+
+
+def test_a_repository_without_lists_of_files(host: Host, repository: Repository) -> None:
+    repository.add("goo", "1", files=GOO)
+    run("modifyrepo_c", "--remove", "filelists", repository.where / "repodata")
+    write("/opt/goo/data", "nobody's\n")
+    host.capture("goo")
+    dnf("install", "goo")
+    result = host.undo()
+    assert result["inexact"] == ["goo: which files it brings was not known, so what they overwrite was not kept"]
