@@ -15,8 +15,10 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import (
     _dpkg_status,
+    _dpkg_undo_diversions,
     _dpkg_undo_foresee,
     _dpkg_undo_judge,
+    _dpkg_undo_overrides,
     _dpkg_undo_run,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import CONFIG_FILES, Database, Package
@@ -64,6 +66,9 @@ class DpkgUndo(Undo):
         self._again: set[Slot] = set()
         self._changed: list[Goal] = []
         self._others = Others(layers)
+        self._overrides = _dpkg_undo_overrides.differing(self._goals, self._now, self._database)
+        # Whoever made or removed one may have changed the file, too.
+        self._again.update(one.slot for one in self._overrides)
         judge = _dpkg_undo_judge.Judge(self._goals, self._now, self._database, self._others.prints)
         for goal in self._goals.values():
             self._judge(goal, judge)
@@ -75,6 +80,7 @@ class DpkgUndo(Undo):
             key_slot(key, self._native) for layer in layers for key in layer.manifest.get("auto") or []
         } - self._goals.keys()
         self.plan["restore"] += self._unmarked(self._now, self._database)
+        self.plan["restore"] += [one.title for one in self._overrides]
         self._judge_others()
         self._foresee()
 
@@ -141,7 +147,7 @@ class DpkgUndo(Undo):
         saved = goal.saved
         if saved is None or current is None or not current.installed or current.version != saved.facts["version"]:
             return True
-        other = _core(current) != _core(saved.record)
+        other = goal.slot in self._again or _core(current) != _core(saved.record)
         if not other and goal.again:
             other = bool(_content(saved, current, self._database))
         if other:
@@ -237,6 +243,9 @@ class DpkgUndo(Undo):
             found += [f"{goal.title}: {line}" for line in self._differences(goal, current, database)]
             found += [f"{goal.title}: {line}" for line in _content(saved, current, database)]
         found += self._others.lacking(())
+        found += [one.title for one in _dpkg_undo_overrides.differing(self._goals, now, database)]
+        names = {slot[0] for slot in self._goals}
+        found += [f"{one.path} is diverted by {one.by}" for one in _dpkg_undo_diversions.made(self._layers, names)]
         found += self._unmarked(now, database)
         for journal in _dpkg_status.journal()[:1]:
             found.append(f"dpkg has unmerged records ({journal})")

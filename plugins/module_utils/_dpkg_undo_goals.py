@@ -104,7 +104,7 @@ class Goal(t.NamedTuple):
     :ivar left: what the newest change left of it; None when nobody looked.
     :ivar looked: somebody looked.
     :ivar completed: the newest change ran to its end.
-    :ivar time: of the capture that decides.
+    :ivar layer: the capture that decides.
     :ivar again: a change put the same version in place again, so that its version tells nothing.
     :ivar foreign: not of the architecture that names without one mean.
     """
@@ -116,9 +116,14 @@ class Goal(t.NamedTuple):
     left: Facts | None
     looked: bool
     completed: bool
-    time: float
+    layer: Layer
     again: bool
     foreign: bool
+
+    @property
+    def time(self) -> float:
+        """When it was captured."""
+        return self.layer.time
 
     @property
     def title(self) -> str:
@@ -167,7 +172,7 @@ def goals(layers: t.Sequence[Layer]) -> dict[Slot, Goal]:
                 remained,
                 layer.left is not None,
                 layer.completed,
-                old.time if old is not None else layer.time,
+                old.layer if old is not None else layer,
                 (old is not None and old.again)
                 or (change["before"] is not None and change["before"] == change["after"]),
                 slot[1] != native,

@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _dpkg_undo_diversions,
     _dpkg_undo_files,
     _dpkg_undo_others,
+    _dpkg_undo_overrides,
     _dpkg_undo_remnants,
     _files_undo,
 )
@@ -118,10 +119,13 @@ class Work:
                     advice="Mend what dpkg names, then roll back again.",
                 )
         _dpkg_undo_diversions.bring_back(self._layers)
+        # Before packages go: dpkg fails at overrides for users that went with them.
+        _dpkg_undo_overrides.restore(self._goals, self._now(), Database())
         self._packages(set(again))
         self._purge()
         _dpkg_undo_diversions.take_away(self._layers, {goal.slot[0] for goal in self._goals.values()})
-        self._settle(marks)
+        _dpkg_undo_overrides.restore(self._goals, self._now(), Database())
+        self._settle(marks, again)
 
     def _packages(self, again: set[Slot]) -> None:
         """One run of apt; whatever that leaves undone, and what apt would refuse, is dpkg's."""
@@ -194,7 +198,7 @@ class Work:
             if self._out_of_the_way(()):
                 self.problems = _dpkg_apt.dpkg("--purge", *self.names(left))
 
-    def _settle(self, automatic: t.Collection[Slot]) -> None:
+    def _settle(self, automatic: t.Collection[Slot], again: t.Collection[Slot]) -> None:
         """Files and records that dpkg does not put back, for packages it did put back."""
         with _dpkg_status.Locked(self._means.timeout):
             now, database = self._now(), Database()
@@ -214,6 +218,8 @@ class Work:
                 # Configuration that came with the change: dpkg keeps it, as obsolete.
                 new = [path for path in recorded if path not in mine and path not in theirs]
                 files.restore(map(files.real, recorded))
+                if slot in again:
+                    files.dress()
                 _dpkg_undo_files.take_away(map(files.real, new))
                 _unlist(database.info(current).get("list", "") if current is not None else "", new)
                 records[saved.key] = saved.record

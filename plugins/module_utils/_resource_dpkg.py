@@ -39,6 +39,7 @@ file cannot hold lies below C(extra/<key>/), at its full path. The facts of a ca
     auto                keys of packages that were asked for, are there and do not change, but for apt's auto mark
     unknown             keys of what comes and was not here: its scripts and files could not be known
     diversions          [[path, to, by]] by or of captured packages
+    statoverrides       path → "owner group mode" of all of them
     known               key → "version letters" (letters as C(dpkg -l): ii, hi, rc) of all that was there
 
 Other paths are the package's own names; what is diverted is found by P(Database.diverted).
@@ -202,6 +203,7 @@ class DpkgResource(Resource):
                 "auto": self._marked(view),
                 "unknown": unknown,
                 "diversions": _diversions(view.database, captured),
+                "statoverrides": view.database.overrides(),
                 "known": view.database.known(),
             }
 
