@@ -21,8 +21,8 @@ import pytest
 
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
-from ansible_collections.intellistream.sage.tests.system.debs import LISTS, Repository
-from ansible_collections.intellistream.sage.tests.system.dpkg.host import Host, same, status
+from ansible_collections.intellistream.sage.tests.system.debs import LISTS, Repository, status
+from ansible_collections.intellistream.sage.tests.system.dpkg.host import Host, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, Link
-from ansible_collections.intellistream.sage.tests.system.debs import LISTS, Repository
-from ansible_collections.intellistream.sage.tests.system.dpkg.host import Host, example, package, same, status
+from ansible_collections.intellistream.sage.tests.system.debs import LISTS, Repository, status
+from ansible_collections.intellistream.sage.tests.system.dpkg.host import Host, example, package, same
 
 MINE = pathlib.Path("/opt/foo/only-2")
 
