@@ -225,7 +225,7 @@ class DpkgResource(Resource):
                 "conffiles": {path: fingerprint(diverted.get(path, path)) for path in package.conffiles()},
             }
             why = _dpkg_scripts.reasons(_dpkg_scripts.installed(database.info(package)))
-            if one["after"] not in (None, package.version):
+            if one["after"] is not None and package.version not in (one["before"], one["after"]):
                 why.append(f"it is {package.version} instead of {one['after']}: what it overwrote is not known")
             if why:
                 facts["inexact"][package.key] = why
