@@ -15,7 +15,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, digest_of
 
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -203,34 +203,6 @@ def damaged(path: str, why: str) -> StoreError:
         advice="Somebody changed it after the capture. Restore the store from a copy, or reinstall.",
         file=path,
     )
-
-
-def not_linked(target: Tree, store: Tree, items: t.Iterable[tuple[str, Item, int]]) -> t.Iterator[tuple[str, Item]]:
-    """Those items that are not the very inodes in the store, looking as they did: the others do not differ.
-
-    :param items: path, item, and the inode in the store where it is known, else 0.
-    """
-    last, here, there = "", -1, -1
-    for path, item, inode in items:
-        directory, dummy, name = path.rpartition("/")
-        same = False
-        if item.shared:
-            try:
-                if directory != last or here < 0:
-                    here, last = target.enter(directory), directory
-                    there = store.enter(directory)
-                live = os.lstat(name, dir_fd=here)
-                if inode:
-                    same = live.st_ino == inode and live.st_dev == store.device
-                else:
-                    same = os.path.samestat(live, os.lstat(name, dir_fd=there))
-                looks = (live.st_size, live.st_mtime_ns, stat.S_IMODE(live.st_mode), live.st_uid, live.st_gid)
-                same = same and looks == item[2:7]
-            except (OSError, UnsafePath):
-                same = False
-        if not same:
-            here = -1
-            yield path, item
 
 
 def difference(target: Tree, relative: str, item: Item, store: Tree | None = None, at: str = "") -> str:

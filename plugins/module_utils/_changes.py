@@ -7,9 +7,19 @@
 from __future__ import annotations
 
 import collections
+import shlex
 import typing as t
 
 Change = t.Mapping[str, t.Any]
+PACKAGES = ("dpkg", "rpm")
+_BACK = {
+    "dpkg": (
+        "apt-get install --allow-downgrades --allow-change-held-packages --no-install-recommends"
+        " -o Dpkg::Options::=--force-confold {where}/*.deb"
+    ),
+    "rpm": "rpm -U --oldpackage --replacepkgs --nosignature --nofiledigest {where}/*.rpm",
+}
+_AWAY = {"dpkg": "dpkg --purge {names}", "rpm": "rpm -e {names}"}
 
 
 def named(changes: t.Iterable[Change]) -> list[tuple[str, Change]]:
@@ -33,3 +43,28 @@ def listed(changes: t.Iterable[Change]) -> list[str]:
         lines += [f"[-] {name} {one['before']}"] if one.get("before") else []
         lines += [f"[+] {name} {one['after']}"] if one.get("after") else []
     return lines
+
+
+def by_hand(kind: str, captures: t.Iterable[tuple[str, t.Mapping[str, t.Any]]]) -> list[str]:
+    """The commands that bring the captured versions back and take away what was added, newest capture first.
+
+    :param captures: oldest first: the directory of the content, and the resource as the ledger has it.
+    """
+    found = []
+    for where, taken in reversed(list(captures)):
+        changes = [one for one in taken.get("changes") or [] if not one.get("optional")]
+        new = sorted({str(one["name"]) for one in changes if one.get("after") and not one.get("before")})
+        if any(one.get("before") for one in changes):
+            found.append(_BACK[kind].format(where=shlex.quote(where)))
+        if new:
+            found.append(_AWAY[kind].format(names=" ".join(map(shlex.quote, new))))
+    # A terminal is not to be told what is no text.
+    return [one for one in found if one.isprintable()]
+
+
+def introduced(commands: t.Sequence[str]) -> list[str]:
+    """The same, with what they do not do; nothing without any."""
+    if not commands:
+        return []
+    head = "Where that cannot be: as root, these get the versions back, though not marks, replaced configuration,"
+    return [f"{head} or what scripts did:", *(f"  {one}" for one in commands)]

@@ -51,14 +51,22 @@ class Distribution(t.NamedTuple):
 class Row(t.NamedTuple):
     """One path of a RECORD.
 
-    :ivar digest: SHA-256 in hex; empty when RECORD has none, or several that differ.
+    :ivar sums: all SHA-256 that RECORD names for this path, as it spells them.
     :ivar size: bytes, or -1 when RECORD does not say.
-    :ivar digests: all that RECORD names for this path.
     """
 
-    digest: str
+    sums: tuple[str, ...]
     size: int
-    digests: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex; empty when RECORD has none that can be read, or several that differ."""
+        return _hex(self.sums[0]) if len(self.sums) == 1 else ""
+
+    @property
+    def digests(self) -> list[str]:
+        """All that RECORD names, in hex."""
+        return [digest for digest in map(_hex, self.sums) if digest]
 
 
 def sites(venv: Tree) -> list[str]:
@@ -136,11 +144,10 @@ def record(
                 if strict:
                     raise
                 continue
-        digest = _hex(checksum[7:]) if checksum[:7] == "sha256=" else ""
-        row = Row(digest, int(length) if length.isdigit() else -1, (digest,) if digest else ())
+        row = Row((checksum[7:],) if checksum[:7] == "sha256=" else (), int(length) if length.isdigit() else -1)
         twice = rows.setdefault(relative, row)
-        if twice is not row and row.digests != twice.digests:
-            rows[relative] = Row("", -1, (*twice.digests, digest))
+        if twice is not row and row.sums != twice.sums:
+            rows[relative] = Row((*twice.sums, *row.sums), -1)
     return rows
 
 
@@ -182,26 +189,32 @@ def top_names(data: bytes) -> set[str]:
     return {os.fsdecode(name) for name in names}
 
 
-def owned_by(venv: Tree, distributions: t.Iterable[Distribution], paths: t.Collection[str] | None = None) -> set[str]:
+def owned_by(venv: Tree, distributions: t.Iterable[Distribution], paths: t.AbstractSet[str] | None = None) -> set[str]:
     """The paths that these distributions' RECORDs list, relative to the environment.
 
-    :param paths: only these matter; then no RECORD has to be parsed.
+    :param paths: only these matter; then few RECORDs have to be parsed.
     """
     found: set[str] = set()
-    spelled: dict[str, dict[bytes, str]] = {}
+    if paths is not None and not paths:
+        return found
+    spelled: dict[str, tuple[dict[bytes, str], set[bytes]]] = {}
     for one in distributions:
         data = raw_record(venv, one.info)
         if data is None:
             continue
-        if paths is None:
-            found.update(record(venv, one.info, data, venv.path, strict=False) or ())
+        if paths is None or b'"' in data:
+            rows = record(venv, one.info, data, venv.path, strict=False) or {}
+            found.update(rows if paths is None else rows.keys() & paths)
             continue
-        names = spelled.get(one.site)
-        if names is None:
+        if one.site not in spelled:
             names = {os.fsencode(_as_recorded(path, one.site)): path for path in paths}
-            spelled[one.site] = names
+            spelled[one.site] = names, {name.partition(b"/")[0] for name in names}
+        names, tops = spelled[one.site]
+        # Few distributions share a directory, and to split all of their lines takes longest.
+        if not any(top in data for top in tops):
+            continue
         for line in data.splitlines():
-            path = names.get(line.split(b",", 1)[0].strip(b'"'))
+            path = names.get(line.partition(b",")[0])
             if path is not None:
                 found.add(path)
     return found

@@ -10,6 +10,7 @@ preference, so that it can only use what is installed and what it is handed, and
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
 
@@ -55,6 +56,10 @@ _FAILED = re.compile(
     r"^(E: .*|dpkg: error: .*)$",
     re.MULTILINE,
 )
+# Of what `tar -tv` prints: kind and path.
+_ENTRY = re.compile(r"^(\S)\S{9}\S* +\S+ +\d+ +\S+ +\S+ \.(/.*)$")
+_ESCAPE = re.compile(r"\\([0-7]{3}|.)")
+_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _UNMET = re.compile(r"^ (\S+) : (\S.*(?:\n {3,}\S.*)*)$", re.MULTILINE)
 
 
@@ -141,7 +146,26 @@ def control_file(deb: str, name: str) -> str:
     return outcome.stdout if outcome.rc == 0 else ""
 
 
-def contents(deb: str) -> str:
-    """What is in a package, as C(tar -tv) lists it; empty when it cannot be read."""
+def listed(deb: str) -> list[tuple[str, str]]:
+    """What is in a package: its kind as C(ls) tells it, V(h) for a further name of a file, and its full path.
+
+    Nothing when it cannot be read.
+    """
     outcome = _command.run(["dpkg-deb", "--contents", deb], env=_ENVIRONMENT)
-    return outcome.stdout if outcome.rc == 0 else ""
+    found = []
+    for line in outcome.stdout.splitlines() if outcome.rc == 0 else ():
+        match = _ENTRY.match(line)
+        if match:
+            kind, path = match.groups()
+            separator = {"l": " -> ", "h": " link to "}.get(kind)
+            path = path.rpartition(separator)[0] if separator else path
+            found.append((kind, _ESCAPE.sub(_plain, path).rstrip("/")))
+    return [(kind, path) for kind, path in found if path]
+
+
+def _plain(match: re.Match[str]) -> str:
+    """What tar has written for a character that it does not print."""
+    code = match.group(1)
+    if code.isdigit():
+        return os.fsdecode(bytes([int(code, 8)]))
+    return _LETTERS.get(code, code)

@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts
 
 STATUS = "status"
+OTHERS = "others"
 # What an archive takes at most when there is nothing in it.
 _ARCHIVE = 1 << 14
 
@@ -91,6 +92,17 @@ class Capture:
             os.close(fd)
         self._wrote(STATUS, item_of(FILE, self._stat(STATUS), self._store.digest(STATUS)))
 
+    def others(self, paths: t.Iterable[str]) -> dict[str, str]:
+        """Keep what is nobody's, in the first section.
+
+        :returns: path → fingerprint of what was there.
+        """
+        found = {}
+        for path in paths:
+            if self._keep(OTHERS, path):
+                found[path] = fingerprint(path)
+        return found
+
     def take(self, package: Package) -> Facts:
         """Capture one package.
 
@@ -131,7 +143,9 @@ class Capture:
             differing = list(info.values())
         facts["leftovers"] = _dpkg_extra.leftovers(self._disk, conffiles.values())
         wanted = [*conffiles.values(), *facts["leftovers"], *differing]
-        facts["extra"] = [path for path in dict.fromkeys(wanted) if self._keep(package, path)]
+        facts["extra"] = [
+            path for path in dict.fromkeys(wanted) if self._keep(f"{_dpkg_extra.EXTRA}/{package.key}", path)
+        ]
         facts["inexact"] = _dpkg_scripts.reasons(_dpkg_scripts.installed(info))
         return facts
 
@@ -150,8 +164,8 @@ class Capture:
         self._wrote(name, item_of(FILE, self._stat(name), packed.sha256))
         return packed.differing
 
-    def _keep(self, package: Package, path: str) -> bool:
-        at = f"{_dpkg_extra.EXTRA}/{package.key}{path}"
+    def _keep(self, below: str, path: str) -> bool:
+        at = f"{below}{path}"
         item = _dpkg_extra.keep(path, self._store, at)
         if item is None:
             return False

@@ -17,8 +17,8 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import changed
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import LEFTOVERS
-from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_disk import changed
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, open_directory
 

@@ -15,8 +15,10 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import (
     _dpkg_status,
+    _dpkg_undo_diversions,
     _dpkg_undo_foresee,
     _dpkg_undo_judge,
+    _dpkg_undo_overrides,
     _dpkg_undo_run,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import CONFIG_FILES, Database, Package
@@ -29,6 +31,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goal
     index,
     key_slot,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_others import Others
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Undo
 
@@ -62,7 +65,11 @@ class DpkgUndo(Undo):
         # The version is right, and the package is another one.
         self._again: set[Slot] = set()
         self._changed: list[Goal] = []
-        judge = _dpkg_undo_judge.Judge(self._goals, self._now, self._database)
+        self._others = Others(layers)
+        self._overrides = _dpkg_undo_overrides.differing(self._goals, self._now, self._database)
+        # Whoever made or removed one may have changed the file, too.
+        self._again.update(one.slot for one in self._overrides)
+        judge = _dpkg_undo_judge.Judge(self._goals, self._now, self._database, self._others.prints)
         for goal in self._goals.values():
             self._judge(goal, judge)
             if self._plan(goal):
@@ -73,7 +80,22 @@ class DpkgUndo(Undo):
             key_slot(key, self._native) for layer in layers for key in layer.manifest.get("auto") or []
         } - self._goals.keys()
         self.plan["restore"] += self._unmarked(self._now, self._database)
+        self.plan["restore"] += [one.title for one in self._overrides]
+        self._judge_others()
         self._foresee()
+
+    def _judge_others(self) -> None:
+        """Plan to bring back what was nobody's, and find what others did to it since."""
+        names = {slot[0] for slot in self._goals}
+        self.plan["restore"] += self._others.lacking(names)
+        self.inexact += [why for layer in self._layers for why in layer.manifest.get("impossible") or []]
+        mine = [one for slot, one in self._now.items() if slot in self._goals]
+        # A dpkg that was ended halfway has overwritten files and recorded nothing.
+        if self._how.resumed or _dpkg_status.journal() or not all(map(_dpkg_undo_run.proper, mine)):
+            return
+        for path in self._others.changed():
+            self.conflicts.append(f"{path} was changed by somebody")
+            self._edited.append(path)
 
     def _unmarked(self, now: t.Mapping[Slot, Package], database: Database) -> list[str]:
         auto = database.auto()
@@ -125,7 +147,7 @@ class DpkgUndo(Undo):
         saved = goal.saved
         if saved is None or current is None or not current.installed or current.version != saved.facts["version"]:
             return True
-        other = _core(current) != _core(saved.record)
+        other = goal.slot in self._again or _core(current) != _core(saved.record)
         if not other and goal.again:
             other = bool(_content(saved, current, self._database))
         if other:
@@ -180,6 +202,7 @@ class DpkgUndo(Undo):
                     "arch": current.arch if current is not None else goal.key.rpartition(":")[2],
                     "before": current.version if current is not None and current.state != CONFIG_FILES else None,
                     "after": saved.facts["version"] if saved is not None and not saved.removed else None,
+                    "file": saved.path if saved is not None and not saved.removed else None,
                 }
             )
         return {"kind": "dpkg", "changes": changes}
@@ -192,12 +215,13 @@ class DpkgUndo(Undo):
         for goal in self._changed:
             if goal.saved is not None:
                 goal.saved.sound()
+        self._others.sound()
         with _dpkg_status.Locked(LOCK_TIMEOUT, downloads=True):
             return
 
     def execute(self) -> None:
         if self._how.force:
-            _dpkg_undo_run.keep_aside(self._edited)
+            _dpkg_undo_run.keep_aside(self._edited, self._layers[-1].where)
         work = self._work()
         work.run(self._again, self._marks)
         self._problems = work.problems
@@ -218,6 +242,10 @@ class DpkgUndo(Undo):
                 continue
             found += [f"{goal.title}: {line}" for line in self._differences(goal, current, database)]
             found += [f"{goal.title}: {line}" for line in _content(saved, current, database)]
+        found += self._others.lacking(())
+        found += [one.title for one in _dpkg_undo_overrides.differing(self._goals, now, database)]
+        names = {slot[0] for slot in self._goals}
+        found += [f"{one.path} is diverted by {one.by}" for one in _dpkg_undo_diversions.made(self._layers, names)]
         found += self._unmarked(now, database)
         for journal in _dpkg_status.journal()[:1]:
             found.append(f"dpkg has unmerged records ({journal})")
@@ -244,7 +272,11 @@ def _inexact(goal: Goal, layers: t.Sequence[Layer]) -> list[str]:
         reasons = layer.manifest["packages"].get(goal.key, {}).get("inexact") or []
         later = (layer.left or {}).get("inexact", {}).get(goal.key)
         new = layer.manifest.get("incoming", {}).get(goal.key) or []
-        unknown = goal.key in (layer.manifest.get("unknown") or []) and layer.left is None
-        known = later if later is not None else new + (["its scripts could not be read before"] if unknown else [])
+        unknown = goal.key in (layer.manifest.get("unknown") or [])
+        known = list(later if later is not None else new)
+        if unknown:
+            known.append("what it overwrote of others could not be known before")
+        if unknown and layer.left is None:
+            known.append("its scripts could not be read before")
         found += [f"{goal.title}: {reason}" for reason in [*reasons, *known] if f"{goal.title}: {reason}" not in found]
     return found

@@ -103,7 +103,7 @@ class Files:
         found = []
         with self._store() as store:
             for real, item in self._wanted.items():
-                found.append((real, _differs(real, item, store, self._saved.at(real))))
+                found.append((real, differs(real, item, store, self._saved.at(real))))
         found += [(real, "is new") for real in self._new(conffiles)]
         for path, attributes in self._saved.facts["xattrs"].items():
             same = _attributes(self.real(path)) == attributes
@@ -128,7 +128,7 @@ class Files:
         with self._store() as store:
             for real, item in self._wanted.items():
                 at = self._saved.at(real)
-                if not _differs(real, item, store, at):
+                if not differs(real, item, store, at):
                     continue
                 if item.kind == ABSENT:
                     remove(real)
@@ -156,19 +156,32 @@ class Files:
             return []
         found = []
         packed = []
-        with self._store() as store:
-            fd = store.open_file(str(self._saved.facts["deb"]))
-        try:
-            for entry in _dpkg_deb.Deb(fd).entries():
-                packed.append(entry.path)
-                real = self.real(entry.path)
-                why = self._unlike(entry, real) if real not in self._wanted else self._behind(entry, real)
-                found += [f"{real} {why}"] if why else []
-        finally:
-            os.close(fd)
+        for entry in self._entries():
+            packed.append(entry.path)
+            real = self.real(entry.path)
+            why = self._unlike(entry, real) if real not in self._wanted else self._behind(entry, real)
+            found += [f"{real} {why}"] if why else []
         if at not in self._wanted and packed != list(listed):
             found.append(f"{at} lists other files")
         return found
+
+    def dress(self) -> None:
+        """Give directories the owners and modes they had: dpkg leaves those as they are that it finds there."""
+        for entry in self._entries() if self._saved.deb is not None else ():
+            real = self.real(entry.path)
+            info = _lstat(real) if entry.kind == _dpkg_deb.DIRECTORY else None
+            if info is not None and stat.S_ISDIR(info.st_mode) and _other_mode(info, entry):
+                os.chown(real, entry.uid, entry.gid, follow_symlinks=False)
+                os.chmod(real, entry.mode)
+
+    def _entries(self) -> t.Iterator[Entry]:
+        """All that the package file has; read to its end, it is checked."""
+        with self._store() as store:
+            fd = store.open_file(str(self._saved.facts["deb"]))
+        try:
+            yield from _dpkg_deb.Deb(fd).entries()
+        finally:
+            os.close(fd)
 
     def _behind(self, entry: Entry, real: str) -> str:
         """Of a configuration file that is a link, what it leads to: dpkg looks and writes through it."""
@@ -200,7 +213,11 @@ def _lstat(path: str) -> os.stat_result | None:
         return None
 
 
-def _differs(path: str, item: Item, store: Tree, at: str) -> str:
+def differs(path: str, item: Item, store: Tree, at: str) -> str:
+    """How what is at a path differs from what was captured; empty when it does not.
+
+    :param at: where in the store its content is.
+    """
     try:
         tree = _paths.parent(path)
     except UnsafePath:

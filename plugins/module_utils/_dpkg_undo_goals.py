@@ -104,7 +104,7 @@ class Goal(t.NamedTuple):
     :ivar left: what the newest change left of it; None when nobody looked.
     :ivar looked: somebody looked.
     :ivar completed: the newest change ran to its end.
-    :ivar time: of the capture that decides.
+    :ivar layer: the capture that decides.
     :ivar again: a change put the same version in place again, so that its version tells nothing.
     :ivar foreign: not of the architecture that names without one mean.
     """
@@ -116,9 +116,14 @@ class Goal(t.NamedTuple):
     left: Facts | None
     looked: bool
     completed: bool
-    time: float
+    layer: Layer
     again: bool
     foreign: bool
+
+    @property
+    def time(self) -> float:
+        """When it was captured."""
+        return self.layer.time
 
     @property
     def title(self) -> str:
@@ -157,6 +162,8 @@ def goals(layers: t.Sequence[Layer]) -> dict[Slot, Goal]:
             versions |= {change["before"], change["after"]}
             versions |= {kept.facts["version"]} if kept is not None else set()
             versions |= {remained["version"] if remained else None} if layer.left is not None else set()
+            # A package that loses all of its files to another one disappears.
+            versions |= {None} if kept is not None and kept.key in (layer.manifest.get("taken") or []) else set()
             found[slot] = Goal(
                 slot,
                 old.key if old is not None else key,
@@ -165,7 +172,7 @@ def goals(layers: t.Sequence[Layer]) -> dict[Slot, Goal]:
                 remained,
                 layer.left is not None,
                 layer.completed,
-                old.time if old is not None else layer.time,
+                old.layer if old is not None else layer,
                 (old is not None and old.again)
                 or (change["before"] is not None and change["before"] == change["after"]),
                 slot[1] != native,

@@ -60,11 +60,20 @@ class Judge:
     :param wanted: what packages go back to.
     :param now: what is there.
     :param database: where it is.
+    :param others: path → fingerprint of what was nobody's before a change, and that dpkg may have left as it was.
     """
 
-    def __init__(self, wanted: t.Mapping[Slot, Goal], now: t.Mapping[Slot, Package], database: Database) -> None:
+    def __init__(
+        self,
+        wanted: t.Mapping[Slot, Goal],
+        now: t.Mapping[Slot, Package],
+        database: Database,
+        others: t.Mapping[str, str],
+    ) -> None:
         self._now = now
         self._database = database
+        # As somebody had left it before a change, and dpkg has left it since.
+        self._was = {path: {print_} for path, print_ in others.items()}
         # Configuration may move from one package to another.
         self._brought: dict[str, set[str]] = {}
         self._left: dict[str, str] = {}
@@ -74,6 +83,7 @@ class Judge:
             if goal.saved is not None:
                 for path, known in goal.saved.facts["conffiles"].items():
                     self._brought.setdefault(path, set()).add(known["md5"])
+                    self._was.setdefault(path, set()).add(known["now"])
             self._left.update((goal.left or {}).get("conffiles", {}))
 
     def edited(self, goal: Goal) -> list[Edited]:
@@ -88,6 +98,8 @@ class Judge:
             place = places.get(path, path)
             here = fingerprint(place)
             if here == (captured[path]["now"] if path in captured else ""):
+                continue
+            if here and here in {*self._was.get(path, ()), *self._was.get(place, ())}:
                 continue
             if goal.looked and now is not None and now.version in (goal.left or {}).values():
                 fine = here == self._left.get(path, "")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import typing as t
 
@@ -30,7 +29,6 @@ _ARCHIVES = "/var/cache/apt/archives"
 # The control files of the package that is being unpacked.
 _UNPACKING = os.path.join(ADMIN, "tmp.ci")
 _TEMPORARY = (".dpkg-new", ".dpkg-tmp")
-_LINE = re.compile(r"^(\S)\S{9} +\S+ +\d+ +\S+ +\S+ \.(/.*)$")
 
 
 def find(goals: t.Mapping[Slot, Goal], now: t.Mapping[Slot, Package], layers: t.Sequence[Layer]) -> list[str]:
@@ -46,12 +44,9 @@ def find(goals: t.Mapping[Slot, Goal], now: t.Mapping[Slot, Package], layers: t.
         _sums(load(f"{_UNPACKING}/{name}"), sums)
     for deb in _debs({goal.slot[0] for goal in half}, layers):
         _sums(_dpkg_apt.control_file(deb, "md5sums"), sums)
-        for line in _dpkg_apt.contents(deb).splitlines():
-            match = _LINE.match(line)
-            if match and match.group(1) != "d":
-                path = match.group(2)
-                separator = {"l": " -> ", "h": " link to "}.get(match.group(1))
-                sums.setdefault(path.rpartition(separator)[0] if separator else path, "")
+        for kind, path in _dpkg_apt.listed(deb):
+            if kind != "d":
+                sums.setdefault(path, "")
     since = min(layer.time for layer in layers)
     diverted = {one.path: one.to for one in Database().diversions()}
     found = []

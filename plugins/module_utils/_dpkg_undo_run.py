@@ -20,10 +20,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _dpkg_status,
     _dpkg_undo_diversions,
     _dpkg_undo_files,
+    _dpkg_undo_others,
+    _dpkg_undo_overrides,
     _dpkg_undo_remnants,
-    _paths,
+    _files_undo,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
     ADMIN,
     ALL,
@@ -36,6 +38,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_undo_goal
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Layer
 
 # Of dpkg's complaint about a script that failed.
@@ -116,15 +119,18 @@ class Work:
                     advice="Mend what dpkg names, then roll back again.",
                 )
         _dpkg_undo_diversions.bring_back(self._layers)
+        # Before packages go: dpkg fails at overrides for users that went with them.
+        _dpkg_undo_overrides.restore(self._goals, self._now(), Database())
         self._packages(set(again))
         self._purge()
         _dpkg_undo_diversions.take_away(self._layers, {goal.slot[0] for goal in self._goals.values()})
-        self._settle(marks)
+        _dpkg_undo_overrides.restore(self._goals, self._now(), Database())
+        self._settle(marks, again)
 
     def _packages(self, again: set[Slot]) -> None:
         """One run of apt; whatever that leaves undone, and what apt would refuse, is dpkg's."""
         now = self._now()
-        half = {one.name for slot, one in now.items() if slot in self._goals and not _proper(one)}
+        half = {one.name for slot, one in now.items() if slot in self._goals and not proper(one)}
         debs, erase = self.todo(now, again)
         if (debs or erase) and self._means.by_apt:
             self.problems = _dpkg_apt.install(
@@ -192,7 +198,7 @@ class Work:
             if self._out_of_the_way(()):
                 self.problems = _dpkg_apt.dpkg("--purge", *self.names(left))
 
-    def _settle(self, automatic: t.Collection[Slot]) -> None:
+    def _settle(self, automatic: t.Collection[Slot], again: t.Collection[Slot]) -> None:
         """Files and records that dpkg does not put back, for packages it did put back."""
         with _dpkg_status.Locked(self._means.timeout):
             now, database = self._now(), Database()
@@ -212,10 +218,13 @@ class Work:
                 # Configuration that came with the change: dpkg keeps it, as obsolete.
                 new = [path for path in recorded if path not in mine and path not in theirs]
                 files.restore(map(files.real, recorded))
+                if slot in again:
+                    files.dress()
                 _dpkg_undo_files.take_away(map(files.real, new))
                 _unlist(database.info(current).get("list", "") if current is not None else "", new)
                 records[saved.key] = saved.record
                 marks[slot] = bool(saved.facts["auto"])
+            _dpkg_undo_others.Others(self._layers).restore()
             _dpkg_undo_remnants.tidy()
             _dpkg_status.rewrite(records)
             _dpkg_status.mark(marks)
@@ -229,7 +238,8 @@ def _unlist(path: str, gone: t.Collection[str]) -> None:
         _dpkg_status.write(path, "".join(left))
 
 
-def _proper(one: Package) -> bool:
+def proper(one: Package) -> bool:
+    """It is completely there, or completely away."""
     return one.installed or one.state == CONFIG_FILES
 
 
@@ -247,21 +257,12 @@ def _right(goal: Goal, current: Package | None) -> bool:
     return current is not None and current.installed and current.version == saved.facts["version"]
 
 
-def keep_aside(paths: t.Iterable[str]) -> None:
-    """Keep what somebody changed and a forced undo overwrites, beside it, with the time in its name."""
+def keep_aside(paths: t.Iterable[str], where: PrivateDir) -> None:
+    """Keep what somebody changed and a forced undo overwrites: in the store, a directory or the like beside itself."""
     when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     for path in paths:
-        tree = _paths.parent(path)
-        if tree is None:
-            continue
-        with tree:
-            name = os.path.basename(path)
-            aside = f"{name}.sage-{when}"
-            info = tree.lstat(name)
-            if info is None or tree.lstat(aside) is not None:
-                continue
-            if _captured.kind_of(info) == FILE:
-                _captured.copy(tree, name, tree, aside)
-            else:
-                os.rename(name, aside, src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
-            tree.settle()
+        info = os.lstat(path) if os.path.lexists(path) else None
+        if info is not None and _captured.kind_of(info) in (FILE, LINK):
+            _files_undo.keep_aside(path, where)
+        elif info is not None and not os.path.lexists(f"{path}.sage-{when}"):
+            os.rename(path, f"{path}.sage-{when}")

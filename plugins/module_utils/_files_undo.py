@@ -11,7 +11,7 @@ import shutil
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _paths
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
@@ -206,12 +206,18 @@ def keep_aside(path: str, where: PrivateDir) -> None:
         return
     with tree, where.child("aside", create=True) as kept, Tree(kept.path, os.dup(kept.fd), 0o700) as to:
         relative, free, number = os.path.basename(path), path.lstrip("/"), 0
-        if _captured.kind_of(tree.lstat(relative)) != FILE:
+        kind = _captured.kind_of(tree.lstat(relative))
+        if kind not in (FILE, LINK):
             return
         while to.lstat(free) is not None:
             number += 1
             free = f"{path.lstrip('/')}.{number}"
-        _captured.copy(tree, relative, to, free)
+        if kind == FILE:
+            _captured.copy(tree, relative, to, free)
+        else:
+            to.enter(os.path.dirname(free), make=True)
+            fd, name = to.parent(free)
+            os.symlink(os.readlink(relative, dir_fd=tree.fd), name, dir_fd=fd)
         to.settle()
 
 

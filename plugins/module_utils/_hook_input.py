@@ -22,7 +22,7 @@ class Run(t.NamedTuple):
     """One run of a package manager.
 
     :ivar command: the command line it was started with.
-    :ivar changes: what it is going to do, as in a resource's C(changes).
+    :ivar changes: what it is going to do, as in a resource's C(changes), with C(file): a package file that comes.
     :ivar elsewhere: it is about another system, such as a chroot.
     """
 
@@ -56,6 +56,7 @@ def apt(text: str) -> Run:
                 "arch": arch,
                 "before": None if before == _ABSENT else before,
                 "after": None if after == _ABSENT or action == _REMOVE else after,
+                **({"file": action} if action.startswith("/") else {}),
             },
         )
     chroot = unquote(known.get("DPkg::Chroot-Directory", "")) or "/"

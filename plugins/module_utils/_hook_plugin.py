@@ -31,6 +31,8 @@ class Sage(dnf.Plugin):
                 key = (package.name, package.arch, package.evr if self._parallel(package) else None)
                 change = {{"name": package.name, "arch": package.arch, "before": None, "after": None}}
                 found.setdefault(key, change)[side] = package.evr
+                if side == "after":
+                    found[key]["file"] = package.localPkg()
         command = " ".join(["dnf", *(getattr(self.base, "args", None) or ["(started by a program)"])])
         if self._start("before", json.dumps({{"command": command, "changes": list(found.values())}})) and STRICT:
             raise dnf.exceptions.Error("What would be replaced could not be kept: see above.")

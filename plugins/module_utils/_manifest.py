@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import (
@@ -40,11 +41,12 @@ if t.TYPE_CHECKING:
 _LETTERS = {FILE: b"f", LINK: b"l", DIRECTORY: b"d", ABSENT: b"a"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
 _KINDS_TEXT = {letter.decode(): kind for kind, letter in _LETTERS.items()}
-_SPECIAL_TEXT = re.compile(r"[\x00-\x20\x7f\\]")
 _SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
 _PAIRS = re.compile(rb"[\x00-\x20\x7f\\,=]")
 _ESCAPED = re.compile(rb"\\0([0-7]{3})")
 _BLOCK = 1 << 18
+# What os.fsdecode does, without its detours.
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 class Section(t.NamedTuple):
@@ -90,13 +92,13 @@ class Writer:
     def __init__(self, point: PrivateDir, name: str) -> None:
         self._path = os.path.join(point.path, name)
         self._fd = point.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        self._lines: list[bytes] = []
+        self._lines: list[str] = []
         self._size = 0
         self._sha = hashlib.sha256()
 
     def section(self, name: str = "", version: str = "", info: str = "") -> None:
         """Begin a section."""
-        self._line(b"@ %b %b %b\n" % (_escape(name), _escape(version), _escape(info)))
+        self._line(os.fsdecode(b"@ %b %b %b\n" % (_escape(name), _escape(version), _escape(info))))
 
     def add(self, path: str, item: Item) -> None:
         """Write one item; an empty path is the section's own, written as a dot."""
@@ -107,24 +109,25 @@ class Writer:
             xattrs = b",".join(b"%b=%b" % pair for pair in pairs)
         how = b"l" if item.shared else b"c"
         fields = (_LETTERS[item.kind], value, item.size, item.mtime, item.mode, item.uid, item.gid, how, xattrs)
-        self._line(b"%b %b %d %d %04o %d %d %b %b " % fields + (_escape(path) if path else b".") + b"\n")
+        line = b"%b %b %d %d %04o %d %d %b %b " % fields + (_escape(path) if path else b".") + b"\n"
+        self._line(os.fsdecode(line))
 
     def linked(self, path: str, digest: str, info: os.stat_result) -> None:
         """What M(add) does with a hard-linked file, without the detour; most lines are such ones."""
-        if _SPECIAL_TEXT.search(path):
+        if not path.isprintable() or " " in path or "\\" in path:
             self.add(path, item_of(FILE, info, digest, shared=True))
             return
-        numbers = f"{info.st_size} {info.st_mtime_ns} {info.st_mode & 0o7777:04o} {info.st_uid} {info.st_gid}"
-        self._line(os.fsencode(f"f {digest} {numbers} l - {path}\n"))
+        mode = info.st_mode & 0o7777
+        self._line(f"f {digest} {info.st_size} {info.st_mtime_ns} {mode:04o} {info.st_uid} {info.st_gid} l - {path}\n")
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: str) -> None:
         self._lines.append(line)
         self._size += len(line)
         if self._size > _BLOCK:
             self._flush()
 
     def _flush(self) -> None:
-        data = b"".join(self._lines)
+        data = os.fsencode("".join(self._lines))
         self._lines, self._size = [], 0
         self._sha.update(data)
         try:
@@ -185,32 +188,43 @@ class Items:
 
     def read(self, section: Section) -> t.Iterator[tuple[str, Item]]:
         """Path and item of each line of a section."""
-        return map(_parse, self._read(section))
+        return map(parse, self.lines(section))
 
     def paths(self, section: Section) -> t.Iterator[str]:
         """The path of each line of a section."""
-        return (_path(line[:-1].rpartition(b" ")[2]) for line in self._read(section))
+        return map(path_of, self.lines(section))
 
-    def _read(self, section: Section) -> t.Iterator[bytes]:
-        offset = section.offset
+    def lines(self, section: Section) -> t.Iterator[bytes]:
+        """The lines of a section, for M(parse) and M(path_of)."""
+        offset, size = section.offset, _BLOCK
         while True:
-            # Others read in between: the position is this reader's own.
-            self._file.seek(offset)
-            lines = self._file.readlines(_BLOCK)
-            if not lines:
-                return
-            for line in lines:
+            # Others read in between, in a forked process too: there is no common position.
+            data = os.pread(self._file.fileno(), size, offset)
+            end = data.rfind(b"\n") + 1
+            if not end:
+                if len(data) < size:
+                    return
+                size *= 2
+                continue
+            for line in data[:end].splitlines():
                 if line.startswith(b"@"):
                     return
                 yield line
-                offset += len(line)
+            offset += end
 
 
-def _parse(line: bytes) -> tuple[str, Item]:
+def path_of(line: bytes) -> str:
+    """The path that a line is about."""
+    field = line[line.rindex(b" ") + 1 :]
+    return field.decode(_ENCODING, _ERRORS) if len(field) > 1 and b"\\" not in field else _path(field)
+
+
+def parse(line: bytes) -> tuple[str, Item]:
+    """Path and item of a line."""
     if b"\\" in line:
         return _parse_escaped(line)
     # Nearly all lines are such, so nothing is done twice.
-    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = os.fsdecode(line)[:-1].split(" ")
+    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = line.decode(_ENCODING, _ERRORS).split(" ")
     item = Item(
         _KINDS_TEXT[letter],
         "" if value == "-" else value,
@@ -226,7 +240,7 @@ def _parse(line: bytes) -> tuple[str, Item]:
 
 
 def _parse_escaped(line: bytes) -> tuple[str, Item]:
-    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = line[:-1].split(b" ")
+    letter, value, size, mtime, mode, uid, gid, how, xattrs, path = line.split(b" ")
     kind = _KINDS[letter]
     item = Item(
         kind,

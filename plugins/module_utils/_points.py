@@ -111,13 +111,11 @@ def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
 
 def _predicted(resource: Resource) -> dict[str, t.Any]:
     files, size = resource.need()
-    plan = resource.plan()
-    packages = [line for line in plan if line.startswith(("[-] ", "[+] "))]
     return {
         "kind": resource.kind,
         "path": resource.path,
-        "plan": plan,
-        "packages": packages,
+        "plan": resource.plan(),
+        "changes": resource.planned(),
         "files": files,
         "bytes": size,
     }
@@ -316,8 +314,6 @@ def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "files": sum(one.get("files", 0) for one in resources),
         "bytes": sum(one.get("bytes", 0) for one in resources),
         "seconds": round(sum(one.get("seconds", 0) for one in resources), 3),
-        "packages": [
-            line for one in resources for line in one.get("packages") or _changes.listed(one.get("changes") or [])
-        ],
+        "packages": [line for one in resources for line in _changes.listed(one.get("changes") or [])],
         "inexact": [line for one in resources for line in one.get("inexact") or []],
     }

@@ -38,38 +38,6 @@ def put_back(store: Tree, at: str, target: Tree, relative: str, item: Item) -> N
         _put_copy(store, at, target, relative, item)
 
 
-def put_links(store: Tree, target: Tree, items: t.Iterable[tuple[str, Item, int]]) -> t.Iterator[tuple[str, Item]]:
-    """Put hard links back under the names they have in the store, and yield what M(put_back) has to do.
-
-    Nearly all files of an environment come through here, so nothing is done twice.
-
-    :param items: path, item, and the inode in the store where that was looked at already, else 0.
-    """
-    last, here, there = "", -1, -1
-    for path, item, inode in items:
-        directory, dummy, name = path.rpartition("/")
-        if not item.shared:
-            yield path, item
-            here = -1
-            continue
-        try:
-            if directory != last or here < 0:
-                here, last = target.enter(directory, make=True), directory
-                there = store.enter(directory)
-            if not inode and _looks(os.lstat(name, dir_fd=there)) != (item.mode, item.mtime, item.uid, item.gid):
-                raise FileNotFoundError
-            try:
-                # Ten times cheaper than a rename over it; an undo that is interrupted here finds the file missing.
-                os.unlink(name, dir_fd=here)
-            except FileNotFoundError:
-                pass
-            os.link(name, name, src_dir_fd=there, dst_dir_fd=here, follow_symlinks=False)
-        except (FileNotFoundError, IsADirectoryError, FileExistsError):
-            # Whatever it is, it is not the common case.
-            here = -1
-            yield path, item
-
-
 def _put_link(store: Tree, at: str, target: Tree, relative: str, item: Item) -> bool:
     kept = store.lstat(at)
     if kept is None:

@@ -120,6 +120,10 @@ class Resource(abc.ABC):
     def plan(self) -> list[str]:
         """What a change would touch, for people."""
 
+    def planned(self) -> list[Facts]:
+        """What a package manager is going to change, mappings C(name), C(arch), C(before), C(after)."""
+        return []
+
     @abc.abstractmethod
     def observe(self) -> Facts:
         """Cheap JSON-able facts of what is there now; recorded as the result of a phase."""

@@ -9,9 +9,11 @@ file cannot hold lies below C(extra/<key>/), at its full path. The facts of a ca
 
     files, bytes        what lies in the content directory
     arch                the native architecture
-    changes             [{name, arch, before, after}]: what will be installed, upgraded, removed, by the resolver;
-                        arch is that of what is there now, else that of what comes
-    packages            key (name:arch) → of each package that is there now (also as config-files) and will change:
+    changes             [{name, arch, before, after, file}]: what will be installed, upgraded, removed, by the
+                        resolver; arch is that of what is there now, else that of what comes; file: where the package
+                        file of what comes was, if it was here
+    packages            key (name:arch) → of each package that is there now (also as config-files) and will change,
+                        or will lose files to one that comes:
         version, want   as recorded ("install", "hold", "deinstall"…)
         state           "installed" or "config-files"
         auto            apt installed it only because others need it
@@ -30,17 +32,23 @@ file cannot hold lies below C(extra/<key>/), at its full path. The facts of a ca
         inexact         reasons why an undo of its change may not be exact
     inexact             those reasons, each with its key, and those of what comes, for people
     incoming            key → reasons, of the versions that come, where their scripts are known already
+    taken               keys of those that will lose files, and do not change otherwise
+    others              full real path → P(_dpkg_database.fingerprint) of what is nobody's and will be overwritten, or
+                        is a directory that dpkg would remove with the package that comes
+    impossible          reasons why something that is overwritten could not be captured
     auto                keys of packages that were asked for, are there and do not change, but for apt's auto mark
-    unknown             keys of what comes and whose maintainer scripts cannot be known yet
+    unknown             keys of what comes and was not here: its scripts and files could not be known
     diversions          [[path, to, by]] by or of captured packages
+    statoverrides       path → "owner group mode" of all of them
     known               key → "version letters" (letters as C(dpkg -l): ii, hi, rc) of all that was there
 
 Other paths are the package's own names; what is diverted is found by P(Database.diverted).
 
 Items: a section with an empty name has the file C(status): the recorded stanzas of all captured
-packages, whole. Then a section per package, its name the key, its info the package file's name: an item
-for the package file, then for each of C(extra) one below C(extra/<key>), as P(_captured.copy) made it;
-links and directories have items but nothing in the content directory.
+packages, whole, and an item below C(others) for each of those. Then a section per package, its name the
+key, its info the package file's name: an item for the package file, then for each of C(extra) one below
+C(extra/<key>), as P(_captured.copy) made it; links and directories have items but nothing in the content
+directory.
 
 C(left) returns {"packages": key → {"version", "state", "want", "auto", "conffiles": path → fingerprint},
 "inexact": key → reasons} of each package in C(changes) that is there after the change, C(known) as above.
@@ -51,14 +59,20 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_incoming, _dpkg_plan, _dpkg_scripts
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _dpkg_check,
+    _dpkg_plan,
+    _dpkg_scripts,
+    _dpkg_taken,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
     ADMIN,
     Database,
     Package,
     fingerprint,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, ChangeFailed
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_incoming import Incoming
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 
 if t.TYPE_CHECKING:
@@ -66,15 +80,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
 
-_UNKNOWN = "its scripts are not known before it is downloaded"
-# What the state of a package that is not properly there says of its scripts.
-_FAILED = {
-    "half-installed": "it was unpacked or removed halfway: its preinst, prerm or postrm failed, or dpkg was ended",
-    "unpacked": "it is unpacked but not configured: its postinst did not run, or what it depends on failed",
-    "half-configured": "its postinst failed",
-    "triggers-awaited": "it waits for another package's trigger",
-    "triggers-pending": "its trigger did not run",
-}
+_UNKNOWN = "its scripts, and what it overwrites, are not known before it is downloaded"
 
 
 class _View(t.NamedTuple):
@@ -82,12 +88,14 @@ class _View(t.NamedTuple):
 
     :ivar stamp: of dpkg's record.
     :ivar captured: what is there now and will change, with all instances of what must be the same in all.
+    :ivar incoming: the package files of what comes.
     """
 
     stamp: tuple[int, ...]
     database: Database
     changes: list[Change]
     captured: list[Package]
+    incoming: Incoming
 
 
 class DpkgResource(Resource):
@@ -108,10 +116,11 @@ class DpkgResource(Resource):
         self.changes = list(changes)
         self.path = ADMIN
         self._seen: _View | None = None
+        self._takes: tuple[object, _dpkg_taken.Taken] | None = None
 
     def plan(self) -> list[str]:
         view = self._view()
-        incoming, unknown = _dpkg_incoming.reasons(view.changes, self.packages)
+        incoming, unknown = view.incoming.reasons()
         lines = []
         for change in view.changes:
             name = change.name if change.arch in (view.database.native, "all") else change.key
@@ -123,6 +132,9 @@ class DpkgResource(Resource):
                 why = [_UNKNOWN] if change.key in unknown else incoming.get(change.key, [])
                 lines.append(_line("+", name, change.after, why))
         return lines
+
+    def planned(self) -> list[Facts]:
+        return [change._asdict() for change in self._view().changes]
 
     def observe(self) -> Facts:
         database = Database()
@@ -147,19 +159,27 @@ class DpkgResource(Resource):
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_capture import needs
 
         view = self._view()
-        found = [needs(view.database, package) for package in view.captured]
+        taken = self._taken(view)
+        found = [needs(view.database, package) for package in [*view.captured, *taken.packages]]
+        found.append(_dpkg_taken.size(taken.paths))
         return 1 + sum(one[0] for one in found), sum(one[1] for one in found)
 
     def capture(self, where: PrivateDir, items: Writer) -> Facts:
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_capture import Capture
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_lock import held
 
+        if not self.changes:
+            # What a change is going to overwrite is known once its package files are here.
+            self._view().incoming.fetch()
         with held(ADMIN):
             view = self._view()
-            incoming, unknown = _dpkg_incoming.reasons(view.changes, self.packages)
+            incoming, unknown = view.incoming.reasons()
+            taken = self._taken(view)
+            captured = [*view.captured, *taken.packages]
             with Capture(view.database, where, items) as capture:
-                capture.stanzas(view.captured)
-                facts = {package.key: capture.take(package) for package in view.captured}
+                capture.stanzas(captured)
+                others = capture.others(taken.paths)
+                facts = {package.key: capture.take(package) for package in captured}
                 capture.settle()
             if _stamp() != view.stamp:
                 raise CaptureError(
@@ -171,19 +191,25 @@ class DpkgResource(Resource):
                 "files": capture.files,
                 "bytes": capture.bytes,
                 "arch": view.database.native,
-                "changes": [change._asdict() for change in view.changes],
+                "changes": [
+                    {**change._asdict(), "file": view.incoming.files.get(change.key)} for change in view.changes
+                ],
                 "packages": facts,
-                "inexact": _uncertain(facts, incoming, unknown),
+                "taken": [package.key for package in taken.packages],
+                "others": others,
+                "inexact": [*_uncertain(facts, incoming, unknown), *taken.impossible],
+                "impossible": taken.impossible,
                 "incoming": incoming,
                 "auto": self._marked(view),
                 "unknown": unknown,
-                "diversions": _diversions(view),
+                "diversions": _diversions(view.database, captured),
+                "statoverrides": view.database.overrides(),
                 "known": view.database.known(),
             }
 
     def left(self, manifest: Facts) -> Facts:
         database = Database()
-        _check_change(database)
+        _dpkg_check.succeeded(database)
         auto = database.auto()
         facts: Facts = {"packages": {}, "inexact": {}, "known": database.known()}
         for one in manifest["changes"]:
@@ -199,6 +225,8 @@ class DpkgResource(Resource):
                 "conffiles": {path: fingerprint(diverted.get(path, path)) for path in package.conffiles()},
             }
             why = _dpkg_scripts.reasons(_dpkg_scripts.installed(database.info(package)))
+            if one["after"] is not None and package.version not in (one["before"], one["after"]):
+                why.append(f"it is {package.version} instead of {one['after']}: what it overwrote is not known")
             if why:
                 facts["inexact"][package.key] = why
         return facts
@@ -213,13 +241,22 @@ class DpkgResource(Resource):
         stamp = _stamp()
         if self._seen is None or self._seen.stamp != stamp:
             database = Database()
-            _check_state(database)
+            _dpkg_check.capturable(database)
             if self.changes:
                 changes = _dpkg_plan.given(database, self.changes)
             else:
                 changes = _dpkg_plan.resolve(database, self.packages, self.state)
-            self._seen = _View(stamp, database, changes, _captured(database, changes))
+            files = {now.key: str(one["file"]) for now, one in zip(changes, self.changes) if one.get("file")}
+            incoming = Incoming(changes, self.packages, database.native, files)
+            self._seen = _View(stamp, database, changes, _captured(database, changes), incoming)
         return self._seen
+
+    def _taken(self, view: _View) -> _dpkg_taken.Taken:
+        """What will be taken from others, as far as package files are here by now."""
+        key = (view.stamp, len(view.incoming.files))
+        if self._takes is None or self._takes[0] != key:
+            self._takes = key, _dpkg_taken.find(view.database, view.changes, view.captured, view.incoming)
+        return self._takes[1]
 
     def _marked(self, view: _View) -> list[str]:
         """What is asked for, is there, and stays: apt or Ansible may mark it as wanted for itself."""
@@ -256,47 +293,7 @@ def _captured(database: Database, changes: t.Iterable[Change]) -> list[Package]:
     return list(found.values())
 
 
-def _diversions(view: _View) -> list[list[str]]:
-    names = {package.name for package in view.captured}
-    paths = {path for package in view.captured for path in view.database.paths(package)}
-    return [list(one) for one in view.database.diversions() if one.by in names or one.path in paths]
-
-
-def _check_state(database: Database) -> None:
-    """Refuse what could not be put back.
-
-    :raises CaptureError: with what is wrong.
-    """
-    if os.geteuid() != 0:
-        raise CaptureError(
-            "Packages can only be captured by root: others cannot read all of their files.",
-            untouched="everything.",
-            advice="Run it with become: true.",
-        )
-    unfinished = [f"{one.key} {one.version} ({one.state})" for one in database.unfinished()]
-    if not database.pending() and not unfinished:
-        return
-    what = f"these are not completely installed: {', '.join(unfinished)}" if unfinished else "dpkg was ended halfway"
-    raise CaptureError(
-        f"Packages cannot be captured now: {what}.",
-        untouched="everything.",
-        advice="Run `dpkg --configure -a` and, if that does not help, `apt-get --fix-broken install`; then run again.",
-        packages=[one.key for one in database.unfinished()],
-    )
-
-
-def _check_change(database: Database) -> None:
-    """See whether a change really succeeded.
-
-    :raises ChangeFailed: it did not; with the packages and what their state says.
-    """
-    failed = {one.key: _FAILED.get(one.state, "it has to be reinstalled") for one in database.unfinished()}
-    if database.pending() and not failed:
-        failed["dpkg"] = "it was ended halfway"
-    if failed:
-        raise ChangeFailed(
-            "The change of packages did not succeed: " + "; ".join(f"{key}: {why}" for key, why in failed.items()),
-            untouched="what has changed so far.",
-            advice="Roll back, or mend the packages (`dpkg --configure -a`).",
-            packages=sorted(failed),
-        )
+def _diversions(database: Database, captured: t.Iterable[Package]) -> list[list[str]]:
+    names = {package.name for package in captured}
+    paths = {path for package in captured for path in database.paths(package)}
+    return [list(one) for one in database.diversions() if one.by in names or one.path in paths]

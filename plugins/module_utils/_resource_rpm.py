@@ -30,7 +30,11 @@ The facts of a capture, beyond C(files) and C(bytes)::
                                                 installed, 3 net shared, 4 wrong colour)
         "inexact":     [reason]                 what an undo cannot promise, for people
     }}
-    "inexact": [text]             those reasons, each with its key
+    "overwritten": {path: [at, item]}              what is in the way of what is to come, and of no package that is
+                                                   replaced; its configuration's leftovers, too
+    "shared": {path: [[key, state]]}               the packages that such a path is of
+    "unkept": {key: [reason]}                      what else of that could not be kept
+    "inexact": [text]             all such reasons, each with its key
 
 A key is C(name.arch), of what may be installed in several versions C(name-version-release.arch). C(evr) is
 C([epoch:]version-release). An item is a L(_captured.Item) as a list. Ghost directories are only listed
@@ -38,8 +42,9 @@ themselves, not what is in them. What is listed is brought back where it is gone
 belongs to whoever writes it.
 
 M(RpmResource.left) returns C(known) and C(config) of the changed packages as they are after the change,
-C(inexact) (key → reasons) of what is there then, and C(unplanned), key → [before, after], of all that
-changed without being planned. Which packages dnf's versionlock holds is not part of any capture.
+C(inexact) (key → reasons) of what is there then, and C(unplanned) (key → C(name), C(arch), C(before), C(after),
+C(ours): in the same transaction as what was planned) of all that changed without being planned. Which packages
+dnf's versionlock holds is not part of any capture.
 
 In the list of items, each captured package has two sections: C(@ key evr file) with the content
 directory's own files (the package, C(extra/…)), paths relative to that directory; and
@@ -51,25 +56,23 @@ directories too, each ended by a NUL; only those that are known, and missing whe
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import (
-    _captured,
     _rpm_capture,
     _rpm_database,
     _rpm_history,
+    _rpm_overwritten,
     _rpm_plan,
+    _rpm_undo_litter,
     _rpm_undo_locks,
     _store,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, CaptureError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_litter import INCOMING, absent_of
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
@@ -95,7 +98,7 @@ class RpmResource(Resource):
         self.path = _rpm_database.dbpath()
         self._cookie = ""
         self._planned: list[Facts] | None = None
-        self._incoming: set[str] = set()
+        self._incoming: dict[str, t.Sequence[str] | None] = {}
 
     def _plan(self) -> list[Facts]:
         """The changes, by key."""
@@ -125,6 +128,8 @@ class RpmResource(Resource):
         several = found[0].installonly if found else name in _rpm_database.installonly_names()
         version = str(before or after).rpartition(":")[2]
         key = f"{name}-{version}.{arch}" if several else f"{name}.{arch}"
+        if after:
+            self._incoming[key] = _rpm_overwritten.files_in(str(change.get("file") or ""))
         return {"key": key, "name": name, "arch": arch, "before": before or None, "after": after or None}
 
     def _wait(self) -> None:
@@ -159,6 +164,12 @@ class RpmResource(Resource):
             found += there
         return found
 
+    def _in_the_way(self, directories: Directories) -> _rpm_overwritten.Look:
+        """What is to come overwrites this, beside what it replaces."""
+        existing = (_rpm_database.header_at(self._ts, one.offset) for one in self._existing())
+        own = {path for header in existing for path in header["FILENAMES"] or ()}
+        return _rpm_overwritten.look(self._ts, self._incoming, own, directories)
+
     def plan(self) -> list[str]:
         with Directories() as directories:
             scripts = {one.key: _rpm_capture.look(self._ts, one, directories).inexact[:1] for one in self._existing()}
@@ -173,6 +184,9 @@ class RpmResource(Resource):
             lines += [f"[-] {name} {one['before']}{why}"] if one["before"] else []
             lines += [f"[+] {name} {one['after']}"] if one["after"] else []
         return lines
+
+    def planned(self) -> list[Facts]:
+        return self._plan()
 
     def observe(self) -> Facts:
         return {"stamp": _rpm_database.cookie(self._ts), "packages": self._versions()}
@@ -199,6 +213,7 @@ class RpmResource(Resource):
     def need(self, device: int | None = None) -> tuple[int, int]:
         with Directories() as directories:
             needs = [_rpm_capture.look(self._ts, one, directories).need for one in self._existing()]
+            needs.append(self._in_the_way(directories).need)
         return sum(need[0] for need in needs), sum(need[1] for need in needs)
 
     def capture(self, where: PrivateDir, items: Writer) -> Facts:
@@ -218,7 +233,13 @@ class RpmResource(Resource):
                 inexact += [f"{package.key}: {why}" for why in made.facts["inexact"]]
                 written += made.written
                 size += made.size
-            brought = self._brought(where, items)
+            with Directories() as directories:
+                way = self._in_the_way(directories)
+                overwritten, copies, length = _rpm_overwritten.capture(way, directories, store, items)
+            inexact += [f"{key}: {why}" for key, reasons in way.unkept.items() for why in reasons]
+            written += copies
+            size += length
+            brought = self._brought(where, items, way)
             written += brought
             size += sum(os.stat(name, dir_fd=where.fd).st_size for name in brought)
             _store.settle(store, written)
@@ -236,24 +257,14 @@ class RpmResource(Resource):
                 key: reasons.get((there[0].name, there[0].arch), "unknown") for key, there in known.items() if reasons
             },
             "packages": packages,
+            **overwritten,
             "inexact": inexact,
         }
 
-    def _brought(self, where: PrivateDir, items: Writer) -> list[str]:
+    def _brought(self, where: PrivateDir, items: Writer, way: _rpm_overwritten.Look) -> list[str]:
         """List what the change is going to make, as far as that is known: killed, rpm leaves it unowned."""
-        absent = absent_of(self._incoming)
-        if not absent:
-            return []
-        data = b"".join(os.fsencode(path) + b"\0" for path in sorted(absent))
-        fd = where.open(INCOMING, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        try:
-            write_all(fd, data)
-            item = _captured.item_of(_captured.FILE, os.fstat(fd), hashlib.sha256(data).hexdigest())
-        finally:
-            os.close(fd)
-        items.section(INCOMING)
-        items.add(INCOMING, item)
-        return [INCOMING]
+        coming = [path for paths in self._incoming.values() for path in paths or ()]
+        return _rpm_undo_litter.expect(where, items, [*coming, *way.leftovers])
 
     def _still(self) -> None:
         """Nobody changed packages while they were captured.

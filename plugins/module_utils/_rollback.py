@@ -193,7 +193,8 @@ def _compute(
         for point in part.points:
             phase = part.installation.phases.get(point.get("phase") or "")
             # What a point made by hand was for is not known; nothing is put aside on suspicion.
-            done = (phase is None or phase.done) and point["point"] not in begun
+            # A rollback that ended with differences left neither side either.
+            done = (phase is None or phase.done) and point["point"] not in begun and not point.get("incomplete")
             left = point.get("left") or (phase.result if phase is not None and phase.done else [])
             for taken, layer in zip(point["resources"], layers(session.where, point, stack, done, left)):
                 if kinds and taken["kind"] not in kinds:

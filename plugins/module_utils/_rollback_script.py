@@ -15,6 +15,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _changes
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh import NAMES
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_sh_compare import COMPARE
@@ -54,7 +55,6 @@ class _Capture(t.NamedTuple):
 
 def render(
     checkpoints: str,
-    root: str,
     target: Facts,
     points: t.Sequence[Facts],
     headers: t.Mapping[tuple[str, int], Facts],
@@ -62,7 +62,6 @@ def render(
     """The script that undoes C(points).
 
     :param checkpoints: the state directory; the script works only as C(rollback.sh) in it.
-    :param root: where SAGE is installed.
     :param target: C(tid) and ISO C(time) of what is gone back to; C(generation), another for every script;
         C(unsupported), if the module alone can go back: why.
     :param points: what is undone, oldest first; without any the script says so.
@@ -93,12 +92,12 @@ def render(
     facts = {
         "state": os.fsencode(os.path.normpath(checkpoints)),
         "store": os.fsencode(os.path.normpath(str(target["store"]))),
-        "root": os.fsencode(root),
         "tid": str(target["tid"]).encode(),
         "when": dt.datetime.fromisoformat(target["time"]).astimezone().ctime().encode(),
         "generation": str(target["generation"]).encode(),
         "any": b"1" if points else b"",
         "unsupported": unsupported.encode(),
+        "otherwise": os.fsencode(_otherwise(captures, str(target["store"]))),
     }
     return b"".join(
         (
@@ -119,6 +118,8 @@ def render(
 def _unsupported(captures: t.Mapping[tuple[str, str], t.Sequence[_Capture]]) -> str:
     """Why the script cannot do it; it then says so."""
     for (kind, path), layers in captures.items():
+        if kind in _changes.PACKAGES:
+            return "packages of the system were changed, which this script does not bring back."
         if kind != "venv" and kind not in _KINDS:
             return f"this script cannot put back what is of kind {kind}."
         if any(one.header.get("whole") for one in layers):
@@ -126,6 +127,17 @@ def _unsupported(captures: t.Mapping[tuple[str, str], t.Sequence[_Capture]]) -> 
         if kind == "git" and layers[0].header["exists"] and _announced(layers[0].header["repository"]):
             return f"files were announced with git add --intent-to-add in {path}."
     return ""
+
+
+def _otherwise(captures: t.Mapping[tuple[str, str], t.Sequence[_Capture]], store: str) -> str:
+    """What to do when the script cannot."""
+    commands = []
+    for (kind, dummy), layers in captures.items():
+        if kind in _changes.PACKAGES:
+            names = [(one.point["install_id"], one.point["point"], str(one.number)) for one in layers]
+            places = [os.path.join(store, *name) for name in names]
+            commands += _changes.by_hand(kind, zip(places, (one.taken for one in layers)))
+    return "\n".join(["Roll back with intellistream.sage.sage_rollback.", *_changes.introduced(commands)])
 
 
 def _escape(value: str) -> bytes:

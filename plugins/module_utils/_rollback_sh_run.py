@@ -76,7 +76,7 @@ main() {
         command -v "$tool" >/dev/null 2>&1 || refuse "$tool of the coreutils is missing." 'Add it to PATH.'
     done
     check_state
-    [ -z "$unsupported" ] || refuse "$unsupported" 'Roll back with intellistream.sage.sage_rollback.'
+    [ -z "$unsupported" ] || refuse "$unsupported" "$otherwise"
     if [ -z "$any" ]; then
         printf 'There is nothing to roll back.\n'
         exit 0

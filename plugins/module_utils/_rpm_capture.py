@@ -19,8 +19,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_scripts,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, FILE, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import GHOST, GONE, PACKED, Directories, Seen
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import GHOST, GONE, PACKED, Seen
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, digest_of
 
 if t.TYPE_CHECKING:
@@ -71,7 +72,7 @@ def look(ts: t.Any, package: Package, directories: Directories) -> Look:
         if one.how == GHOST and (not info or any(path == at or path.startswith(f"{at}/") for at in live)):
             continue
         if one.how != PACKED and info is not None:
-            why = _unkept(info)
+            why = unkept(info)
             if why:
                 inexact.append(f"{path} {why}")
             else:
@@ -79,12 +80,12 @@ def look(ts: t.Any, package: Package, directories: Directories) -> Look:
         if one.file.config:
             for ending in _rpm_database.LEFTOVERS:
                 leftover = directories.lstat(path + ending)
-                if leftover is not None and not _unkept(leftover):
+                if leftover is not None and not unkept(leftover):
                     extra[path + ending] = leftover
     return Look(package, header, seen, extra, inexact)
 
 
-def _unkept(info: os.stat_result) -> str:
+def unkept(info: os.stat_result) -> str:
     """Why something is not kept aside; empty when it is."""
     if not _captured.kind_of(info):
         return "is a device, pipe or socket that its package does not hold"
@@ -137,7 +138,7 @@ def capture(one: Look, where: PrivateDir, store: Tree, items: Writer, number: in
         # As the database has it, for the undo to put back there: that of the saved package tells what is on disk.
         original = _header(one.header.unload(), where, f"{name}.header")
         extra = {
-            path: _aside(directories, path, info, store, f"extra/{number}/{place}")
+            path: aside(directories, path, info, store, f"extra/{number}/{place}")
             for place, (path, info) in enumerate(sorted(one.extra.items()))
         }
     packed = dict(made.files)
@@ -200,7 +201,7 @@ def _list(
             items.add(of.file.path.lstrip("/"), kept)
 
 
-def _aside(directories: Directories, path: str, info: os.stat_result, store: Tree, at: str) -> tuple[str, Item]:
+def aside(directories: Directories, path: str, info: os.stat_result, store: Tree, at: str) -> tuple[str, Item]:
     """Keep one path aside; returns where its content is, empty when it has none, and its item."""
     if not stat.S_ISREG(info.st_mode):
         item = _rpm_look.item_of(directories, path, info)

@@ -17,9 +17,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _rpm_database,
     _rpm_history,
     _rpm_scripts,
+    _rpm_unplanned,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ChangeFailed
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts
@@ -38,7 +39,7 @@ def left(ts: t.Any, manifest: Facts, state: str) -> Facts:
     concerned = {one["key"]: one for one in manifest["changes"]}
     there = _rpm_database.installed(ts)
     failures = _rpm_history.failed(manifest["history"], {one["name"] for one in concerned.values()})
-    facts: Facts = {"known": {}, "config": {}, "inexact": {}, "unplanned": {}}
+    facts: Facts = {"known": {}, "config": {}, "inexact": {}, "unplanned": _rpm_unplanned.found(manifest, there)}
     with Directories() as directories:
         for key, change in concerned.items():
             now = there.get(key, [])
@@ -51,10 +52,6 @@ def left(ts: t.Any, manifest: Facts, state: str) -> Facts:
                 why = _rpm_scripts.inexact(header)
                 if why:
                     facts["inexact"][key] = why
-    for key in sorted({*manifest["known"], *there} - concerned.keys()):
-        before, after = manifest["known"].get(key), _rpm_database.versions(there.get(key, []))
-        if before != after:
-            facts["unplanned"][key] = [before, after]
     if failures:
         raise ChangeFailed(
             f"The change of packages was reported as done, but {'; '.join(failures)}.",

@@ -32,7 +32,7 @@ class _One(t.NamedTuple):
     """A package in a plan.
 
     :ivar optional: removed only where dnf removes what is not needed any more, which Ansible does not.
-    :ivar files: what a new one brings, as far as that is known without having it.
+    :ivar files: what a new one brings; None when that is not known.
     """
 
     name: str
@@ -40,7 +40,7 @@ class _One(t.NamedTuple):
     evr: str
     installonly: bool
     optional: bool = False
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...] | None = ()
 
     @property
     def key(self) -> str:
@@ -50,12 +50,17 @@ class _One(t.NamedTuple):
         return f"{self.name}.{self.arch}"
 
 
-def plan(ts: t.Any, packages: t.Sequence[str], state: str, incoming: set[str] | None = None) -> list[Facts]:
+def plan(
+    ts: t.Any,
+    packages: t.Sequence[str],
+    state: str,
+    incoming: dict[str, t.Sequence[str] | None] | None = None,
+) -> list[Facts]:
     """The changes that bring C(packages) to C(state), by key; C(optional) marks those that may not come.
 
     :param packages: as dnf takes them; C(*) alone with C(latest) upgrades everything.
     :param state: C(present), C(latest) or C(absent).
-    :param incoming: takes the paths of what is new, as far as they are known.
+    :param incoming: takes the paths of what is new, by key; None where they are not known.
     :raises CaptureError: it cannot be done, in the resolver's words.
     """
     groups = [name for name in packages if name.startswith("@")]
@@ -74,7 +79,7 @@ def plan(ts: t.Any, packages: t.Sequence[str], state: str, incoming: set[str] | 
             found[one.key]["optional"] = True
     for one in after:
         if incoming is not None:
-            incoming.update(one.files)
+            incoming[one.key] = one.files
         new = {"key": one.key, "name": one.name, "arch": one.arch, "before": None, "after": None}
         found.setdefault(one.key, new)["after"] = one.evr
         found[one.key].pop("optional", None)
@@ -86,17 +91,17 @@ def _by_dnf(dnf: t.Any, packages: t.Sequence[str], state: str) -> tuple[list[_On
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            return _resolved(dnf, packages, state, cached=False)
+            return _resolved(dnf, packages, state)
         except dnf.exceptions.LockError as error:
             if time.monotonic() >= deadline:
                 raise _refused(f"dnf is at work ({error})", "Wait for it to end, then run again.") from error
             time.sleep(_PAUSE)
         except dnf.exceptions.RepoError as error:
-            try:
-                # What dnf knows of the repository may be enough.
-                return _resolved(dnf, packages, state, cached=True)
-            except (dnf.exceptions.Error, hawkey.Exception):
-                raise _refused(str(error), "Make the repository reachable, then run again.") from error
+            # What dnf knows of the repository may be enough.
+            for lists in (True, False):
+                with contextlib.suppress(dnf.exceptions.Error, hawkey.Exception):
+                    return _resolved(dnf, packages, state, cached=True, lists=lists)
+            raise _refused(str(error), "Make the repository reachable, then run again.") from error
         except (dnf.exceptions.Error, hawkey.Exception, RuntimeError, OSError) as error:
             raise _refused(str(error), "Run the same with dnf and --assumeno, and mend what it says.") from error
 
@@ -105,9 +110,11 @@ def _refused(why: str, advice: str) -> CaptureError:
     return CaptureError(f"dnf cannot plan this change: {why}.", untouched="everything.", advice=advice)
 
 
-def _resolved(dnf: t.Any, packages: t.Sequence[str], state: str, cached: bool) -> tuple[list[_One], list[_One]]:
+def _resolved(
+    dnf: t.Any, packages: t.Sequence[str], state: str, cached: bool = False, lists: bool = True
+) -> tuple[list[_One], list[_One]]:
     names = _rpm_database.installonly_names()
-    with _base(dnf, cached, files=any(name.startswith("/") for name in packages)) as base:
+    with _base(dnf, cached, lists) as base:
         for name in packages:
             _request(dnf, base, name, state)
         base.resolve(allow_erasing=state == "absent")
@@ -115,8 +122,17 @@ def _resolved(dnf: t.Any, packages: t.Sequence[str], state: str, cached: bool) -
             return [], []
         clean = {str(one.pkg) for one in base.transaction if one.reason == _clean()}
         before = [_of_dnf(one, names, clean) for one in base.transaction.remove_set]
-        after = [_of_dnf(one, names, ())._replace(files=tuple(one.files)) for one in base.transaction.install_set]
+        after = [
+            _of_dnf(one, names, ())._replace(files=tuple(one.files) if _is_listed(base, one) else None)
+            for one in base.transaction.install_set
+        ]
     return before, after
+
+
+def _is_listed(base: t.Any, package: t.Any) -> bool:
+    """Whether all files of a package are known: the repository has lists of them, and they are here."""
+    repository = base.repos.get(package.reponame)
+    return repository is None or bool(repository.get_metadata_path("filelists"))
 
 
 def _clean() -> int:
@@ -129,17 +145,11 @@ def _of_dnf(package: t.Any, names: t.AbstractSet[str], clean: t.Container[str]) 
     return _One(package.name, package.arch, package.evr, installonly, str(package) in clean)
 
 
-def _is_local(base: t.Any) -> bool:
-    """Whether all repositories are on this host, so that lists of files cost no network."""
-    urls = [str(url) for repository in base.repos.iter_enabled() for url in repository.baseurl or [""]]
-    return bool(urls) and all(url.startswith(("file:", "/")) for url in urls)
-
-
 @contextlib.contextmanager
-def _base(dnf: t.Any, cached: bool, files: bool) -> t.Iterator[t.Any]:
+def _base(dnf: t.Any, cached: bool, lists: bool) -> t.Iterator[t.Any]:
     """dnf as Ansible's module and its command set it up, except that it writes no log.
 
-    :param files: paths of files are asked for, whose lists newer versions do not load otherwise.
+    :param lists: load the lists of files, as dnf did by itself up to 4.18: what a package overwrites must be known.
     """
     work = tempfile.mkdtemp(prefix="sage-dnf-")
     base = dnf.Base()
@@ -161,7 +171,7 @@ def _base(dnf: t.Any, cached: bool, files: bool) -> t.Iterator[t.Any]:
         base.pre_configure_plugins()
         base.read_all_repos()
         base.configure_plugins()
-        if hasattr(conf, "optional_metadata_types") and (files or _is_local(base)):
+        if hasattr(conf, "optional_metadata_types") and lists:
             conf.optional_metadata_types = ["filelists"]
         if cached:
             base.fill_sack_from_repos_in_cache()

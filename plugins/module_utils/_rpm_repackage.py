@@ -18,8 +18,9 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _rpm_database, _rpm_header, _rpm_look
 from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_package as format_
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import DIRECTORY, FILE, LINK, Item
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories, changed, same
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import PACKED, Directories, Seen
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import PACKED, Seen
 
 _CHUNK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -125,18 +126,18 @@ def _content(payload: format_.Payload, one: Seen, directories: Directories) -> I
     sha, left = hashlib.sha256(), known.st_size
     fd = directories.open(one.file.path)
     try:
-        if not _rpm_look.same(known, os.fstat(fd)):
-            raise _rpm_look.changed(one.file.path)
+        if not same(known, os.fstat(fd)):
+            raise changed(one.file.path)
         while left:
             data = os.read(fd, min(left, _CHUNK))
             if not data:
-                raise _rpm_look.changed(one.file.path)
+                raise changed(one.file.path)
             sha.update(data)
             payload.write(data)
             left -= len(data)
         xattrs = _captured.xattrs_of(fd)
-        if not _rpm_look.same(known, os.fstat(fd)):
-            raise _rpm_look.changed(one.file.path)
+        if not same(known, os.fstat(fd)):
+            raise changed(one.file.path)
     finally:
         os.close(fd)
     payload.write(format_.padding(known.st_size))

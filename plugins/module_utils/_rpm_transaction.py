@@ -216,12 +216,22 @@ def later_than(tid: int) -> None:
         time.sleep(0.05)
 
 
-def refused(problems: t.Sequence[str], said: str = "") -> RollbackError:
+def refused(problems: t.Sequence[str]) -> RollbackError:
     """The error for a transaction that rpm refuses."""
-    told = f" It said: {said}" if said else ""
     return RollbackError(
-        f"rpm refuses to go back: {'; '.join(problems) or 'it does not say why'}.{told}",
+        f"rpm refuses to go back: {'; '.join(problems) or 'it does not say why'}.",
         untouched="every package.",
         advice="Mend what is named, then run the same rollback again.",
+        problems=list(problems),
+    )
+
+
+def halfway(problems: t.Sequence[str], said: str) -> RollbackError:
+    """The error for a transaction that did not get to its end: packages may be of either side, or of both."""
+    told = f" It said: {said}" if said else ""
+    return RollbackError(
+        f"rpm could not finish going back: {'; '.join(problems)}.{told}",
+        untouched="what was captured; it can still be used.",
+        advice="Mend what is named, then run the same rollback again: it continues.",
         problems=list(problems),
     )

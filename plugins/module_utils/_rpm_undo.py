@@ -16,12 +16,14 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import (
     _captured,
     _rpm_database,
+    _rpm_protected,
     _rpm_undo_edits,
     _rpm_undo_goal,
     _rpm_undo_header,
     _rpm_undo_litter,
     _rpm_undo_locks,
     _rpm_undo_marks,
+    _rpm_unplanned,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
@@ -30,11 +32,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm_transactio
     Install,
     Outcome,
     Transaction,
+    halfway,
     later_than,
     refused,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_files import PackageFiles
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_leftovers import Leftovers
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_overwritten import Overwritten
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
@@ -73,10 +77,12 @@ class RpmUndo(Undo):
         self._redo: list[dict[str, t.Any]] = []
         self._leftovers = Leftovers(layers[-1].where)
         ts = _rpm_database.transaction_set()
-        protected = _rpm_database.protected(ts)
-        for goal in _rpm_undo_goal.goals(layers):
+        protected = _rpm_protected.protected(ts)
+        unplanned = _rpm_unplanned.each(ts, layers, how.resumed)
+        self.inexact += _rpm_unplanned.told(ts, layers, unplanned)
+        for goal in _rpm_undo_goal.goals(layers, unplanned):
             found = _rpm_undo_goal.now(ts, goal)
-            why = self._stays(goal, protected) if found else ""
+            why = _rpm_undo_goal.stays(goal, protected, how.erase_after) if found else ""
             if why:
                 self.kept.append(f"{goal.shown} {', '.join(sorted(one.evr for one in found))} ({why})")
             elif goal.lost:
@@ -86,11 +92,30 @@ class RpmUndo(Undo):
         for goal in self._goals:
             if goal.facts is not None:
                 self._files[goal.key] = PackageFiles(goal.layer, goal.key, goal.facts)
+        captured = [(goal.layer, self._files[goal.key]) for goal in self._goals if goal.facts is not None]
+        self._overwritten = Overwritten(layers, captured, {goal.key for goal in self._goals}, how.resumed)
         for goal in self._goals:
             self._judge(ts, goal)
+        self._judge_overwritten(ts, layers)
         self._find_strays(ts)
         if not self.conflicts or how.force:
             self._agree()
+
+    def _installed(self, ts: t.Any) -> list[t.Any]:
+        """The headers of all that is installed of what this is about."""
+        there = [one for goal in self._goals for one in _rpm_undo_goal.now(ts, goal)]
+        return [_rpm_database.header_at(ts, one.offset) for one in there]
+
+    def _judge_overwritten(self, ts: t.Any, layers: t.Sequence[Layer]) -> None:
+        """Find what the change overwrote of others, and whether they went on with it."""
+        known = not self._how.resumed and all(goal.known for goal in self._goals)
+        for path in self._overwritten.judge(self._installed(ts), _rpm_undo_edits.left_of(layers), known):
+            self.conflicts.append(f"{path} was edited by somebody")
+            self._aside.append(path)
+        self.plan["restore"] += [f"{path} (overwritten)" for path in self._overwritten.differing()]
+
+    def _looked_after(self) -> set[str]:
+        return {path for files in self._files.values() for path in files.wanted} | self._overwritten.paths()
 
     def _find_strays(self, ts: t.Any) -> None:
         """Find what a killed change made before any package owned it, where the capture could tell what was to come."""
@@ -100,21 +125,9 @@ class RpmUndo(Undo):
         paths: set[str] = set()
         for layer in open_ended:
             paths |= _rpm_undo_litter.incoming(layer.where.read(_rpm_undo_litter.INCOMING))
-        captured = {path for files in self._files.values() for path in files.wanted}
-        self._leftovers.brought(paths, captured, open_ended[0].time)
-        there = [one for goal in self._goals for one in _rpm_undo_goal.now(ts, goal)]
-        headers = [_rpm_database.header_at(ts, one.offset) for one in there]
-        owned = {path for header in headers for path in header["FILENAMES"] or ()}
+        self._leftovers.brought(paths, self._looked_after(), open_ended[0].time)
+        owned = {path for header in self._installed(ts) for path in header["FILENAMES"] or ()}
         self.plan["remove"] += [f"{path} (of an interrupted change)" for path in self._leftovers.strays(owned)]
-
-    def _stays(self, goal: Goal, protected: t.Mapping[str, str]) -> str:
-        """Why what was added stays; empty when it goes."""
-        if goal.facts is not None or goal.lost:
-            return ""
-        if goal.key in protected:
-            return protected[goal.key]
-        after = self._how.erase_after
-        return "it was installed before the given date" if after is not None and goal.layer.time <= after else ""
 
     def _judge(self, ts: t.Any, goal: Goal) -> None:
         """Find what is to be done about one package, and what stands against it."""
@@ -135,9 +148,13 @@ class RpmUndo(Undo):
         if goal.facts is not None:
             owned = {path for header in headers for path in header["FILENAMES"] or ()}
             self.conflicts += _rpm_undo_edits.foreign(self._files[goal.key].in_the_way(), owned)
+            for path in self._files[goal.key].unowned(ts, owned) if known and goal.wanted != versions else ():
+                # rpm is going to overwrite it.
+                self.plan["remove"].append(f"{path} (of nobody's; kept aside)")
+                self._aside.append(path)
         self.plan["erase"] += [f"{goal.shown} {evr}" for evr in sorted(versions - goal.wanted)]
         if versions != goal.wanted:
-            self.inexact += _rpm_undo_goal.uncertain(goal, headers)
+            self.inexact += _rpm_undo_goal.uncertain(goal, headers, self._overwritten.unkept(goal.key))
             self._redo += self._inverse(goal, versions)
             self.plan["install"] += [f"{goal.shown} {goal.evr}"] if goal.evr and goal.evr not in versions else []
         if goal.facts is None:
@@ -145,13 +162,16 @@ class RpmUndo(Undo):
         differing = self._files[goal.key].differing()
         if versions == goal.wanted and differing:
             self._redo += self._inverse(goal, versions)
-            self.plan["restore"].append(f"{goal.shown} ({_told(differing)})")
+            what = differing[0] if len(differing) == 1 else f"{len(differing)} files"
+            self.plan["restore"].append(f"{goal.shown} ({what})")
 
     def _inverse(self, goal: Goal, versions: t.Collection[str]) -> list[dict[str, t.Any]]:
         """What this undo changes, as a change."""
-        one = {"name": goal.name, "arch": goal.arch}
+        one = {"name": goal.name, "arch": goal.arch, "after": goal.evr or None}
+        if goal.facts is not None:
+            one["file"] = os.path.join(goal.layer.where.path, goal.facts["file"])
         before: list[str | None] = [*sorted(versions)] or [None]
-        return [{**one, "before": version, "after": goal.evr or None} for version in before]
+        return [{**one, "before": version} for version in before]
 
     def _agree(self) -> None:
         """Ask rpm whether all others have what they need afterwards, and whether nothing else goes."""
@@ -181,10 +201,15 @@ class RpmUndo(Undo):
             erases += others
         return _Steps(installs, erases, going)
 
+    def touches(self) -> bool:
+        # Of a capture that is to be used once more, also whether it has become old.
+        return self._overwritten.outdated or super().touches()
+
     def redo(self) -> Facts | None:
         return {"kind": "rpm", "changes": self._redo} if self._redo else None
 
     def check(self) -> None:
+        self._overwritten.check()
         for goal in self._goals:
             items = goal.layer.items
             if goal.facts is None or items is None:
@@ -209,7 +234,7 @@ class RpmUndo(Undo):
     def execute(self) -> None:
         _rpm_undo_locks.wait()
         with _rpm_undo_locks.held():
-            self._leftovers.without({path for files in self._files.values() for path in files.wanted})
+            self._leftovers.without(self._looked_after())
             self._leftovers.note(self._how.resumed)
             for path in self._aside:
                 keep_aside(path, self._layers[-1].where)
@@ -218,9 +243,11 @@ class RpmUndo(Undo):
             self._transact()
             for files in self._files.values():
                 files.mend()
+            self._overwritten.mend()
             self._leftovers.mend()
-            self._headers()
+            _rpm_undo_header.put_back(self._goals)
         _rpm_undo_marks.put_back(self._reasons())
+        self.inexact += self._overwritten.uncertain()
         os.sync()
 
     def _transact(self) -> None:
@@ -231,7 +258,7 @@ class RpmUndo(Undo):
             steps = self._steps()
             if not steps.installs and not steps.erases:
                 break
-            later_than(self._newest_tid())
+            later_than(_rpm_undo_goal.newest_tid(self._layers))
             with Transaction(steps.installs, steps.erases) as transaction:
                 outcome = transaction.run(without)
             self._tell(outcome.failures)
@@ -243,35 +270,12 @@ class RpmUndo(Undo):
         left = [f"{one.name} could not be installed" for one in steps.installs]
         left += [f"{nevra} could not be erased" for nevra in steps.going.values()]
         if left:
-            raise refused([*left, *outcome.problems], outcome.said)
+            raise halfway([*left, *outcome.problems], outcome.said)
 
     def _tell(self, failures: t.Iterable[Failure]) -> None:
         for failure in failures:
             done = "and was left out" if failure.deciding else "what it does may be missing"
             self.inexact.append(f"{failure.package}: its {failure.script} failed during the rollback, {done}")
-
-    def _newest_tid(self) -> int:
-        """The newest TID: of what is installed, and of what was when it was captured."""
-        ts = _rpm_database.transaction_set()
-        tids = [int(header["INSTALLTID"] or 0) for header in ts.dbMatch()]
-        return max([*tids, *(int(layer.manifest.get("tid") or 0) for layer in self._layers)])
-
-    def _headers(self) -> None:
-        """Put the headers back into the database as they were before the packages were repackaged."""
-        installs = [_header_only(goal, original) for goal, original in self._other_headers()]
-        if installs:
-            with Transaction(installs, ()) as transaction:
-                transaction.run(only_database=True)
-
-    def _other_headers(self) -> t.Iterator[tuple[Goal, t.Any]]:
-        """The packages whose header in the database is not the one that was captured, with that."""
-        ts = _rpm_database.transaction_set()
-        for goal in self._goals:
-            name = (goal.facts or {}).get("header")
-            original = _rpm_undo_header.loaded(goal.layer.where.read(name) or b"") if name else None
-            for one in _rpm_undo_goal.now(ts, goal) if original is not None else ():
-                if one.evr == goal.evr and not _rpm_undo_header.same(_rpm_database.header_at(ts, one.offset), original):
-                    yield goal, original
 
     def _reasons(self) -> dict[tuple[str, str, str], str]:
         captured = [(goal, goal.facts) for goal in self._goals if goal.facts is not None]
@@ -285,16 +289,11 @@ class RpmUndo(Undo):
             there, was = (" and ".join(sorted(one)) for one in (_rpm_undo_goal.versions(found), goal.wanted))
             if there != was or len(found) > 1:
                 left.append(f"{goal.shown} is {there or 'not installed'}, was {was or 'not'}")
-        left += [f"{goal.shown} has another header in the database" for goal, dummy in self._other_headers()]
+        left += [
+            f"{goal.shown} has another header in the database" for goal, dummy in _rpm_undo_header.others(self._goals)
+        ]
         for files in self._files.values():
             left += [f"{path} {why}" for path, why in files.differences()]
-        left += [f"{path} {why}" for path, why in self._leftovers.differences()]
+        others = [*self._overwritten.differences(), *self._leftovers.differences()]
+        left += [f"{path} {why}" for path, why in others]
         return left + _rpm_undo_marks.differing(self._reasons())
-
-
-def _told(paths: t.Sequence[str]) -> str:
-    return paths[0] if len(paths) == 1 else f"{len(paths)} files"
-
-
-def _header_only(goal: Goal, original: t.Any) -> Install:
-    return Install(goal.shown, original, lambda: _rpm_undo_header.package(original), beside=True)

@@ -42,29 +42,54 @@ def edited(
     :param known: the change ran to its end, and no undo of it was begun.
     """
     captured = {path: Item(*item) for path, item in (goal.facts or {}).get("config", {}).items()}
-    pristine: dict[str, set[tuple[str, str]]] = {}
+    brought = pristine(headers, {path for header in headers for path in configuration(header)})
+    with Places() as places:
+        for path in sorted({*captured, *brought}):
+            # Without knowing how the change ended, only what somebody looked at can be told from it.
+            if known or path in left:
+                if theirs(places, path, captured.get(path), left.get(path), brought.get(path, ()), goal.layer.time):
+                    yield path
+
+
+Pristine = t.Iterable[tuple[str, str]]
+
+
+def pristine(headers: t.Iterable[t.Any], paths: t.Container[str]) -> dict[str, set[tuple[str, str]]]:
+    """For each of these paths that the headers have, how they brought it: (algorithm, digest or target of a link)."""
+    found: dict[str, set[tuple[str, str]]] = {}
     for header in headers:
         algorithm = _ALGORITHMS.get(int(header["FILEDIGESTALGO"] or 0), "sha256")
-        for path, digest in configuration(header).items():
-            pristine.setdefault(path, set()).add((algorithm, digest))
-    with Places() as places:
-        for path in sorted({*captured, *pristine}):
-            found = _found(places, path)
-            if found is None or found.kind == ABSENT:
-                # Bringing it back overwrites nothing.
-                continue
-            if path in captured and _same(found, captured[path]):
-                continue
-            if path in left:
-                if _same(found, Item(*left[path])):
-                    continue
-            elif (
-                not known
-                or _was_packed(found, goal.layer.time)
-                or any(_digest(places, path, name) == digest for name, digest in pristine.get(path, ()))
-            ):
-                continue
-            yield path
+        for file in _rpm_database.files_of(header):
+            if file.path in paths and not file.ghost:
+                found.setdefault(file.path, set()).add((algorithm, file.digest or file.link))
+    return found
+
+
+def theirs(
+    places: Places,
+    path: str,
+    captured: Item | None,
+    left: t.Sequence[t.Any] | None,
+    brought: Pristine,
+    since: float,
+) -> bool:
+    """Whether a path is neither as it was captured nor as the change left it.
+
+    :param left: as it was once the change had ended, where somebody looked.
+    :param brought: what packages have there, from M(pristine).
+    :param since: the time of the capture.
+    """
+    found = found_at(places, path)
+    if found is None or found.kind == ABSENT:
+        # Bringing it back overwrites nothing.
+        return False
+    if captured is not None and _same(found, captured):
+        return False
+    if left is not None:
+        return not _same(found, Item(*left))
+    if was_packed(found, since):
+        return False
+    return not any(_digest(places, path, name) == digest for name, digest in brought)
 
 
 def left_of(layers: t.Sequence[Layer]) -> dict[str, t.Sequence[t.Any]]:
@@ -96,7 +121,7 @@ def _same(one: Item, other: Item) -> bool:
     )
 
 
-def _found(places: Places, path: str) -> Item | None:
+def found_at(places: Places, path: str) -> Item | None:
     """What is there; None when it is neither a file nor a link."""
 
     try:
@@ -113,11 +138,11 @@ def _found(places: Places, path: str) -> Item | None:
         return None
 
 
-def _was_packed(found: Item, since: float) -> bool:
-    """Whether a file of other content than captured has a time from before the capture: from a package, as of a change
-    that was killed before rpm knew of it. Whoever edits a file since gives it a later one.
+def was_packed(found: Item, since: float) -> bool:
+    """Whether a file or link of other content than captured has a time from before the capture: from a package, as
+    of a change that was killed before rpm knew of it. Whoever edits a file since gives it a later one.
     """
-    return found.kind == FILE and found.mtime < since * 1e9
+    return found.kind in (FILE, LINK) and found.mtime < since * 1e9
 
 
 def _digest(places: Places, path: str, algorithm: str) -> str:

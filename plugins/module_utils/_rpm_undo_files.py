@@ -24,6 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._put_back impor
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import (
     LEFTOVERS,
     files_of,
+    owners,
     rpm_module,
     transaction_set,
 )
@@ -92,6 +93,18 @@ class PackageFiles:
         found.update(path for path in above if os.path.lexists(path) and not os.path.isdir(path))
         found.update(path for path in directories if os.path.lexists(path) and not _is_real(path))
         return sorted(found)
+
+    def unowned(self, ts: t.Any, owned: t.Container[str]) -> list[str]:
+        """Files of nobody's where the package is going to have other ones, or none.
+
+        :param owned: known to be a package's.
+        """
+        paths = [path for path, item in self.wanted.items() if item.kind != DIRECTORY and path not in owned]
+        config = {path + ending for path in self._facts["config"] for ending in ("", *LEFTOVERS)}
+        with Places() as places:
+            there = [path for path in paths if path not in config and os.path.lexists(path)]
+            there = [path for path in there if path not in self._ghosts and difference(places, path, self.wanted[path])]
+        return [path for path in there if not owners(ts, path)]
 
     def clear(self) -> None:
         """Move them out of the way; M(mend) removes them."""

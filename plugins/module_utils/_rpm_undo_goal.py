@@ -65,19 +65,24 @@ class Goal(t.NamedTuple):
         return half and now <= self.passed | self.last
 
 
-def goals(layers: t.Sequence[Layer]) -> list[Goal]:
-    """One for each package that any of the captured changes is about.
+def goals(layers: t.Sequence[Layer], unplanned: t.Sequence[t.Mapping[str, Facts]]) -> list[Goal]:
+    """One for each package that any of the captured changes is about, or that one brought without having planned it.
 
     :param layers: oldest first.
+    :param unplanned: for each of them, from C(_rpm_unplanned.each).
     """
     found: dict[str, Goal] = {}
-    for layer in layers:
+    for layer, beside in zip(layers, unplanned):
         left = (layer.left or {}).get("known")
-        for change in layer.manifest["changes"]:
+        more = [{**one, "key": key} for key, one in beside.items() if one["ours"]]
+        for change in [*layer.manifest["changes"], *more]:
             key = change["key"]
             old = found.get(key)
+            if old is None and key in beside and change["before"]:
+                # It was not captured.
+                continue
             after = _versions(change.get("after"))
-            if left is not None:
+            if left is not None and key not in beside:
                 after = _versions(left.get(key))
             passed = after | _versions(change.get("before")) | _versions(change.get("after"))
             if old is not None:
@@ -91,6 +96,20 @@ def goals(layers: t.Sequence[Layer]) -> list[Goal]:
         goal._replace(shown=f"{goal.name}.{goal.arch}" if names.count(goal.name) > 1 else goal.name)
         for dummy, goal in sorted(found.items())
     ]
+
+
+def stays(goal: Goal, protected: t.Mapping[str, str], erase_after: float | None) -> str:
+    """Why what was added stays; empty when it goes.
+
+    :param protected: keys of what is never erased, with the reason.
+    :param erase_after: what was added then or before stays.
+    """
+    if goal.facts is not None or goal.lost:
+        return ""
+    if goal.key in protected:
+        return protected[goal.key]
+    early = erase_after is not None and goal.layer.time <= erase_after
+    return "it was installed before the given date" if early else ""
 
 
 def _versions(value: t.Any) -> Versions:
@@ -110,8 +129,17 @@ def versions(packages: t.Iterable[Package]) -> Versions:
     return frozenset(one.evr for one in packages)
 
 
-def uncertain(goal: Goal, headers: t.Iterable[t.Any]) -> list[str]:
-    """What scripts of the captured version and of those that go may have done, or do, beside their files."""
-    reasons = [str(why) for why in (goal.facts or {}).get("inexact") or ()]
+def newest_tid(layers: t.Iterable[Layer]) -> int:
+    """The newest TID: of what is installed, and of what was when it was captured."""
+    tids = [int(header["INSTALLTID"] or 0) for header in _rpm_database.transaction_set().dbMatch()]
+    return max([*tids, *(int(layer.manifest.get("tid") or 0) for layer in layers)])
+
+
+def uncertain(goal: Goal, headers: t.Iterable[t.Any], unkept: t.Iterable[str]) -> list[str]:
+    """What scripts of the captured version and of those that go may have done, or do, beside their files.
+
+    :param unkept: what is known not to have been captured.
+    """
+    reasons = [*unkept, *(str(why) for why in (goal.facts or {}).get("inexact") or ())]
     reasons += [why for header in headers for why in _rpm_scripts.inexact(header)]
     return [f"{goal.shown}: {why}" for why in dict.fromkeys(reasons)]

@@ -15,13 +15,41 @@ import os
 import struct
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_database, _rpm_undo_goal
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm_database import rpm_module
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm_transaction import Install, Transaction
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._rpm_undo_goal import Goal
 
 _MAGIC = bytes.fromhex("8eade80100000000")
 _IMMUTABLE = 63
 _INT32, _STRING, _BIN = 4, 6, 7
 # Of the signature header: in the database → in a package file.
 _SIGNATURES = {257: 1000, 261: 1004, 267: 267, 268: 268, 259: 1002, 262: 1005, 269: 269, 273: 273, 1046: 1007}
+
+
+def put_back(goals: t.Iterable[Goal]) -> None:
+    """Put the headers back into the database as they were before the packages were repackaged."""
+    installs = [_header_only(goal, original) for goal, original in others(goals)]
+    if installs:
+        with Transaction(installs, ()) as transaction:
+            transaction.run(only_database=True)
+
+
+def others(goals: t.Iterable[Goal]) -> t.Iterator[tuple[Goal, t.Any]]:
+    """The packages whose header in the database is not the one that was captured, with that."""
+    ts = _rpm_database.transaction_set()
+    for goal in goals:
+        name = (goal.facts or {}).get("header")
+        original = loaded(goal.layer.where.read(name) or b"") if name else None
+        for one in _rpm_undo_goal.now(ts, goal) if original is not None else ():
+            if one.evr == goal.evr and not same(_rpm_database.header_at(ts, one.offset), original):
+                yield goal, original
+
+
+def _header_only(goal: Goal, original: t.Any) -> Install:
+    return Install(goal.shown, original, lambda: package(original), beside=True)
 
 
 def same(installed: t.Any, original: t.Any) -> bool:

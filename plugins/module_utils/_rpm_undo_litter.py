@@ -11,11 +11,19 @@ them. It unpacks each file under a temporary name; killed, it leaves those.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import re
 import stat
 import struct
 import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured
+from ansible_collections.intellistream.sage.plugins.module_utils._fs import write_all
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
 
 #: Lists what a change is going to make.
 INCOMING = "incoming"
@@ -36,6 +44,23 @@ def absent_of(files: t.Iterable[str]) -> set[str]:
             (there if os.path.lexists(path) else absent).add(path)
             path = os.path.dirname(path)
     return absent
+
+
+def expect(where: PrivateDir, items: Writer, files: t.Iterable[str]) -> list[str]:
+    """List what a change is going to make; returns what was written."""
+    absent = absent_of(files)
+    if not absent:
+        return []
+    data = b"".join(os.fsencode(path) + b"\0" for path in sorted(absent))
+    fd = where.open(INCOMING, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        write_all(fd, data)
+        item = _captured.item_of(_captured.FILE, os.fstat(fd), hashlib.sha256(data).hexdigest())
+    finally:
+        os.close(fd)
+    items.section(INCOMING)
+    items.add(INCOMING, item)
+    return [INCOMING]
 
 
 def incoming(data: bytes | None) -> set[str]:

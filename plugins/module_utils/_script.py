@@ -49,7 +49,7 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
         "unsupported": why,
         "store": _store.path_of(session.where),
     }
-    script = render(session.path, session.path, target, points, headers)
+    script = render(session.path, target, points, headers)
     if session.where.read(NAME) != script:
         session.where.write(NAME, script)
 

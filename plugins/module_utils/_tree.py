@@ -266,7 +266,8 @@ class Tree:
 
     def rmdir(self, relative: str) -> bool:
         """Remove an empty directory; False when it is not there or not empty."""
-        self.forget()
+        if f"{self._last}/".startswith(f"{relative}/"):
+            self.forget()
         try:
             fd, name = self.parent(relative)
             os.rmdir(name, dir_fd=fd)

@@ -149,7 +149,7 @@ def files(venv: Tree, one: Distribution) -> tuple[dict[str, Row], int]:
     installed_ns = last.st_mtime_ns if last is not None else 0
     for relative, is_directory in venv.walk(one.info):
         if not is_directory and not _distributions.is_bytecode(relative):
-            rows.setdefault(relative, Row("", -1, ()))
+            rows.setdefault(relative, Row((), -1))
     return rows, installed_ns
 
 
@@ -202,8 +202,8 @@ class Taken:
         Nearly all files of an environment come through here, so nothing is done twice.
         """
         last, here, there, scripts = "", -1, -1, False
-        for relative, (digest, size, dummy) in rows.items():
-            directory, dummy2, name = relative.rpartition("/")
+        for relative, row in rows.items():
+            directory, dummy, name = relative.rpartition("/")
             try:
                 if directory != last or here < 0:
                     scripts = directory == "bin"
@@ -211,8 +211,9 @@ class Taken:
                     there = self.store.enter(directory, make=True)
                     self._directories.add(directory)
                 info = os.lstat(name, dir_fd=here)
+                digest = row.digest
                 plain = stat.S_ISREG(info.st_mode) and digest and not scripts
-                if not plain or info.st_size != size or info.st_mtime_ns > installed_ns:
+                if not plain or info.st_size != row.size or info.st_mtime_ns > installed_ns:
                     raise FileNotFoundError
                 os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
             except (OSError, UnsafePath):
@@ -221,7 +222,7 @@ class Taken:
                 yield relative
                 continue
             self.files += 1
-            self.bytes += size
+            self.bytes += row.size
             self.items.linked(relative, digest, info)
 
     def take(self, found: Found | None) -> None:

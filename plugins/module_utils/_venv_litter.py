@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import typing as t
 
@@ -107,7 +106,7 @@ class Aside:
 
 
 def remove_bytecode(venv: Tree, changed: t.Iterable[str]) -> None:
-    """Remove what the interpreter compiled from sources that are gone or replaced."""
+    """Remove what the interpreter compiled from sources that are gone or replaced, and caches that are empty then."""
     stems: dict[str, set[str]] = {}
     for path in changed:
         if path.endswith((".py", ".pyc")):
@@ -115,19 +114,12 @@ def remove_bytecode(venv: Tree, changed: t.Iterable[str]) -> None:
             stems.setdefault(directory, set()).add(name.rpartition(".")[0])
     for directory, names in stems.items():
         cache = f"{directory}/{_CACHE}"
+        if venv.lstat(cache) is None:
+            continue
         for name, is_directory in venv.listing(cache):
             if not is_directory and name.split(".", 1)[0] in names and name.endswith((".pyc", ".pyo")):
                 venv.unlink(f"{cache}/{name}")
-
-
-def remove_caches(venv: Tree, changed: t.Iterable[str]) -> None:
-    """Remove the interpreter's caches that are empty now."""
-    for directory in sorted({path.rpartition("/")[0] for path in changed}):
-        try:
-            os.rmdir(_CACHE, dir_fd=venv.enter(directory))
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
+        venv.rmdir(cache)
 
 
 def prune(venv: Tree, changed: t.Iterable[str], also: t.Iterable[str], keep: set[str]) -> None:

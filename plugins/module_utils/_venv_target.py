@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
-import array
 import itertools
 import os
 import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _linked
+from ansible_collections.intellistream.sage.plugins.module_utils._beside import in_two
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._linked import Known
+from ansible_collections.intellistream.sage.plugins.module_utils._manifest import path_of
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
@@ -43,8 +45,9 @@ class Target:
         self.untouchable: set[str] = set()
         self.here = True
         self._section = section
-        # Of the content that was checked, in the order of the files; 0 where it is not as it was to look.
-        self._inodes = array.array("Q")
+        # Of the content that was checked, in the order of the files; nothing but zeros where it is not a hard link
+        # that still looks as it was captured.
+        self._seen = bytearray()
 
     def files(self) -> t.Iterator[tuple[str, Item]]:
         """Path and item of all that was captured of it, read anew each time."""
@@ -53,10 +56,22 @@ class Target:
                 if path not in self.untouchable:
                     yield path, item
 
-    def known(self) -> t.Iterator[tuple[str, Item, int]]:
-        """M(files), each with the inode of its content in the store where M(check) has seen it, else 0."""
-        for (path, item), inode in zip(self.files(), itertools.chain(self._inodes, itertools.repeat(0))):
-            yield path, item, inode
+    def known(self, part: slice = slice(None)) -> t.Iterator[Known]:
+        """M(files), not parsed where M(check) has seen a hard link that looks as it was captured.
+
+        :param part: only these, where nothing is untouchable.
+        """
+        if self._section is None or self.layer.items is None:
+            return
+        lines = itertools.islice(self.layer.items.lines(self._section), part.start, part.stop)
+        first = (part.start or 0) * _linked.LOOKS.size
+        seen = itertools.chain(
+            _linked.LOOKS.iter_unpack(memoryview(self._seen)[first:]), itertools.repeat(_linked.UNSEEN)
+        )
+        for line in lines:
+            path = path_of(line)
+            if path not in self.untouchable:
+                yield Known(path, line, next(seen))
 
     def paths(self) -> t.Iterator[str]:
         """The paths of M(files)."""
@@ -76,28 +91,33 @@ class Target:
 
         :raises StoreError: it is missing or damaged.
         """
-        inodes = array.array("Q")
+        seen = bytearray()
         with self.store() as store:
             for path, item in self.files():
-                inode = 0
+                looks = _linked.UNSEEN
                 if item.kind == FILE and not (self.here and not _captured.difference(venv, path, item, store, path)):
-                    info = _captured.sound(store, path, item)
-                    looks = (info.st_size, info.st_mtime_ns, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
-                    inode = info.st_ino if looks == item[2:7] else 0
-                inodes.append(inode)
-        self._inodes = inodes
+                    found = _linked.looks(_captured.sound(store, path, item))
+                    looks = found if item.shared and found[1:] == item[2:7] else looks
+                seen += _linked.LOOKS.pack(*looks)
+        self._seen = seen
 
     def verify(self, venv: Tree) -> list[str]:
         """Every difference that is left."""
+        number = len(self._seen) // _linked.LOOKS.size
+        if self.untouchable or not number:
+            return self._differences(venv, slice(None))
+        return in_two(lambda part: self._differences(venv, slice(part[0], part[-1] + 1)), range(number))
+
+    def _differences(self, venv: Tree, part: slice) -> list[str]:
         left = []
         with self.store() as store:
-            for path, item in _captured.not_linked(venv, store, self.known()):
+            for one in _linked.not_linked(venv, store, self.known(part)):
                 try:
-                    why = _captured.difference(venv, path, item, store, path)
+                    why = _captured.difference(venv, one.path, one.item, store, one.path)
                 except UnsafePath as error:
                     why = error.what
                 if why:
-                    left.append(f"{venv.name(path)} {why}")
+                    left.append(f"{venv.name(one.path)} {why}")
         return left
 
 
@@ -128,7 +148,7 @@ def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iter
     """Files that do not look as RECORD says, with the time of their last change."""
     last, here = "", -1
     for path, row in rows.items():
-        if not row.digests:
+        if not row.sums:
             continue
         directory, dummy, name = path.rpartition("/")
         try:
@@ -138,7 +158,7 @@ def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iter
         except (FileNotFoundError, NotADirectoryError):
             here = -1
             continue
-        as_recorded = row.digest and info.st_size == row.size and info.st_mtime_ns <= installed_ns
+        as_recorded = len(row.sums) == 1 and info.st_size == row.size and info.st_mtime_ns <= installed_ns
         if stat.S_ISREG(info.st_mode) and not as_recorded:
             # Whoever asked may look elsewhere in the meantime.
             here = -1

@@ -21,9 +21,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _venv_litter,
     _venv_target,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._beside import in_two
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError
-from ansible_collections.intellistream.sage.plugins.module_utils._put_back import TEMPORARY, put_back, put_links
+from ansible_collections.intellistream.sage.plugins.module_utils._linked import put_links
+from ansible_collections.intellistream.sage.plugins.module_utils._put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
@@ -91,7 +93,10 @@ class VenvUndo(Undo):
         if suspects:
             self._judge_edits(venv, registered, suspects)
         others = [one for name, several in registered.items() if name not in self.targets for one in several]
-        erase -= _distributions.owned_by(venv, others, erase)
+        # What lies in its own registration is nobody else's.
+        registrations = tuple(f"{info}/" for info in self.infos)
+        shared = {path for path in erase if not path.startswith(registrations)}
+        erase -= _distributions.owned_by(venv, others, shared)
         lock = venv.lstat(_LOCK)
         if lock is not None and lock.st_size == 0:
             erase.add(_LOCK)
@@ -136,7 +141,7 @@ class VenvUndo(Undo):
             rows = {}
         for relative, is_directory in venv.walk(one.info):
             if not is_directory:
-                rows.setdefault(relative, Row("", -1, ()))
+                rows.setdefault(relative, Row((), -1))
         return rows, info.st_mtime_ns if info is not None else 0
 
     def _count(self, venv: Tree, target: Target) -> int:
@@ -256,20 +261,16 @@ class VenvUndo(Undo):
     def _put(self, venv: Tree, target: Target) -> None:
         with target.store() as store:
             # What is not registered differs as a whole.
-            if target.here:
-                put = [(path, item, 0) for path, item in target.differing(venv, store)]
-            else:
-                put = list(target.known())
-            info = sorted((one for one in put if _in_info(one[0])), key=lambda one: _record_last(one[0]))
-            changed = [one[0] for one in put]
+            whole = [] if target.here else list(target.known())
+            put = [] if whole else target.differing(venv, store)
+            changed = [one[0] for one in whole] + [path for path, dummy in put]
             # Before the sources change: what was compiled from the others is nobody's then.
             _venv_litter.remove_bytecode(venv, changed)
-            for path, item in put_links(store, venv, (one for one in put if not _in_info(one[0]))):
+            content = [one for one in whole if not _in_info(one.path)]
+            others = set(in_two(lambda part: [one.path for one in put_links(store, venv, part)], content))
+            put += [(one.path, one.item) for one in whole if one.path in others or _in_info(one.path)]
+            for path, item in sorted(put, key=lambda one: (_in_info(one[0]), *_record_last(one[0]))):
                 put_back(store, path, venv, path, item)
-            for path, item, dummy in info:
-                put_back(store, path, venv, path, item)
-        # Where something was put there is no empty directory.
-        _venv_litter.remove_caches(venv, changed)
 
     def _tidy(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
         """Remove byte code of what was changed, and directories that are empty now."""

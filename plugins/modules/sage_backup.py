@@ -44,7 +44,8 @@ options:
             the environment's own files. Where the venv is absent, that is what is captured.
           - V(dpkg) and V(rpm) ask the package manager's own resolver what a request would install, replace and
             remove, and repackage what it would replace or remove as it is on disk now, edited configuration included.
-            Run the same request afterwards. Needs root.
+            Run the same request afterwards. Needs root. apt is told to fetch into its cache what is going to be
+            installed, so that files of others which it overwrites can be captured, too.
           - V(packages) is V(dpkg) or V(rpm), whichever this host uses.
           - V(git) captures the branch or commit of a work tree and of its submodules, and uncommitted and untracked
             work in all of them, as git's own objects pinned by a ref. Files that git ignores are left alone. A merge
@@ -84,6 +85,8 @@ options:
         description:
           - What is going to be changed, where that is known already, mappings with C(name), C(arch), C(before) and
             C(after). The versions are null where there is none. No resolver is asked then.
+          - With the path of an rpm package that is to come as C(file), what it overwrites is captured, too. Without it
+            that is not known, and no undo of it is called exact.
         type: list
         elements: dict
   packages:

@@ -44,7 +44,7 @@ options:
   force:
     description:
       - Take the captured side of conflicts. Edited files and distributions' leftovers are kept in the store under
-        C(aside).
+        C(aside); a directory where a package has configuration is renamed instead, to C(<name>.sage-<time>).
     type: bool
     default: false
   erase_installed_after:

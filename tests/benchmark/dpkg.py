@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import os
 import pathlib
-import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+    from ansible_collections.intellistream.sage.tests.benchmark.store import Store
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTION = "/collections/ansible_collections/intellistream/sage"
@@ -68,38 +71,11 @@ def median(action: t.Callable[[], object], rounds: int = ROUNDS) -> float:
     return typical(timed(action) for dummy in range(rounds)).clock
 
 
-class Store:
-    """Captures packages into a state directory, each time into a new place."""
+def removal(names: t.Sequence[str]) -> Resource:
+    """Packages that are going to be removed: without what apt's resolver takes."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource
 
-    def __init__(self, root: str) -> None:
-        from ansible_collections.intellistream.sage.plugins.module_utils import _store
-        from ansible_collections.intellistream.sage.plugins.module_utils._fs import open_state
-
-        self._store = _store
-        os.makedirs(root)
-        state = open_state(root, create=True)
-        if state is None:
-            raise RuntimeError("there is no state")
-        self._state = state
-        self.bytes = 0
-
-    def capture(self, names: t.Sequence[str]) -> None:
-        """As the engine does it, without its ledger."""
-        from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource
-
-        changes = [{"name": name, "arch": "", "before": "", "after": None} for name in names]
-        with (
-            self._store.point_dir(self._state, "benchmark", str(time.time_ns()), create=True) as point,
-            self._store.content_dir(point, 0, create=True) as where,
-            self._store.writer(point, 0) as items,
-        ):
-            facts = DpkgResource([], "present", changes).capture(where, items)
-            items.finish()
-        self.bytes = facts["bytes"]
-
-    def discard(self) -> None:
-        """Make room."""
-        shell(f"rm -rf {shlex.quote(self._state.path)}/store/*")
+    return DpkgResource([], "present", [{"name": name, "arch": "", "before": "", "after": None} for name in names])
 
 
 def big(store: Store, repack: bool) -> None:
@@ -108,12 +84,12 @@ def big(store: Store, repack: bool) -> None:
     shell(files)
     plain = "tar -cf - --no-recursion -T /tmp/files 2>/dev/null | gzip -1 >/tmp/plain.tar.gz"
     shell(plain)
-    store.capture([BIG])
+    store.capture(removal([BIG]))
     own, tar = [], []
     # In turns, so that a busy moment of the machine hits both.
     for dummy in range(ROUNDS):
         tar.append(timed(lambda: shell(plain)))
-        own.append(timed(lambda: store.capture([BIG])))
+        own.append(timed(lambda: store.capture(removal([BIG]))))
         store.discard()
     ours, theirs = typical(own), typical(tar)
     size = os.path.getsize("/tmp/plain.tar.gz")
@@ -155,7 +131,7 @@ def small(store: Store) -> None:
     wanted = " ".join(f"{name}=%s" for name in SMALL)
     install = "apt-get install -y --allow-downgrades " + wanted
     shell(install % (("1",) * 3))
-    print(f"3 small packages: capture {median(lambda: store.capture(SMALL)):.3f} s")
+    print(f"3 small packages: capture {median(lambda: store.capture(removal(SMALL))):.3f} s")
     plan = median(lambda: DpkgResource(list(SMALL), "latest").plan())
     print(f"3 small packages: plan by apt's resolver, with what scripts do {plan:.3f} s")
     upgrades = []
@@ -169,6 +145,8 @@ def main() -> None:
     if not os.path.exists("/run/.containerenv"):
         outside(sys.argv[1:])
         return
+    from ansible_collections.intellistream.sage.tests.benchmark.store import Store
+
     store = Store("/srv/state")
     small(store)
     big(store, "--without-dpkg-repack" not in sys.argv)

@@ -22,6 +22,10 @@ import sys
 import time
 import typing as t
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+    from ansible_collections.intellistream.sage.tests.benchmark.store import Store
+
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTION = "/collections/ansible_collections/intellistream/sage"
 IMAGE = "localhost/sage-rpm-bookworm"
@@ -85,52 +89,24 @@ def build(name: str, version: int, files: int, content: bytes) -> None:
     shell(f"rpmbuild --quiet {options} --define '__os_install_post %{{nil}}' -bb {spec}")
 
 
-class Store:
-    """Captures packages into a state directory, each time into a new place."""
+def resource(names: t.Sequence[str], state: str = "") -> Resource:
+    """Packages that are going to be removed; with a C(state), dnf is asked what it will do."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
 
-    def __init__(self, root: str) -> None:
-        from ansible_collections.intellistream.sage.plugins.module_utils import _store
-        from ansible_collections.intellistream.sage.plugins.module_utils._fs import open_state
-
-        self._store = _store
-        os.makedirs(root)
-        state = open_state(root, create=True)
-        if state is None:
-            raise RuntimeError("there is no state")
-        self._state = state
-        self.bytes = 0
-
-    def capture(self, names: t.Sequence[str], state: str = "") -> None:
-        """As the engine does it, without its ledger; with a C(state), dnf is asked what it will do."""
-        from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
-
-        changes = [{"name": name, "arch": "noarch", "before": "1-1", "after": None} for name in names]
-        resource = RpmResource(list(names), state) if state else RpmResource([], "present", changes)
-        with (
-            self._store.point_dir(self._state, "benchmark", str(time.time_ns()), create=True) as point,
-            self._store.content_dir(point, 0, create=True) as where,
-            self._store.writer(point, 0) as items,
-        ):
-            resource.need()
-            facts = resource.capture(where, items)
-            items.finish()
-        self.bytes = facts["bytes"]
-
-    def discard(self) -> None:
-        """Make room."""
-        shell(f"rm -rf {shlex.quote(self._state.path)}/store/*")
+    changes = [{"name": name, "arch": "noarch", "before": "1-1", "after": None} for name in names]
+    return RpmResource(list(names), state) if state else RpmResource([], "present", changes)
 
 
 def big(store: Store, name: str) -> None:
     """One large package, in turns with tar, so that a busy moment of the machine hits both."""
     plain = f"tar -cf - /opt/{name} 2>/dev/null | gzip -1 >/tmp/plain.tar.gz"
     shell(plain)
-    store.capture([name])
+    store.capture(resource([name]))
     own, tar, cpu = [], [], []
     for dummy in range(ROUNDS):
         tar.append(timed(lambda: shell(plain)))
         before = sum(os.times()[:2])
-        own.append(timed(lambda: store.capture([name])))
+        own.append(timed(lambda: store.capture(resource([name]))))
         cpu.append(sum(os.times()[:2]) - before)
         store.discard()
     ours, theirs = statistics.median(own), statistics.median(tar)
@@ -147,7 +123,7 @@ def upgrade(store: Store, names: t.Sequence[str], content: bytes) -> None:
     for name in names:
         build(name, 2, PACKAGES[name], content[::-1])
     shell("createrepo_c -q /tmp/repository && dnf -q clean all && dnf -q makecache")
-    planned = timed(lambda: store.capture(names, "latest"))
+    planned = timed(lambda: store.capture(resource(names, "latest")))
     alone = timed(lambda: shell(f"dnf -q -y upgrade {' '.join(names)}"))
     more = planned / alone
     print(f"upgrade of {', '.join(names)}: dnf {alone:.2f} s; plan and capture {planned:.2f} s, {more:.0%} more")
@@ -163,9 +139,11 @@ def inside() -> None:
         build(name, 1, files, content)
     shell("createrepo_c -q /tmp/repository")
     shell(f"dnf -q -y install {' '.join(PACKAGES)}")
+    from ansible_collections.intellistream.sage.tests.benchmark.store import Store
+
     store = Store("/tmp/state")
-    store.capture(SMALL)
-    median = statistics.median(timed(lambda: store.capture(SMALL)) for dummy in range(ROUNDS))
+    store.capture(resource(SMALL))
+    median = statistics.median(timed(lambda: store.capture(resource(SMALL))) for dummy in range(ROUNDS))
     print(f"three small packages: capture {median:.3f} s")
     for name in ("many", "one"):
         big(store, name)

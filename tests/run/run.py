@@ -244,6 +244,7 @@ def main() -> int:
     """Run what the arguments name."""
     os.chdir(os.environ["SAGE_TEST_CHECKOUT"])
     steps = select(sys.argv[1:])
+    os.environ["SAGE_TEST_STEPS"] = " ".join(step.name for step in steps)
     signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(143))
     work = pathlib.Path(tempfile.mkdtemp(prefix="run.", dir=os.environ["SAGE_TEST_CACHE"]))
     try:

@@ -83,6 +83,11 @@ def _md5sums(top: pathlib.Path, control: pathlib.Path, conffiles: Sequence[str])
         (control / "md5sums").write_text("".join(lines), "utf-8")
 
 
+def status(name: str) -> str:
+    """Version and state as dpkg tells them; empty when it knows nothing."""
+    return run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Abbrev}", name, ok=False).stdout.strip()
+
+
 class Repository:
     """A directory of packages that apt takes from, the only one; `build` and `offer`, or both by `add`."""
 

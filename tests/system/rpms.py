@@ -25,6 +25,11 @@ SHELL = "shell-of-the-system"
 REPOSITORIES = pathlib.Path("/etc/yum.repos.d")
 
 
+def installed() -> list[str]:
+    """All packages but the tests' own."""
+    return sorted(set(run("rpm", "-qa").stdout.split()) - {f"{SHELL}-1-1.noarch"})
+
+
 def _line(path: str, item: Item) -> str:
     """One line of a spec's list of files."""
     if isinstance(item, (str, bytes)):

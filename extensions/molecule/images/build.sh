@@ -3,9 +3,9 @@
 #
 #   build.sh NAME...   makes localhost/sage-NAME, unless it is there already, made by this very recipe
 #
-# bullseye (Python 3.9), bookworm (3.11, with uv) and trixie (3.13) are whole systems for Molecule: systemd, sshd, an
-# ordinary user `sage` who may use sudo. rpm-* have rpm, its Python module and dnf beside that, with an empty database.
-# fresh-* have only what the README asks for before `make run`.
+# bullseye (Python 3.9), bookworm (3.11, with uv and some real packages) and trixie (3.13) are whole systems for
+# Molecule: systemd, sshd, an ordinary user `sage` who may use sudo. rpm-* have rpm, its Python module and dnf beside
+# that, with an empty database. fresh-* have only what the README asks for before `make run`.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -42,14 +42,17 @@ build() {
 
     recipe=$({
         cat "$0" "$here/customize.sh"
+        [ "$name" != bookworm ] || cat "$here/packages.sh"
         [ "$uv" = none ] || "$uv" --version
     } | sha256sum | cut -c1-16)
     made=$(podman image inspect --format '{{ index .Labels "recipe" }}' "localhost/sage-$name" 2>/dev/null || true)
     [ "$made" != "$recipe" ] || return 0
 
     work=$(mktemp -d "$cache/image.XXXXXX")
-    set -- --quiet --variant=minbase --include="$include" --customize-hook="$here/customize.sh \"\$1\""
+    set -- --quiet --variant=minbase --include="$include"
+    [ "$name" != bookworm ] || set -- "$@" --customize-hook="$here/packages.sh \"\$1\""
     [ "$uv" = none ] || set -- "$@" --customize-hook="copy-in $uv /usr/local/bin"
+    set -- "$@" --customize-hook="$here/customize.sh \"\$1\""
     for try in 1 2 3; do
         # shellcheck disable=SC2046 # no mirror found: no argument
         if mmdebstrap "$@" "$suite" "$work/root.tar" $(mirror); then break; fi

@@ -73,10 +73,6 @@ def members(deb: pathlib.Path) -> dict[str, str]:
     return found
 
 
-def status(name: str) -> str:
-    return run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Abbrev}", name).stdout.strip()
-
-
 def reinstall(*debs: pathlib.Path) -> None:
     """By dpkg alone."""
     run("dpkg", "--install", "--force-confnew", "--force-downgrade", *debs)

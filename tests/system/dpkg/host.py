@@ -45,11 +45,6 @@ class Host:
         return _rollback.rollback(self.engine, _rollback.Request(to, **how), check_mode)
 
 
-def status(name: str) -> str:
-    """Version and state as dpkg tells them; empty when it knows nothing."""
-    return run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Abbrev}", name, ok=False).stdout.strip()
-
-
 def package(version: str, name: str = "foo", **more: Any) -> dict[str, Any]:
     """A package with a file, one that only this version has, and a configuration file."""
     return {

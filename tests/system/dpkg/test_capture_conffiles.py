@@ -19,7 +19,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.content import File
-from ansible_collections.intellistream.sage.tests.system.dpkg.capturing import members, reinstall, removal, status
+from ansible_collections.intellistream.sage.tests.system.debs import status
+from ansible_collections.intellistream.sage.tests.system.dpkg.capturing import members, reinstall, removal
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.debs import Repository

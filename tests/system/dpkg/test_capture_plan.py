@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.tests.system.debs import Repository
 
-UNKNOWN = "(its scripts are not known before it is downloaded)"
+UNKNOWN = "(its scripts, and what it overwrites, are not known before it is downloaded)"
 
 
 def example(repository: Repository) -> None:
@@ -168,7 +168,11 @@ def test_the_capture_is_of_the_plan(repository: Repository, tmp_path: pathlib.Pa
     assert captured.facts["known"]["bar:all"] == "1 ii"
     assert "goo:all" not in captured.facts["known"]
     assert len(captured.facts["known"]) == len(run("dpkg-query", "-W", "-f", "x").stdout)
-    assert captured.facts["unknown"] == ["bar:all", "goo:all", "foo:all"]
+    # What is in a directory of this host need not be fetched.
+    assert captured.facts["unknown"] == []
+    files = {one["name"]: one["file"] for one in captured.facts["changes"] if one["file"]}
+    assert sorted(files) == ["bar", "foo", "goo"]
+    assert os.path.samefile(files["goo"], repository.where / "goo_1_all.deb")
 
 
 def test_packages_changed_between_plan_and_capture(repository: Repository, tmp_path: pathlib.Path) -> None:

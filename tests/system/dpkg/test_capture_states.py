@@ -23,7 +23,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
-from ansible_collections.intellistream.sage.tests.system.dpkg.capturing import removal, request, status
+from ansible_collections.intellistream.sage.tests.system.debs import status
+from ansible_collections.intellistream.sage.tests.system.dpkg.capturing import removal, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,8 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import ChangeFailed, RollbackError
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
-from ansible_collections.intellistream.sage.tests.system.dpkg.host import FOO_CONF, Host, example, package, same, status
+from ansible_collections.intellistream.sage.tests.system.debs import status
+from ansible_collections.intellistream.sage.tests.system.dpkg.host import FOO_CONF, Host, example, package, same
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.debs import Repository

@@ -15,14 +15,10 @@ import pytest
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import Failed, apt, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Hard, Link
-from ansible_collections.intellistream.sage.tests.system.debs import Repository
+from ansible_collections.intellistream.sage.tests.system.debs import Repository, status
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.base import Base
-
-
-def status(name: str) -> str:
-    return run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Abbrev}", name).stdout.strip()
 
 
 def documents_example(repository: Repository) -> None:

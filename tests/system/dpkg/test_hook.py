@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pathlib
 import shutil
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,39 +20,15 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
 from ansible_collections.intellistream.sage.plugins.module_utils._hook import arrange
 from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
+from ansible_collections.intellistream.sage.tests.system.debs import status
+from ansible_collections.intellistream.sage.tests.system.hooked import lock, points, settings, undo
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.debs import Repository
 
 SNIPPETS = pathlib.Path("/etc/apt/apt.conf.d")
-
-
-def settings(root: pathlib.Path, strict: bool = False) -> dict[str, Any]:
-    return {"root": str(root), "checkpoint_dir": None, "repackage_dir": None, "lock_timeout": 5, "strict": strict}
-
-
-def engine(root: pathlib.Path) -> Engine:
-    return Engine(str(root))
-
-
-def points(root: pathlib.Path) -> list[dict[str, Any]]:
-    with engine(root).reading() as session:
-        return [point for one in session.history() for point in one.active_points]
-
-
-def undo(root: pathlib.Path) -> None:
-    """Go back to before the newest run."""
-    # An undo is a point of its own, too.
-    newest = [point["point"] for point in points(root) if point["description"].startswith("apt: ")][-1]
-    done = rollback(engine(root), Request(newest), check_mode=False)
-    assert done["changed"]
-
-
-def status(name: str) -> str:
-    return run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Abbrev}", name, ok=False).stdout.strip()
 
 
 @pytest.fixture
@@ -89,7 +64,7 @@ def test_a_run_of_apt_is_captured_and_undone(host: pathlib.Path) -> None:
     # What it left is recorded, too.
     assert point["left"][0]["facts"]["known"]["foo:all"] == "2 ii"
     assert status("foo") == "2 ii"
-    undo(host)
+    undo(host, "apt")
     assert oracle.diff(before, oracle.snapshot()) == []
 
 
@@ -100,9 +75,9 @@ def test_each_run_is_a_point_of_its_own(host: pathlib.Path) -> None:
     second = oracle.snapshot()
     apt("purge", "foo")
     assert [point["description"].split()[-2:] for point in points(host)] == [["install", "goo"], ["purge", "foo"]]
-    undo(host)
+    undo(host, "apt")
     assert oracle.diff(second, oracle.snapshot()) == []
-    undo(host)
+    undo(host, "apt")
     assert oracle.diff(first, oracle.snapshot()) == []
 
 
@@ -113,7 +88,7 @@ def test_a_reinstallation_is_captured(host: pathlib.Path) -> None:
     before = oracle.snapshot()
     apt("install", "--reinstall", "goo")
     assert pathlib.Path("/opt/goo/data").read_text() == "1"
-    undo(host)
+    undo(host, "apt")
     assert oracle.diff(before, oracle.snapshot()) == []
 
 
@@ -127,7 +102,7 @@ def test_what_only_looks_is_not_captured(host: pathlib.Path) -> None:
 
 def test_a_run_that_a_playbook_has_captured_is_not_captured_twice(host: pathlib.Path) -> None:
     arrange(settings(host), True, False)
-    made = backup(engine(host), [{"kind": "dpkg", "packages": ["foo"], "state": "latest"}], None, "by hand", False)
+    made = backup(Engine(str(host)), [{"kind": "dpkg", "packages": ["foo"], "state": "latest"}], None, "by hand", False)
     apt("install", "foo")
     assert [point["point"] for point in points(host)] == [made["rollback_point"]["id"]]
     # That was another change.
@@ -137,7 +112,7 @@ def test_a_run_that_a_playbook_has_captured_is_not_captured_twice(host: pathlib.
 
 def test_a_capture_that_was_overtaken_by_an_edit_is_made_again(host: pathlib.Path) -> None:
     arrange(settings(host), True, False)
-    backup(engine(host), [{"kind": "dpkg", "packages": ["foo"], "state": "latest"}], None, "by hand", False)
+    backup(Engine(str(host)), [{"kind": "dpkg", "packages": ["foo"], "state": "latest"}], None, "by hand", False)
     pathlib.Path("/etc/foo.conf").write_text("edited since\n")
     apt("install", "foo")
     assert len(points(host)) == 2
@@ -151,21 +126,12 @@ def test_a_failed_script_is_told_and_can_be_rolled_back(host: pathlib.Path) -> N
     assert "sage: " in done.stderr
     assert "broken" in done.stderr.partition("sage: ")[2]
     assert status("broken") == "1 iF"
-    undo(host)
+    undo(host, "apt")
     assert oracle.diff(before, oracle.snapshot()) == []
 
 
-def lock(root: pathlib.Path) -> int:
-    """Another process works on the state: the hook cannot record anything."""
-    with engine(root).session() as session:
-        assert session.where is not None
-    fd = os.open(root / ".sage/checkpoints/lock", os.O_RDWR)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    return fd
-
-
 def test_a_capture_that_fails_only_warns(host: pathlib.Path) -> None:
-    arrange({**settings(host), "lock_timeout": 1}, True, False)
+    arrange(settings(host), True, False)
     fd = lock(host)
     done = apt("install", "foo")
     os.close(fd)
@@ -174,7 +140,7 @@ def test_a_capture_that_fails_only_warns(host: pathlib.Path) -> None:
 
 
 def test_strict_ends_apt_before_anything_changes(host: pathlib.Path) -> None:
-    arrange({**settings(host, strict=True), "lock_timeout": 1}, True, False)
+    arrange(settings(host, strict=True), True, False)
     fd = lock(host)
     before = oracle.snapshot()
     done = apt("install", "foo", ok=False)

@@ -14,8 +14,8 @@ import pytest
 
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
-from ansible_collections.intellistream.sage.tests.system.debs import Repository, build
-from ansible_collections.intellistream.sage.tests.system.dpkg.host import FOO_CONF, Host, example, package, same, status
+from ansible_collections.intellistream.sage.tests.system.debs import Repository, build, status
+from ansible_collections.intellistream.sage.tests.system.dpkg.host import FOO_CONF, Host, example, package, same
 
 
 @pytest.fixture

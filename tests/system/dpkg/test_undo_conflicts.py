@@ -18,7 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_un
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, ConflictError, StoreError
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
-from ansible_collections.intellistream.sage.tests.system.dpkg.host import FOO_CONF, Host, example, package, same, status
+from ansible_collections.intellistream.sage.tests.system.debs import status
+from ansible_collections.intellistream.sage.tests.system.dpkg.host import FOO_CONF, Host, example, package, same
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.debs import Repository
@@ -53,7 +54,7 @@ def write(path: str, text: str) -> None:
     pathlib.Path(path).write_text(text)
 
 
-# What somebody did since → what the refusal says, and what is left beside when it is forced.
+# What somebody did since → what the refusal says, and what is kept in the store when it is forced.
 THEIRS: dict[str, tuple[Callable[[Repository], object], list[str], list[str]]] = {
     "conffile edited": (lambda repository: write(FOO_CONF, "mine\n"), [FOO_CONF], [FOO_CONF]),
     "conffile of the new one edited": (
@@ -78,9 +79,8 @@ def test_what_somebody_did_since(what: str, settled: bool, repository: Repositor
     refused(host, *words)
     host.undo(force=True)
     for path in aside:
-        (kept,) = pathlib.Path("/etc").glob(f"{os.path.basename(path)}.sage-*")
+        (kept,) = host.root.rglob(f"aside{path}")
         assert kept.read_text() == "mine\n"
-        kept.unlink()
     same(before)
 
 

@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_capture, _rpm_database, _rpm_package
+from ansible_collections.intellistream.sage.plugins.module_utils import (
+    _rpm_capture,
+    _rpm_database,
+    _rpm_package,
+    _rpm_protected,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
 from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_look import Directories
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Hard, Link
@@ -407,7 +412,7 @@ def test_what_must_not_be_erased_is_known(repository: Repository) -> None:
     dnf("install", "python3", "mine", "other", "modules")
     os.makedirs("/etc/dnf/protected.d", exist_ok=True)
     pathlib.Path("/etc/dnf/protected.d/mine.conf").write_text("mine\n")
-    found = set(_rpm_database.protected(_rpm_database.transaction_set()))
+    found = set(_rpm_protected.protected(_rpm_database.transaction_set()))
     assert found == {"python3.noarch", "mine.noarch", "modules.noarch"}
 
 

@@ -113,7 +113,8 @@ def test_anothers_failure_is_none_of_ours(repository: Repository, tmp_path: path
     repository.add("other", scripts={"post": "exit 1"})
     dnf("install", "other")
     left = made.resource.left(made.facts)
-    assert left["unplanned"] == {"other.noarch": [None, "1-1"]}
+    other = {"name": "other", "arch": "noarch", "before": None, "after": "1-1", "ours": False}
+    assert left["unplanned"] == {"other.noarch": other}
 
 
 def test_what_a_script_prints_is_not_taken_for_a_failure(repository: Repository, tmp_path: pathlib.Path) -> None:

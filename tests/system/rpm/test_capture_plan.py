@@ -22,6 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm i
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.rpm.capturing import example
+from ansible_collections.intellistream.sage.tests.system.rpms import installed
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
@@ -31,18 +32,14 @@ def plan(*packages: object, state: str = "present") -> list[str]:
     return RpmResource([str(one) for one in packages], state).plan()
 
 
-def installed() -> set[str]:
-    return set(run("rpm", "-qa").stdout.split())
-
-
 def test_an_upgrade_with_all_it_pulls_in_is_what_dnf_does(repository: Repository) -> None:
     example(repository)
-    before, packages = oracle.snapshot(), installed()
+    before, packages = oracle.snapshot(), set(installed())
     said = plan("foo", state="latest")
     assert said == ["[-] bar 1-1", "[+] bar 2-1", "[-] foo 1-1", "[+] foo 2-1", "[+] goo 1-1"]
     assert oracle.diff(before, oracle.snapshot()) == []
     dnf("upgrade", "foo")
-    gone, come = packages - installed(), installed() - packages
+    gone, come = packages - set(installed()), set(installed()) - packages
     assert sorted(gone) == ["bar-1-1.noarch", "foo-1-1.noarch"]
     assert sorted(come) == ["bar-2-1.noarch", "foo-2-1.noarch", "goo-1-1.noarch"]
 

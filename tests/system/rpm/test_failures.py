@@ -18,23 +18,21 @@ from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_und
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     Busy,
     ConflictError,
-    SageError,
     StoreError,
 )
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
-from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Link
+from ansible_collections.intellistream.sage.tests.system.content import Directory, Link
 from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
-    CONFIG,
     ORIGINAL,
     UPGRADED,
     Host,
     example,
     files_of,
-    installed,
     snapshot,
     write,
 )
+from ansible_collections.intellistream.sage.tests.system.rpms import installed
 
 if TYPE_CHECKING:
     import pathlib
@@ -306,30 +304,3 @@ def test_the_change_is_killed_anywhere(host: Host, repository: Repository, tmp_p
         host.undo(to=point)
         assert host.differences() == [], (nth, calls)
         assert installed() == ORIGINAL
-
-
-def test_no_space_for_the_undo(host: Host, repository: Repository) -> None:
-    """Refused by rpm's own look at the disk, before anything is changed."""
-    size = 40 << 20
-    space = "/opt/small"
-    os.makedirs(space)
-    if run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", space, ok=False).returncode:
-        pytest.skip("this container may not mount")
-    try:
-        repository.build("foo", "1", files={f"{space}/data": File(b"x" * (size // 2), rpm=CONFIG)})
-        repository.build("foo", "2", files={f"{space}/data2": "2"})
-        repository.offer()
-        dnf("install", "foo-1")
-        host.capture("foo", state="latest")
-        dnf("upgrade", "foo")
-        with open(f"{space}/fill", "wb") as fill:
-            fill.write(b"x" * (size - (4 << 20)))
-        before = snapshot()
-        with pytest.raises(SageError, match=r"needs .* more space"):
-            host.undo()
-        assert oracle.diff(before, snapshot()) == []
-        os.unlink(f"{space}/fill")
-        host.undo()
-        assert host.differences() == []
-    finally:
-        run("umount", space)

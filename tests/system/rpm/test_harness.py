@@ -15,37 +15,15 @@ import pytest
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Hard, Link
-from ansible_collections.intellistream.sage.tests.system.rpms import SHELL, Repository
+from ansible_collections.intellistream.sage.tests.system.rpm.capturing import CONFIG, example
+from ansible_collections.intellistream.sage.tests.system.rpms import Repository, installed
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.base import Base
 
-CONFIG = "%config(noreplace)"
-
-
-def installed() -> list[str]:
-    return sorted(set(run("rpm", "-qa").stdout.split()) - {f"{SHELL}-1-1.noarch"})
-
-
-def documents_example(repository: Repository) -> None:
-    """foo 2 needs goo, which is new, and a newer bar."""
-    repository.build("foo", "1", files={"/opt/foo/data": "1", "/etc/foo.conf": File("1\n", rpm=CONFIG)})
-    repository.build("bar", "1", files={"/opt/bar/data": "1"})
-    repository.offer()
-    dnf("install", "foo", "bar")
-    repository.build(
-        "foo",
-        "2",
-        files={"/opt/foo/data": "2", "/etc/foo.conf": File("2\n", rpm=CONFIG)},
-        fields=["Requires: goo", "Requires: bar >= 2"],
-    )
-    repository.build("bar", "2", files={"/opt/bar/data": "2"})
-    repository.build("goo", "1", files={"/opt/goo/data": "1"})
-    repository.offer()
-
 
 def test_the_repository_gives_dnf_what_the_documents_example_needs(repository: Repository) -> None:
-    documents_example(repository)
+    example(repository)
     assert installed() == ["bar-1-1.noarch", "foo-1-1.noarch"]
     dnf("upgrade", "foo")
     assert installed() == ["bar-2-1.noarch", "foo-2-1.noarch", "goo-1-1.noarch"]
@@ -95,7 +73,7 @@ def test_a_failing_post_is_success_for_dnf(repository: Repository) -> None:
 
 
 def test_two_looks_at_the_same_system_are_equal(repository: Repository) -> None:
-    documents_example(repository)
+    example(repository)
     before = oracle.snapshot()
     assert before["rpm foo-1-1.noarch"] == "1 installed"
     assert "dnf wanted: foo-1-1.noarch" in before
@@ -116,7 +94,7 @@ CHANGES: dict[str, tuple[Callable[[], object], str]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_oracle_sees(change: str, repository: Repository) -> None:
-    documents_example(repository)
+    example(repository)
     act, said = CHANGES[change]
     before = oracle.snapshot()
     act()
@@ -140,7 +118,7 @@ def test_the_oracle_sees_another_header(repository: Repository) -> None:
 def test_the_system_is_put_back(base: Base, repository: Repository) -> None:
     base.restore()
     before = oracle.snapshot()
-    documents_example(Repository(repository.where))
+    example(Repository(repository.where))
     dnf("upgrade", "foo")
     assert oracle.diff(before, oracle.snapshot())
     base.restore()

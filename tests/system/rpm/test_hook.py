@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pathlib
 import shutil
@@ -15,38 +14,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _hook_files
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._hook import arrange
 from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.tests.system import oracle
-from ansible_collections.intellistream.sage.tests.system.command import dnf, run
+from ansible_collections.intellistream.sage.tests.system import hooked, oracle
+from ansible_collections.intellistream.sage.tests.system.command import dnf
 from ansible_collections.intellistream.sage.tests.system.content import File
-from ansible_collections.intellistream.sage.tests.system.rpms import SHELL
+from ansible_collections.intellistream.sage.tests.system.hooked import lock, points, settings
+from ansible_collections.intellistream.sage.tests.system.rpm.capturing import CONFIG
+from ansible_collections.intellistream.sage.tests.system.rpms import SHELL, installed
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
-CONFIG = "%config(noreplace)"
-
-
-def settings(root: pathlib.Path, strict: bool = False) -> dict[str, Any]:
-    return {"root": str(root), "checkpoint_dir": None, "repackage_dir": None, "lock_timeout": 1, "strict": strict}
-
-
-def points(root: pathlib.Path) -> list[dict[str, Any]]:
-    with Engine(str(root)).reading() as session:
-        return [point for one in session.history() for point in one.active_points]
-
 
 def undo(root: pathlib.Path) -> None:
     """Go back to before the newest run."""
-    newest = [point["point"] for point in points(root) if point["description"].startswith("dnf: ")][-1]
-    assert rollback(Engine(str(root)), Request(newest), check_mode=False)["changed"]
-
-
-def installed() -> list[str]:
-    return sorted(set(run("rpm", "-qa").stdout.split()) - {f"{SHELL}-1-1.noarch"})
+    result = hooked.undo(root, "dnf")
+    assert result["exact"] == (not result["inexact"])
 
 
 def changes(point: dict[str, Any]) -> set[tuple[str, str, str | None, str | None]]:
@@ -87,6 +71,17 @@ def test_a_run_of_dnf_is_captured_and_undone(host: pathlib.Path) -> None:
     # What it left is recorded, too.
     assert point["left"]
     assert installed() == ["bar-2-1.noarch", "foo-2-1.noarch", "goo-1-1.noarch"]
+    undo(host)
+    assert oracle.diff(before, oracle.snapshot()) == []
+
+
+def test_what_a_run_overwrites_of_nobodys_comes_back(host: pathlib.Path) -> None:
+    arrange(settings(host), True, False)
+    pathlib.Path("/opt/goo").mkdir()
+    pathlib.Path("/opt/goo/data").write_text("nobody's")
+    before = oracle.snapshot()
+    dnf("upgrade", "foo")
+    assert pathlib.Path("/opt/goo/data").read_text() == "1"
     undo(host)
     assert oracle.diff(before, oracle.snapshot()) == []
 
@@ -140,15 +135,6 @@ def test_a_failed_scriptlet_is_told_although_dnf_says_nothing(host: pathlib.Path
     assert "broken" in done.stderr.partition("sage: ")[2]
     undo(host)
     assert oracle.diff(before, oracle.snapshot()) == []
-
-
-def lock(root: pathlib.Path) -> int:
-    """Another process works on the state: the hook cannot record anything."""
-    with Engine(str(root)).session():
-        pass
-    fd = os.open(root / ".sage/checkpoints/lock", os.O_RDWR)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    return fd
 
 
 def test_a_capture_that_fails_only_warns(host: pathlib.Path) -> None:

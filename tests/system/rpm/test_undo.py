@@ -20,11 +20,11 @@ from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
     Host,
     example,
     files_of,
-    installed,
     read,
     snapshot,
     write,
 )
+from ansible_collections.intellistream.sage.tests.system.rpms import installed
 
 if TYPE_CHECKING:
     import pathlib

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _points, _resources_system, _rollback, _undos
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import run
 from ansible_collections.intellistream.sage.tests.system.content import File
-from ansible_collections.intellistream.sage.tests.system.rpms import SHELL, Repository
+
+if TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 CONFIG = "%config(noreplace)"
 _resources_system.enable()
@@ -52,11 +54,6 @@ class Host:
 def snapshot() -> oracle.Snapshot:
     """The whole system, without asking dpkg: verifying the container's own packages takes seconds each time."""
     return {**oracle.files(), **oracle.rpm()}
-
-
-def installed() -> list[str]:
-    """All packages but the test's own."""
-    return sorted(set(run("rpm", "-qa").stdout.split()) - {f"{SHELL}-1-1.noarch"})
 
 
 def read(path: str) -> str:

@@ -87,7 +87,7 @@ class Host:
         store = f"{self.engine.path}/store"
         target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store}
         self.script.write_bytes(
-            _rollback_script.render(self.engine.path, str(self.root), target, chosen.points, headers)
+            _rollback_script.render(self.engine.path, target, chosen.points, headers)
         )
         self.script.chmod(0o600)
 

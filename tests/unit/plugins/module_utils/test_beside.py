@@ -11,7 +11,10 @@ import signal
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._beside import Beside
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _beside
+from ansible_collections.intellistream.sage.plugins.module_utils._beside import Beside, in_two
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 
 if t.TYPE_CHECKING:
@@ -88,3 +91,31 @@ def test_nobody_gets_in_while_it_works(tmp_path: Path) -> None:
     begun = time.monotonic()
     with engine.session():
         assert time.monotonic() - begun > 0.5
+
+
+def _who(items: t.Sequence[int]) -> list[str]:
+    return [f"{number} {os.getpid()}" for number in items]
+
+
+def test_many_items_are_shared_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_beside, "worthwhile", lambda: True)
+    monkeypatch.setattr(_beside, "_MANY", 5)
+    assert {who.split()[1] for who in in_two(_who, range(4))} == {str(os.getpid())}
+    found = in_two(_who, range(5))
+    assert [who.split()[0] for who in found] == ["0", "1", "2", "3", "4"]
+    assert len({who.split()[1] for who in found}) == 2
+
+
+def test_what_the_second_could_not_do_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_beside, "worthwhile", lambda: True)
+    monkeypatch.setattr(_beside, "_MANY", 2)
+    parent = os.getpid()
+
+    def work(items: t.Sequence[int]) -> list[str]:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return _who(items)
+
+    assert in_two(work, range(4)) == [f"{number} {parent}" for number in range(4)]
+    with pytest.raises(ZeroDivisionError):
+        in_two(lambda items: [str(1 // number) for number in items], [1, 1, 1, 0])

@@ -55,8 +55,11 @@ def test_record(tiny: TinyVenv) -> None:
         with pytest.raises(_distributions.Outside):
             _distributions.record(venv, info)
         assert _distributions.record(venv, "lib/none.dist-info") is None
-        owned = _distributions.owned_by(venv, _distributions.installed(venv), ["bin/Some_Pack", "bin/other"])
+        owned = _distributions.owned_by(venv, _distributions.installed(venv), {"bin/Some_Pack", "bin/other"})
         assert owned == {"bin/Some_Pack"}
+        # A name in quotation marks is one name, whatever is in it.
+        comma = f"{SITE}/with,comma.py"
+        assert _distributions.owned_by(venv, _distributions.installed(venv), {comma}) == {comma}
 
 
 @pytest.mark.parametrize("path", ["../../../../outside", "/etc/passwd", "../../../../venv2/x"])

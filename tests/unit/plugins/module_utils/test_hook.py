@@ -50,6 +50,9 @@ def change(name: str, arch: str, before: str | None, after: str | None) -> dict[
 )
 def test_a_line_of_apt(line: str, wanted: dict[str, Any]) -> None:
     run = _hook_input.apt(f"{HEAD}{line}\n")
+    file = line.split(" ", 8)[8]
+    if wanted["after"] is not None:
+        wanted = {**wanted, "file": file}
     assert (run.command, run.changes, run.elsewhere) == ("apt-get install foo", [wanted], False)
 
 
@@ -62,7 +65,9 @@ def test_each_package_is_told_once() -> None:
         "foo 1 i386 same < 2 i386 same **CONFIGURE**",
     ]
     run = _hook_input.apt(HEAD + "\n".join(lines) + "\n")
-    assert run.changes == [change("foo", "amd64", "1", "2"), change("foo", "i386", "1", "2")]
+    assert run.changes == [
+        {**change("foo", arch, "1", "2"), "file": f"/x/foo_2_{arch}.deb"} for arch in ("amd64", "i386")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _beside
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request as Wanted
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
@@ -236,3 +237,17 @@ def test_undone_redone_and_undone_without_keeping(host: Host) -> None:
     result = host.undo(first)
     assert result["redo_point"] is not None
     assert changes({**before}, {name: what for name, what in host.look().items() if ".broken-" not in name}) == {}
+
+
+def test_by_two_processes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put back and verified is as much as one process alone would."""
+    monkeypatch.setattr(_beside, "_MANY", 2)
+    monkeypatch.setattr(_beside, "worthwhile", lambda: True)
+    host.install("one", pack="1.0", fresh="1.0")
+    wanted = host.look()
+    second = host.install("two", pack="2.0", fresh="2.0")
+    newer = host.look()
+    assert host.undo(second)["exact"] is True
+    assert changes(wanted, host.look()) == {}
+    host.undo(str(host.now().points[-1]["point"]))
+    assert changes(newer, host.look()) == {}

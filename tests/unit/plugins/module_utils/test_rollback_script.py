@@ -156,7 +156,7 @@ def test_nothing_to_roll_back(host: Host) -> None:
     host.capture(host.spec("pack==2.0"))
     store = f"{host.engine.path}/store"
     target = {"tid": "20260101_000000", "time": "2026-01-01T00:00:00+00:00", "generation": "two", "store": store}
-    host.script.write_bytes(_rollback_script.render(host.engine.path, str(host.root), target, [], {}))
+    host.script.write_bytes(_rollback_script.render(host.engine.path, target, [], {}))
     before = host.everything()
     done = host.run("--yes")
     assert (done.returncode, done.stdout) == (0, "There is nothing to roll back.\n")

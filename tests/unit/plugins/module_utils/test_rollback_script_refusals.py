@@ -283,7 +283,7 @@ def test_what_the_module_alone_can_do_is_said(host: Host) -> None:
         "unsupported": "it is archived.",
         "store": f"{host.engine.path}/store",
     }
-    host.script.write_bytes(_rollback_script.render(host.engine.path, str(host.root), target, [], {}))
+    host.script.write_bytes(_rollback_script.render(host.engine.path, target, [], {}))
     before = host.everything()
     done = host.run("--yes")
     assert (done.returncode, "it is archived." in done.stderr) == (2, True)

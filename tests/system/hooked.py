@@ -1,0 +1,46 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What tests of hooks need, whatever the package manager."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+
+if TYPE_CHECKING:
+    import pathlib
+
+
+def settings(root: pathlib.Path, strict: bool = False) -> dict[str, Any]:
+    """The module's options."""
+    return {"root": str(root), "checkpoint_dir": None, "repackage_dir": None, "lock_timeout": 1, "strict": strict}
+
+
+def points(root: pathlib.Path) -> list[dict[str, Any]]:
+    """All rollback points that could be undone."""
+    with Engine(str(root)).reading() as session:
+        return [point for one in session.history() for point in one.active_points]
+
+
+def undo(root: pathlib.Path, manager: str) -> dict[str, Any]:
+    """Go back to before the newest run of `apt` or `dnf`."""
+    # An undo is a point of its own, too.
+    newest = [point["point"] for point in points(root) if point["description"].startswith(f"{manager}: ")][-1]
+    result = rollback(Engine(str(root)), Request(newest), check_mode=False)
+    assert result["changed"]
+    return result
+
+
+def lock(root: pathlib.Path) -> int:
+    """Another process works on the state: the hook cannot record anything."""
+    with Engine(str(root)).session():
+        pass
+    fd = os.open(root / ".sage/checkpoints/lock", os.O_RDWR)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
