@@ -79,7 +79,10 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
         # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
         _leftovers.end(engine)
     with engine.reading() if check_mode else engine.session() as session:
-        return go_back(session, request, check_mode)
+        result = go_back(session, request, check_mode)
+        # Whoever rolls back decides what stays, also where a phase had changed nothing.
+        _deadman_mark.remove(session)
+        return result
 
 
 def go_back(session: Session, request: Request, check_mode: bool) -> Result:
@@ -298,7 +301,6 @@ def _execute(
     session.commit()
     if session.where is not None and not left:
         _script_marks.forget(session.where)
-        _deadman_mark.remove(session)
     _script.refresh(session, session.history())
     if left:
         raise RollbackError(

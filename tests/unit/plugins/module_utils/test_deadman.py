@@ -102,7 +102,7 @@ def test_it_does_not_fire_when_somebody_was_heard_of(host: SageHost) -> None:
         assert 90 < _deadman_mark.told(session)["seconds_left"] <= 100
 
 
-@pytest.mark.parametrize("how", ["ended", "rolled back", "disarmed", "reset", "another begun"])
+@pytest.mark.parametrize("how", ["ended", "rolled back", "nothing to roll back", "disarmed", "reset", "another begun"])
 def test_it_does_not_fire_when_it_is_over(host: SageHost, how: str) -> None:
     host.begin("2")
     _due(host)
@@ -110,6 +110,10 @@ def test_it_does_not_fire_when_it_is_over(host: SageHost, how: str) -> None:
         _all_done(host)
     elif how == "rolled back":
         rollback(host.engine, Back(), False)
+    elif how == "nothing to roll back":
+        rollback(host.engine, Back(to="verification"), True)
+        assert (host.store.parent / "deadman.json").exists()
+        assert not rollback(host.engine, Back(to="verification"), False)["changed"]
     elif how == "disarmed":
         assert _deadman.disarmed(host.engine, True)["changed"]
         assert _deadman.disarmed(host.engine, False)["changed"]
