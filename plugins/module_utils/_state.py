@@ -78,6 +78,8 @@ class Installation:
     :ivar undo: what its latest rollback had to do, and C(seconds) that it took; None when there was none.
         C(failed) is when the phase had failed that was the reason, or None.
     :ivar whole: it belongs to a run that is all or none: nothing of it is kept when it is not finished.
+    :ivar undoings: point and time of its undoing → how many points there were on the host's timeline by then. Clocks
+        are set back; the order of the ledger is not. Only known where the whole history was folded.
     :ivar fired: C(time), C(after), C(by) when its dead-man's switch fired; None when it did not.
     """
 
@@ -97,6 +99,7 @@ class Installation:
         self.fleet: dict[str, t.Any] | None = None
         self.window: dict[str, dict[str, float]] = {}
         self.undo: dict[str, t.Any] | None = None
+        self.undoings: dict[tuple[str, str], int] = {}
         self.fired: dict[str, t.Any] | None = None
         self.whole = False
 
@@ -254,4 +257,8 @@ def fold(entries: t.Iterable[Entry], into: list[Installation] | None = None) -> 
             for target in event.get("installations") or [entry.install_id]:
                 if target in known:
                     known[target].apply(event, entry.time)
+                    if event.get("event") == "undone":
+                        points = sum(len(each.points) for each in known.values())
+                        undone = {(point, entry.time): points for point in event.get("points") or []}
+                        known[target].undoings.update(undone)
     return list(known.values())

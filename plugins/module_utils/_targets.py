@@ -124,8 +124,14 @@ def _timeline(history: t.Sequence[Installation]) -> list[Point]:
 
 def _kept(history: t.Sequence[Installation], cut: int, chosen: Chosen) -> Chosen:
     """The same; where nothing is left to undo, there is nothing to be wrong about either."""
+    known = {point: by for one in history for point, by in one.undoings.items()}
+
+    def later(point: Point) -> bool:
+        by = known.get((point["point"], point["undone"]))
+        return by > cut if by is not None else _time(point["undone"]) >= _time(chosen.time)
+
     if chosen.points:
-        _refuse_unkept(_timeline(history), cut, _time(chosen.time))
+        _refuse_unkept(history, cut, chosen.time, later)
     return chosen
 
 
@@ -143,22 +149,28 @@ def _date(history: t.Sequence[Installation], when: dt.datetime) -> Chosen:
     """The state at a date: what began then or later is undone, as RPM compares transaction ids with its goal."""
     timeline = _timeline(history)
     cut = sum(1 for point in timeline if _time(point["time"]) < when)
-    _refuse_unkept(timeline, cut, when)
+    _refuse_unkept(history, cut, when.isoformat(" ", "seconds"), lambda point: _time(point["undone"]) >= when)
     tid = next((one.install_id for one in history if _time(one.begun) >= when), history[-1].install_id)
     return _since(history, cut, when.isoformat(), tid, when=when)
 
 
-def _refuse_unkept(timeline: t.Sequence[Point], cut: int, when: dt.datetime) -> None:
-    """Refuse a cut before which something counted that was undone later, without being kept."""
+def _refuse_unkept(
+    history: t.Sequence[Installation], cut: int, when: str, later: t.Callable[[Point], bool]
+) -> None:
+    """Refuse a cut before which something counted that was undone later, without being kept.
+
+    :param when: when that was, for people.
+    :param later: an undone point was undone after the cut.
+    """
+    timeline = _timeline(history)
     kept = _listed(timeline)
     for point in timeline[:cut]:
-        undone = point.get("undone")
-        if undone and point["point"] not in kept and _time(undone) >= when:
+        if point.get("undone") and point["point"] not in kept and later(point):
             raise InputError(
-                f"What installation {point['install_id']} had changed by {when.isoformat(' ', 'seconds')} was rolled "
-                f"back at {undone} and not kept, so that state cannot be brought back.",
+                f"What installation {point['install_id']} had changed by {when} was rolled back at {point['undone']} "
+                "and not kept, so that state cannot be brought back.",
                 untouched="everything.",
-                advice=f"Name a time before {point['time']} or after {undone}.",
+                advice=f"Name a time before {point['time']} or after {point['undone']}.",
             )
 
 

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _beside
+from ansible_collections.intellistream.sage.plugins.module_utils import _beside, _clock
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request as Wanted
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
@@ -251,3 +252,15 @@ def test_by_two_processes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert changes(wanted, host.look()) == {}
     host.undo(str(host.now().points[-1]["point"]))
     assert changes(newer, host.look()) == {}
+
+
+def test_a_clock_that_was_set_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was undone and not kept before an installation began stays before it, whatever the clock says."""
+    wanted = host.look()
+    host.install("one", pack="1.0")
+    host.undo(keep_broken=True)
+    now, hour = _clock.now, dt.timedelta(hours=7)
+    monkeypatch.setattr(_clock, "now", lambda: (dt.datetime.fromisoformat(now()) - hour).isoformat("T", "milliseconds"))
+    second = host.install("two", pack="2.0")
+    host.undo(second)
+    assert changes(wanted, {name: what for name, what in host.look().items() if ".broken-" not in name}) == {}
