@@ -154,9 +154,7 @@ def _date(history: t.Sequence[Installation], when: dt.datetime) -> Chosen:
     return _since(history, cut, when.isoformat(), tid, when=when)
 
 
-def _refuse_unkept(
-    history: t.Sequence[Installation], cut: int, when: str, later: t.Callable[[Point], bool]
-) -> None:
+def _refuse_unkept(history: t.Sequence[Installation], cut: int, when: str, later: t.Callable[[Point], bool]) -> None:
     """Refuse a cut before which something counted that was undone later, without being kept.
 
     :param when: when that was, for people.

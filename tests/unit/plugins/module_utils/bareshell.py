@@ -86,9 +86,7 @@ class Host:
                         headers[point["point"], number] = _store.read_manifest(where, taken)
         store = f"{self.engine.path}/store"
         target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store}
-        self.script.write_bytes(
-            _rollback_script.render(self.engine.path, target, chosen.points, headers)
-        )
+        self.script.write_bytes(_rollback_script.render(self.engine.path, target, chosen.points, headers))
         self.script.chmod(0o600)
 
     def run(self, *options: str, shell: list[str] | None = None, **settings: Any) -> subprocess.CompletedProcess[str]:

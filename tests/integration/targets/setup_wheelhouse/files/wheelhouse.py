@@ -114,9 +114,7 @@ def _project() -> dict[str, t.Any]:
     return project
 
 
-def build_wheel(
-    wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None
-) -> str:
+def build_wheel(wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None) -> str:
     """The hook of PEP 517."""
     project = _project()
     flat = project["name"].replace("-", "_")
@@ -125,9 +123,7 @@ def build_wheel(
     return _wheel(wheel_directory, project["name"], project["version"], project["requires"], project["extras"], modules)
 
 
-def build_editable(
-    wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None
-) -> str:
+def build_editable(wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None) -> str:
     """The hook of PEP 660."""
     project = _project()
     flat = project["name"].replace("-", "_")
