@@ -98,6 +98,18 @@ class _Child(subprocess.Popen[bytes]):
         self.communicate()
 
 
+class _Detached(subprocess.Popen[bytes]):
+    """A child in a session of its own that outlives this process."""
+
+    def __init__(self, argv: t.Sequence[str], env: t.Mapping[str, str]) -> None:
+        null = subprocess.DEVNULL
+        super().__init__(
+            list(argv), stdin=null, stdout=null, stderr=null, env=dict(env), cwd="/", start_new_session=True
+        )
+        # Nobody is going to ask how it ended.
+        self.returncode = 0
+
+
 def run(
     argv: t.Sequence[str],
     *,
@@ -142,16 +154,10 @@ def detached(argv: t.Sequence[str], env: t.Mapping[str, str]) -> int:
     :param env: all of its environment.
     :raises InstallerError: it cannot be started.
     """
-    null = subprocess.DEVNULL
     try:
-        child = subprocess.Popen(
-            list(argv), stdin=null, stdout=null, stderr=null, env=dict(env), cwd="/", start_new_session=True
-        )
+        return _Detached(argv, env).pid
     except OSError as error:
         raise InstallerError(f"Cannot start `{argv[0]}`: {error.strerror or error}.", rc=None) from error
-    # Nobody is going to ask how it ended.
-    child.returncode = 0
-    return child.pid
 
 
 def failed(outcome: Outcome, *, untouched: str = "", advice: str = "") -> InstallerError:

@@ -68,10 +68,9 @@ class Target:
         seen = itertools.chain(
             _linked.LOOKS.iter_unpack(memoryview(self._seen)[first:]), itertools.repeat(_linked.UNSEEN)
         )
-        for line in lines:
-            path = path_of(line)
-            if path not in self.untouchable:
-                yield Known(path, line, next(seen))
+        wanted = ((path, line) for line in lines for path in (path_of(line),) if path not in self.untouchable)
+        for (path, line), looks in zip(wanted, seen):
+            yield Known(path, line, looks)
 
     def paths(self) -> t.Iterator[str]:
         """The paths of M(files)."""

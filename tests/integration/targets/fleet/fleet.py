@@ -62,8 +62,8 @@ class Fleet:
     :ivar old: what was there before the case.
     """
 
-    def __init__(self, name: str, hosts: t.Sequence[str] = HOSTS) -> None:
-        self.hosts = list(hosts)
+    def __init__(self, name: str, hosts: t.Sequence[str] = ()) -> None:
+        self.hosts = list(hosts or HOSTS)
         self.top = TOP / name
         shutil.rmtree(self.top, ignore_errors=True)
         (self.top / "cut").mkdir(parents=True)

@@ -36,7 +36,9 @@ class Fleet:
         self.path = path
         self.identity = str(opened(str(path), "r0", False)["place"])
 
-    def decide(self, prepared: t.Sequence[str] = HOSTS, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
+    def decide(
+        self, prepared: t.Sequence[str] = ("a", "b", "c"), check_mode: bool = False, **values: t.Any
+    ) -> dict[str, t.Any]:
         """All hosts but those left out are prepared."""
         wish = Wish(**{"run": "r1", "want": "commit", "hosts": HOSTS, "prepared": list(prepared), **values})
         return decided(str(self.path), wish, check_mode)
