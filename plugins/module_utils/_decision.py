@@ -150,9 +150,11 @@ def open_place(path: str, create: bool = False) -> Place | None:
     if files is None:
         return None
     try:
+        # In this order: another controller may be making the place, and decides after that.
+        decided = any(name.endswith(".json") for name in files.names())
         identity = files.read(IDENTITY)
         if identity is None:
-            if any(name.endswith(".json") for name in files.names()):
+            if decided:
                 raise StateError(
                     f"{path} has decisions but no {IDENTITY}: whose they are is not known.",
                     untouched="everything.",

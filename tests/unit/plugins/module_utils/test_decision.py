@@ -417,3 +417,21 @@ def test_readers_while_others_write(path: pathlib.Path, place: Place) -> None:
     for reader in readers:
         reader.join()
     assert wrong == []
+
+
+def test_a_place_that_another_one_makes_meanwhile(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = _once.OnceDir.read
+    other: list[str] = []
+
+    def read(files: _once.OnceDir, name: str) -> dict[str, t.Any] | None:
+        found = real(files, name)
+        if not other and name == IDENTITY:
+            other.append("")
+            with _open(path) as place:
+                place.write(_decision(place, "commit"))
+                other[0] = place.identity
+        return found
+
+    monkeypatch.setattr(_once.OnceDir, "read", read)
+    with _open(path) as place:
+        assert [place.identity] == other
