@@ -192,8 +192,8 @@ def test_killed(tracer: Tracer, action: str, situation: str) -> None:
         wrong += trial.wrong(call)
     print(f"{action} {situation}: {len(trial.calls)} calls, {len(tried)} tried, killed at {killed}")
     assert wrong == []
-    # How much memory the interpreter asks for differs from run to run.
-    assert killed > sum(call.own for call in tried) * 0.9
+    # How much memory the interpreter asks for differs from run to run; one of few may be such a call.
+    assert killed >= sum(call.own for call in tried) * 0.9 - 1
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
