@@ -3,6 +3,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# In full: runme.sh CASE...
+# One case: runme.sh NAME
 set -eu
 exec python fleet.py "$@"
