@@ -145,8 +145,15 @@ def loose(layer: Layer) -> Target:
 
 def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
     """Files that do not look as RECORD says, with the time of their last change."""
-    last, here = "", -1
-    for path, row in rows.items():
+    for path in in_two(lambda part: _unlike(venv, part, installed_ns), list(rows.items())):
+        info = venv.lstat(path)
+        if info is not None:
+            yield path, info.st_ctime_ns
+
+
+def _unlike(venv: Tree, rows: t.Iterable[tuple[str, Row]], installed_ns: int) -> list[str]:
+    last, here, found = "", -1, []
+    for path, row in rows:
         if not row.sums:
             continue
         directory, dummy, name = path.rpartition("/")
@@ -159,9 +166,8 @@ def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iter
             continue
         as_recorded = len(row.sums) == 1 and info.st_size == row.size and info.st_mtime_ns <= installed_ns
         if stat.S_ISREG(info.st_mode) and not as_recorded:
-            # Whoever asked may look elsewhere in the meantime.
-            here = -1
-            yield path, info.st_ctime_ns
+            found.append(path)
+    return found
 
 
 def directories(layers: t.Sequence[Layer], wanted: t.Iterable[Target]) -> dict[str, int]:
