@@ -17,6 +17,7 @@ INFO = ".dist-info"
 _PYTHON = re.compile(r"python3\.\d+t?$")
 _SEPARATORS = re.compile(r"[-_.]+")
 _TOP = re.compile(rb'^"?([^/,"\r\n]+)', re.MULTILINE)
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _NOT_TOP = (b"..", b"__pycache__")
 
 
@@ -178,8 +179,8 @@ def _relative(path: str, site: str, prefix: str) -> str:
 
 def _hex(value: str) -> str:
     try:
-        return binascii.a2b_base64(value.replace("-", "+").replace("_", "/") + "==").hex()
-    except binascii.Error:
+        return binascii.a2b_base64(value.encode().translate(_URL_SAFE) + b"==").hex()
+    except (binascii.Error, UnicodeEncodeError):
         return ""
 
 
