@@ -50,10 +50,11 @@ STEPS = (
     Step("changelog", "lint", "changelog"),
     Step("docs", "lint", "docs"),
     Step("ansible-lint", "lint", "ansible_lint"),
-    # It waits most of the time, for windows that are real; better beside what computes than alone at the end.
-    Step("integration", "integration", "integration", counts="integration", minutes=50),
     Step("unit", "unit", "unit", counts="pytest"),
     Step("unit-3.9", "unit", "unit_container", ("3.9", "bullseye"), ("image-bullseye",), counts="pytest"),
+    # It waits most of the time, for windows that are real; better beside what computes than alone at the end. By
+    # then sanity is over, which uses the same environments of ansible-test.
+    Step("integration", "integration", "integration", counts="integration", minutes=50),
     Step("unit-3.13", "unit", "unit_container", ("3.13", "trixie"), ("image-trixie",), counts="pytest"),
     Step("image-fresh-bookworm", "image", "image", ("fresh-bookworm",), counts="none"),
     Step("image-fresh-trixie", "image", "image", ("fresh-trixie",), counts="none"),
