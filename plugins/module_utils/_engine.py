@@ -16,12 +16,7 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
-    Fired,
-    InputError,
-    LedgerBroken,
-    StateError,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, LedgerBroken, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import (
     CHECKPOINTS,
     STATE_DIR,
@@ -121,8 +116,7 @@ class Session:
         :param carry_from: the installation whose finished phases are taken over.
         :param carry: the names of those phases.
         """
-        self._refuse_in_doubt()
-        self._refuse_fired(goes_on=False)
+        self._refuse(goes_on=False)
         before = self.installation
         install_id = _clock.new_install_id(before.install_id if before else None)
         if before is not None and before.unfinished:
@@ -141,32 +135,20 @@ class Session:
         )
         return self.installation
 
-    def _refuse_in_doubt(self) -> None:
-        """Nothing begins on a host that has to hear the decision about a fleet run first."""
-        if self.installation is not None and self.installation.fleet is not None:
-            from ansible_collections.intellistream.sage.plugins.module_utils._prepared import refuse
+    def _refuse(self, goes_on: bool) -> None:
+        """Nothing begins or goes on where a decision has to be heard first, or a dead-man's switch has fired.
 
-            refuse(self.installation)
-
-    def _refuse_fired(self, goes_on: bool) -> None:
-        """Nothing goes on where a dead-man's switch has taken everything back, nor begins before it has.
-
-        :param goes_on: the same installation is to go on, whose controller was not heard of in time.
+        :param goes_on: the same installation is to go on.
         """
         one = self.installation
-        if one is None or one.fired is None or not (goes_on or one.unfinished or one.status == "prepared"):
-            return
-        back = one.status == "rolled_back"
-        raise Fired(
-            f"The dead-man's switch of installation {one.install_id} fired at {one.fired['time']}, after "
-            f"{one.fired['after']:g} s in which nobody was heard of: everything "
-            f"{'was taken back' if back else 'is to be taken back, and is not yet'}.",
-            untouched="everything.",
-            advice="Run again. Give sage_deadman more than the longest phase takes."
-            if back
-            else f"Roll back to {one.install_id}, which tells what is in the way.",
-            fired=one.fired,
-        )
+        if one is not None and one.fleet is not None:
+            from ansible_collections.intellistream.sage.plugins.module_utils import _prepared
+
+            _prepared.refuse(one)
+        if one is not None and one.fired is not None:
+            from ansible_collections.intellistream.sage.plugins.module_utils import _deadman_mark
+
+            _deadman_mark.refuse(one, goes_on)
 
     def required(self) -> Installation:
         """The current installation, begun without inputs when there is none yet."""
@@ -195,8 +177,7 @@ class Session:
             raise InputError(f"There is no phase {phase!r}.", advice=f"Use one of {', '.join(PHASES)}.")
         if status not in STATUSES:
             raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
-        self._refuse_in_doubt()
-        self._refuse_fired(goes_on=True)
+        self._refuse(goes_on=True)
         now = self.required().phases[phase]
         if now.status == status and now.data == data:
             return False
