@@ -113,11 +113,11 @@ class Fleet:
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": os.environ.get("ANSIBLE_COLLECTIONS_PATH", str(COLLECTIONS)),
             "ANSIBLE_CALLBACK_PLUGINS": str(pathlib.Path(__file__).with_name("callbacks")),
-            "ANSIBLE_CALLBACKS_ENABLED": "scale",
+            "ANSIBLE_CALLBACKS_ENABLED": "count_modules",
             "ANSIBLE_DISPLAY_OK_HOSTS": "no",
             "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "no",
             "ANSIBLE_FORKS": str(self.forks),
-            "SAGE_BENCH_SCALE": str(counts),
+            "SAGE_BENCH_COUNT": str(counts),
         }
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run(

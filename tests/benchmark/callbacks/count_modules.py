@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Counts and times the module executions of a run, by module, into the file that SAGE_BENCH_COUNT names."""
+"""Tells what a run executed, by module and by host, and what it took, into the file that SAGE_BENCH_COUNT names."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         super().__init__()
         self.counts: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
+        self.remote: dict[str, int] = {}
         self.begun = time.perf_counter()
 
     def _count(self, result: t.Any) -> None:
@@ -52,6 +53,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         if name not in CONTROLLER:
             self.counts[name] = self.counts.get(name, 0) + 1
             self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - self.begun
+            if result.task.delegate_to != "localhost":
+                self.remote[result.host.name] = self.remote.get(result.host.name, 0) + 1
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
         """The clock of the task, for one host."""
@@ -67,5 +70,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:
         """Tell."""
+        with open("/proc/self/status", encoding="ascii") as lines:
+            memory = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+        found = {"counts": self.counts, "seconds": self.seconds, "remote": self.remote, "kilobytes": int(memory[0])}
         with open(os.environ["SAGE_BENCH_COUNT"], "w", encoding="utf-8") as stream:
-            json.dump({"counts": self.counts, "seconds": self.seconds}, stream)
+            json.dump(found, stream)
