@@ -157,7 +157,8 @@ class Repository:
 
     def offer(self) -> None:
         """Write the index of what is here."""
-        run("createrepo_c", "--quiet", "--update", self.where)
+        # Not with --update: a package made or signed again in the same second, as long as before, is taken for the old.
+        run("createrepo_c", "--quiet", self.where)
         # dnf looks again only after minutes.
         for cache in CACHE.iterdir():
             if cache.is_dir():
