@@ -17,6 +17,7 @@ import typing as t
 import warnings
 
 T = t.TypeVar("T")
+R = t.TypeVar("R")
 
 _PR_SET_PDEATHSIG = 1
 # Fewer take no longer than it takes to begin a process.
@@ -68,10 +69,11 @@ class Beside:
             self._fd = -1
 
 
-def in_two(work: t.Callable[[t.Sequence[T]], list[str]], items: t.Sequence[T]) -> list[str]:
+def in_two(work: t.Callable[[t.Sequence[T]], list[R]], items: t.Sequence[T]) -> list[R]:
     """What C(work) finds in the items; half of many are given to a second process.
 
-    :param work: safe to repeat, since what the second process could not do is done again.
+    :param work: safe to repeat, since what the second process could not do is done again. What it returns there has
+        been JSON since: a tuple is a list.
     """
     half = len(items) // 2 if len(items) >= _MANY and worthwhile() else len(items)
     if half == len(items):

@@ -82,6 +82,25 @@ def _unescape(raw: bytes) -> str:
     return os.fsdecode(raw)
 
 
+def linked_line(path: str, digest: str, info: os.stat_result) -> str:
+    """The line of a hard-linked file; most lines are such ones, and take no detour."""
+    if not path.isprintable() or " " in path or "\\" in path:
+        return _line_of(path, item_of(FILE, info, digest, shared=True))
+    mode = info.st_mode & 0o7777
+    return f"f {digest} {info.st_size} {info.st_mtime_ns} {mode:04o} {info.st_uid} {info.st_gid} l - {path}\n"
+
+
+def _line_of(path: str, item: Item) -> str:
+    value = item.value.encode() if item.kind == FILE else _escape(item.value)
+    xattrs = b"-"
+    if item.xattrs:
+        pairs = ((_escape(name, _PAIRS), data.encode()) for name, data in sorted(item.xattrs.items()))
+        xattrs = b",".join(b"%b=%b" % pair for pair in pairs)
+    how = b"l" if item.shared else b"c"
+    fields = (_LETTERS[item.kind], value, item.size, item.mtime, item.mode, item.uid, item.gid, how, xattrs)
+    return os.fsdecode(b"%b %b %d %d %04o %d %d %b %b " % fields + (_escape(path) if path else b".") + b"\n")
+
+
 class Writer:
     """Writes the items of one capture.
 
@@ -102,23 +121,12 @@ class Writer:
 
     def add(self, path: str, item: Item) -> None:
         """Write one item; an empty path is the section's own, written as a dot."""
-        value = item.value.encode() if item.kind == FILE else _escape(item.value)
-        xattrs = b"-"
-        if item.xattrs:
-            pairs = ((_escape(name, _PAIRS), data.encode()) for name, data in sorted(item.xattrs.items()))
-            xattrs = b",".join(b"%b=%b" % pair for pair in pairs)
-        how = b"l" if item.shared else b"c"
-        fields = (_LETTERS[item.kind], value, item.size, item.mtime, item.mode, item.uid, item.gid, how, xattrs)
-        line = b"%b %b %d %d %04o %d %d %b %b " % fields + (_escape(path) if path else b".") + b"\n"
-        self._line(os.fsdecode(line))
+        self._line(_line_of(path, item))
 
-    def linked(self, path: str, digest: str, info: os.stat_result) -> None:
-        """What M(add) does with a hard-linked file, without the detour; most lines are such ones."""
-        if not path.isprintable() or " " in path or "\\" in path:
-            self.add(path, item_of(FILE, info, digest, shared=True))
-            return
-        mode = info.st_mode & 0o7777
-        self._line(f"f {digest} {info.st_size} {info.st_mtime_ns} {mode:04o} {info.st_uid} {info.st_gid} l - {path}\n")
+    def write(self, lines: t.Iterable[str]) -> None:
+        """Write lines of M(linked_line)."""
+        for line in lines:
+            self._line(line)
 
     def _line(self, line: str) -> None:
         self._lines.append(line)

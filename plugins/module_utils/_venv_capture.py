@@ -11,7 +11,8 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _captured, _distributions, _manifest, _store
+from ansible_collections.intellistream.sage.plugins.module_utils._beside import in_two
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._distributions import Distribution, Row
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, UnsafePath
@@ -176,6 +177,51 @@ def loose(venv: Tree) -> t.Iterator[Found]:
             yield found
 
 
+class Linked(t.NamedTuple):
+    """What came of linking: lines for the manifest, and the files that have to be looked at."""
+
+    lines: list[str]
+    bytes: int
+    directories: list[str]
+    others: list[str]
+
+
+def _link(venv: Tree, store: Tree, rows: t.Sequence[tuple[str, Row]], installed_ns: int) -> Linked:
+    """Link the files that look as RECORD says.
+
+    Nearly all files of an environment come through here, so nothing is done twice.
+    """
+    linked = Linked([], 0, [], [])
+    last, here, there, scripts, size = "", -1, -1, False, 0
+    for relative, row in rows:
+        directory, dummy, name = relative.rpartition("/")
+        try:
+            if directory != last or here < 0:
+                scripts = directory == "bin"
+                here, last = venv.enter(directory), directory
+                there = store.enter(directory, make=True)
+                linked.directories.append(directory)
+            info = os.lstat(name, dir_fd=here)
+            digest = row.digest
+            plain = stat.S_ISREG(info.st_mode) and digest and not scripts
+            if not plain or info.st_size != row.size or info.st_mtime_ns > installed_ns:
+                raise FileNotFoundError
+            try:
+                os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+            except FileExistsError:
+                # The second process had come so far when it was killed.
+                if not os.path.samestat(os.lstat(name, dir_fd=there), info):
+                    raise
+        except (OSError, UnsafePath):
+            # Whatever it is, it is not the common case.
+            here = -1
+            linked.others.append(relative)
+            continue
+        size += row.size
+        linked.lines.append(_manifest.linked_line(relative, digest, info))
+    return linked._replace(bytes=size)
+
+
 class Taken:
     """Takes files into a store, lists them and counts."""
 
@@ -196,34 +242,18 @@ class Taken:
                 name = name.rpartition("/")[0]
         return {name: os.fstat(self.venv.enter(name)).st_mode & 0o7777 for name in sorted(names)}
 
-    def link(self, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[str]:
-        """Link all files that look as RECORD says, and yield the others.
-
-        Nearly all files of an environment come through here, so nothing is done twice.
-        """
-        last, here, there, scripts = "", -1, -1, False
-        for relative, row in rows.items():
-            directory, dummy, name = relative.rpartition("/")
-            try:
-                if directory != last or here < 0:
-                    scripts = directory == "bin"
-                    here, last = self.venv.enter(directory), directory
-                    there = self.store.enter(directory, make=True)
-                    self._directories.add(directory)
-                info = os.lstat(name, dir_fd=here)
-                digest = row.digest
-                plain = stat.S_ISREG(info.st_mode) and digest and not scripts
-                if not plain or info.st_size != row.size or info.st_mtime_ns > installed_ns:
-                    raise FileNotFoundError
-                os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
-            except (OSError, UnsafePath):
-                # Whatever it is, it is not the common case.
-                here = -1
-                yield relative
-                continue
-            self.files += 1
-            self.bytes += row.size
-            self.items.linked(relative, digest, info)
+    def link(self, rows: t.Mapping[str, Row], installed_ns: int) -> list[str]:
+        """Link all files that look as RECORD says, and return the others."""
+        others: list[str] = []
+        for part in in_two(lambda half: [_link(self.venv, self.store, half, installed_ns)], list(rows.items())):
+            # A second process's has come as JSON.
+            linked = Linked(*part)
+            self.items.write(linked.lines)
+            self.files += len(linked.lines)
+            self.bytes += linked.bytes
+            self._directories.update(linked.directories)
+            others += linked.others
+        return others
 
     def take(self, found: Found | None) -> None:
         """Link or copy one file."""

@@ -10,11 +10,13 @@ import hashlib
 import itertools
 import json
 import os
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _beside
 from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
@@ -161,6 +163,38 @@ def test_capture_links_what_is_unedited(host: Host) -> None:
     assert os.path.samefile(stored, live)
     assert not os.path.samefile(host.store / "bin/activate", host.venv.path / "bin/activate")
     assert not list(host.store.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_capture_by_two_processes(host: Host, monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
+    """It is what one process captures, also when the second one is killed in the middle."""
+    files = {f"pack/{letter}/{number}.py": letter * number for letter in "abc" for number in range(1, 5)}
+    host.venv.install("pack", "1.0", files)
+    (host.venv.site / "pack/c/2.py").write_text("edited\n")
+    before = host.look()
+
+    def captured() -> tuple[list[str], dict[str, bool]]:
+        host.capture("pack==2.0")
+        store = max((host.root / ".sage/checkpoints/store").glob("*/*/0"), key=lambda path: path.stat().st_mtime_ns)
+        kept = {name: (store / SITE / name).samefile(host.venv.site / name) for name in files}
+        return sorted((store.parent / "0.items").read_text().splitlines()), kept
+
+    alone = captured()
+    parent, link, done = os.getpid(), os.link, itertools.count()
+
+    def linking(*names: str, **options: Any) -> None:
+        if killed and os.getpid() != parent and next(done) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        link(*names, **options)
+
+    monkeypatch.setattr(os, "link", linking)
+    monkeypatch.setattr(_beside, "_MANY", 2)
+    monkeypatch.setattr(_beside, "worthwhile", lambda: True)
+    assert captured() == alone
+    assert list(alone[1].values()).count(False) == 1
+    host.venv.install("pack", "2.0")
+    host.undo()
+    assert changes(before, host.look()) == {}
 
 
 def test_edited_file_is_copied_and_comes_back(host: Host) -> None:
