@@ -137,7 +137,7 @@ def _result(
         "diff": {"before": before, "after": _summary(session)} if changed else {"before": {}, "after": {}},
         # Only where something was recorded: what this imports would cost every call.
         **({"prunable": prunable(session)} if changed else {}),
-        **_report(session),
+        **_progress.told(session.installation),
     }
 
 
@@ -251,19 +251,6 @@ def _describe(session: Session, request: Request) -> None:
     whole = request.whole and installation.unfinished and not installation.whole
     if whole or any(installation.labels.get(name) != value for name, value in new.items()):
         session.add({"event": "described", **new, **({"whole": True} if whole else {})})
-
-
-def _report(session: Session) -> Result:
-    installation = session.installation
-    if installation is None:
-        return {"install_id": None, "progress": {}, "phases": {}, "data": {}, "rollback_points": []}
-    return {
-        "install_id": installation.install_id,
-        "progress": _progress.view(installation),
-        "phases": {name: phase.status for name, phase in installation.phases.items()},
-        "data": {name: phase.data for name, phase in installation.phases.items() if phase.data is not None},
-        "rollback_points": [point["point"] for point in installation.active_points],
-    }
 
 
 def _summary(session: Session) -> Result:

@@ -14,7 +14,7 @@ import json
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _archive, _retention, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _archive, _captures, _retention, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._usage import Usage, measure, unpacked
 
@@ -214,6 +214,7 @@ class Cleaning:
 
     def _release(self, point: Point) -> None:
         """Let go of what a capture holds outside of the store."""
+        _captures.carry()
         from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
 
         for spec, taken in zip(point.get("specs") or [], point.get("resources") or []):

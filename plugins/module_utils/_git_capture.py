@@ -26,11 +26,12 @@ def taken_away(directory: str, ref: str) -> str:
     return os.path.join(directory, "sage", os.path.basename(ref))
 
 
-def capture(repository: Repository, ref: str) -> State:
+def capture(path: str, ref: str) -> State:
     """Pin what is there, submodules too, by C(ref); returns what an undo needs to know.
 
     :raises GitError: something cannot be captured.
     """
+    repository = Repository(path)
     for what in sorted(repository.in_progress()):
         raise GitError(f"a {what} is in progress in {repository.path}")
     for name in repository.flagged():
@@ -48,7 +49,7 @@ def capture(repository: Repository, ref: str) -> State:
             name.encode()
         except UnicodeEncodeError as error:
             raise GitError(f"the name of the submodule {name!r} is not UTF-8") from error
-        modules[name] = capture(Repository(os.path.join(repository.path, name)), ref)
+        modules[name] = capture(os.path.join(path, name), ref)
     return {
         "head": head,
         "branch": repository.branch(),

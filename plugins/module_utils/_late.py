@@ -16,6 +16,11 @@ import typing as t
 _HERE = __name__.rpartition(".")[0]
 
 
+def captures() -> t.Any:
+    """M(_captures); carried by modules that capture."""
+    return importlib.import_module(f"{_HERE}._captures")
+
+
 def undos() -> t.Any:
     """M(_undos); carried by modules that go back."""
     return importlib.import_module(f"{_HERE}._undos")

@@ -12,7 +12,7 @@ import time
 import typing as t
 from contextlib import ExitStack
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _changes, _late, _store
+from ansible_collections.intellistream.sage.plugins.module_utils import _backups, _captures, _changes, _late, _store
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
     CaptureError,
     InputError,
@@ -57,6 +57,7 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
 
     :raises CaptureError: something cannot be captured, or space is short; nothing is left behind.
     """
+    _captures.carry()
     installation = session.required()
     name = next_name(installation)
     cleaned = [clean(spec) for spec in specs]

@@ -55,6 +55,19 @@ def view(installation: Installation) -> dict[str, t.Any]:
     }
 
 
+def told(installation: Installation | None) -> dict[str, t.Any]:
+    """What modules return of an installation."""
+    if installation is None:
+        return {"install_id": None, "progress": {}, "phases": {}, "data": {}, "rollback_points": []}
+    return {
+        "install_id": installation.install_id,
+        "progress": view(installation),
+        "phases": {name: phase.status for name, phase in installation.phases.items()},
+        "data": {name: phase.data for name, phase in installation.phases.items() if phase.data is not None},
+        "rollback_points": [point["point"] for point in installation.active_points],
+    }
+
+
 def _current(installation: Installation) -> str:
     """The phase at work, else the first one that is not done, else the last."""
     for wanted in (("started",), ("failed", "rolled_back"), ("pending",)):

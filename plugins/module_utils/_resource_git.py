@@ -14,10 +14,9 @@ import hashlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _git_capture, _late
+from ansible_collections.intellistream.sage.plugins.module_utils import _late
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._git_command import GitError, git
-from ansible_collections.intellistream.sage.plugins.module_utils._git_repository import Repository
 from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Resource, Undo
 
 if t.TYPE_CHECKING:
@@ -84,8 +83,7 @@ class GitResource(Resource):
         try:
             if not now["head"]:
                 raise GitError(f"it is no git work tree with a commit ({now.get('error') or 'no .git'})")
-            repository = Repository(self.path)
-            state = _git_capture.capture(repository, ref)
+            state = _late.captures().git().capture(self.path, ref)
         except GitError as error:
             raise CaptureError(
                 f"The work tree {self.path} cannot be captured: {error}.",
@@ -100,7 +98,7 @@ class GitResource(Resource):
         if not manifest.get("ref"):
             return
         try:
-            _git_capture.release(self.path, manifest["repository"], manifest["ref"])
+            _late.captures().git().release(self.path, manifest["repository"], manifest["ref"])
         except GitError:
             # Pins are small, and removing them must not stop what removes a capture.
             return

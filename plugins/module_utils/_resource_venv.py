@@ -31,8 +31,6 @@ class VenvResource(Resource):
     :param whole: the change removes the environment; C(keep) of its undo takes all of it.
     """
 
-    # Capture is imported where it is used: looking at an environment is all that most calls do.
-
     kind = "venv"
 
     def __init__(self, path: str, distributions: list[dict[str, t.Any]], whole: bool = False) -> None:
@@ -46,9 +44,7 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return [f"{self.path} (does not exist)"]
-            from ansible_collections.intellistream.sage.plugins.module_utils import _venv_capture
-
-            return [f"{one.name} {one.version}" for one in _venv_capture.chosen(venv, self.wanted)]
+            return [f"{one.name} {one.version}" for one in _late.captures().venv().chosen(venv, self.wanted)]
 
     def observe(self) -> Facts:
         with self._open() as venv:
@@ -85,12 +81,11 @@ class VenvResource(Resource):
         return reasons
 
     def need(self, device: int | None = None) -> tuple[int, int]:
-        from ansible_collections.intellistream.sage.plugins.module_utils import _venv_capture
-
         with self._open() as venv:
             if venv is None or self.whole:
                 return 0, 0
-            return _venv_capture.need(venv, self.wanted, device)
+            found: tuple[int, int] = _late.captures().venv().need(venv, self.wanted, device)
+            return found
 
     @contextlib.contextmanager
     def _open(self) -> t.Iterator[Tree | None]:
@@ -102,8 +97,6 @@ class VenvResource(Resource):
             yield venv
 
     def capture(self, where: PrivateDir, items: Writer) -> Facts:
-        from ansible_collections.intellistream.sage.plugins.module_utils import _venv_capture
-
         with self._open() as venv:
             if venv is None:
                 return {"existed": False, "files": 0, "copies": 0, "bytes": 0}
@@ -111,7 +104,7 @@ class VenvResource(Resource):
             facts = {"existed": True, "whole": self.whole, "distributions": there}
             if self.whole:
                 return {**facts, "owner": os.fstat(venv.fd).st_uid, "files": 0, "copies": 0, "bytes": 0}
-            return {**facts, **_venv_capture.capture(venv, self.wanted, where, items)}
+            return {**facts, **_late.captures().venv().capture(venv, self.wanted, where, items)}
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
         undo: Undo = _late.undos().venv(self.path, layers, how)

@@ -18,7 +18,7 @@ from wheels import BROKEN
 OBSTACLE = "mkdir {0} && touch {0}/mine"
 SITE = f"{ROOT}/.sage/venv/lib/python3.11/site-packages"
 NO_FIND = "mkdir -p /home/sage/bin && ln -sf /usr/bin/* /home/sage/bin/ && rm -f /home/sage/bin/find"
-BEGIN = "prepare | Begin, continue, or find nothing to do"
+BEGIN = "begin | Begin, continue, or find nothing to do"
 # What makes a host fail in a phase, as variables of this host.
 FAILURES: dict[str, dict[str, t.Any]] = {
     "environment_setup": {"sage_python": "/bin/false"},

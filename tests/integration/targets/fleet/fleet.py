@@ -263,7 +263,7 @@ def one_fails() -> None:
 # When the controller is killed, which host fails, and how it then ends.
 MOMENTS: list[tuple[str, str, str, str]] = [
     ("before", "fleet | Get ready to decide", "", "old"),
-    ("before", "prepare | Begin, continue, or find nothing to do", "", "old"),
+    ("before", "begin | Begin, continue, or find nothing to do", "", "old"),
     ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old"),
     ("after", "sage_packages | Install the SAGE distributions of the plan", "", "old"),
     ("before", "cleanup | End the installation", "", "old"),
@@ -308,7 +308,7 @@ def away() -> None:
     """A host is cut off before, while or after it prepares, and hears at its next contact what was decided."""
     fleet = Fleet("away")
     cases = [
-        ("before", "prepare | Begin, continue, or find nothing to do", "", "old", 4),
+        ("before", "begin | Begin, continue, or find nothing to do", "", "old", 4),
         ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old", 4),
         ("before", "cleanup | End the installation", "", "old", 4),
         # It is prepared, and nobody hears of it.

@@ -14,6 +14,7 @@ import pytest
 PLUGINS = pathlib.Path(__file__).resolve().parents[4] / "plugins"
 UTILS = "ansible_collections.intellistream.sage.plugins.module_utils"
 GOES_BACK = {"_undos", "_files_undo", "_git_undo", "_venv_undo", "_venv_removal", "_archive"}
+CAPTURES = {"_captures", "_files_capture", "_git_capture", "_venv_capture"}
 
 
 def _named(path: pathlib.Path) -> set[str]:
@@ -39,10 +40,21 @@ def carried(module: str) -> set[str]:
     return found
 
 
-def test_the_one_call_of_a_rerun_carries_no_undo() -> None:
+def test_the_one_call_of_a_rerun_only_looks() -> None:
+    found = carried("sage_resume_info")
+    assert found & {*GOES_BACK, *CAPTURES, "_engine", "_store", "_points", "_rollback", "_dates"} == set()
+    assert len(found) <= 29
+
+
+def test_what_records_carries_no_undo() -> None:
     found = carried("sage_checkpoint")
     assert found & {*GOES_BACK, "_rollback", "_redo", "_clean", "_retention", "_dates"} == set()
-    assert len(found) <= 58
+    assert found >= CAPTURES
+
+
+@pytest.mark.parametrize("module", ["sage_backup", "sage_rollback", "sage_retention", "sage_deadman", "sage_hook"])
+def test_what_captures_or_releases_carries_what_that_needs(module: str) -> None:
+    assert carried(module) >= CAPTURES
 
 
 @pytest.mark.parametrize("module", ["sage_backup", "sage_rollback"])

@@ -1,0 +1,114 @@
+#!/usr/bin/python
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_resume_info
+version_added: 1.0.0
+short_description: Tell whether an installation is finished, or from which phase on it would run
+description:
+  - Compares what M(intellistream.sage.sage_checkpoint) recorded with what is wanted and with what is there.
+  - Writes nothing, waits for nobody, and takes to a host a third of what M(intellistream.sage.sage_checkpoint) does.
+    Where an installation is finished, nothing else has to be called.
+extends_documentation_fragment:
+  - intellistream.sage.attributes.info
+  - intellistream.sage.state
+options:
+  inputs:
+    description: What is wanted, as for O(intellistream.sage.sage_checkpoint#module:inputs).
+    type: dict
+    required: true
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_checkpoint
+  - module: intellistream.sage.sage_checkpoint_info
+"""
+
+EXAMPLES = r"""
+- name: Look whether all is done already
+  intellistream.sage.sage_resume_info:
+    root: /opt/sage
+    inputs:
+      python_deps:
+        version: 0.3.2.4
+  register: found
+
+- name: Begin, or continue
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    inputs:
+      python_deps:
+        version: 0.3.2.4
+  when: not found.finished
+"""
+
+RETURN = r"""
+finished:
+  description:
+    - Whether nothing is left to do. False also where something has to be mended, taken back or heard before, which
+      M(intellistream.sage.sage_checkpoint) tells.
+  returned: success
+  type: bool
+  sample: true
+resume:
+  description: The verdict, as returned by RV(intellistream.sage.sage_checkpoint#module:resume).
+  returned: success
+  type: dict
+  sample: {state: finished, needed: false, phase: null, reasons: [], phases_to_run: []}
+install_id:
+  description: The current installation, or null.
+  returned: success
+  type: str
+  sample: "20251115_143000"
+progress:
+  description: The eleven keys of C(install_progress.json).
+  returned: success
+  type: dict
+  sample: {install_id: "20251115_143000", current_phase: cleanup}
+phases:
+  description: The status of each phase.
+  returned: success
+  type: dict
+  sample: {environment_setup: completed, submodule_sync: skipped}
+data:
+  description: What was recorded about each phase with its latest transition, for those that have such data.
+  returned: success
+  type: dict
+  sample: {submodule_sync: isage comes from the index}
+rollback_points:
+  description: The rollback points of the installation that can be undone, oldest first.
+  returned: success
+  type: list
+  elements: str
+  sample: ["20251115_143000.1"]
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._finished import look
+from ansible_collections.intellistream.sage.plugins.module_utils._run import run
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec({"inputs": {"type": "dict", "required": True}}).merge(STATE_OPTIONS)
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Options to one look."""
+    options = module.params
+    return look(options["root"], options["checkpoint_dir"], options["inputs"])
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All that a rerun asks: "finished" is said only where the whole call would find nothing to do."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _venv_undo
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._finished import look
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Target
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._script_marks import BEGUN
+from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+
+WANTED: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1.0"}}
+
+
+def _done(host: SageHost) -> list[dict[str, t.Any]]:
+    venv = {"kind": "venv", "path": str(host.venv.path), "distributions": [{"name": "pack", "version": "1.0"}]}
+    return [
+        {"phase": name, "status": "completed", "result": [venv] if name == "python_deps" else []} for name in PHASES
+    ]
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> SageHost:
+    one = SageHost(tmp_path).make()
+    one.begin("1.0")
+    one.call(transitions=_done(one))
+    return one
+
+
+def _look(host: SageHost, inputs: dict[str, dict[str, t.Any]] | None = None) -> dict[str, t.Any]:
+    """Look, and compare with the whole call in check mode; nothing is written."""
+    before = snapshot(host.path)
+    found = look(host.engine.root, None, inputs or WANTED)
+    whole = checkpoint(host.engine, Request(inputs or WANTED, True, {}, [], recover=True), True)
+    left = whole["changed"] or whole["recover"] or (whole["fleet"] or {}).get("asks") or whole["resume"]["phase"]
+    assert found["finished"] == (not left)
+    if found["finished"]:
+        assert found == {**{name: whole[name] for name in found if name != "finished"}, "finished": True}
+    assert changes(before, snapshot(host.path)) == {}
+    return found
+
+
+def test_finished(host: SageHost) -> None:
+    assert _look(host)["finished"]
+
+
+def test_nothing_there(tmp_path: pathlib.Path) -> None:
+    assert look(str(tmp_path / "none"), None, {})["resume"]["state"] == "none"
+    assert not look(str(tmp_path / "none"), None, {})["finished"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_something_else_is_wanted(host: SageHost) -> None:
+    assert _look(host, {"python_deps": {"version": "2.0"}})["resume"]["phase"] == "python_deps"
+
+
+def _gone(host: SageHost) -> None:
+    host.venv.uninstall("pack")
+
+
+def _failed(host: SageHost) -> None:
+    host.call(transitions=[{"phase": "cleanup", "status": "failed"}])
+
+
+def _rolled_back(host: SageHost) -> None:
+    rollback(host.engine, Target("last"), False)
+
+
+def _undo_interrupted(host: SageHost) -> None:
+    def killed(*dummy: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_venv_undo.VenvUndo, "execute", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _rolled_back(host)
+
+
+def _script_begun(host: SageHost) -> None:
+    pathlib.Path(host.engine.path, BEGUN).touch(0o600)
+
+
+def _torn(host: SageHost) -> None:
+    with open(os.path.join(host.engine.path, "ledger.jsonl"), "ab") as ledger:
+        ledger.write(b'{"torn')
+
+
+def _edited(host: SageHost) -> None:
+    pathlib.Path(host.engine.path, "install_progress.json").write_text("{}", "utf-8")
+
+
+def _in_doubt(host: SageHost) -> None:
+    host.call(inputs={"python_deps": {"version": "2.0"}})
+    waits = {"run": "r1", "place": "p" * 32, "where": "deploy:/fleet"}
+    host.begin("1.0")
+    checkpoint(host.engine, Request(None, True, {}, _done(host), prepare=waits), False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _gone,
+        _failed,
+        _rolled_back,
+        _undo_interrupted,
+        _script_begun,
+        _torn,
+        _edited,
+        _in_doubt,
+    ],
+)
+def test_anything_else_is_left_to_the_whole_call(host: SageHost, change: t.Callable[[SageHost], None]) -> None:
+    change(host)
+    assert not _look(host)["finished"]
