@@ -10,6 +10,7 @@ ended. It dies with this one.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -34,6 +35,8 @@ class Beside:
         self._pid = 0
         self._fd, writing = os.pipe()
         parent = os.getpid()
+        # Found once here, not in each of the others.
+        prctl = _prctl()
         try:
             with warnings.catch_warnings():
                 # What other threads there are, of a test runner for instance, have nothing that this needs.
@@ -44,7 +47,7 @@ class Beside:
             os.close(writing)
             return
         if self._pid == 0:
-            _child(work, writing, parent)
+            _child(work, writing, parent, prctl)
         os.close(writing)
 
     def result(self) -> t.Any:
@@ -92,10 +95,12 @@ def worthwhile() -> bool:
     return len(os.sched_getaffinity(0)) > 1
 
 
-def _child(work: t.Callable[[], t.Any], writing: int, parent: int) -> t.NoReturn:
+def _child(work: t.Callable[[], t.Any], writing: int, parent: int, prctl: t.Any) -> t.NoReturn:
     status = 1
     try:
-        _die_with_parent()
+        if prctl is not None:
+            # It dies with its parent. Where it does not it ends by itself, and the lock keeps everybody out until then.
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == parent:
             data = json.dumps(work()).encode()
             while data:
@@ -106,11 +111,12 @@ def _child(work: t.Callable[[], t.Any], writing: int, parent: int) -> t.NoReturn
         os._exit(status)
 
 
-def _die_with_parent() -> None:
+@functools.lru_cache(maxsize=1)
+def _prctl() -> t.Any:
+    """The C library's function; None where it has none."""
     try:
         import ctypes
 
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        return ctypes.CDLL(None).prctl
     except (ImportError, OSError, AttributeError):
-        # Then it ends by itself, and the lock keeps everybody out until it has.
-        return
+        return None

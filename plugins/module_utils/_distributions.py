@@ -156,7 +156,8 @@ def _lines(text: str) -> t.Iterable[t.Sequence[str]]:
     """The three fields of each line."""
     if '"' not in text:
         # Nothing is quoted, so nothing needs a parser.
-        return [f"{line},,".split(",", 3)[:3] for line in text.splitlines()]
+        found = [line.split(",") for line in text.splitlines()]
+        return [fields if len(fields) == 3 else [*fields, "", "", ""][:3] for fields in found]
     import csv
 
     return [[*fields, "", "", ""][:3] for fields in csv.reader(text.splitlines())]

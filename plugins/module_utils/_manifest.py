@@ -56,6 +56,7 @@ class Section(t.NamedTuple):
     :ivar version: of a distribution.
     :ivar info: its C(.dist-info).
     :ivar offset: byte in the file where its first item is.
+    :ivar end: byte after its last item.
     :ivar number: from 0.
     """
 
@@ -63,6 +64,7 @@ class Section(t.NamedTuple):
     version: str
     info: str
     offset: int
+    end: int
     number: int
 
 
@@ -172,17 +174,26 @@ class Items:
             self._file = os.fdopen(point.open(name, os.O_RDONLY), "rb", buffering=_BLOCK)
         except FileNotFoundError as error:
             raise _spoiled(self._path, "is missing") from error
-        self.sections: list[Section] = []
-        sha, offset = hashlib.sha256(), 0
-        for line in self._file:
-            sha.update(line)
-            offset += len(line)
-            if line.startswith(b"@"):
-                fields = [_unescape(field) for field in line[2:-1].split(b" ")]
-                self.sections.append(Section(fields[0], fields[1], fields[2], offset, len(self.sections)))
+        heads: list[tuple[int, int, bytes]] = []
+        sha, offset, rest = hashlib.sha256(), 0, b""
+        for block in iter(lambda: self._file.read(_BLOCK), b""):
+            sha.update(block)
+            data = rest + block
+            end = data.rfind(b"\n") + 1
+            at = 0 if data.startswith(b"@") else data.find(b"\n@", 0, end) + 1
+            while data.startswith(b"@", at, end):
+                after = data.index(b"\n", at) + 1
+                heads.append((offset + at, offset + after, data[at + 2 : after - 1]))
+                at = data.find(b"\n@", after - 1, end) + 1 or end
+            offset, rest = offset + end, data[end:]
         if sha.hexdigest() != sha256:
             self.close()
             raise _spoiled(self._path, "is not the one that was captured")
+        ends = [head[0] for head in heads[1:]] + [offset]
+        self.sections: list[Section] = []
+        for (dummy, begin, fields), end in zip(heads, ends):
+            name, version, info = map(_unescape, fields.split(b" "))
+            self.sections.append(Section(name, version, info, begin, end, len(self.sections)))
 
     def __enter__(self) -> Items:
         return self
@@ -200,31 +211,31 @@ class Items:
 
     def paths(self, section: Section) -> t.Iterator[str]:
         """The path of each line of a section."""
-        return map(path_of, self.lines(section))
+        for data in self._blocks(section):
+            # Many at once, and nothing done that nearly none of them needs.
+            text = data.decode(_ENCODING, _ERRORS)
+            fields = [line[line.rindex(" ") + 1 :] for line in text.split("\n")[:-1]]
+            yield from [one if len(one) > 1 and "\\" not in one else _path(os.fsencode(one)) for one in fields]
 
     def lines(self, section: Section) -> t.Iterator[bytes]:
-        """The lines of a section, for M(parse) and M(path_of)."""
+        """The lines of a section, for M(parse)."""
+        for data in self._blocks(section):
+            yield from data.splitlines()
+
+    def _blocks(self, section: Section) -> t.Iterator[bytes]:
+        """A section, many whole lines at a time."""
         offset, size = section.offset, _BLOCK
-        while True:
+        while offset < section.end:
             # Others read in between, in a forked process too: there is no common position.
-            data = os.pread(self._file.fileno(), size, offset)
+            data = os.pread(self._file.fileno(), min(size, section.end - offset), offset)
             end = data.rfind(b"\n") + 1
             if not end:
-                if len(data) < size:
+                if not data:
                     return
                 size *= 2
                 continue
-            for line in data[:end].splitlines():
-                if line.startswith(b"@"):
-                    return
-                yield line
+            yield data[:end]
             offset += end
-
-
-def path_of(line: bytes) -> str:
-    """The path that a line is about."""
-    field = line[line.rindex(b" ") + 1 :]
-    return field.decode(_ENCODING, _ERRORS) if len(field) > 1 and b"\\" not in field else _path(field)
 
 
 def parse(line: bytes) -> tuple[str, Item]:

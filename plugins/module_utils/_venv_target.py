@@ -16,7 +16,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._beside import 
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._linked import Known
-from ansible_collections.intellistream.sage.plugins.module_utils._manifest import path_of
 from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
 
 if t.TYPE_CHECKING:
@@ -62,15 +61,18 @@ class Target:
         :param part: only these, where nothing is untouchable.
         """
         if self._section is None or self.layer.items is None:
-            return
+            return iter(())
+        paths = itertools.islice(self.layer.items.paths(self._section), part.start, part.stop)
         lines = itertools.islice(self.layer.items.lines(self._section), part.start, part.stop)
         first = (part.start or 0) * _linked.LOOKS.size
         seen = itertools.chain(
             _linked.LOOKS.iter_unpack(memoryview(self._seen)[first:]), itertools.repeat(_linked.UNSEEN)
         )
-        wanted = ((path, line) for line in lines for path in (path_of(line),) if path not in self.untouchable)
-        for (path, line), looks in zip(wanted, seen):
-            yield Known(path, line, looks)
+        if self.untouchable:
+            wanted = ((path, line) for path, line in zip(paths, lines) if path not in self.untouchable)
+            return (Known(path, line, looks) for (path, line), looks in zip(wanted, seen))
+        # Thousands: nothing is done in a loop of our own.
+        return map(Known, paths, lines, seen)
 
     def paths(self) -> t.Iterator[str]:
         """The paths of M(files)."""

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.intellistream.sage.plugins.module_utils import _manifest
 from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
@@ -58,11 +59,16 @@ def point(path: Path) -> PrivateDir:
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(NAMES, st.lists(st.tuples(NAMES, ITEMS), max_size=5)), max_size=4))
+@given(
+    st.lists(st.tuples(NAMES, st.lists(st.tuples(NAMES, ITEMS), max_size=5)), max_size=4),
+    st.sampled_from([2, 10, 100, 1 << 18]),
+)
 def test_everything_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, wanted: list[tuple[str, list[tuple[str, Item]]]]
+    tmp_path_factory: pytest.TempPathFactory, wanted: list[tuple[str, list[tuple[str, Item]]]], block: int
 ) -> None:
-    with point(tmp_path_factory.mktemp("store") / "point") as where:
+    with pytest.MonkeyPatch.context() as patch, point(tmp_path_factory.mktemp("store") / "point") as where:
+        # What is read at once may end anywhere in a line.
+        patch.setattr(_manifest, "_BLOCK", block)
         with contextlib.closing(Writer(where, "0.items")) as writer:
             for name, items in wanted:
                 writer.section(name, "1.0", "info")
