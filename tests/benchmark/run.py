@@ -192,7 +192,7 @@ def concurrent(where: pathlib.Path) -> list[Figure]:
     return [Figure("32 processes, 5 updates each, at once", value, "0", lost == failed == 0)]
 
 
-ENGINE = ("sage_backup", "sage_checkpoint", "sage_retention", "sage_rollback")
+ENGINE = ("sage_backup", "sage_checkpoint", "sage_resume_info", "sage_retention", "sage_rollback")
 
 
 class _Play:

@@ -26,7 +26,10 @@ BEGUN = time.monotonic()
 
 
 class Step(NamedTuple):
-    """One script: its groups, arguments, what must have succeeded before, and how its output counts tests."""
+    """One script: its groups, arguments, what must have succeeded before, and how its output counts tests.
+
+    :ivar slots: how many of the machine's it takes; none when it mostly waits.
+    """
 
     name: str
     group: str
@@ -44,21 +47,29 @@ STEPS = (
     Step("sanity", "sanity", "sanity", counts="sanity"),
     Step("image-trixie", "image", "image", ("trixie",), counts="none"),
     Step("image-bullseye", "image", "image", ("bullseye",), counts="none"),
+    Step("image-rpm-bookworm", "image", "image", ("rpm-bookworm",), counts="none"),
     Step("ruff", "lint", "ruff"),
     Step("mypy", "lint", "mypy"),
     Step("shellcheck", "lint", "shellcheck"),
     Step("changelog", "lint", "changelog"),
     Step("docs", "lint", "docs"),
     Step("ansible-lint", "lint", "ansible_lint"),
+    # The longest, and begun before the others: its last scenario leaves a processor to them.
+    Step(
+        "molecule",
+        "molecule",
+        "molecule",
+        needs=("image-bullseye", "image-bookworm", "image-trixie", "image-rpm-bookworm"),
+        counts="molecule",
+        minutes=60,
+    ),
+    # It waits most of the time, for windows that are real. Sanity uses the same environments of ansible-test.
+    Step("integration", "integration", "integration", needs=("sanity",), slots=0, counts="integration", minutes=60),
     Step("unit", "unit", "unit", counts="pytest"),
     Step("unit-3.9", "unit", "unit_container", ("3.9", "bullseye"), ("image-bullseye",), counts="pytest"),
-    # It waits most of the time, for windows that are real; better beside what computes than alone at the end. By
-    # then sanity is over, which uses the same environments of ansible-test.
-    Step("integration", "integration", "integration", counts="integration", minutes=50),
     Step("unit-3.13", "unit", "unit_container", ("3.13", "trixie"), ("image-trixie",), counts="pytest"),
     Step("image-fresh-bookworm", "image", "image", ("fresh-bookworm",), counts="none"),
     Step("image-fresh-trixie", "image", "image", ("fresh-trixie",), counts="none"),
-    Step("image-rpm-bookworm", "image", "image", ("rpm-bookworm",), counts="none"),
     Step("image-rpm-trixie", "image", "image", ("rpm-trixie",), counts="none"),
     Step("system-dpkg-11", "system", "system", ("bullseye",), ("image-bullseye",), counts="pytest"),
     Step("system-dpkg-12", "system", "system", ("bookworm",), ("image-bookworm",), counts="pytest"),
@@ -68,15 +79,6 @@ STEPS = (
     Step("package", "package", "package"),
     Step("fresh-bookworm", "fresh", "fresh", ("bookworm",), ("image-fresh-bookworm",), counts="fresh"),
     Step("fresh-trixie", "fresh", "fresh", ("trixie",), ("image-fresh-trixie",), counts="fresh"),
-    Step(
-        "molecule",
-        "molecule",
-        "molecule",
-        needs=("image-bullseye", "image-bookworm", "image-trixie", "image-rpm-bookworm"),
-        slots=SLOTS,
-        counts="molecule",
-        minutes=60,
-    ),
 )
 
 

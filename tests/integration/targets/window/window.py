@@ -200,6 +200,37 @@ def does_not_fit() -> None:
     said(one.ready(run, 2), "Phase: verification", "The window ends in", "s were estimated, and")
 
 
+def batches() -> None:
+    """The window is one for all batches: what the first has used up, the second does not have, and is not touched."""
+    two = fleet.Fleet("batches", ["h1", "h2"])
+    version = two.next()
+    moment = {"when": "before", "task": "cleanup | Make sure that the host can still be reached", "run": "sleep 30"}
+    values = {**ALONE, "sage_serial": [1, 1], "sage_window": "100s"}
+    expected = {**SHORT, "python_deps": "40s", "verification": "5s"}
+    run = two.ready(two.run(version=version, **values, sage_expected_seconds=expected, moment=moment), 2)
+    if two.states(version) != {"h1": "new", "h2": "old"}:
+        raise Wrong(f"{two.states(version)}:\n{run.output}")
+    said(run, "The window ends in", "are needed:")
+    two.ready(two.run(version=version, **{**values, "sage_window": "20m"}), 0)
+    two.judge(version, "new", "a window of its own")
+
+
+def back() -> None:
+    """A rollback that does not fit into its window changes nothing; one that fits is what it always is."""
+    one = One("back")
+    version = one.next()
+    one.ready(one.run(version=version, **ALONE), 0)
+    one.judge(version, "new", "before it goes back")
+    record = (one.state / "ledger.jsonl").read_bytes()
+    run = one.ready(one.run("rollback_sage", sage_assume_yes=True, **ALONE, sage_window="2s"), 2)
+    said(run, "The window end", "the rollback takes")
+    one.stays(version, "new", "a window that is too small")
+    if (one.state / "ledger.jsonl").read_bytes() != record:
+        raise Wrong("something was recorded")
+    one.ready(one.run("rollback_sage", sage_assume_yes=True, **ALONE, sage_window="10m"), 0)
+    one.stays("none", "old", "a window that is large enough")
+
+
 def killed() -> None:
     """The controller is killed between two tasks: the host is back by itself, and the next run tells so."""
     one = One("killed")
@@ -297,9 +328,12 @@ def disarmed() -> None:
         raise Wrong(f"left: {left}; {one.recorded('fired')}")
 
 
-CASES = {case.__name__: case for case in (too_small, hangs, killed, does_not_fit, killed_at_work, cut_off, disarmed)}
+CASES = {
+    case.__name__: case
+    for case in (too_small, hangs, killed, back, batches, does_not_fit, killed_at_work, cut_off, disarmed)
+}
 # The others take minutes of waiting; they run when they are named.
-ALWAYS = ("too_small", "hangs", "killed")
+ALWAYS = ("too_small", "hangs", "killed", "back")
 
 
 def main() -> None:
