@@ -24,6 +24,17 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit("these tests change the system: run them in a container by tests/system/run.sh", 2)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """SAGE_TEST_SHARE=1/2 plays the first of two shares, each second test; together they are all."""
+    share = os.environ.get("SAGE_TEST_SHARE", "")
+    if not share or os.environ.get("SAGE_TEST_ALL"):
+        return
+    number, shares = map(int, share.split("/"))
+    mine = items[number - 1 :: shares]
+    config.hook.pytest_deselected(items=[item for item in items if item not in mine])
+    items[:] = mine
+
+
 @pytest.fixture(scope="session")
 def base() -> Base:
     """The system as the first test found it."""

@@ -196,10 +196,15 @@ def _listed(name: str, arch: str) -> list[str]:
     return []
 
 
-def _look(seen: Snapshot, path: str) -> str:
-    """What is at a path; in a snapshot it has its real name."""
+def _look(seen: Snapshot, path: str, reals: dict[str, str]) -> str:
+    """What is at a path; in a snapshot it has its real name.
+
+    :param reals: the real names of directories that were asked for before, since that takes longest.
+    """
     above, name = os.path.split(path)
-    real = os.path.join(os.path.realpath(above), name)
+    if above not in reals:
+        reals[above] = os.path.realpath(above)
+    real = os.path.join(reals[above], name)
     try:
         return seen.get(f"file {real}") or repr(os.lstat(real))
     except OSError as error:
@@ -213,7 +218,8 @@ def _verify(seen: Snapshot, stanzas: t.Mapping[str, str]) -> list[str]:
     """
     paths = {key: _listed(*key.rsplit(":", 1)) for key in stanzas}
     common = seen.get("file /var/lib/dpkg/diversions", "")
-    state = {key: hash((common, stanzas[key], *(_look(seen, path) for path in paths[key]))) for key in stanzas}
+    reals: dict[str, str] = {}
+    state = {key: hash((common, stanzas[key], *(_look(seen, path, reals) for path in paths[key]))) for key in stanzas}
     for key in _verified.keys() - stanzas.keys():
         del _verified[key]
     stale = [key for key in stanzas if key not in _verified or _verified[key][0] != state[key]]

@@ -44,7 +44,7 @@ collection=/collections/ansible_collections/intellistream/sage
 run_container "sage-system-$image-$$" --network none --hostname system \
     --volume "$SAGE_TEST_SNAPSHOT:$collection:ro" --volume "$library:/library:ro" \
     --env HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis --env LC_ALL=C.UTF-8 --env SAGE_SYSTEM_TEST=1 \
-    --env PYTHONDONTWRITEBYTECODE=1 --env DEBIAN_FRONTEND=noninteractive --env SAGE_TEST_ALL --env SAGE_KILLS \
+    --env PYTHONDONTWRITEBYTECODE=1 --env DEBIAN_FRONTEND=noninteractive --env SAGE_TEST_ALL --env SAGE_TEST_SHARE --env SAGE_KILLS \
     --workdir "$collection" "localhost/sage-$image" sh -euc '
         python3 -m venv --without-pip --system-site-packages /venv
         printf "/library\n/collections\n" >"$(echo /venv/lib/python*/site-packages)/tests.pth"
