@@ -70,6 +70,7 @@ class VenvResource(Resource):
                 if found[key] != recorded.get(key)
             ]
             known = recorded.get("distributions") or {}
+            reasons += [f"{name} was not there when it was recorded" for name in sorted(self.wanted.keys() - known)]
             registered = _distributions.by_name(_distributions.installed(venv)) if known else {}
             for name, facts in sorted(known.items()):
                 versions = [one.version for one in registered.get(name, ())]

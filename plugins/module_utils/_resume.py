@@ -97,8 +97,13 @@ def _drift(results: list[dict[str, t.Any]]) -> list[str]:
     reasons: list[str] = []
     for result in results:
         try:
-            spec = result["spec"]
-            reasons += make(spec["kind"], spec).differences(result["facts"])
+            spec, facts = result["spec"], result["facts"]
+            resource = make(spec["kind"], spec)
+            if facts.get("exists") is False:
+                # Another run of the same root took it away in between.
+                reasons.append(f"{resource.path} was not there when it ended")
+            else:
+                reasons += resource.differences(facts)
         except SageError as error:
             reasons.append(error.what)
     return reasons

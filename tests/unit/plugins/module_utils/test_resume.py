@@ -153,6 +153,23 @@ def test_drift_of_a_venv_leads_to_the_right_phase(tmp_path: pathlib.Path) -> Non
     assert "interpreter" in verdict.reasons[0]["reason"]
 
 
+def test_a_phase_whose_result_was_not_there_when_it_ended(tmp_path: pathlib.Path) -> None:
+    """Somebody else had taken it away in between, as another run of the same root may."""
+    venv = TinyVenv(tmp_path / "venv")
+    at = {"kind": "venv", "path": str(venv.path)}
+    one = _finished({"environment_setup": [_observed(at)]})
+    wanted = [{"phase": "environment_setup", "reason": f"{venv.path} was not there when it ended"}]
+    assert judge(one, INPUTS, HOST).reasons == wanted
+    venv.make()
+    assert judge(one, INPUTS, HOST).reasons == wanted
+    part = {**at, "distributions": [{"name": "Yaml", "version": "6.0"}]}
+    one = _finished({"environment_setup": [_observed(at)], "python_deps": [_observed(part)]})
+    wanted = [{"phase": "python_deps", "reason": "yaml was not there when it was recorded"}]
+    assert judge(one, INPUTS, HOST).reasons == wanted
+    venv.install("yaml", "6.0")
+    assert judge(one, INPUTS, HOST).reasons == wanted
+
+
 def test_a_result_that_cannot_be_judged_is_a_reason() -> None:
     one = _finished({"cleanup": [{"spec": {"kind": "nonsense", "path": "/x"}, "facts": {}}]})
     verdict = judge(one, INPUTS, HOST)
