@@ -7,7 +7,7 @@ base=$(mktemp -d /tmp/sage-unit.XXXXXX)
 trap 'rm -rf "$base"' EXIT
 case "${TESTS:-} $SAGE_TEST_STEPS " in
     # These find pip, zstd and other tools here only.
-    " "*" unit-3.9 "*" unit-3.13 "*)
+    " "*" unit-3.9 "*"unit-3.13 "*)
         TESTS="tests/unit/plugins/modules tests/unit/plugins/plugin_utils tests/unit/crash/test_retention.py"
         for name in archive clean rollback_script uv; do TESTS+=" tests/unit/plugins/module_utils/test_$name.py"; done
         ;;
