@@ -50,6 +50,7 @@ def test_what_records_carries_no_undo() -> None:
     found = carried("sage_checkpoint")
     assert found & {*GOES_BACK, "_rollback", "_redo", "_clean", "_retention", "_dates"} == set()
     assert found >= CAPTURES
+    assert len(found) <= 60
 
 
 @pytest.mark.parametrize("module", ["sage_backup", "sage_rollback", "sage_retention", "sage_deadman", "sage_hook"])
