@@ -15,6 +15,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,8 +112,9 @@ class Machines:
                 os.kill(self.facts["process"], signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        for path in (self.file, self.state / "key", self.state / "key.pub"):
-            path.unlink(missing_ok=True)
+        # Decisions too: the ids of the runs to come are those of the runs that were.
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.facts = {}
 
     def wait(self, names: t.Iterable[str]) -> None:
         """Until their sshd answers."""
