@@ -65,7 +65,9 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
         if request.decided is not None:
             hear(session, **request.decided)
         fleet = standing(session.installation)
-        recover = _to_recover(session) if request.recover else None
+        # Who promised a rollback and need not do it may have to be recovered as before.
+        heard = request.decided is not None and fleet is not None and fleet.back is not None
+        recover = _to_recover(session) if request.recover or heard else None
         if fleet is not None and (request.inputs is not None or request.decided is not None or request.recover):
             recover = fleet.to or recover
         again = fleet is not None and fleet.asks and fleet.run == (request.prepare or {}).get("run")

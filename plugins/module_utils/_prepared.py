@@ -5,7 +5,8 @@
 """A host's part in a fleet run: it prepares, is in doubt until it hears the decision, and goes by it.
 
 A prepared host never makes up its own mind. What it may do without asking is finish a rollback that was begun.
-The protocol is in docs/fleet.md.
+When a fleet is rolled back, a host is prepared when it has promised to go back, see M(_promise). The protocol is in
+docs/fleet.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ COMMIT, ABORT = "commit", "abort"
 
 IN_DOUBT = "in_doubt"
 ABORTING = "aborting"
+GOING_BACK = "going_back"
 UNDID_ITSELF = "undid_itself"
 COMMITTED = "committed"
 ABORTED = "aborted"
@@ -34,11 +36,13 @@ ASKS = (IN_DOUBT, UNDID_ITSELF)
 class Standing(t.NamedTuple):
     """How an installation stands in its fleet run.
 
-    :ivar state: V(in_doubt); V(aborting), it has to go back all the way; V(undid_itself), it went back without having
-        heard the decision; V(committed); V(aborted); V(diverged), it went back although the decision was commit.
+    :ivar state: V(in_doubt); V(aborting), it has to go back all the way; V(going_back), so it has, as that was
+        committed; V(undid_itself), it went back without having heard the decision; V(committed); V(aborted);
+        V(diverged), it went back although the decision was to stay.
     :ivar place: the identity of the place where the decision is.
     :ivar where: the same for people.
     :ivar since: ISO time when it was prepared.
+    :ivar back: the rollback that the run is about, fields of M(_rollback.Request); None when it is an installation.
     """
 
     state: str
@@ -48,6 +52,7 @@ class Standing(t.NamedTuple):
     where: str
     since: str
     decision: str | None
+    back: dict[str, t.Any] | None = None
 
     @property
     def asks(self) -> bool:
@@ -57,6 +62,8 @@ class Standing(t.NamedTuple):
     @property
     def to(self) -> str | None:
         """What has to be rolled back to; None when nothing has to be."""
+        if self.state == GOING_BACK and self.back is not None:
+            return str(self.back["to"])
         return self.install_id if self.state == ABORTING else None
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -71,11 +78,13 @@ def standing(installation: Installation | None) -> Standing | None:
         return None
     run, place, where, since = (str(fleet.get(name) or "") for name in ("run", "place", "where", "since"))
     state = _state(installation, fleet)
-    return Standing(state, installation.install_id, run, place, where, since, fleet.get("decision"))
+    return Standing(state, installation.install_id, run, place, where, since, fleet.get("decision"), fleet.get("back"))
 
 
 def _state(installation: Installation, fleet: dict[str, t.Any]) -> str:
     decision = fleet.get("decision")
+    if fleet.get("back"):
+        return _state_of_promise(installation, fleet)
     if installation.status == "prepared":
         # A rollback that was begun can only be finished, whoever began it.
         return ABORTING if decision or installation.undoing else IN_DOUBT
@@ -86,6 +95,15 @@ def _state(installation: Installation, fleet: dict[str, t.Any]) -> str:
     if fleet.get("diverged") or (fleet.get("alone") and installation.status != "completed"):
         return DIVERGED
     return COMMITTED
+
+
+def _state_of_promise(installation: Installation, fleet: dict[str, t.Any]) -> str:
+    if fleet.get("decision") is None:
+        return IN_DOUBT
+    if fleet["decision"] == COMMIT:
+        return COMMITTED if fleet.get("delivered") else GOING_BACK
+    alone = fleet.get("alone") and installation.status == "rolled_back"
+    return DIVERGED if fleet.get("diverged") or alone else ABORTED
 
 
 def refuse(installation: Installation | None) -> None:
@@ -100,11 +118,14 @@ def refuse(installation: Installation | None) -> None:
         IN_DOUBT: f"is prepared for fleet run {found.run} and has not heard whether to commit",
         UNDID_ITSELF: f"went back without having heard what was decided about fleet run {found.run}",
         ABORTING: f"of fleet run {found.run} is being rolled back, and is not back yet",
+        GOING_BACK: f"is being rolled back in fleet run {found.run}, and is not back yet",
     }[found.state]
+    if found.back and found.asks:
+        what = f"is to be rolled back in fleet run {found.run}, and has not heard whether all hosts are"
     raise InDoubt(
         f"Installation {found.install_id} {what}.",
         untouched="everything.",
-        advice=f"Roll back to {found.install_id}."
+        advice=f"Roll back to {found.to}."
         if found.to
         else f"The decision is at {found.where or found.place}: run the playbook there. Or give "
         "sage_fleet_resolve=commit or sage_fleet_resolve=abort if you know what the other hosts of that run did.",
@@ -189,7 +210,25 @@ def alone(session: Session) -> bool:
     :returns: whether it stands in a fleet run, so that somebody has to hear of it.
     """
     found = standing(session.installation)
-    if found is None or found.state not in (IN_DOUBT, COMMITTED):
+    if found is None or found.state not in (IN_DOUBT, COMMITTED) or (found.back and not found.asks):
         return False
     session.add({"event": "alone", "run": found.run})
     return True
+
+
+def as_promised(installation: Installation | None) -> dict[str, t.Any] | None:
+    """The rollback that has to be done here since a fleet run decided so; None when there is none.
+
+    :raises InDoubt: it was promised, and nobody knows yet whether it is to be done.
+    """
+    found = standing(installation)
+    if found is None or found.back is None:
+        return None
+    if found.asks:
+        refuse(installation)
+    return found.back if found.to is not None else None
+
+
+def delivered(session: Session) -> None:
+    """Record that a rollback was done as promised; with the session's next commit."""
+    session.add({"event": "delivered"})

@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._prepared import standing
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
@@ -98,7 +99,14 @@ def decide(history: t.Sequence[Installation], usage: Usage, limits: Limits, now:
 
 def pending(history: t.Sequence[Installation]) -> set[str]:
     """Installations that an interrupted rollback still has to work on, or the decision about a fleet run."""
-    return {one.install_id for one in history if one.undoing or one.status == "prepared"}
+    last = standing(history[-1]) if history else None
+    waits = last is not None and (last.asks or last.to is not None)
+    promised = set((history[-1].fleet or {}).get("points") or ()) if waits else set()
+    return {
+        one.install_id
+        for one in history
+        if one.undoing or one.status == "prepared" or any(point["point"] in promised for point in one.points)
+    }
 
 
 def _there(one: Installation) -> list[dict[str, t.Any]]:

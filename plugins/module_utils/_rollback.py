@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils import (
     _deadman_mark,
     _leftovers,
+    _prepared,
     _redo,
     _script,
     _script_marks,
@@ -21,20 +22,21 @@ from ansible_collections.intellistream.sage.plugins.module_utils import (
     _undos,
     _window_record,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
-    ConflictError,
-    RollbackError,
-    SageError,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import RollbackError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._points import layers
-from ansible_collections.intellistream.sage.plugins.module_utils._resource import PLAN_KEYS, Facts, How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS, make
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_result import (
+    Result,
+    certain,
+    nothing,
+    planned,
+    refused,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
     from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
-
-Result = dict[str, t.Any]
 
 
 class Request(t.NamedTuple):
@@ -64,7 +66,10 @@ class Request(t.NamedTuple):
 def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
     """Undo what was changed since the target began.
 
+    A host that promised a rollback to a fleet run, and heard commit, does that one, whatever is named.
+
     :raises ConflictError: somebody changed what the undo would overwrite; nothing was changed.
+    :raises InDoubt: it promised one, and has not heard; nothing was changed.
     :raises StoreError: captured content is damaged; nothing was changed.
     :raises RollbackError: the result is not what was captured; every difference is named.
     """
@@ -73,13 +78,18 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
         if session.installation is None:
             target = _targets.fixed([], request.to)
             if request.to == "last" or _targets.is_date(request.to):
-                return _nothing("Nothing was installed here yet: nothing to roll back.", target)
+                return nothing("Nothing was installed here yet: nothing to roll back.", target)
             _targets.resolve([], request.to)
     if not check_mode:
         # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
         _leftovers.end(engine)
     with engine.reading() if check_mode else engine.session() as session:
-        result = go_back(session, request, check_mode)
+        promised = _prepared.as_promised(session.installation)
+        # What was decided comes first, whatever is named.
+        result = go_back(session, request if promised is None else Request(**promised), check_mode)
+        if promised is not None and not check_mode:
+            _prepared.delivered(session)
+            session.commit()
         # Whoever rolls back decides what stays, also where a phase had changed nothing.
         _deadman_mark.remove(session)
         return result
@@ -98,15 +108,15 @@ def go_back(session: Session, request: Request, check_mode: bool) -> Result:
         _script.refresh(session, history)
         since = "the last change" if request.to == "last" else request.to
         since += "" if _targets.is_date(request.to) else " began"
-        return _nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
+        return nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
     with contextlib.ExitStack() as stack:
         how = _how(session, request, history, chosen)
         undos = _compute(session, chosen, request.kinds, how, stack, interrupted)
-        result = _result(chosen, undos, target)
+        result = planned(chosen, undos, target)
         if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
-            return _nothing("Nothing to roll back: the selected resources are as they were captured.", target)
+            return nothing("Nothing to roll back: the selected resources are as they were captured.", target)
         if result["conflicts"] and not how.force:
-            raise _conflict(result)
+            raise refused(result)
         if request.window is not None:
             _window_record.check_undo(session, request.window, chosen.points)
         with _redo.Redo(session, chosen, undos, request.partial, how) as redo:
@@ -116,35 +126,6 @@ def go_back(session: Session, request: Request, check_mode: bool) -> Result:
         if check_mode:
             return result
         return _execute(session, chosen, undos, result, request, how, begun)
-
-
-def _nothing(text: str, target: str) -> Result:
-    plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
-    return {
-        "changed": False,
-        "msg": text,
-        "target": target,
-        "plan": plan,
-        "conflicts": [],
-        "kept": [],
-        "inexact": [],
-        "undone": [],
-        "redo_point": None,
-        "exact": True,
-        "diff": {"before": {}, "after": {}},
-    }
-
-
-def _conflict(result: Result) -> ConflictError:
-    conflicts = result["conflicts"]
-    return ConflictError(
-        f"Somebody changed what the rollback would overwrite: {'; '.join(conflicts)}.",
-        untouched="everything.",
-        advice="Save what you need. Then roll back with force=true, which takes the captured side and keeps "
-        "edited files aside, or undo those changes.",
-        conflicts=conflicts,
-        plan=result["plan"],
-    )
 
 
 def _how(session: Session, request: Request, history: t.Sequence[Installation], chosen: _targets.Chosen) -> How:
@@ -209,34 +190,6 @@ def _compute(
     return [make(kind, found[-1].spec).undo(found, how) for (kind, dummy), found in reversed(captures.items())]
 
 
-def _result(chosen: _targets.Chosen, undos: t.Sequence[Undo], target: str) -> Result:
-    plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
-    added, erased = len(plan["install"]), len(plan["erase"])
-    # In the host's own time, as RPM writes it.
-    when = dt.datetime.fromisoformat(chosen.time).astimezone().ctime()
-    return {
-        "changed": True,
-        "msg": f"Rollback packages (+{added}/-{erased}) to {when} ({chosen.tid})",
-        "target": target,
-        "plan": plan,
-        "conflicts": [line for undo in undos for line in undo.conflicts],
-        "kept": [line for undo in undos for line in undo.kept],
-        **_certain(undos),
-        "undone": [point["point"] for point in reversed(chosen.points)],
-        "redo_point": None,
-        "diff": {
-            "before": {"erase": plan["erase"], "remove": plan["remove"]},
-            "after": {"install": plan["install"], "restore": plan["restore"]},
-        },
-    }
-
-
-def _certain(undos: t.Sequence[Undo]) -> Result:
-    """Whether all is as it was; what packages' own scripts did elsewhere is nobody's knowledge, and not claimed."""
-    inexact = list(dict.fromkeys(line for undo in undos for line in undo.inexact))
-    return {"inexact": inexact, "exact": not inexact}
-
-
 def _execute(
     session: Session,
     chosen: _targets.Chosen,
@@ -265,7 +218,7 @@ def _execute(
         for undo in undos:
             undo.execute()
         # A script that fails now is one more that may have done anything.
-        result.update(_certain(undos))
+        result.update(certain(undos))
         left = [line for undo in undos for line in undo.verify()]
     except RollbackError:
         raise

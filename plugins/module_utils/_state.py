@@ -73,7 +73,8 @@ class Installation:
     :ivar inputs: what was wanted, by phase.
     :ivar environment: facts of the host it began on.
     :ivar points: rollback points in the order of their capture; C(undone) tells which were used up.
-    :ivar fleet: the fleet run it was prepared for, see M(_prepared); None when there was none.
+    :ivar fleet: the fleet run it was prepared for, see M(_prepared); None when there was none. With C(back) it is
+        one that rolls back, and C(points) are those it would undo.
     :ivar window: phase → C(expected), C(undo), C(left), in seconds, when it began; empty without a window.
     :ivar undo: what its latest rollback had to do, and C(seconds) that it took; None when there was none.
         C(failed) is when the phase had failed that was the reason, or None.
@@ -220,14 +221,28 @@ class Installation:
         self.fleet = {name: event.get(name) for name in ("run", "place", "where")}
         self.fleet["since"] = time
 
+    def _on_promised(self, event: Event, time: str) -> None:
+        self.fleet = {name: event.get(name) for name in ("run", "place", "where", "back", "points")}
+        self.fleet["since"] = time
+
+    def _on_delivered(self, _event: Event, _time: str) -> None:
+        self.fleet = {**(self.fleet or {}), "delivered": True}
+
     def _on_committed(self, event: Event, _time: str) -> None:
+        fleet = self.fleet or {}
+        if fleet.get("back"):
+            self.fleet = {**fleet, "decision": "commit"}
+            return
         in_doubt = self.status == "prepared" and not self.undoing and not event.get("undone")
-        self.fleet = {**(self.fleet or {}), "decision": "commit", "diverged": not in_doubt}
+        self.fleet = {**fleet, "decision": "commit", "diverged": not in_doubt}
         if in_doubt:
             self.status = "completed"
 
     def _on_aborted(self, event: Event, _time: str) -> None:
-        self.fleet = {**(self.fleet or {}), "decision": "abort"}
+        fleet = self.fleet or {}
+        # What it had promised it did without being told, by its script.
+        diverged = {"diverged": True} if fleet.get("back") and event.get("undone") else {}
+        self.fleet = {**fleet, "decision": "abort", **diverged}
 
     def _on_alone(self, event: Event, _time: str) -> None:
         self.fleet = {**(self.fleet or {}), "alone": True}

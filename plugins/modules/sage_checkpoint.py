@@ -81,6 +81,7 @@ options:
     description:
       - What was decided about the fleet run that the installation was prepared for. After V(commit) the installation is
         completed. After V(abort) it has to be rolled back, as RV(recover) says.
+      - If the run is one that rolls back, it is the other way round.
       - Nothing else is done in the same call.
     type: dict
     suboptions:

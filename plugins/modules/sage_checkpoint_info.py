@@ -87,9 +87,9 @@ fleet:
   contains:
     state:
       description:
-        - V(in_doubt), it waits for the decision. V(aborting), it has to be rolled back. V(undid_itself), it was rolled
-          back without having heard the decision. V(committed). V(aborted). V(diverged), it was rolled back although the
-          decision was to commit.
+        - V(in_doubt), it waits for the decision. V(aborting), it has to be rolled back. V(going_back), so it has, since
+          the run is one that rolls back and was committed. V(undid_itself), it was rolled back without having heard the
+          decision. V(committed). V(aborted). V(diverged), it was rolled back although the decision was that it stays.
       type: str
       sample: in_doubt
     run:
@@ -124,6 +124,10 @@ fleet:
       description: The installation.
       type: str
       sample: "20251115_143000"
+    back:
+      description: The rollback that it promised to the run, or null if the run is one that installs.
+      type: dict
+      sample: null
   sample: null
 timing:
   description: What was estimated for the current installation, and what it took. Null if no window was set.

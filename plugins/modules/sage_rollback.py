@@ -64,6 +64,26 @@ options:
       - How many seconds are left of a maintenance window. When the rollback is estimated to take longer, by those that
         this host has seen, the module fails before it changes anything.
     type: float
+  prepare:
+    description:
+      - The fleet run whose decision the rollback waits for. Nothing is rolled back yet; the host only promises to, and
+        is in doubt until M(intellistream.sage.sage_checkpoint) tells it what was decided. After V(commit) this module
+        does what was promised, whatever its other options are then.
+      - Where nothing is to be rolled back, nothing is promised.
+    type: dict
+    suboptions:
+      run:
+        description: The id of the run, as M(intellistream.sage.sage_decision) returned it.
+        type: str
+        required: true
+      place:
+        description: The identity of the place where the decision will be.
+        type: str
+        required: true
+      where:
+        description: The same for people.
+        type: str
+        default: ''
 author:
   - IntelliStream (@intellistream)
 seealso:
@@ -180,6 +200,13 @@ exact:
   returned: success
   type: bool
   sample: true
+fleet:
+  description:
+    - How the host stands in the fleet run of O(prepare), as
+      RV(intellistream.sage.sage_checkpoint_info#module:fleet). Null where nothing is to be rolled back.
+  returned: with O(prepare)
+  type: dict
+  sample: null
 """
 
 import time
@@ -187,6 +214,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS
 from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
@@ -203,6 +231,14 @@ SPEC = ArgumentSpec(
         "erase_installed_after": {"type": "str"},
         "keep_broken": {"type": "bool", "default": False},
         "seconds_left": {"type": "float"},
+        "prepare": {
+            "type": "dict",
+            "options": {
+                "run": {"type": "str", "required": True},
+                "place": {"type": "str", "required": True},
+                "where": {"type": "str", "default": ""},
+            },
+        },
     }
 ).merge(STATE_OPTIONS)
 
@@ -220,7 +256,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         options["keep_broken"],
         Wish(options["seconds_left"], begun, {}) if options["seconds_left"] is not None else None,
     )
-    result = rollback(engine(module), request, module.check_mode)
+    if options["prepare"]:
+        result = promise(engine(module), request, options["prepare"], module.check_mode)
+    else:
+        result = rollback(engine(module), request, module.check_mode)
     return {**result, "seconds": round(time.monotonic() - begun, 1)}
 
 

@@ -13,6 +13,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 import typing as t
 from unittest import mock
@@ -39,7 +40,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._prepared impor
     prepare,
     standing,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
 
 if t.TYPE_CHECKING:
@@ -54,7 +57,12 @@ class Killed(BaseException):
 
 
 class Host:
-    """A host whose SAGE is one file."""
+    """A host whose SAGE is one file.
+
+    :cvar settled: who stands so knows that all hosts, or those that did not go by themselves, have C(content).
+    """
+
+    settled, content = "committed", "new"
 
     def __init__(self, path: pathlib.Path) -> None:
         self.file = path / "sage"
@@ -75,14 +83,41 @@ class Host:
         with self.engine.reading() as session:
             return standing(session.installation)
 
+    @property
+    def untouched(self) -> bool:
+        """The run has not come here yet."""
+        return self.status == ""
+
+    @property
+    def at_work(self) -> bool:
+        """Something was begun, and it has not voted."""
+        return self.status == "running"
+
+    @property
+    def waits(self) -> bool:
+        """It voted."""
+        return self.status == "prepared"
+
+    def by_itself(self) -> None:
+        """Its dead-man's switch fires."""
+        with self.engine.session() as session:
+            assert alone(session)
+            session.commit()
+        self.alone = True
+        self.back()
+
     def work(self) -> None:
         """Begin, capture, change."""
+        self.change("new")
+
+    def change(self, content: str) -> None:
+        """The same, to anything."""
         with self.engine.session() as session:
             session.begin({}, {})
             session.add(capture(session, [{"kind": "files", "paths": [str(self.file)]}], "python_deps", "before"))
             session.move("python_deps", "started")
             session.commit()
-        self.file.write_text("new")
+        self.file.write_text(content)
 
     def finish(self, place: str) -> None:
         """End all phases, and vote."""
@@ -114,16 +149,65 @@ class Host:
             self.back(killed)
 
 
+class BackHost(Host):
+    """A host that the run rolls back: what it goes back to is new."""
+
+    settled, content = "aborted", "old"
+
+    def __init__(self, path: pathlib.Path) -> None:
+        super().__init__(path)
+        self.file.write_text("new")
+        self.change("old")
+        with self.engine.session() as session:
+            for phase in PHASES:
+                session.move(phase, "completed")
+            session.commit()
+            refresh(session)
+        self._chosen = False
+
+    @property
+    def untouched(self) -> bool:
+        return not self._chosen and self.standing is None
+
+    @property
+    def at_work(self) -> bool:
+        return self._chosen and self.standing is None
+
+    @property
+    def waits(self) -> bool:
+        found = self.standing
+        return found is not None and found.asks
+
+    def by_itself(self) -> None:
+        """Somebody runs the script."""
+        subprocess.run(["sh", f"{self.engine.path}/rollback.sh", "--yes"], check=True, capture_output=True)
+        self.alone = True
+
+    def work(self) -> None:
+        self._chosen = True
+
+    def finish(self, place: str) -> None:
+        """Promise."""
+        promise(self.engine, Request(), {"run": RUN, "place": place, "where": ""}, False)
+
+    def back(self, killed: bool = False) -> None:
+        if self.at_work:
+            # It refuses, and has nothing to take back.
+            self._chosen = False
+            return
+        super().back(killed)
+
+
 class Fleet:
     """A run over three hosts, a first controller, and as many others as chance wants."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, kind: type[Host]) -> None:
         self.chance = chance
         self.top = pathlib.Path(tempfile.mkdtemp())
         self.path = str(self.top / "place")
         self.file = os.path.join(self.path, f"{RUN}.json")
         self.place = str(opened(self.path, RUN, False)["place"])
-        self.hosts = {name: Host(self.top / name) for name in NAMES}
+        self.hosts = {name: kind(self.top / name) for name in NAMES}
         self.heard: set[str] = set()
         self.first = True
         # What the first controller learnt, while it lives.
@@ -133,7 +217,7 @@ class Fleet:
     def end_well(self) -> str:
         """All crashes end: the next runs bring every host to an end, and all to the same one, which is returned."""
         for name, host in self.hosts.items():
-            if host.status == "running":
+            if host.at_work:
                 host.back()
             self._next_run(name, False)
             found = host.standing
@@ -186,9 +270,8 @@ class Fleet:
             if found is not None and (found.asks or found.to):
                 with pytest.raises(InDoubt), host.engine.reading() as session:
                     session.begin({}, {})
-            if found is not None and found.state == "committed":
-                # All the others have the new too, or undid themselves.
-                assert all(one.alone or one.file.read_text() == "new" for one in self.hosts.values())
+            if found is not None and found.state == host.settled:
+                assert all(one.alone or one.file.read_text() == one.content for one in self.hosts.values())
 
     def all_prepared(self) -> None:
         """As most runs begin."""
@@ -200,13 +283,13 @@ class Fleet:
     def work(self) -> None:
         """The first controller begins on a host."""
         name = self._some()
-        if self.first and not self.knows and self.hosts[name].status == "":
+        if self.first and not self.knows and self.hosts[name].untouched:
             self.hosts[name].work()
 
     def end(self) -> None:
         """What was begun ends, also when nobody waits for it any more."""
         host = self.hosts[self._some()]
-        if host.status != "running":
+        if not host.at_work:
             return
         if self._one_in(6):
             host.back()
@@ -255,7 +338,7 @@ class Fleet:
     def deliver(self) -> None:
         """The first controller tells a host that is prepared, if it lives."""
         host = self.hosts[self._some()]
-        if self.knows and host.status == "prepared":
+        if self.knows and host.waits:
             host.tell(self.knows, self._one_in(4))
             self.first = self.first and not self._one_in(6)
             self.knows = self.knows if self.first else ""
@@ -265,26 +348,21 @@ class Fleet:
         self._next_run(self._some(), self._one_in(4))
 
     def switch(self) -> None:
-        """A dead-man's switch fires."""
+        """A host does not wait for the decision."""
         host = self.hosts[self._some()]
         found = host.standing
-        if found is None or found.state != "in_doubt":
-            return
-        with host.engine.session() as session:
-            assert alone(session)
-            session.commit()
-        host.alone = True
-        host.back()
+        if found is not None and found.state == "in_doubt" and not host.alone:
+            host.by_itself()
 
 
-def _play(plays: int) -> list[str]:
+def _play(plays: int, kind: type[Host] = Host) -> list[str]:
     """How so many runs ended, each another way."""
     ends = []
 
     @settings(max_examples=plays, phases=[Phase.generate], database=None)
     @given(st.randoms(use_true_random=True))
     def play(chance: random.Random) -> None:
-        fleet = Fleet(chance)
+        fleet = Fleet(chance, kind)
         try:
             if chance.randrange(3):
                 fleet.all_prepared()
@@ -298,21 +376,24 @@ def _play(plays: int) -> list[str]:
     return ends
 
 
-def test_all_end_alike() -> None:
-    ends = _play(int(os.environ.get("SAGE_TEST_FLEET_RUNS", "24")))
+@pytest.mark.parametrize("kind", [Host, BackHost])
+def test_all_end_alike(kind: type[Host]) -> None:
+    ends = _play(int(os.environ.get("SAGE_TEST_FLEET_RUNS", "24")), kind)
     print({end: ends.count(end) for end in ends})
     assert {"old", "new"} <= set(ends)
 
 
-def test_a_resolver_that_wrote_nothing_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [Host, BackHost])
+def test_a_resolver_that_wrote_nothing_would_be_found(kind: type[Host], monkeypatch: pytest.MonkeyPatch) -> None:
     real = resolved
     monkeypatch.setitem(globals(), "resolved", lambda path, question, dummy: real(path, question, True))
     with pytest.raises((AssertionError, StateError)):
-        _play(1000)
+        _play(1000, kind)
 
 
-def test_a_controller_that_counts_wrong_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [Host, BackHost])
+def test_a_controller_that_counts_wrong_would_be_found(kind: type[Host], monkeypatch: pytest.MonkeyPatch) -> None:
     wish = Wish(RUN, "commit", [*NAMES], [*NAMES])
     monkeypatch.setattr(Fleet, "_decided", lambda self: decided(self.path, wish, False))
     with pytest.raises(AssertionError):
-        _play(1000)
+        _play(1000, kind)

@@ -19,7 +19,7 @@ INSTALL = "sage_packages | Install the SAGE distributions of the plan"
 # Where the controller is killed, who comes then, and how its hosts end. Where nobody has decided, an installation that
 # was killed is continued by the next one that wants the same, as always, so there the one comes that begins nothing.
 KILLS = {
-    "the place is open": (after("fleet | Get ready to decide", KILL), "resolve", "old"),
+    "the place is open": (after("open | Get ready to decide", KILL), "resolve", "old"),
     "a phase is at work": (before(INSTALL, KILL), "resolve", "old"),
     "one host is prepared": (after("cleanup | End the installation", KILL), "resolve", "old"),
     "all are prepared": (before("decide | Decide", KILL), "install", "old"),
@@ -28,8 +28,8 @@ KILLS = {
 }
 # The same where one of three hosts failed, so that it is abort.
 KILLS_OF_ABORT = {
-    "abort was told": before("decide | Take back", KILL),
-    "one host is back": after("decide | Take back", KILL),
+    "abort was told": before("decided | Take back", KILL),
+    "one host is back": after("decided | Take back", KILL),
 }
 
 

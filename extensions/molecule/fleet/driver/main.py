@@ -16,11 +16,12 @@ import time
 import typing as t
 
 import aborted
+import back
 import decided
 from machines import Machines
 
 CASES: dict[str, t.Callable[[Machines], list[str]]] = {
-    name: case for module in (aborted, decided) for name, case in module.CASES.items()
+    name: case for module in (aborted, back, decided) for name, case in module.CASES.items()
 }
 
 

@@ -5,7 +5,8 @@
 """An index of tiny distributions over HTTP: wheels.py DIRECTORY makes it, wheels.py DIRECTORY ADDRESS serves it.
 
 Each generation N of SAGE is `isage N.0`, which needs `tinydep N.0`: both phases that install have something to do. Of
-version BROKEN only `sage verify` fails. Version LATE brings a file where a host may have a directory.
+version BROKEN only `sage verify` fails; that of version HANGS does not end, and spoils what is there once its own
+version is gone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import typing as t
 
 GENERATIONS = 60
 BROKEN = 90
+HANGS = 91
 PARTS = ("foundation", "stream", "runtime", "serving")
 CLI = """
 import sys
@@ -30,6 +32,19 @@ from sage import VERSION
 def main():
     print('core : broken' if VERSION == '90.0' else 'core : ok', VERSION)
     sys.exit(VERSION == '90.0')
+"""
+HANGING = """
+import glob, os, time
+from sage import VERSION
+
+
+def main():
+    site = os.path.dirname(os.path.dirname(__file__))
+    while True:
+        if not os.path.isdir(os.path.join(site, 'tinydep-91.0.dist-info')):
+            for name in glob.glob(os.path.join(site, '*', '*.py')):
+                open(name, 'a').write('# spoilt')
+        time.sleep(0.05)
 """
 
 
@@ -48,9 +63,10 @@ def make(top: pathlib.Path) -> None:
     """Write the wheels and the pages of the index."""
     builder = _builder()
     pages: dict[str, list[str]] = {}
-    for number in [*range(1, GENERATIONS + 1), BROKEN]:
+    for number in [*range(1, GENERATIONS + 1), BROKEN, HANGS]:
         version = f"{number}.0"
-        modules = {"sage/__init__.py": f"VERSION = {version!r}\n", "sage/cli.py": CLI, f"sage/only_{number}.py": ""}
+        program = HANGING if number == HANGS else CLI
+        modules = {"sage/__init__.py": f"VERSION = {version!r}\n", "sage/cli.py": program, f"sage/only_{number}.py": ""}
         modules.update({f"sage/{part}.py": f"PART = {part!r}\n" for part in PARTS})
         made = [
             builder.make_wheel(top / "files", "tinydep", version),

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import typing as t
+from unittest import mock
 
 import oracle
 
@@ -262,7 +263,7 @@ def one_fails() -> None:
 
 # When the controller is killed, which host fails, and how it then ends.
 MOMENTS: list[tuple[str, str, str, str]] = [
-    ("before", "fleet | Get ready to decide", "", "old"),
+    ("before", "open | Get ready to decide", "", "old"),
     ("before", "begin | Begin, continue, or find nothing to do", "", "old"),
     ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old"),
     ("after", "sage_packages | Install the SAGE distributions of the plan", "", "old"),
@@ -279,8 +280,8 @@ MOMENTS: list[tuple[str, str, str, str]] = [
     ("before", "decide | Decide", "h2", "old"),
     ("after", "decide | Decide", "h2", "old"),
     ("after", "decide | Tell", "h2", "old"),
-    ("before", "decide | Take back", "h2", "old"),
-    ("after", "decide | Take back", "h2", "old"),
+    ("before", "decided | Take back", "h2", "old"),
+    ("after", "decided | Take back", "h2", "old"),
 ]
 
 
@@ -405,6 +406,8 @@ def doubt() -> None:
         fleet.remember()
 
 
+# What ansible.cfg may say, and what no fleet can use.
+@mock.patch.dict(os.environ, {"ANSIBLE_STRATEGY": "free"})
 def back() -> None:
     """A rollback of the fleet: none goes back unless all can."""
     fleet = Fleet("back")
@@ -427,6 +430,47 @@ def back() -> None:
     fleet.old = was
     fleet.ready(fleet.run("rollback_sage", sage_serial=[1, "100%"]), 0)
     fleet.judge("none", "old", "all go back")
+    _back_broken(fleet, BACK[:2])
+
+
+# When the controller of a rollback is killed, or a host is cut off (and then what status comes), and how it ends.
+BACK: list[tuple[str, str, str, int, str]] = [
+    ("before", "decide | Decide", KILL, -9, "new"),
+    ("after", "decide | Decide", KILL, -9, "old"),
+    ("before", "promise | Promise to go back", "cut", 4, "new"),
+    # It promised, and nobody knows.
+    ("before", "promise | Promise to go back", "lose", 4, "new"),
+    ("after", "promise | Promise to go back", KILL, -9, "new"),
+    ("before", "decide | Tell", "cut", 4, "old"),
+    ("after", "decide | Tell", KILL, -9, "old"),
+    ("before", "back | Roll back", "cut", 4, "old"),
+    ("after", "back | Roll back", KILL, -9, "old"),
+]
+
+
+def back_broken() -> None:
+    """A rollback of the fleet is broken at each step: all go back, or none."""
+    _back_broken(Fleet("back_broken"), BACK)
+
+
+def _back_broken(fleet: Fleet, cases: t.Sequence[tuple[str, str, str, int, str]]) -> None:
+    for number, (when, task, how, status, wanted) in enumerate(cases):
+        what = f"a rollback, {how} {when} {task}"
+        fleet.remember()
+        version = fleet.next()
+        fleet.ready(fleet.run(version=version), 0)
+        file = fleet.cut("h2") + (".lose" if how == "lose" else "")
+        strike = KILL if how == KILL else f"touch {file}"
+        fleet.ready(fleet.run("rollback_sage", moment={"when": when, "task": task, "run": strike}), status)
+        found = fleet.states(version)
+        fleet.mend()
+        if number % 2:
+            # The next contact is a run that wants something else, and fails.
+            fleet.ready(fleet.run(version=fleet.next(), bad=["h1"]), 2)
+        else:
+            fleet.resolve()
+        fleet.judge(version, wanted, what)
+        print(f"  {what}: {found}; all {wanted}")
 
 
 def _until(file: pathlib.Path) -> None:
@@ -460,7 +504,7 @@ def make_wheels() -> None:
         wheelhouse.make_wheel(TOP / "wheels", "isage", version, needs, None, modules, {"sage": "sage.cli:main"})
 
 
-CASES = {case.__name__: case for case in (commit, one_fails, away, two, slices, doubt, back, killed)}
+CASES = {case.__name__: case for case in (commit, one_fails, away, two, slices, doubt, back, back_broken, killed)}
 # The others run when they are named: Molecule's scenario `fleet` does the same to machines of their own.
 ALWAYS = ("commit", "doubt", "back")
 

@@ -343,4 +343,4 @@ def test_a_later_run_prepares_anew(host: FleetHost) -> None:
 def test_every_state_is_named() -> None:
     names = {value for name, value in vars(_prepared).items() if name.isupper() and isinstance(value, str)}
     states = names - {"commit", "abort"}
-    assert states == {"in_doubt", "aborting", "undid_itself", "committed", "aborted", "diverged"}
+    assert states == {"in_doubt", "aborting", "going_back", "undid_itself", "committed", "aborted", "diverged"}

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Cases in which hosts go back: by a rollback that is broken, or since a task does not end in its window."""
+
+from __future__ import annotations
+
+import functools
+import time
+import typing as t
+
+from attempt import Attempt, pairs
+from runs import KILL, after, before
+from wheels import HANGS
+
+if t.TYPE_CHECKING:
+    from machines import Machines
+
+BACK = "back | Roll back"
+# When a rollback is broken, by a cut or else by a kill, and what the hosts then have.
+BREAKS: dict[str, tuple[dict[str, str], bool, str]] = {
+    "all have promised": (before("decide | Decide", KILL), False, "new"),
+    "it is decided": (after("decide | Decide", KILL), False, "old"),
+    "one host is back": (after(BACK, KILL), False, "old"),
+    "cut off before it promises": (before("promise | Promise to go back", ""), True, "new"),
+    "cut off before it hears": (before("decide | Tell", ""), True, "old"),
+}
+# Short, so that the window is used up by what hangs.
+EXPECTED = dict.fromkeys(("environment_setup", "python_deps", "sage_packages", "verification", "cleanup"), "1s")
+
+
+def _break(step: str, machines: Machines, names: list[str]) -> Attempt:
+    strike, cuts, wanted = BREAKS[step]
+    attempt = Attempt(machines, names)
+    attempt.run(0)
+    if cuts:
+        strike = {**strike, "run": machines.cut(names[0])}
+    forks = 1 if "one host" in step else 2
+    attempt.run(4 if cuts else -9, playbook="rollback_sage.yml", strikes=[strike], forks=forks)
+    if cuts:
+        attempt.judge(wanted, names[1:])
+        machines.shell(machines.mend(names[0]))
+    attempt.resolve()
+    return attempt.judge(wanted)
+
+
+def _hang(machines: Machines, names: list[str]) -> Attempt:
+    attempt = Attempt(machines, names)
+    versions = {names[0]: {"sage_version": f"{HANGS}.0"}, names[1]: {"sage_version": attempt.version}}
+    window = {"sage_version": None, "sage_window": 180, "sage_expected_seconds": EXPECTED}
+    run = attempt.run(2, extra=window, hosts=versions)
+    if "It was cut off" not in run.output:
+        attempt.wrong.append("nothing was cut off")
+    if time.monotonic() - run.begun > window["sage_window"]:
+        attempt.wrong.append(f"it took {time.monotonic() - run.begun:.0f} s")
+    attempt.judge("old")
+    # What hung is not at work any more.
+    time.sleep(2)
+    return attempt.judge("old")
+
+
+def back(machines: Machines) -> list[str]:
+    """A rollback of two hosts is broken at five steps; a task hangs on one of two others, which have a window."""
+    works: dict[str, t.Callable[[Machines, list[str]], Attempt]] = {"hangs": _hang}
+    return pairs(machines, {**works, **{step: functools.partial(_break, step) for step in BREAKS}})
+
+
+CASES: dict[str, t.Callable[[Machines], list[str]]] = {"back": back}

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host that promised to go back has changed nothing, begins nothing, and does what was decided, once."""
+
+from __future__ import annotations
+
+import subprocess
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils import _prepared, _redo
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request as Call
+from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+    ConflictError,
+    InDoubt,
+    InputError,
+    StateError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._prepared import alone
+from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._retention import _guarded
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_prepared import FleetHost
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+    from ansible_collections.intellistream.sage.plugins.module_utils._rollback_result import Result
+
+RUN = {"run": "r1", "place": "p" * 32, "where": "deploy:/fleet"}
+
+
+class BackHost(FleetHost):
+    """A host whose rollback is part of a fleet run."""
+
+    def promise(self, to: str = "last", check_mode: bool = False, **values: t.Any) -> Result:
+        """What the role does before it decides."""
+        return promise(self.engine, Request(to, **values), RUN, check_mode)
+
+    def told(self, decision: str) -> Result:
+        """What the role does after it decided."""
+        return checkpoint(self.engine, Call(None, True, {}, [], decided={"run": "r1", "decision": decision}), False)
+
+    def entries(self) -> int:
+        """How long its ledger is."""
+        with self.engine.reading() as session:
+            return len(session.entries())
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> BackHost:
+    made = BackHost(tmp_path)
+    made.make()
+    made.install("1")
+    made.install("2")
+    return made
+
+
+def test_a_promise_changes_nothing(host: BackHost) -> None:
+    was = snapshot(host.data)
+    name = host.now.install_id
+    told = host.promise()
+    assert told["changed"]
+    assert (told["target"], told["plan"]["erase"], told["plan"]["install"]) == (name, ["pack 2"], ["pack 1"])
+    assert told["fleet"] == host.standing.as_dict()
+    found = host.standing
+    assert (found.state, found.asks, found.to, found.run) == ("in_doubt", True, None, "r1")
+    assert (found.place, found.where, bool(found.since)) == ("p" * 32, "deploy:/fleet", True)
+    assert snapshot(host.data) == was
+    assert host.now.status == "completed"
+    host.refuses()
+    # Nobody makes up its mind for it.
+    for check_mode in (True, False):
+        with pytest.raises(InDoubt, match="is to be rolled back in fleet run r1"):
+            rollback(host.engine, Request(), check_mode)
+    with pytest.raises(InDoubt):
+        host.promise()
+    assert snapshot(host.data) == was
+
+
+def test_check_mode_promises_nothing(host: BackHost) -> None:
+    before = host.entries()
+    assert host.promise(check_mode=True)["changed"]
+    assert host.entries() == before
+    assert host.now.fleet is None
+
+
+def test_nothing_to_roll_back_is_nothing_to_promise(tmp_path: pathlib.Path) -> None:
+    host = BackHost(tmp_path)
+    host.make()
+    told = host.promise()
+    assert (told["undone"], told["fleet"], told["changed"]) == ([], None, False)
+    host.install("1")
+    host.back("last")
+    before = host.entries()
+    assert host.promise(host.history()[0].install_id)["fleet"] is None
+    assert host.entries() == before
+
+
+def test_commit(host: BackHost) -> None:
+    name = host.promise()["target"]
+    assert host.told("commit")["recover"] == {"to": name}
+    found = host.standing
+    assert (found.state, found.asks, found.to) == ("going_back", False, name)
+    # Killed here: whoever comes next knows without asking.
+    host.refuses()
+    host.back(name)
+    assert snapshot(host.data) == host.before[name]
+    assert (host.standing.state, host.standing.to, host.now.status) == ("committed", None, "rolled_back")
+    assert host.told("commit")["recover"] is None
+    with pytest.raises(StateError, match="now hears abort"):
+        host.told("abort")
+    # What was taken back can be brought back, and what comes after is as after any rollback.
+    host.back(host.now.active_points[-1]["point"])
+    assert host.file.read_text() == "2"
+    host.install("3")
+    assert host.now.status == "completed"
+
+
+def test_abort(host: BackHost) -> None:
+    was = snapshot(host.data)
+    host.promise()
+    assert host.told("abort")["recover"] is None
+    assert (host.standing.state, host.standing.asks, host.now.status) == ("aborted", False, "completed")
+    assert snapshot(host.data) == was
+    # Both can be tried again.
+    name = host.now.install_id
+    host.promise()
+    host.told("abort")
+    host.back(name)
+    assert snapshot(host.data) == host.before[name]
+
+
+def test_what_was_decided_is_done_whatever_is_named(host: BackHost) -> None:
+    first, second = (one.install_id for one in host.history())
+    host.promise(first)
+    host.told("commit")
+    assert rollback(host.engine, Request(second), True)["target"] == first
+    host.back(second)
+    assert snapshot(host.data) == host.before[first]
+    assert host.standing.state == "committed"
+
+
+def test_what_was_to_be_overruled_stays_overruled(host: BackHost) -> None:
+    host.file.write_text("mine")
+    with pytest.raises(ConflictError):
+        host.promise()
+    assert host.now.fleet is None
+    name = host.promise(force=True)["target"]
+    host.told("commit")
+    host.back(name)
+    assert snapshot(host.data) == host.before[name]
+
+
+def test_kinds_that_were_left_out_are_left_out(host: BackHost) -> None:
+    host.promise(kinds=["files"], erase_installed_after="1 minute ago")
+    host.told("commit")
+    host.back("last")
+    assert (host.file.read_text(), host.standing.state) == ("1", "committed")
+    assert (host.venv.site / "pack" / "__init__.py").read_text() == "2"
+
+
+def test_a_rollback_that_was_killed_is_finished(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = host.promise()["target"]
+    host.told("commit")
+    monkeypatch.setattr(_redo, "restored", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        host.back(name)
+    monkeypatch.undo()
+    assert (host.standing.state, host.standing.to) == ("going_back", name)
+    host.refuses()
+    host.back(name)
+    assert snapshot(host.data) == host.before[name]
+    assert host.standing.state == "committed"
+
+
+def test_killed_between_the_end_and_its_record(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = host.promise()["target"]
+    host.told("commit")
+    monkeypatch.setattr(_prepared, "delivered", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        host.back(name)
+    monkeypatch.undo()
+    assert host.standing.state == "going_back"
+    # There is nothing left to do, and it says so.
+    assert rollback(host.engine, Request(name), False)["undone"] == []
+    assert host.standing.state == "committed"
+    assert snapshot(host.data) == host.before[name]
+
+
+def _interrupt(*args: t.Any) -> t.NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_rollback_comes_first(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_redo, "restored", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        host.back("last")
+    with pytest.raises(InputError, match="interrupted") as caught:
+        host.promise()
+    assert "resolve_sage.yml" in caught.value.advice
+    assert host.now.fleet is None
+
+
+def test_the_script_does_not_ask_and_is_found_out(host: BackHost) -> None:
+    name = host.promise()["target"]
+    subprocess.run(["sh", f"{host.engine.path}/rollback.sh", "--yes"], check=True, capture_output=True)
+    assert host.told("abort")["fleet"]["state"] == "diverged"
+    host.back("last")
+    assert snapshot(host.data) == host.before[name]
+
+
+def test_a_switch_that_fires_on_a_promise(host: BackHost) -> None:
+    host.begin("3")
+    host.promise()
+    with host.engine.session() as session:
+        assert alone(session)
+        session.commit()
+    # It is not known yet whether it may.
+    assert host.standing.asks
+    host.told("commit")
+    host.back("last")
+    with host.engine.session() as session:
+        assert not alone(session)
+    assert host.standing.state == "committed"
+
+
+def test_an_unfinished_installation_is_recovered_when_it_does_not_go_back(host: BackHost) -> None:
+    """Who asks for the decision does not look twice."""
+    host.begin("3")
+    host.promise()
+    assert host.told("abort")["recover"] == {"to": "python_deps"}
+
+
+def test_retention_takes_nothing_of_it(host: BackHost) -> None:
+    first = host.history()[0].install_id
+    host.promise(first)
+    assert set(_guarded(host.history())) >= {one.install_id for one in host.history()}
+    host.clean(installations=1)
+    host.told("commit")
+    host.back(first)
+    assert snapshot(host.data) == host.before[first]
