@@ -66,20 +66,21 @@ STEPS = (
     # It waits most of the time, for windows that are real. Sanity uses the same environments of ansible-test.
     Step("integration", "integration", "integration", needs=("sanity",), slots=0, counts="integration", minutes=60),
     Step("unit", "unit", "unit", counts="pytest"),
-    Step("unit-3.9", "unit", "unit_container", ("3.9", "bullseye"), ("image-bullseye",), counts="pytest"),
-    Step("unit-3.13", "unit", "unit_container", ("3.13", "trixie"), ("image-trixie",), counts="pytest"),
+    Step("unit-3.9", "unit", "unit_container", ("3.9", "bullseye", "1/2"), ("image-bullseye",), counts="pytest"),
+    Step("unit-3.13", "unit", "unit_container", ("3.13", "trixie", "2/2"), ("image-trixie",), counts="pytest"),
     Step("image-fresh-bookworm", "image", "image", ("fresh-bookworm",), counts="none"),
     Step("image-fresh-trixie", "image", "image", ("fresh-trixie",), counts="none"),
     Step("image-rpm-trixie", "image", "image", ("rpm-trixie",), counts="none"),
-    # All on Debian 12, half of them on each of the others, where SAGE_TEST_ALL=1 plays all, too.
+    # All on Debian 12, a share of them on each of the others, where SAGE_TEST_ALL=1 plays all, too.
     Step("system-dpkg-12", "system", "system", ("bookworm",), ("image-bookworm",), counts="pytest"),
     Step("system-rpm-12", "system", "system", ("rpm-bookworm",), ("image-rpm-bookworm",), counts="pytest"),
-    Step("system-dpkg-11", "system", "system", ("bullseye", "1/2"), ("image-bullseye",), counts="pytest"),
-    Step("system-dpkg-13", "system", "system", ("trixie", "2/2"), ("image-trixie",), counts="pytest"),
     Step("system-rpm-13", "system", "system", ("rpm-trixie", "1/2"), ("image-rpm-trixie",), counts="pytest"),
-    Step("package", "package", "package"),
+    Step("system-dpkg-11", "system", "system", ("bullseye", "1/3"), ("image-bullseye",), counts="pytest"),
+    Step("system-dpkg-13", "system", "system", ("trixie", "2/3"), ("image-trixie",), counts="pytest"),
+    # Short ones last, or a processor would be idle while a long one ends.
     Step("fresh-bookworm", "fresh", "fresh", ("bookworm",), ("image-fresh-bookworm",), counts="fresh"),
     Step("fresh-trixie", "fresh", "fresh", ("trixie",), ("image-fresh-trixie",), counts="fresh"),
+    Step("package", "package", "package"),
 )
 
 

@@ -584,7 +584,11 @@ class Stop(BaseException):
 CHANGING = {"update-ref", "symbolic-ref", "config", "submodule", "fetch", "-u"}
 
 
-def test_interrupted_anywhere_and_run_again(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+# In two halves, since it takes longest of all.
+@pytest.mark.parametrize("first", [1, 2])
+def test_interrupted_anywhere_and_run_again(
+    first: int, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dirty(work)
     git(work / "inner", "submodule", "deinit", "-q", "-f", "in/deep")
     git(work / "inner", "checkout", "-q", "-b", "mine")
@@ -595,7 +599,7 @@ def test_interrupted_anywhere_and_run_again(work: Path, tmp_path: Path, monkeypa
     git(work, "submodule", "deinit", "-q", "-f", "inner")
     saved = tmp_path / "saved"
     shutil.copytree(work, saved, symlinks=True)
-    count, limit = 0, 0
+    count, limit = 0, first - 2
 
     def interrupted(function: Any, counts: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -617,7 +621,7 @@ def test_interrupted_anywhere_and_run_again(work: Path, tmp_path: Path, monkeypa
     while True:
         undo = taken.way()
         assert undo.conflicts == []
-        count, limit = 0, limit + 1
+        count, limit = 0, limit + 2
         try:
             undo.execute()
             break
