@@ -33,6 +33,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: dict[str, t.Any]) -> Res
             and installation is not None
             and installation.status == "completed"
             and installation.undoing is None
+            and not installation.promised
             and not record.repaired
             and not (where is not None and was_run(where))
         )

@@ -101,7 +101,7 @@ def _state_of_promise(installation: Installation, fleet: dict[str, t.Any]) -> st
     if fleet.get("decision") is None:
         return IN_DOUBT
     if fleet["decision"] == COMMIT:
-        return COMMITTED if fleet.get("delivered") else GOING_BACK
+        return GOING_BACK if installation.promised else COMMITTED
     alone = fleet.get("alone") and installation.status == "rolled_back"
     return DIVERGED if fleet.get("diverged") or alone else ABORTED
 

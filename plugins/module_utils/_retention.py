@@ -13,7 +13,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._prepared import standing
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._state import Installation
@@ -99,9 +98,7 @@ def decide(history: t.Sequence[Installation], usage: Usage, limits: Limits, now:
 
 def pending(history: t.Sequence[Installation]) -> set[str]:
     """Installations that an interrupted rollback still has to work on, or the decision about a fleet run."""
-    last = standing(history[-1]) if history else None
-    waits = last is not None and (last.asks or last.to is not None)
-    promised = set((history[-1].fleet or {}).get("points") or ()) if waits else set()
+    promised = {point for one in history[-1:] if one.promised for point in (one.fleet or {}).get("points") or ()}
     return {
         one.install_id
         for one in history

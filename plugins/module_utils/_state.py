@@ -110,6 +110,12 @@ class Installation:
         return self.status in ("running", "failed")
 
     @property
+    def promised(self) -> bool:
+        """It has to be rolled back if a fleet run decides or has decided so, and is not yet."""
+        fleet = self.fleet or {}
+        return bool(fleet.get("back")) and fleet.get("decision") != "abort" and not fleet.get("delivered")
+
+    @property
     def active_points(self) -> list[dict[str, t.Any]]:
         """Rollback points that can still be undone, oldest first."""
         return [point for point in self.points if not point.get("undone")]

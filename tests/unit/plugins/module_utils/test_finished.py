@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils import _venv_undo
 from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._finished import look
+from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Target
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._script_marks import BEGUN
@@ -54,6 +55,12 @@ def _look(host: SageHost, inputs: dict[str, dict[str, t.Any]] | None = None) -> 
 
 
 def test_finished(host: SageHost) -> None:
+    assert _look(host)["finished"]
+
+
+def test_it_need_not_go_back(host: SageHost) -> None:
+    _promised(host)
+    _hear(host, "abort")
     assert _look(host)["finished"]
 
 
@@ -109,6 +116,19 @@ def _in_doubt(host: SageHost) -> None:
     checkpoint(host.engine, Request(None, True, {}, _done(host), prepare=waits), False)
 
 
+def _promised(host: SageHost) -> None:
+    promise(host.engine, Target("last"), {"run": "r1", "place": "p" * 32, "where": "deploy:/fleet"}, False)
+
+
+def _going_back(host: SageHost) -> None:
+    _promised(host)
+    _hear(host, "commit")
+
+
+def _hear(host: SageHost, decision: str) -> None:
+    checkpoint(host.engine, Request(None, True, {}, [], decided={"run": "r1", "decision": decision}), False)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -120,6 +140,8 @@ def _in_doubt(host: SageHost) -> None:
         _torn,
         _edited,
         _in_doubt,
+        _promised,
+        _going_back,
     ],
 )
 def test_anything_else_is_left_to_the_whole_call(host: SageHost, change: t.Callable[[SageHost], None]) -> None:
