@@ -372,7 +372,8 @@ def two() -> None:
 def slices() -> None:
     """Two controllers have the hosts of one run: both commit, or both abort."""
     fleet = Fleet("slices")
-    for number, bad in enumerate(([], ["h3"])):
+    was, version = fleet.old, ""
+    for number, bad in enumerate((["h3"], [])):
         version = fleet.next()
         same = {"version": version, "bad": bad, "sage_fleet_run": f"run{number}", "sage_fleet_parts": 2}
         begun = time.monotonic()
@@ -385,7 +386,23 @@ def slices() -> None:
         if time.monotonic() - begun > 300:
             raise Wrong("a part waited for what could not come")
         fleet.judge(version, "old" if bad else "new", f"two parts, {bad} fails")
-        fleet.remember()
+        was, fleet.old = fleet.old, fleet.look()
+    # The same for a rollback: something of h3's is in the way, then nothing is.
+    site = next(fleet.root("h3").glob(".sage/venv/lib/python3*/site-packages"))
+    info, other = site / f"tinydep-{version}.dist-info", site / "tinydep-77.0.dist-info"
+    for conflict in (True, False):
+        if conflict:
+            shutil.move(info, other)
+        now = fleet.look()
+        same = {"sage_fleet_run": f"back{conflict}", "sage_fleet_parts": 2}
+        first = fleet.start("rollback_sage", hosts=["h1", "h2"], sage_fleet_part=1, **same)
+        second = fleet.start("rollback_sage", hosts=["h3"], sage_fleet_part=2, **same)
+        for run in (fleet.end(first), fleet.end(second)):
+            fleet.ready(run, 2 if conflict else 0)
+        fleet.old = now if conflict else was
+        fleet.judge("none", "old", f"a rollback in two parts, conflict: {conflict}")
+        if conflict:
+            shutil.move(other, info)
 
 
 def doubt() -> None:
