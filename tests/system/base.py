@@ -28,6 +28,10 @@ class Look(NamedTuple):
     owner: tuple[int, int]
 
 
+def _look(info: os.stat_result) -> Look:
+    return Look(info.st_ctime_ns, info.st_ino, info.st_mode, (info.st_uid, info.st_gid))
+
+
 def walk(top: bytes = b"/") -> dict[bytes, Look]:
     """Everything below the root, without what is outside of the system; parents come before what they contain."""
     found: dict[bytes, Look] = {}
@@ -39,7 +43,7 @@ def walk(top: bytes = b"/") -> dict[bytes, Look]:
                 if entry.path in OUTSIDE or entry.path in MOUNTED:
                     continue
                 info = entry.stat(follow_symlinks=False)
-                found[entry.path] = Look(info.st_ctime_ns, info.st_ino, info.st_mode, (info.st_uid, info.st_gid))
+                found[entry.path] = _look(info)
                 if stat.S_ISDIR(info.st_mode):
                     waiting.append(entry.path)
     return found
@@ -74,7 +78,7 @@ class Base:
                 os.rmdir(path)
             else:
                 os.unlink(path)
-        directories = []
+        directories, others = [], []
         for path, look in self._looks.items():
             if now.get(path) == look:
                 continue
@@ -85,19 +89,30 @@ class Base:
                 os.makedirs(path, exist_ok=True)
                 directories.append(path)
             else:
-                self._put(path)
+                others.append(path)
+        self._put(others)
         for path in reversed(directories):
             shutil.copystat(self._copy + path, path)
             os.chown(path, *self._looks[path].owner)
             os.chmod(path, stat.S_IMODE(self._looks[path].mode))
-        if changed:
-            self._looks = walk()
+        # What comes or goes in a directory is seen of the directory, and cp gives all above what they have in the copy.
+        touched = set(changed)
+        for path in changed:
+            while path != b"/":
+                path = os.path.dirname(path)
+                touched.add(path)
+        for path in touched & self._looks.keys():
+            self._looks[path] = _look(os.lstat(path))
         return [os.fsdecode(path) for path in sorted(changed)]
 
-    def _put(self, path: bytes) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.lstat(path).st_mode):
-                shutil.rmtree(path)
-            else:
-                os.unlink(path)
-        subprocess.run([b"cp", b"-a", b"--", self._copy + path, path], check=True)
+    def _put(self, paths: list[bytes]) -> None:
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISDIR(os.lstat(path).st_mode):
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
+        # A program that has begun costs more than what it copies.
+        for first in range(0, len(paths), 500):
+            some = [path.lstrip(b"/") for path in paths[first : first + 500]]
+            subprocess.run([b"cp", b"-a", b"--parents", b"-t", b"/", b"--", *some], check=True, cwd=self._copy)

@@ -66,8 +66,8 @@ EXCLUDED = (
 )
 
 Snapshot = dict[str, str]
-# One file's hash, for as long as nothing can have changed it.
-_hashes: dict[tuple[int, int, int, int, int], str] = {}
+# What was told of a file, for as long as nothing can have changed it.
+_told: dict[tuple[int, ...], str] = {}
 
 # Of an rpm's header: what it is, needs, does and owns. Sizes, modes and times of files are the disk's, above; the
 # time of installation, and what describes the archive it came in, are of no concern.
@@ -136,24 +136,30 @@ def _said(*command: str) -> str:
     return done.stdout + done.stderr
 
 
-def _hash(path: str, info: os.stat_result) -> str:
-    key = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-    if key not in _hashes:
-        digest = hashlib.sha256()
-        with open(path, "rb") as content:
-            for block in iter(lambda: content.read(1 << 20), b""):
-                digest.update(block)
-        # The clock of files is coarse: what is that new may change again at the same time.
-        if time.time() - info.st_ctime < 1:
-            return digest.hexdigest()
-        _hashes[key] = digest.hexdigest()
-    return _hashes[key]
+def _hash(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as content:
+        for block in iter(lambda: content.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _file(path: str, info: os.stat_result) -> str:
+    # Whatever changes one of the others changes the last one.
+    key = (info.st_dev, info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+    found = _told.get(key)
+    if found is None:
+        found = _tell(path, info)
+        # The clock of files is coarse: what is that new may change again at the same time.
+        if time.time() - info.st_ctime >= 1:
+            _told[key] = found
+    return found
+
+
+def _tell(path: str, info: os.stat_result) -> str:
     words = [stat.filemode(info.st_mode), f"{info.st_uid}:{info.st_gid}"]
     if stat.S_ISREG(info.st_mode):
-        words += [str(info.st_size), _hash(path, info)]
+        words += [str(info.st_size), _hash(path)]
         if info.st_nlink > 1:
             words.append(f"{info.st_nlink} names")
     elif stat.S_ISLNK(info.st_mode):
