@@ -31,9 +31,7 @@ def promise(engine: Engine, request: Request, fleet: t.Mapping[str, str], check_
         be rolled back.
     :raises SageError: it cannot go back, or a decision or another rollback comes first; nothing was recorded.
     """
-    result = rollback(engine, request, True)
-    # What it took to find out is no undo.
-    result.update(changed=bool(result["undone"]), fleet=None)
+    result = {**rollback(engine, request, True), "fleet": None}
     if result["undone"] and not check_mode:
         with engine.session() as session:
             _record(session, request, result, fleet)
