@@ -202,15 +202,23 @@ def _listed(name: str, arch: str) -> list[str]:
     return []
 
 
-def _look(seen: Snapshot, path: str, reals: dict[str, str]) -> str:
-    """What is at a path; in a snapshot it has its real name.
+def _real(seen: Snapshot, directory: str, reals: dict[str, str]) -> str:
+    """The real name of a directory.
 
-    :param reals: the real names of directories that were asked for before, since that takes longest.
+    :param reals: those that were asked for before, since that takes longest.
     """
+    if directory not in reals:
+        above, name = os.path.split(directory)
+        path = os.path.join(_real(seen, above, reals), name) if name else above
+        is_one = not name or seen.get(f"file {path}", "").startswith("d")
+        reals[directory] = path if is_one else os.path.realpath(path)
+    return reals[directory]
+
+
+def _look(seen: Snapshot, path: str, reals: dict[str, str]) -> str:
+    """What is at a path; in a snapshot it has its real name."""
     above, name = os.path.split(path)
-    if above not in reals:
-        reals[above] = os.path.realpath(above)
-    real = os.path.join(reals[above], name)
+    real = os.path.join(_real(seen, above, reals), name)
     try:
         return seen.get(f"file {real}") or repr(os.lstat(real))
     except OSError as error:

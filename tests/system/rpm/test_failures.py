@@ -267,14 +267,17 @@ def test_the_undo_is_killed_anywhere(host: Host, repository: Repository, tmp_pat
     assert done.returncode == 0, done.stderr
     assert host.differences() == []
     calls = len(log.read_bytes().splitlines())
+    killed = 0
     for number in range(SAMPLES):
         again(host, repository)
-        # Not to the last: the first undo had more to do.
-        nth = 1 + calls * number * 9 // (SAMPLES * 10)
+        nth = 1 + calls * number // SAMPLES
         done = traced(host, "-o", "/dev/null", "-e", f"inject={CALLS}:signal=SIGKILL:when={nth}")
-        assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (nth, done.stderr)
+        assert done.returncode in (0, -signal.SIGKILL, 128 + signal.SIGKILL), (nth, done.stderr)
+        killed += done.returncode != 0
         host.undo()
         assert host.differences() == [], (nth, calls)
+    # Each process is counted by itself, and the first undo had more to do: the last ones come too late.
+    assert killed >= SAMPLES * 0.7
 
 
 UPGRADE = ("foo-2-1", "bar-2-1", "goo-1-1")
