@@ -46,6 +46,13 @@ STATE_OPTIONS = ArgumentSpec(
     }
 )
 
+# The fleet run that a host prepares for.
+RUN_OPTIONS: Spec = {
+    "run": {"type": "str", "required": True},
+    "place": {"type": "str", "required": True},
+    "where": {"type": "str", "default": ""},
+}
+
 RESOURCE_OPTIONS: Spec = {
     "kind": {"type": "str", "required": True, "choices": ["files", "venv", "git"]},
     "path": {"type": "path"},

@@ -423,6 +423,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
     RESOURCE_OPTIONS,
+    RUN_OPTIONS,
     STATE_OPTIONS,
     ArgumentSpec,
 )
@@ -446,15 +447,7 @@ SPEC = ArgumentSpec(
         "resume": {"type": "bool", "default": True},
         "recover": {"type": "bool", "default": False},
         "whole": {"type": "bool", "default": False},
-        "prepare": {
-            "type": "dict",
-            "options": {
-                "run": {"type": "str", "required": True},
-                "place": {"type": "str", "required": True},
-                "where": {"type": "str", "default": ""},
-                "install_id": {"type": "str"},
-            },
-        },
+        "prepare": {"type": "dict", "options": {**RUN_OPTIONS, "install_id": {"type": "str"}}},
         "decided": {
             "type": "dict",
             "options": {

@@ -212,7 +212,11 @@ fleet:
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
+    RUN_OPTIONS,
+    STATE_OPTIONS,
+    ArgumentSpec,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
 from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS
@@ -231,14 +235,7 @@ SPEC = ArgumentSpec(
         "erase_installed_after": {"type": "str"},
         "keep_broken": {"type": "bool", "default": False},
         "seconds_left": {"type": "float"},
-        "prepare": {
-            "type": "dict",
-            "options": {
-                "run": {"type": "str", "required": True},
-                "place": {"type": "str", "required": True},
-                "where": {"type": "str", "default": ""},
-            },
-        },
+        "prepare": {"type": "dict", "options": RUN_OPTIONS},
     }
 ).merge(STATE_OPTIONS)
 
