@@ -18,6 +18,8 @@ import tempfile
 import time
 from typing import NamedTuple
 
+from control_group import ControlGroup
+
 HERE = pathlib.Path(__file__).resolve().parent
 SLOTS = max(2, os.cpu_count() or 2)
 # CI ends a run after 90 minutes without a word; better to say what was running.
@@ -85,7 +87,7 @@ STEPS = (
 
 
 class Result(NamedTuple):
-    """How a step ended; `passed` and `failed` are tests."""
+    """How a step ended; `passed` and `failed` are tests, `cpu` is seconds of processor time."""
 
     step: Step
     ok: bool
@@ -93,6 +95,7 @@ class Result(NamedTuple):
     passed: int
     failed: int
     note: str = ""
+    cpu: float = 0.0
 
 
 class Running(NamedTuple):
@@ -102,6 +105,7 @@ class Running(NamedTuple):
     process: subprocess.Popen[bytes]
     log: pathlib.Path
     since: float
+    group: ControlGroup
 
 
 def count(kind: str, log: str, ok: bool) -> tuple[int, int]:
@@ -163,7 +167,13 @@ def start(step: Step, work: pathlib.Path) -> Running:
     log = work / f"{step.name}.log"
     directory = work / step.name
     directory.mkdir()
-    environment = {**os.environ, "SAGE_TEST_SNAPSHOT": str(work / "snapshot"), "SAGE_TEST_WORK": str(directory)}
+    group = ControlGroup(step.name)
+    environment = {
+        **os.environ,
+        "SAGE_TEST_SNAPSHOT": str(work / "snapshot"),
+        "SAGE_TEST_WORK": str(directory),
+        "SAGE_TEST_CGROUP": group.parent,
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(HERE / "steps" / f"{step.script}.sh"), *step.arguments],
@@ -172,8 +182,9 @@ def start(step: Step, work: pathlib.Path) -> Running:
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
+            preexec_fn=group.enter,  # noqa: PLW1509 # no threads here
         )
-    return Running(step, process, log, time.monotonic())
+    return Running(step, process, log, time.monotonic(), group)
 
 
 def end(running: Running) -> None:
@@ -183,7 +194,8 @@ def end(running: Running) -> None:
             os.killpg(running.process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.process.wait(10)
-            return
+            break
+    running.group.end()
 
 
 def finish(running: Running) -> Result | None:
@@ -197,13 +209,15 @@ def finish(running: Running) -> Result | None:
         end(running)
         note = f"ended after {seconds / 60:.0f} minutes"
     log = running.log.read_text(errors="replace")
+    cpu = running.group.seconds()
+    running.group.end()
     ok = status == 0
     passed, failed = count(running.step.counts, log, ok)
     if ok and not passed and running.step.counts != "none":
         ok, failed, note = False, 1, "ran no test"
     if not ok or os.environ.get("V"):
         print(f"----- {running.step.name}\n{log.rstrip()}\n-----", flush=True)
-    return Result(running.step, ok, seconds, passed, failed, note)
+    return Result(running.step, ok, seconds, passed, failed, note, cpu)
 
 
 def report(result: Result) -> None:
@@ -212,7 +226,7 @@ def report(result: Result) -> None:
     tests = "" if result.step.counts == "none" and result.ok else f"  {tests}"
     note = f"  ({result.note})" if result.note else ""
     verdict = "ok    " if result.ok else "FAILED"
-    print(f"{verdict} {result.step.name:<22}{result.seconds:7.1f} s{tests}{note}", flush=True)
+    print(f"{verdict} {result.step.name:<22}{result.seconds:7.1f} s{result.cpu:8.1f} cpu{tests}{note}", flush=True)
 
 
 def run(steps: list[Step], work: pathlib.Path) -> list[Result]:
@@ -261,6 +275,13 @@ def main() -> int:
     print(f"\n{len(steps)} steps in {time.monotonic() - BEGUN:.0f} s on {os.cpu_count()} cores")
     for result in results:
         report(result)
+    print("\nprocessor seconds by group:")
+    groups: dict[str, float] = {}
+    for result in results:
+        groups[result.step.group] = groups.get(result.step.group, 0.0) + result.cpu
+    for group, seconds in groups.items():
+        print(f"  {group:<12}{seconds:8.0f}")
+    print(f"  {'all':<12}{sum(groups.values()):8.0f}")
     passed, failed = sum(result.passed for result in results), sum(result.failed for result in results)
     print(f"\n{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0

@@ -7,6 +7,6 @@ run_container() {
     trap "podman rm --force --time 0 '$name' >/dev/null 2>&1 || true" EXIT
     trap 'exit 143' TERM INT
     # In the background: a shell that waits for a program in the foreground takes no signals.
-    podman run --rm --systemd=false --name "$name" "$@" &
+    podman run --rm --systemd=false ${SAGE_TEST_CGROUP:+"--cgroup-parent=$SAGE_TEST_CGROUP"} --name "$name" "$@" &
     wait $!
 }

@@ -88,10 +88,12 @@ class Machines:
         self._serve()
 
     def _start(self, name: str) -> None:
+        # Counted and ended with the step of the tests that it belongs to.
+        group = os.environ.get("SAGE_TEST_CGROUP")
         command(
             *("podman", "run", "--detach", "--name", self.container(name), "--hostname", name),
             *("--network", NETWORK, "--ip", self.facts["hosts"][name], "--mac-address", _hardware(name)),
-            *("--systemd=always", "--stop-signal=9"),
+            *("--systemd=always", "--stop-signal=9", *([f"--cgroup-parent={group}"] if group else [])),
             *("--volume", f"{self.state / 'key.pub'}:/home/{USER}/.ssh/authorized_keys:ro"),
             *(IMAGE, "/lib/systemd/systemd"),
         )
