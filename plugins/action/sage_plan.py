@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _group, _lock_request, _shared_plan
-from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import lock_request
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import group_plan, host_group
 from ansible_collections.intellistream.sage.plugins.modules.sage_plan import SPEC
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction, on_controller
 from ansible_collections.intellistream.sage.plugins.plugin_utils._plans import Plans
@@ -29,7 +30,7 @@ class ActionModule(SageAction):
         """Find the plan of the host's group, or make it."""
         group = options["group"] or self.on_host({**options, "directory": None, "resolve": False}, task_vars)["group"]
         directory = on_controller(options["directory"]) if options["directory"] else None
-        request = _lock_request.request(group, options["requirements"], options["constraints"])
+        request = lock_request.request(group, options["requirements"], options["constraints"])
         plans = Plans(directory, self.run_directory, group, request, self.dry)
         result = {"changed": False, "group": group, "made": False}
         if not options["make"]:
@@ -49,6 +50,6 @@ class ActionModule(SageAction):
 
     def _resolve(self, group: str, options: Result, task_vars: Result) -> str:
         if options["on_controller"]:
-            return _shared_plan.for_group({**options, "uv": None}, Index.from_options(options), _group.parse(group))
+            return group_plan.for_group({**options, "uv": None}, Index.from_options(options), host_group.parse(group))
         found = self.on_host({**options, "directory": None, "resolve": True}, task_vars)
         return t.cast("str", found["lock"])

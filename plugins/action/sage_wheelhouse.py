@@ -11,15 +11,15 @@ import json
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _fetch, _group, _wheelhouse
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
     InstallerError,
     SageError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
-from ansible_collections.intellistream.sage.plugins.module_utils._wheelhouse import Wheel
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import fetch_wheels, host_group, wheelhouse
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 from ansible_collections.intellistream.sage.plugins.modules.sage_wheelhouse import SPEC
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _wheels
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction, on_controller
@@ -64,7 +64,7 @@ class ActionModule(SageAction):
         size = sum(wheel.size for wheel in wheels)
         need = size + max(wheel.size for wheel in wheels)
         if said["free"] < need:
-            raise _wheelhouse.no_room(options["path"], need, said["free"])
+            raise wheelhouse.no_room(options["path"], need, said["free"])
         self._send(bundle, self._asked(options, wheels), task_vars)
         return {**result, "bytes": size}
 
@@ -77,7 +77,7 @@ class ActionModule(SageAction):
                 noted = json.load(file)
             raise InstallerError(noted["what"], untouched=noted["untouched"], advice=noted["advice"])
         try:
-            return _fetch.fetch(wheels, source, Index.from_options(options))
+            return fetch_wheels.fetch(wheels, source, Index.from_options(options))
         except SageError as error:
             with open(note, "w", encoding="utf-8") as file:
                 json.dump(error.as_dict(), file)
@@ -97,7 +97,7 @@ class ActionModule(SageAction):
         group = options["group"]
         if not group:
             group = self.on_host({**self._asked(options, []), "venv": options["venv"]}, task_vars)["group"]
-        return _wheels.needed(text, options["distributions"], _group.parse(group), path, source)
+        return _wheels.needed(text, options["distributions"], host_group.parse(group), path, source)
 
     @staticmethod
     def _asked(options: Result, wheels: t.Iterable[Wheel]) -> Result:
@@ -139,7 +139,7 @@ class ActionModule(SageAction):
         try:
             self._connection.fetch_file(self.shell.join_path(path, wheel.file), place)
             with open(place, "rb") as stream:
-                found = _wheelhouse.digest_of(stream, wheel.digest)
+                found = wheelhouse.digest_of(stream, wheel.digest)
             if found != wheel.digest:
                 raise StoreError(
                     f"{wheel.file} in {path} is not the wheel that the lock file names: its hash is {found}, not "

@@ -221,21 +221,21 @@ rollback_point:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import (
     PACKAGE_OPTIONS,
     STATE_OPTIONS,
     ArgumentSpec,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import (
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.carry_undos import carry
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import (
     ANY,
     STATES,
     enable,
     translated,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
-from ansible_collections.intellistream.sage.plugins.module_utils._undos import carry
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

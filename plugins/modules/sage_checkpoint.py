@@ -421,16 +421,16 @@ repaired:
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import (
     RESOURCE_OPTIONS,
     RUN_OPTIONS,
     STATE_OPTIONS,
     ArgumentSpec,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, reset
-from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, STATUSES
-from ansible_collections.intellistream.sage.plugins.module_utils._window_record import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint, reset
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

@@ -283,10 +283,10 @@ ledger:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._report import report
-from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

@@ -104,9 +104,9 @@ fired:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._deadman import METHODS, armed, disarmed
-from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.switch import METHODS, armed, disarmed
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

@@ -205,16 +205,16 @@ msg:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._decide import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
     Question,
     Wish,
     decided,
     opened,
     resolved,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._module import run
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

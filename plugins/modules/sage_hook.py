@@ -75,9 +75,9 @@ files:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._hook import arrange
-from ansible_collections.intellistream.sage.plugins.module_utils._module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

@@ -137,10 +137,13 @@ installer:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _install
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
-from ansible_collections.intellistream.sage.plugins.module_utils._run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
+    INSTALLER_OPTIONS,
+    index_of,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import install
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -172,14 +175,14 @@ SPEC = ArgumentSpec(
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Find out what has to be done, and (outside check mode) do it."""
     index = index_of(module)
-    todo = _install.plan(module.params)
+    todo = install.plan(module.params)
     installer = ""
     if todo.pins and not module.check_mode:
-        installer = _install.install(todo, module.params, index)
+        installer = install.install(todo, module.params, index)
     elif todo.pins:
-        installer = _install.choose(module.params).name
+        installer = install.choose(module.params).name
     if module.params["check_dependencies"] and not (todo.pins and module.check_mode):
-        for line in _install.check_dependencies(todo, module.params, index):
+        for line in install.check_dependencies(todo, module.params, index):
             module.warn(line)
     return {"changed": bool(todo.pins), "installer": installer, **todo.result()}
 

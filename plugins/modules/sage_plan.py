@@ -131,10 +131,13 @@ made:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _group, _shared_plan
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
-from ansible_collections.intellistream.sage.plugins.module_utils._module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
+    INSTALLER_OPTIONS,
+    index_of,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import group_plan, host_group
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -160,11 +163,11 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """The part on the host: say which group it belongs to, and resolve for it if that is asked for."""
     options = module.params
     index = index_of(module)
-    python = _shared_plan.interpreter(options)
-    group = _group.of(python.executable)
+    python = group_plan.interpreter(options)
+    group = host_group.of(python.executable)
     result: dict[str, t.Any] = {"changed": False, "group": group.name}
     if options["resolve"]:
-        result["lock"] = _shared_plan.resolve(options, index, group, python)
+        result["lock"] = group_plan.resolve(options, index, group, python)
     return result
 
 

@@ -204,11 +204,14 @@ lock_changed:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile, _plan
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
-from ansible_collections.intellistream.sage.plugins.module_utils._resolve import resolve
-from ansible_collections.intellistream.sage.plugins.module_utils._run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
+    INSTALLER_OPTIONS,
+    index_of,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile, plan
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.resolve import resolve
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -244,15 +247,15 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     answer = resolve(options, index_of(module), check_mode=module.check_mode)
     for note in answer.notes:
         module.warn(note)
-    diffs = [{**_plan.diff(answer.distributions), "before_header": "installed", "after_header": "planned"}]
+    diffs = [{**plan.diff(answer.distributions), "before_header": "installed", "after_header": "planned"}]
     lock_changed = False
     if options["lock_file"] and answer.known:
-        before = _lockfile.read_file(options["lock_file"])
+        before = lockfile.read_file(options["lock_file"])
         lock_changed = before != answer.lock
         if lock_changed:
             diffs.append({"before": before or "", "after": answer.lock, "before_header": options["lock_file"]})
         if lock_changed and not module.check_mode:
-            _lockfile.write_file(options["lock_file"], answer.lock)
+            lockfile.write_file(options["lock_file"], answer.lock)
     return {
         "changed": lock_changed,
         "lock_changed": lock_changed,
@@ -263,10 +266,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             "notes": answer.notes,
             "distributions": answer.distributions,
         },
-        _plan.THIRD_PARTY: [one for one in answer.distributions if one["group"] == _plan.THIRD_PARTY],
-        _plan.SAGE: [one for one in answer.distributions if one["group"] == _plan.SAGE],
-        "result": _plan.brief(answer.distributions),
-        "changing": _plan.brief(one for one in answer.distributions if one["action"] != _plan.KEEP),
+        plan.THIRD_PARTY: [one for one in answer.distributions if one["group"] == plan.THIRD_PARTY],
+        plan.SAGE: [one for one in answer.distributions if one["group"] == plan.SAGE],
+        "result": plan.brief(answer.distributions),
+        "changing": plan.brief(one for one in answer.distributions if one["action"] != plan.KEEP),
         "diff": diffs,
     }
 

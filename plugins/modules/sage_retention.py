@@ -113,10 +113,10 @@ protected:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
-from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

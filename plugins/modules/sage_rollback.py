@@ -212,17 +212,17 @@ fleet:
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import (
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import (
     RUN_OPTIONS,
     STATE_OPTIONS,
     ArgumentSpec,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
-from ansible_collections.intellistream.sage.plugins.module_utils._resources import KINDS
-from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._window_record import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

@@ -128,11 +128,15 @@ actions:
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _group, _python, _uv, _venv_create
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
-from ansible_collections.intellistream.sage.plugins.module_utils._run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
+    INSTALLER_OPTIONS,
+    index_of,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import create_venv, find_uv, interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -152,9 +156,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     options = module.params
     path, minimum, timeout = os.path.abspath(options["path"]), options["minimum"], options["timeout"]
     index = index_of(module)
-    _python.check_minimum(minimum)
-    wanted = _python.find(options["python"], minimum) if options["python"] != "auto" else None
-    found = _venv_create.look(path, minimum, wanted)
+    interpreter.check_minimum(minimum)
+    wanted = interpreter.find(options["python"], minimum) if options["python"] != "auto" else None
+    found = create_venv.look(path, minimum, wanted)
     if found.state == "unsuitable" and not options["recreate"]:
         raise InputError(
             f"The virtual environment {path} will not do: {found.why}.",
@@ -162,45 +166,45 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             advice="Set `recreate: true` (of the role: sage_recreate_venv) to make it anew, choose another path, "
             "or bring back its interpreter.",
         )
-    choice = _uv.choose(options["installer"], options["uv"], options["tools"])
+    choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
     new = found.state != "good"
-    python = found.python if found.python and not new else wanted or _python.find("auto", minimum)
+    python = found.python if found.python and not new else wanted or interpreter.find("auto", minimum)
     if new:
-        _venv_create.check_possible(choice, python)
+        create_venv.check_possible(choice, python)
     actions = []
     if choice.fetch:
         if module.check_mode:
             actions.append(f"fetch uv to {choice.uv}")
         else:
-            choice = _uv.obtain(choice, options["installer"], options["tools"], python, index, timeout)
+            choice = find_uv.obtain(choice, options["installer"], options["tools"], python, index, timeout)
             if choice.name == "uv":
                 actions.append(f"fetch uv to {choice.uv}")
             elif new:
-                _venv_create.check_possible(choice, python)
+                create_venv.check_possible(choice, python)
     if new:
         anew = "" if found.state == "absent" else " anew"
         actions.append(
             f"make the virtual environment {path}{anew} of {python.executable} ({python.version}) with {choice.name}"
         )
         if not module.check_mode:
-            python_there = _venv_create.create(path, python, choice, timeout)
+            python_there = create_venv.create(path, python, choice, timeout)
             python = python._replace(version=python_there.version, base=python_there.base)
     elif choice.name == "pip" and not python.pip:
         actions.append(f"put pip into {path}")
         if not module.check_mode:
-            _venv_create.add_pip(python, timeout)
+            create_venv.add_pip(python, timeout)
         elif not python.ensurepip:
-            _venv_create.check_possible(choice, python)
+            create_venv.check_possible(choice, python)
     before = {"state": found.state, "python": found.python.version if found.python else None}
     after = {"state": "good", "python": python.version}
     return {
         "changed": bool(actions),
         "actions": actions,
         "created": new,
-        "python": _python.in_venv(path),
+        "python": interpreter.in_venv(path),
         "version": python.version,
         "base": python.base,
-        "group": _group.of(python.executable).name,
+        "group": host_group.of(python.executable).name,
         "installer": choice.name,
         "uv": choice.uv,
         "reason": choice.reason,

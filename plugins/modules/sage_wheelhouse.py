@@ -152,11 +152,15 @@ removed:
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _fetch, _group, _python, _wheelhouse
-from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._installer_options import INSTALLER_OPTIONS, index_of
-from ansible_collections.intellistream.sage.plugins.module_utils._module import run
-from ansible_collections.intellistream.sage.plugins.module_utils._wheelhouse import Wheel
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
+    INSTALLER_OPTIONS,
+    index_of,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import fetch_wheels, host_group, wheelhouse
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -192,19 +196,19 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     options = module.params
     path, state = os.path.abspath(options["path"]), options["state"]
     if state == "absent":
-        removed = _wheelhouse.remove(path, dry=module.check_mode)
+        removed = wheelhouse.remove(path, dry=module.check_mode)
         return {"changed": bool(removed), "removed": removed}
     index = index_of(module)
     wheels = [Wheel.of(one) for one in options["wheels"]]
     if state == "fetched":
-        fetched = [] if module.check_mode else _fetch.fetch(wheels, path, index)
+        fetched = [] if module.check_mode else fetch_wheels.fetch(wheels, path, index)
         return {"changed": bool(fetched), "fetched": fetched}
     if options["bundle"]:
-        _wheelhouse.accept(path, options["bundle"], wheels)
+        wheelhouse.accept(path, options["bundle"], wheels)
         return {"changed": True}
     if options["venv"]:
-        return {"changed": False, "group": _group.of(_python.in_venv(options["venv"])).name}
-    lacking = _wheelhouse.missing(path, wheels)
+        return {"changed": False, "group": host_group.of(interpreter.in_venv(options["venv"])).name}
+    lacking = wheelhouse.missing(path, wheels)
     return {"changed": False, "missing": lacking.files, "free": lacking.free}
 
 

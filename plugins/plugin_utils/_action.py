@@ -12,10 +12,10 @@ import typing as t
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._argspec import ArgumentSpec
+    from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
 
 Result = dict[str, t.Any]
 

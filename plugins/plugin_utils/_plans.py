@@ -13,8 +13,12 @@ import json
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _lock_request, _lockfile
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError, StorageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    InputError,
+    InstallerError,
+    StorageError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import lock_request, lockfile
 
 TRIES = 3  # hosts of a group that may fail to resolve before the others are spared it
 
@@ -87,7 +91,7 @@ class Plans:
 
     def read(self) -> str | None:
         """The lock file's text, in check mode what it would be; None when there is none."""
-        return _lockfile.read_file(self.current)
+        return lockfile.read_file(self.current)
 
     def find(self) -> str:
         """The path of the lock file.
@@ -119,7 +123,7 @@ class Plans:
                 untouched="everything; nothing was installed on this host.",
                 advice="Give hosts that differ in what they want different directories (`sage_lock_dir`), or none.",
             )
-        of = _lock_request.request_of(text or "")
+        of = lock_request.request_of(text or "")
         if text is not None and (of == self.request or not of) and (noted.get("made") or not refresh):
             if of:
                 self._note({**noted, "request": of})
@@ -143,7 +147,7 @@ class Plans:
         changed = text != self.read()
         try:
             if changed:
-                _lockfile.write_file(path, text)
+                lockfile.write_file(path, text)
             self._note({"made": True, "request": self.request})
         except OSError as error:
             raise StorageError(
@@ -159,10 +163,10 @@ class Plans:
         self._note({**noted, "failed": [*noted.get("failed", []), [host, message]]})
 
     def _noted(self) -> dict[str, t.Any]:
-        return t.cast("dict[str, t.Any]", json.loads(_lockfile.read_file(self._notes) or "{}"))
+        return t.cast("dict[str, t.Any]", json.loads(lockfile.read_file(self._notes) or "{}"))
 
     def _note(self, noted: dict[str, t.Any]) -> None:
-        _lockfile.write_file(self._notes, json.dumps(noted))
+        lockfile.write_file(self._notes, json.dumps(noted))
 
 
 def _digest(text: str) -> str:

@@ -13,17 +13,23 @@ import sys
 import typing as t
 import urllib.parse
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _group, _wheelhouse
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StorageError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import normalise, same_version
-from ansible_collections.intellistream.sage.plugins.module_utils._wheelhouse import Wheel
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    InputError,
+    StorageError,
+    StoreError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import normalise, same_version
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group, wheelhouse
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 
 _BLOCK = 1 << 20
 _UNTOUCHED = "every host; nothing was sent."
 Entry = t.Mapping[str, t.Any]
 
 
-def needed(text: str, distributions: t.Iterable[Entry], group: _group.Group, path: str, directory: str) -> list[Wheel]:
+def needed(
+    text: str, distributions: t.Iterable[Entry], group: host_group.Group, path: str, directory: str
+) -> list[Wheel]:
     """The wheels that hosts of I(group) install for I(distributions), one each.
 
     :param text: a lock file.
@@ -92,7 +98,7 @@ def _offered(packages: t.Iterable[Entry], one: Entry, path: str) -> list[Wheel]:
 
 def _reliable(digest: str) -> bool:
     try:
-        _wheelhouse.hasher(digest)
+        wheelhouse.hasher(digest)
     except InputError:
         return False
     return True
@@ -107,14 +113,14 @@ def _present(directory: str, one: Entry) -> list[Wheel]:
             continue
         if same_version(rest.partition("-")[0], str(one["version"])) and one["hashes"]:
             with open(os.path.join(directory, name), "rb") as stream:
-                digest = _wheelhouse.digest_of(stream, one["hashes"][0])
+                digest = wheelhouse.digest_of(stream, one["hashes"][0])
             if digest in one["hashes"]:
                 found.append(Wheel(name, digest))
     return found
 
 
-def _best(wheels: t.Iterable[Wheel], group: _group.Group) -> Wheel | None:
-    ranked = [(rank, wheel) for wheel in wheels if (rank := _group.rank(wheel.file, group))]
+def _best(wheels: t.Iterable[Wheel], group: host_group.Group) -> Wheel | None:
+    ranked = [(rank, wheel) for wheel in wheels if (rank := host_group.rank(wheel.file, group))]
     return max(ranked)[1] if ranked else None
 
 
@@ -167,7 +173,7 @@ def bundle(wheels: t.Sequence[Wheel], directory: str, run: str) -> tuple[str, li
 
 def _append(source: str, wheel: Wheel, file: t.BinaryIO) -> int:
     """Returns its size in bytes."""
-    found, begin = _wheelhouse.hasher(wheel.digest), file.tell()
+    found, begin = wheelhouse.hasher(wheel.digest), file.tell()
     with open(source, "rb") as stream:
         while block := stream.read(_BLOCK):
             found.update(block)

@@ -22,7 +22,7 @@ import time
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
     from ansible_collections.intellistream.sage.tests.benchmark.store import Store
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def median(action: t.Callable[[], object], rounds: int = ROUNDS) -> float:
 
 def removal(names: t.Sequence[str]) -> Resource:
     """Packages that are going to be removed: without what apt's resolver takes."""
-    from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource
+    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.resource import DpkgResource
 
     return DpkgResource([], "present", [{"name": name, "arch": "", "before": "", "after": None} for name in names])
 
@@ -117,7 +117,7 @@ def _times(one: Cost, other: Cost) -> str:
 
 
 def small(store: Store) -> None:
-    from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource
+    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.resource import DpkgResource
     from ansible_collections.intellistream.sage.tests.system.debs import Repository
 
     repository = Repository(pathlib.Path("/srv/repository"))

@@ -23,7 +23,7 @@ import time
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
     from ansible_collections.intellistream.sage.tests.benchmark.store import Store
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def build(name: str, version: int, files: int, content: bytes) -> None:
 
 def resource(names: t.Sequence[str], state: str = "") -> Resource:
     """Packages that are going to be removed; with a C(state), dnf is asked what it will do."""
-    from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
+    from ansible_collections.intellistream.sage.plugins.module_utils._rpm.resource import RpmResource
 
     changes = [{"name": name, "arch": "noarch", "before": "1-1", "after": None} for name in names]
     return RpmResource(list(names), state) if state else RpmResource([], "present", changes)

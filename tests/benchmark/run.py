@@ -31,23 +31,23 @@ sys.path.insert(0, str(COLLECTIONS))
 # Beside this file, which is run as a script.
 import undo
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _host
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
-from ansible_collections.intellistream.sage.plugins.module_utils._resume import judge
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 
 UPDATE = """
 import sys
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 with Engine(sys.argv[1]).session() as session:
     session.move("python_deps", sys.argv[2])
     session.commit()
 """
 UPDATES = """
 import sys
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 engine = Engine(sys.argv[1], lock_timeout=120)
 for number in range(5):
     with engine.session() as session:
@@ -163,7 +163,7 @@ def verdict(where: pathlib.Path) -> list[Figure]:
         venv.install(name, "1.0")
     at: dict[str, t.Any] = {"kind": "venv", "path": str(venv.path)}
     spec = {**at, "distributions": [{"name": name, "version": "1.0"} for name in names]}
-    host = _host.facts()
+    host = base_host.facts()
     one = Installation("20251115_143000", 0, "t")
     one.apply({"event": "begun", "inputs": {}, "environment": host}, "t")
     results = {"environment_setup": at, "python_deps": spec}
@@ -171,7 +171,7 @@ def verdict(where: pathlib.Path) -> list[Figure]:
         result = [{"spec": results[phase], "facts": make("venv", results[phase]).observe()}] if phase in results else []
         one.apply({"event": "phase", "phase": phase, "status": "completed", "data": None, "result": result}, "t")
     assert judge(one, {}, host).state == "finished"
-    found = _medians(30, judge=lambda: judge(one, {}, _host.facts()))
+    found = _medians(30, judge=lambda: judge(one, {}, base_host.facts()))
     return [Figure("resume verdict, 150 distributions", f"{found['judge']:.1f} ms", "< 30 ms", found["judge"] < 30)]
 
 

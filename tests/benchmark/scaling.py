@@ -29,8 +29,8 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTIONS = CHECKOUT / ".ansible" / "collections"
 sys.path.insert(0, str(COLLECTIONS))
 
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 VERSION = "1.0"
 PACKAGES = ["git", "python3-venv"]

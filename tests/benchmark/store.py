@@ -11,11 +11,11 @@ import shutil
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
 
 
 class Store:
@@ -35,9 +35,9 @@ class Store:
     def capture(self, resource: Resource) -> None:
         """As the engine does it: first the space is looked at."""
         with (
-            _store.point_dir(self._state, "benchmark", str(time.time_ns()), create=True) as point,
-            _store.content_dir(point, 0, create=True) as where,
-            _store.writer(point, 0) as items,
+            store.point_dir(self._state, "benchmark", str(time.time_ns()), create=True) as point,
+            store.content_dir(point, 0, create=True) as where,
+            store.writer(point, 0) as items,
         ):
             resource.need()
             facts = resource.capture(where, items)

@@ -17,11 +17,12 @@ import sys
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _distributions, _venv_target
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo_goals
 
 if t.TYPE_CHECKING:
     import pathlib
@@ -33,9 +34,9 @@ ROUNDS = 5
 MEMORY = """
 import resource, sys
 import ansible.module_utils.basic
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 root, venv, what = sys.argv[1:]
 names = [{"name": f"dist{number}", "version": "2.0"} for number in range(20)]
 if what == "capture":
@@ -63,15 +64,15 @@ class Environment:
         """Seconds that uv takes."""
         return _run("uv", "pip", "install", "--quiet", "--python", str(self.python), *wanted)
 
-    def distributions(self, *prefixes: str) -> list[_distributions.Distribution]:
+    def distributions(self, *prefixes: str) -> list[venv_distributions.Distribution]:
         """The installed distributions whose names begin so."""
         venv = Tree.open(str(self.path))
         if venv is None:
             raise RuntimeError(f"{self.path} is gone")
         with venv:
-            return [one for one in _distributions.installed(venv) if one.name.startswith(prefixes)]
+            return [one for one in venv_distributions.installed(venv) if one.name.startswith(prefixes)]
 
-    def capture(self, distributions: t.Sequence[_distributions.Distribution], version: str = "0") -> float:
+    def capture(self, distributions: t.Sequence[venv_distributions.Distribution], version: str = "0") -> float:
         """Seconds to make a rollback point of these, in a fresh state."""
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir()
@@ -83,7 +84,7 @@ class Environment:
         backup(Engine(str(self.root)), specs, None, "", False)
         return time.perf_counter() - begun
 
-    def bare(self, distributions: t.Sequence[_distributions.Distribution]) -> float:
+    def bare(self, distributions: t.Sequence[venv_distributions.Distribution]) -> float:
         """Seconds to link the same files in a loop that does nothing else."""
         to = self.where / "bare"
         shutil.rmtree(to, ignore_errors=True)
@@ -181,9 +182,9 @@ def undo(full: Environment, name: str) -> Undone:
     wheels = full.where / "wheels"
     _run(str(full.python), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels), pin)
     hashing = 0.0
-    real = _venv_target.Target.check
+    real = undo_goals.Target.check
 
-    def timed(target: _venv_target.Target, venv: Tree) -> None:
+    def timed(target: undo_goals.Target, venv: Tree) -> None:
         nonlocal hashing
         begun = time.perf_counter()
         real(target, venv)
@@ -203,11 +204,11 @@ def undo(full: Environment, name: str) -> Undone:
         os.sync()
         return full.install("--no-deps", pin, "--offline")
 
-    _venv_target.Target.check = timed  # type: ignore[method-assign]
+    undo_goals.Target.check = timed  # type: ignore[method-assign]
     try:
         mine, theirs = _medians(ours, uvs)
     finally:
-        _venv_target.Target.check = real  # type: ignore[method-assign]
+        undo_goals.Target.check = real  # type: ignore[method-assign]
     force = ("install", "--quiet", "--force-reinstall", "--no-deps", "--no-index", "--find-links", str(wheels), pin)
     pips = _run(str(full.python), "-m", "pip", *force)
     full.install("--no-deps", "--reinstall", pin, "--offline")

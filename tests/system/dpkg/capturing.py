@@ -10,9 +10,9 @@ import itertools
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.resource import DpkgResource
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.tests.system.command import run
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Captured:
         root.mkdir(exist_ok=True)
         state = open_state(str(root), create=True)
         assert state is not None
-        with _store.point_dir(state, "test", str(next(_numbers)), create=True) as point:
+        with store.point_dir(state, "test", str(next(_numbers)), create=True) as point:
             self.content = pathlib.Path(point.path, "0")
-            with _store.content_dir(point, 0, create=True) as where, _store.writer(point, 0) as writer:
+            with store.content_dir(point, 0, create=True) as where, store.writer(point, 0) as writer:
                 self.facts: dict[str, Any] = resource.capture(where, writer)
                 digest = writer.finish()
-            with _store.items(point, 0, {"items": digest}) as items:
+            with store.items(point, 0, {"items": digest}) as items:
                 self.items = {section.name: dict(items.read(section)) for section in items.sections}
                 self.versions = {section.name: (section.version, section.info) for section in items.sections}
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _points, _resources_system, _rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import packages as registry_packages
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import points
+from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.tests.system.debs import Repository
 
-_resources_system.enable()
+registry_packages.enable()
 
 FOO_CONF = "/etc/foo.conf"
 
@@ -34,15 +36,15 @@ class Host:
     def capture(self, *packages: str, state: str = "latest", changes: Sequence[Any] = (), **more: Any) -> str:
         """Make a rollback point; returns its name."""
         spec = {"kind": "dpkg", "packages": list(packages), "state": state, "changes": list(changes), **more}
-        return str(_points.backup(self.engine, [spec], None, "test", False)["rollback_point"]["id"])
+        return str(points.backup(self.engine, [spec], None, "test", False)["rollback_point"]["id"])
 
     def settle(self, point: str) -> None:
         """Record what the change left."""
-        _points.settled(self.engine, point, False)
+        points.settled(self.engine, point, False)
 
     def undo(self, to: str = "last", check_mode: bool = False, **how: Any) -> dict[str, Any]:
         """Roll back."""
-        return _rollback.rollback(self.engine, _rollback.Request(to, **how), check_mode)
+        return rollback.rollback(self.engine, rollback.Request(to, **how), check_mode)
 
 
 def package(version: str, name: str = "foo", **more: Any) -> dict[str, Any]:

@@ -261,7 +261,7 @@ def test_capabilities_times_and_acls_are_told(repository: Repository, tmp_path: 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
 def test_what_no_package_can_have(kind: str, repository: Repository, tmp_path: pathlib.Path) -> None:
-    from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
+    from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
 
     everything(repository)
     os.unlink("/opt/foo/empty")

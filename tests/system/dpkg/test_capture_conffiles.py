@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import DIRECTORY, FILE, LINK
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._content.item import DIRECTORY, FILE, LINK
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.content import File
@@ -289,7 +289,7 @@ def test_paths_through_the_systems_links(path: str, repository: Repository, tmp_
 
 
 def test_a_link_of_somebody_else_is_not_followed(repository: Repository, tmp_path: pathlib.Path) -> None:
-    from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
+    from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 
     repository.add("foo", files={"/opt/foo/state/data": "x"})
     apt("install", "foo")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.resource import DpkgResource
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.dpkg.capturing import changes, request

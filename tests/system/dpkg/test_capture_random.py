@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import DIRECTORY, FILE, LINK
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._content.item import DIRECTORY, FILE, LINK
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Hard, Item, Link

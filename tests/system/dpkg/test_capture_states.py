@@ -18,9 +18,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_lock
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, ChangeFailed, StorageError
-from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    CaptureError,
+    ChangeFailed,
+    StorageError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg import lock as dpkg_lock
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.resource import DpkgResource
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.debs import status
@@ -124,7 +128,7 @@ def test_only_root_can(repository: Repository, tmp_path: pathlib.Path) -> None:
     simple(repository)
     code = (
         "import os, sys; os.setuid(33)\n"
-        "from ansible_collections.intellistream.sage.plugins.module_utils._resource_dpkg import DpkgResource\n"
+        "from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.resource import DpkgResource\n"
         "DpkgResource(['foo'], 'latest').plan()\n"
     )
     done = run(sys.executable, "-c", code, ok=False)
@@ -155,7 +159,7 @@ def test_the_lock_of_another(locked: multiprocessing.Process) -> None:
     begun = time.monotonic()
     with (
         pytest.raises(CaptureError, match=rf"process {locked.pid} \(.*\) is changing packages") as failure,
-        _dpkg_lock.held(ADMIN, 0.5),
+        dpkg_lock.held(ADMIN, 0.5),
     ):
         pass
     assert 0.5 <= time.monotonic() - begun < 5
@@ -166,13 +170,13 @@ def test_it_is_waited_for(locked: multiprocessing.Process) -> None:
     timer = threading.Timer(0.5, locked.kill)
     timer.start()
     begun = time.monotonic()
-    with _dpkg_lock.held(ADMIN, 30):
+    with dpkg_lock.held(ADMIN, 30):
         assert 0.4 <= time.monotonic() - begun < 10
 
 
 def test_nobody_can_change_packages_meanwhile(repository: Repository) -> None:
     simple(repository)
-    with _dpkg_lock.held(ADMIN):
+    with dpkg_lock.held(ADMIN):
         done = apt("install", "-o", "DPkg::Lock::Timeout=0", "foo", ok=False)
         assert done.returncode
         assert "lock" in done.stderr

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ChangeFailed, RollbackError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ChangeFailed, RollbackError
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.debs import status

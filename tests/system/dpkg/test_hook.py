@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _hook_files
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._hook import arrange
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.debs import status
@@ -255,12 +255,12 @@ def test_a_root_that_a_shell_would_misread_is_refused(tmp_path: pathlib.Path) ->
 
 
 def test_a_host_without_python_is_told_so(sage_root: pathlib.Path) -> None:
-    os.rename(_hook_files.PYTHON, f"{_hook_files.PYTHON}.away")
+    os.rename(files.PYTHON, f"{files.PYTHON}.away")
     try:
         with pytest.raises(InputError, match="The hook needs /usr/bin/python3"):
             arrange(settings(sage_root), True, False)
     finally:
-        os.rename(f"{_hook_files.PYTHON}.away", _hook_files.PYTHON)
+        os.rename(f"{files.PYTHON}.away", files.PYTHON)
 
 
 def test_the_program_needs_nothing_but_python(sage_root: pathlib.Path) -> None:

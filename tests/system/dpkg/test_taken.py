@@ -11,7 +11,7 @@ import pathlib
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, Link

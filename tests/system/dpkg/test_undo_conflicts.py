@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Callable
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_undo
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, ConflictError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Busy, ConflictError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg import undo
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.debs import status
@@ -174,7 +174,7 @@ def test_a_lock_that_another_holds(
     lock: str, repository: Repository, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = changed(repository, host)
-    monkeypatch.setattr(_dpkg_undo, "LOCK_TIMEOUT", 0.5)
+    monkeypatch.setattr(undo, "LOCK_TIMEOUT", 0.5)
     middle = oracle.snapshot()
     reader, writer = os.pipe()
     child = os.fork()

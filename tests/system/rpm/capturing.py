@@ -12,9 +12,9 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
-from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Items, Writer
-from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
+from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Items, Writer
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm.resource import RpmResource
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import File
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterator
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._captured import Item
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 CONFIG = "%config(noreplace)"

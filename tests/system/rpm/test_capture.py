@@ -15,16 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import (
-    _rpm_capture,
-    _rpm_database,
-    _rpm_package,
-    _rpm_protected,
-)
-from ansible_collections.intellistream.sage.plugins.module_utils._directories import Directories
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
-from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Writer
-from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import Directories
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm import capture as rpm_capture
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm import database, protected, rpm_file
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm.resource import RpmResource
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Hard, Link
@@ -144,7 +140,7 @@ def test_large_files_are_packed_in_the_form_that_has_no_sizes(
 ) -> None:
     rich(repository)
     before = oracle.snapshot()
-    monkeypatch.setattr(_rpm_package, "LARGEST", 1000)
+    monkeypatch.setattr(rpm_file, "LARGEST", 1000)
     made = capture(tmp_path / "point", "foo")
     assert "LONGFILESIZES" in run("rpm", "-qp", "--xml", made.package(key())).stdout.upper()
     reinstall(made.package(key()), "foo")
@@ -412,15 +408,15 @@ def test_what_must_not_be_erased_is_known(repository: Repository) -> None:
     dnf("install", "python3", "mine", "other", "modules")
     os.makedirs("/etc/dnf/protected.d", exist_ok=True)
     pathlib.Path("/etc/dnf/protected.d/mine.conf").write_text("mine\n")
-    found = set(_rpm_protected.protected(_rpm_database.transaction_set()))
+    found = set(protected.protected(database.transaction_set()))
     assert found == {"python3.noarch", "mine.noarch", "modules.noarch"}
 
 
 def test_look_reads_no_content(repository: Repository) -> None:
     rich(repository)
-    ts = _rpm_database.transaction_set()
-    (package,) = _rpm_database.named(ts, "foo")
+    ts = database.transaction_set()
+    (package,) = database.named(ts, "foo")
     os.utime("/opt/foo/binary", (1, 10**9))
     with Directories() as directories:
-        assert _rpm_capture.look(ts, package, directories).need[1] > 9000 * 256
+        assert rpm_capture.look(ts, package, directories).need[1] > 9000 * 256
     assert os.stat("/opt/foo/binary").st_atime == 1

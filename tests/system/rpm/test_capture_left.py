@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_history
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ChangeFailed
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ChangeFailed
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm import dnf_history
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import File
 from ansible_collections.intellistream.sage.tests.system.rpm.capturing import CONFIG, capture, example
@@ -123,7 +123,7 @@ def test_what_a_script_prints_is_not_taken_for_a_failure(repository: Repository,
     repository.add("foo", "2", scripts={"post": "echo 'all of %post(other-2-1.noarch) went well'"})
     made = capture(tmp_path / "point", "foo")
     dnf("upgrade", "foo")
-    assert _rpm_history.since(made.facts["history"])[0].names == {"foo"}
+    assert dnf_history.since(made.facts["history"])[0].names == {"foo"}
     assert made.resource.left(made.facts)["inexact"] == {"foo.noarch": ["its %post may change more than its files"]}
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_database, _rpm_undo_locks
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
-from ansible_collections.intellistream.sage.plugins.module_utils._resource_rpm import RpmResource
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm import database, lock
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm.resource import RpmResource
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.rpm.capturing import example
@@ -222,7 +222,7 @@ def test_a_change_by_somebody_else_is_waited_for(repository: Repository) -> None
     example(repository)
     repository.add("slow", scripts={"post": "sleep 2"})
     with subprocess.Popen(["rpm", "-U", str(repository.where / "slow-1-1.noarch.rpm")]) as other:
-        while not _rpm_undo_locks.holder():
+        while not lock.holder():
             time.sleep(0.01)
         began = time.monotonic()
         assert plan("foo", state="latest")
@@ -232,11 +232,11 @@ def test_a_change_by_somebody_else_is_waited_for(repository: Repository) -> None
 
 def test_a_lock_that_is_not_released_refuses(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     example(repository)
-    monkeypatch.setattr(_rpm_undo_locks, "TIMEOUT", 0.5)
+    monkeypatch.setattr(lock, "TIMEOUT", 0.5)
     program = (
         "import fcntl,sys,time; f=open(sys.argv[1],'r+'); fcntl.lockf(f,fcntl.LOCK_EX); print(flush=True); input()"
     )
-    path = os.path.join(_rpm_database.dbpath(), ".rpm.lock")
+    path = os.path.join(database.dbpath(), ".rpm.lock")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", program, path], **pipes) as holder:  # type: ignore[call-overload]
         holder.stdout.readline()

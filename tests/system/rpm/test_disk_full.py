@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError, RollbackError, SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    CaptureError,
+    RollbackError,
+    SageError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import File
@@ -111,7 +115,7 @@ def test_the_disk_fills_during_the_capture(
     before = snapshot()
     with contextlib.ExitStack() as stack:
         with monkeypatch.context() as patch:
-            patch.setattr(_store, "check_space", lambda *dummy: stack.enter_context(room(size)))
+            patch.setattr(store, "check_space", lambda *dummy: stack.enter_context(room(size)))
             with pytest.raises(SageError, match="No space left") as caught:
                 host.capture("noise", state="absent")
         assert "everything" in caught.value.untouched
@@ -184,7 +188,7 @@ def test_no_space_for_the_packages(host: Host, repository: Repository) -> None:
 
 UNDO = """
 import pathlib, sys
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.system.rpm.undoing import Host
 host = Host(pathlib.Path(sys.argv[1]))
 host.engine = Engine(sys.argv[1], repackage_dir=sys.argv[2])

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_undo_locks
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     Busy,
     ConflictError,
     StoreError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm import lock
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, Link
@@ -210,7 +210,7 @@ def test_rpm_is_at_work(host: Host, repository: Repository, monkeypatch: pytest.
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        monkeypatch.setattr(_rpm_undo_locks, "TIMEOUT", 0.5)
+        monkeypatch.setattr(lock, "TIMEOUT", 0.5)
         with pytest.raises(Busy, match="another transaction of rpm"):
             host.undo()
         holder.kill()
@@ -225,7 +225,7 @@ def test_dnf_is_at_work(host: Host, repository: Repository, monkeypatch: pytest.
     dnf("upgrade", "foo")
     with subprocess.Popen(["sleep", "60"]) as other:
         write("/var/lib/dnf/rpmdb_lock.pid", str(other.pid))
-        monkeypatch.setattr(_rpm_undo_locks, "TIMEOUT", 0.5)
+        monkeypatch.setattr(lock, "TIMEOUT", 0.5)
         with pytest.raises(Busy, match=f"dnf, process {other.pid}"):
             host.undo()
         assert installed() == UPGRADED

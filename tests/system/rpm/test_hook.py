@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _hook_files
-from ansible_collections.intellistream.sage.plugins.module_utils._hook import arrange
-from ansible_collections.intellistream.sage.plugins.module_utils._resources_system import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
 from ansible_collections.intellistream.sage.tests.system import hooked, oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf
 from ansible_collections.intellistream.sage.tests.system.content import File
@@ -188,7 +188,7 @@ def test_it_is_put_there_once_and_removed_exactly(sage_root: pathlib.Path) -> No
     made = arrange(settings(sage_root), True, False)
     assert (made["changed"], made["diff"], made["files"]) == (True, told["diff"], told["files"])
     plugin = pathlib.Path(made["files"][-1])
-    assert str(plugin.parent) == _hook_files.dnf_plugins()
+    assert str(plugin.parent) == files.dnf_plugins()
     assert not arrange(settings(sage_root), True, False)["changed"]
     # Any run of dnf makes Python write byte code.
     dnf("repolist", PYTHONDONTWRITEBYTECODE="")

@@ -11,13 +11,13 @@ import shutil
 import tempfile
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._decide import Question, Wish, decided, resolved
-from ansible_collections.intellistream.sage.plugins.module_utils._decision import open_place
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import Question, Wish, decided, resolved
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import open_place
 from ansible_collections.intellistream.sage.tests.unit.crash import driver
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 RUN = "r1"
 

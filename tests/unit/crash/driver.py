@@ -18,8 +18,8 @@ import sys
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 
 def update(engine: Engine) -> None:

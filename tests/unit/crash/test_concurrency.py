@@ -12,9 +12,9 @@ import subprocess
 import sys
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._progress import KEYS, NAME
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS, NAME
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 if t.TYPE_CHECKING:
     import pathlib
@@ -23,8 +23,8 @@ PROCESSES, UPDATES = 32, 5
 
 UPDATER = """
 import sys
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 engine = Engine(sys.argv[1], lock_timeout=120)
 print("ready", flush=True)
 sys.stdin.readline()

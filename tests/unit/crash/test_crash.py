@@ -22,8 +22,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._progress import KEYS, NAME
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS, NAME
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.unit.crash.driver import ACTIONS
 
 DRIVER = pathlib.Path(__file__).with_name("driver.py")

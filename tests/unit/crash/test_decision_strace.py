@@ -20,7 +20,11 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._decision import IDENTITY, Decision, open_place
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
+    IDENTITY,
+    Decision,
+    open_place,
+)
 from ansible_collections.intellistream.sage.tests.unit.crash.decision_driver import RUN, decide, resolve
 from ansible_collections.intellistream.sage.tests.unit.crash.test_crash import WHY_NOT
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo_strace import EACH, OWN, SPACE, Call, Tracer

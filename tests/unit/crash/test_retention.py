@@ -14,10 +14,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _archive
-from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
-from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, UNCLEAR, attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
@@ -34,7 +34,7 @@ def _unpack(host: SageHost) -> None:
             for point in one.points:
                 if point.get("archive") and not point.get("pruned") and session.where is not None:
                     if not (host.store / one.install_id / point["point"]).exists():
-                        _archive.unpack(session.where, point).close()
+                        archive.unpack(session.where, point).close()
 
 
 @pytest.mark.parametrize("error", [None, FULL], ids=["killed", "full"])

@@ -21,8 +21,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _beside
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import (
     CASES,
     SITUATIONS,
@@ -78,7 +78,7 @@ def attempt(
 
     result = UNCLEAR
     # The calls of a second process are not counted; those are ended by the test with strace.
-    _beside.worthwhile = lambda: False
+    fork.worthwhile = lambda: False
     try:
         for name in calls:
             setattr(os, name, spoiled(getattr(os, name)))

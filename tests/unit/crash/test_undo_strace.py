@@ -24,7 +24,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.tests.unit.crash.test_crash import STRACE, WHY_NOT
 from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import (
     CASES,

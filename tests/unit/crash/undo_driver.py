@@ -11,12 +11,12 @@ import shutil
 import tempfile
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.tests.unit.crash import driver
 from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import CASES, SITUATIONS, act
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 
 class Unclear(SageError):

@@ -16,19 +16,19 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request as Wanted
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     ConflictError,
     InputError,
     RollbackError,
     SageError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request as Wanted
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot

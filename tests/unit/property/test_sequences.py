@@ -18,12 +18,12 @@ import hypothesis as h
 import hypothesis.stateful as s
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     CaptureError,
     ConflictError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.tests.unit.property.model import FILES, HAND, NAMES, World
 
 # With SAGE_TEST_EXAMPLES=<number> as many random sequences, other ones each time.

@@ -22,28 +22,28 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _redo
-from ansible_collections.intellistream.sage.plugins.module_utils._decide import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
     Question,
     Wish,
     decided,
     opened,
     resolved,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InDoubt, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._points import capture
-from ansible_collections.intellistream.sage.plugins.module_utils._prepared import (
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
     Standing,
     alone,
     hear,
     prepare,
     standing,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture
+from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 
 if t.TYPE_CHECKING:
     import random
@@ -137,7 +137,7 @@ class Host:
         if not killed:
             rollback(self.engine, request, False)
             return
-        with mock.patch.object(_redo, "restored", side_effect=Killed), pytest.raises(Killed):
+        with mock.patch.object(redo, "restored", side_effect=Killed), pytest.raises(Killed):
             rollback(self.engine, request, False)
 
     def tell(self, decision: str, killed: bool) -> None:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rollback_script, _store, _targets
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -77,16 +79,16 @@ class Host:
     def write(self, generation: str = "one") -> None:
         """Write the script for the state as it is."""
         with self.engine.reading() as session:
-            chosen = _targets.resolve(session.history(), "last")
+            chosen = targets.resolve(session.history(), "last")
             headers = {}
             assert session.where is not None
             for point in chosen.points:
-                with _store.point_dir(session.where, point["install_id"], point["point"]) as where:
+                with storage_store.point_dir(session.where, point["install_id"], point["point"]) as where:
                     for number, taken in enumerate(point["resources"]):
-                        headers[point["point"], number] = _store.read_manifest(where, taken)
+                        headers[point["point"], number] = storage_store.read_manifest(where, taken)
         store = f"{self.engine.path}/store"
         target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store}
-        self.script.write_bytes(_rollback_script.render(self.engine.path, target, chosen.points, headers))
+        self.script.write_bytes(render.render(self.engine.path, target, chosen.points, headers))
         self.script.chmod(0o600)
 
     def run(self, *options: str, shell: list[str] | None = None, **settings: Any) -> subprocess.CompletedProcess[str]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, prunable
-from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint, prunable
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, snapshot
 

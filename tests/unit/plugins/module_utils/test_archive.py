@@ -19,22 +19,23 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _archive, _compression
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import StorageError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir, open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._base import compression
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StorageError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive as storage_archive
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 ID, NAME = "20250101_000000", "20250101_000000.1"
 Point = dict[str, t.Any]
 
 
-@pytest.fixture(params=[_compression.ZSTD, _compression.GZIP])
+@pytest.fixture(params=[compression.ZSTD, compression.GZIP])
 def suffix(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """With and without the program."""
     wanted = str(request.param)
-    if wanted == _compression.ZSTD and not shutil.which("zstd"):
+    if wanted == compression.ZSTD and not shutil.which("zstd"):
         pytest.skip("there is no zstd")
-    if wanted == _compression.GZIP:
+    if wanted == compression.GZIP:
         monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     return wanted
 
@@ -84,7 +85,7 @@ def _times(place: Path) -> dict[str, int]:
 
 def _packed(state: PrivateDir) -> Point:
     point: Point = {"install_id": ID, "point": NAME}
-    point["archive"] = _archive.pack(state, point)
+    point["archive"] = storage_archive.pack(state, point)
     return point
 
 
@@ -103,7 +104,7 @@ def test_exactly_what_went_in(state: PrivateDir, suffix: str) -> None:
     assert _names(state) == [NAME, NAME + suffix]
     assert changes(before, snapshot(place)) == {}
     shutil.rmtree(place)
-    with _archive.unpack(state, point) as directory:
+    with storage_archive.unpack(state, point) as directory:
         assert directory.path == str(place)
         assert directory.read("0.json") == b"{}"
     assert changes(before, snapshot(place)) == {}
@@ -111,7 +112,7 @@ def test_exactly_what_went_in(state: PrivateDir, suffix: str) -> None:
     assert os.listxattr(place / "0" / "script") == attributes
     for name in attributes:
         assert name != "user.sage" or os.getxattr(place / "0" / "script", name) == b"\0\xff=\n"
-    assert _archive.intact(state, point)
+    assert storage_archive.intact(state, point)
     assert _names(state) == [NAME, NAME + suffix]
 
 
@@ -121,7 +122,7 @@ def test_another_tar_reads_it(state: PrivateDir, suffix: str, tmp_path: Path) ->
     (place / "0").mkdir()
     (place / "0" / "file").write_text("content")
     point = _packed(state)
-    path = os.environ["PATH"] if suffix == _compression.ZSTD else os.defpath
+    path = os.environ["PATH"] if suffix == compression.ZSTD else os.defpath
     there = tmp_path / "there"
     there.mkdir()
     subprocess.run(
@@ -129,9 +130,9 @@ def test_another_tar_reads_it(state: PrivateDir, suffix: str, tmp_path: Path) ->
     )
     there.chmod(0o700)
     assert changes(snapshot(place, times=False), snapshot(there, times=False)) == {}
-    assert _archive.member(state, point, "0.json") == b"{}"
+    assert storage_archive.member(state, point, "0.json") == b"{}"
     with pytest.raises(StoreError, match="not in it"):
-        _archive.member(state, point, "1.json")
+        storage_archive.member(state, point, "1.json")
 
 
 def test_a_state_that_is_only_read_stays_as_it_is(state: PrivateDir, suffix: str, tmp_path: Path) -> None:
@@ -144,21 +145,21 @@ def test_a_state_that_is_only_read_stays_as_it_is(state: PrivateDir, suffix: str
     reading = open_state(str(tmp_path / "root"))
     assert reading is not None
     with reading, contextlib.ExitStack() as stack:
-        there = Path(_archive.opened(reading, point, stack).path)
+        there = Path(storage_archive.opened(reading, point, stack).path)
         assert not there.is_relative_to(state.path)
         found = snapshot(there)
     assert changes(before, found) == {}
     assert not there.exists()
     assert changes(whole, snapshot(state.path)) == {}
     with contextlib.ExitStack() as stack:
-        assert _archive.opened(state, point, stack).path == str(place)
+        assert storage_archive.opened(state, point, stack).path == str(place)
     assert changes(before, snapshot(place)) == {}
     with contextlib.ExitStack() as stack:
-        assert _archive.opened(state, point, stack).path == str(place)
+        assert storage_archive.opened(state, point, stack).path == str(place)
     shutil.rmtree(place)
     del point["archive"]
     with contextlib.ExitStack() as stack, pytest.raises(FileNotFoundError):
-        _archive.opened(state, point, stack)
+        storage_archive.opened(state, point, stack)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "grow", "gone", "link", "another"])
@@ -184,9 +185,9 @@ def test_a_damaged_archive_is_refused(state: PrivateDir, suffix: str, damage: st
         point["archive"]["name"] = f"../{ID}/{NAME}{suffix}"
     before = snapshot(state.path)
     with pytest.raises((StoreError, StorageError) if damage != "link" else Exception, match=r"cannot be used|symbolic"):
-        _archive.unpack(state, point)
+        storage_archive.unpack(state, point)
     assert changes(before, snapshot(state.path)) == {}
-    assert not _archive.intact(state, point)
+    assert not storage_archive.intact(state, point)
 
 
 def _forged(state: PrivateDir, *members: tuple[tarfile.TarInfo, bytes], packed: bool = True) -> Point:
@@ -214,7 +215,7 @@ def _member(name: str, **values: t.Any) -> tarfile.TarInfo:
 
 def test_a_forged_archive_of_the_right_form_is_read(state: PrivateDir) -> None:
     point = _forged(state, (_member("0", type=tarfile.DIRTYPE, mode=0o755), b""), (_member("0/a"), b"x"))
-    with _archive.unpack(state, point) as directory:
+    with storage_archive.unpack(state, point) as directory:
         assert Path(directory.path, "0", "a").read_bytes() == b"x"
 
 
@@ -251,14 +252,14 @@ def test_other_members_are_refused(state: PrivateDir, info: tarfile.TarInfo) -> 
     point = _forged(state, *sound, (info, b""))
     before = snapshot(state.path)
     with pytest.raises(StoreError, match="cannot be used"):
-        _archive.unpack(state, point)
+        storage_archive.unpack(state, point)
     assert changes(before, snapshot(state.path)) == {}
 
 
 def test_what_is_no_archive_is_refused(state: PrivateDir) -> None:
     point = _forged(state, (_member("a"), b"x"), packed=False)
     with pytest.raises(StoreError, match="damaged"):
-        _archive.unpack(state, point)
+        storage_archive.unpack(state, point)
     assert _names(state) == [f"{NAME}.tar.gz"]
 
 
@@ -270,12 +271,12 @@ def test_a_missing_program_is_named(state: PrivateDir, monkeypatch: pytest.Monke
     shutil.rmtree(place)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StoreError, match="needs the program zstd"):
-        _archive.unpack(state, point)
+        storage_archive.unpack(state, point)
     assert _names(state) == [f"{NAME}.tar.zst"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-@pytest.mark.parametrize("how", [_compression.ZSTD, _compression.GZIP])
+@pytest.mark.parametrize("how", [compression.ZSTD, compression.GZIP])
 def test_a_full_disk_leaves_what_was_there(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -290,10 +291,10 @@ def test_a_full_disk_leaves_what_was_there(how: str, tmp_path: Path, monkeypatch
             (place / "0" / "noise").write_bytes(os.urandom(2_000_000))
             before = snapshot(state.path)
             with monkeypatch.context() as patch:
-                if how == _compression.GZIP:
+                if how == compression.GZIP:
                     patch.setenv("PATH", str(tmp_path))
                 with pytest.raises(StorageError):
-                    _archive.pack(state, {"install_id": ID, "point": NAME})
+                    storage_archive.pack(state, {"install_id": ID, "point": NAME})
             assert changes(before, snapshot(state.path)) == {}
     finally:
         subprocess.run(["umount", str(root)], check=True)
@@ -304,5 +305,5 @@ def test_another_thing_than_files_is_not_packed(state: PrivateDir, suffix: str) 
     (place / "0").mkdir()
     (place / "0" / "link").symlink_to("/etc")
     with pytest.raises(Exception, match="symbolic link"):
-        _archive.pack(state, {"install_id": ID, "point": NAME})
+        storage_archive.pack(state, {"install_id": ID, "point": NAME})
     assert _names(state) == [NAME]

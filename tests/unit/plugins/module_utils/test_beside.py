@@ -13,9 +13,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _beside
-from ansible_collections.intellistream.sage.plugins.module_utils._beside import Beside, in_two
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
+from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import Beside, in_two
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -98,8 +98,8 @@ def _who(items: t.Sequence[int]) -> list[str]:
 
 
 def test_many_items_are_shared_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_beside, "worthwhile", lambda: True)
-    monkeypatch.setattr(_beside, "_MANY", 5)
+    monkeypatch.setattr(fork, "worthwhile", lambda: True)
+    monkeypatch.setattr(fork, "_MANY", 5)
     assert {who.split()[1] for who in in_two(_who, range(4))} == {str(os.getpid())}
     found = in_two(_who, range(5))
     assert [who.split()[0] for who in found] == ["0", "1", "2", "3", "4"]
@@ -107,8 +107,8 @@ def test_many_items_are_shared_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_the_second_could_not_do_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_beside, "worthwhile", lambda: True)
-    monkeypatch.setattr(_beside, "_MANY", 2)
+    monkeypatch.setattr(fork, "worthwhile", lambda: True)
+    monkeypatch.setattr(fork, "_MANY", 2)
     parent = os.getpid()
 
     def work(items: t.Sequence[int]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _changes
+from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes as kind_changes
 
 
 def taken(*changes: tuple[str, str | None, str | None], **more: Any) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def taken(*changes: tuple[str, str | None, str | None], **more: Any) -> dict[str
 
 def test_the_newest_capture_comes_first() -> None:
     captures = [("/s/1/0", taken(("foo", "1", "2"), ("goo", None, "1"))), ("/s/2/0", taken(("bar", "1", None)))]
-    assert _changes.by_hand("rpm", captures) == [
+    assert kind_changes.by_hand("rpm", captures) == [
         "rpm -U --oldpackage --replacepkgs --nosignature --nofiledigest /s/2/0/*.rpm",
         "rpm -U --oldpackage --replacepkgs --nosignature --nofiledigest /s/1/0/*.rpm",
         "rpm -e goo",
@@ -25,18 +25,20 @@ def test_the_newest_capture_comes_first() -> None:
 
 
 def test_what_is_only_added_is_only_taken_away() -> None:
-    assert _changes.by_hand("dpkg", [("/s", taken(("goo", None, "1"), ("moo", None, "1")))]) == ["dpkg --purge goo moo"]
+    assert kind_changes.by_hand("dpkg", [("/s", taken(("goo", None, "1"), ("moo", None, "1")))]) == [
+        "dpkg --purge goo moo"
+    ]
 
 
 def test_names_of_directories_are_quoted() -> None:
-    (command,) = _changes.by_hand("rpm", [("/s p'", taken(("foo", "1", None)))])
+    (command,) = kind_changes.by_hand("rpm", [("/s p'", taken(("foo", "1", None)))])
     assert command.endswith(""" '/s p'"'"''/*.rpm""")
 
 
 def test_what_may_not_come_is_left_out() -> None:
-    assert _changes.by_hand("rpm", [("/s", taken(("foo", "1", None), optional=True))]) == []
-    assert _changes.introduced([]) == []
+    assert kind_changes.by_hand("rpm", [("/s", taken(("foo", "1", None), optional=True))]) == []
+    assert kind_changes.introduced([]) == []
 
 
 def test_no_terminal_is_told_what_is_no_text() -> None:
-    assert _changes.by_hand("rpm", [("/s\x1b[2J", taken(("foo", "1", None)))]) == []
+    assert kind_changes.by_hand("rpm", [("/s\x1b[2J", taken(("foo", "1", None)))]) == []

@@ -13,14 +13,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _host
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint, reset
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as RollbackRequest
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._base import host
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint, reset
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 
 INPUTS: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1"}}
 
@@ -127,8 +127,8 @@ def test_without_resume_everything_begins_anew(engine: Engine) -> None:
 
 def test_another_machine_begins_anew(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _finish(engine, INPUTS)
-    facts = {**_host.facts(), "machine": "f" * 32, "os_version": "99"}
-    monkeypatch.setattr(_host, "facts", lambda: facts)
+    facts = {**host.facts(), "machine": "f" * 32, "os_version": "99"}
+    monkeypatch.setattr(host, "facts", lambda: facts)
     second = _call(engine, inputs=INPUTS)
     assert second["install_id"] > first["install_id"]
     assert second["resume"]["state"] == "outdated"

@@ -10,11 +10,11 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InDoubt, InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 

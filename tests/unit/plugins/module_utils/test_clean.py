@@ -13,12 +13,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _archive
-from ansible_collections.intellistream.sage.plugins.module_utils._clean import retain
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive as storage_archive
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -129,7 +129,7 @@ def _unpack(host: SageHost) -> None:
         for one in session.history():
             for point in one.points:
                 if point.get("archive") and f"{point['point']}" not in host.stored() and session.where is not None:
-                    _archive.unpack(session.where, point).close()
+                    storage_archive.unpack(session.where, point).close()
 
 
 def test_what_was_unpacked_goes_again(host: SageHost) -> None:
@@ -337,20 +337,20 @@ def test_what_cannot_be_removed_is_a_warning(host: SageHost) -> None:
 
 
 def test_a_pin_in_a_repository_is_released(host: SageHost, tmp_path: Path) -> None:
-    from ansible_collections.intellistream.sage.plugins.module_utils import _command
+    from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 
     clone = tmp_path / "clone"
     for arguments in (["init", "-q", str(clone)], ["-C", str(clone), "commit", "-q", "--allow-empty", "-m", "1"]):
-        _command.checked(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments])
+        command.checked(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments])
     refs: list[str] = []
     for version in "12":
         host.begin(version)
         (clone / "work").write_text(version)
         backup(host.engine, [{"kind": "git", "path": str(clone)}], "submodule_sync", version, False)
         host.end(Limits() if version == "2" else None)
-        refs.append(_command.checked(["git", "-C", str(clone), "for-each-ref", "refs/sage"]).stdout)
+        refs.append(command.checked(["git", "-C", str(clone), "for-each-ref", "refs/sage"]).stdout)
     assert set() < set(refs[0].splitlines()) < set(refs[1].splitlines())
     assert len(_archives(host)) == 2
     host.clean(installations=1)
-    left = _command.checked(["git", "-C", str(clone), "for-each-ref", "refs/sage"]).stdout
+    left = command.checked(["git", "-C", str(clone), "for-each-ref", "refs/sage"]).stdout
     assert set(left.splitlines()) == set(refs[1].splitlines()) - set(refs[0].splitlines())

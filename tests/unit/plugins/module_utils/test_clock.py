@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _clock
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 
 ZONES = ("UTC", "Asia/Shanghai", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe")
 
@@ -36,11 +36,11 @@ def _at(seconds: float, zone: str, last: str | None) -> str:
         patch.setattr(
             time, "strftime", lambda form, when=None: real(form, time.localtime(seconds) if when is None else when)
         )
-        return _clock.new_install_id(last)
+        return clock.new_install_id(last)
 
 
 def test_now_is_iso_with_zone_and_milliseconds() -> None:
-    text = _clock.now()
+    text = clock.now()
     parsed = dt.datetime.fromisoformat(text)
     assert parsed.tzinfo is not None
     assert abs(parsed.timestamp() - time.time()) < 5
@@ -51,13 +51,13 @@ def test_now_is_iso_with_zone_and_milliseconds() -> None:
 def test_now_is_right_in_every_zone(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
-    assert abs(dt.datetime.fromisoformat(_clock.now()).timestamp() - time.time()) < 5
+    assert abs(dt.datetime.fromisoformat(clock.now()).timestamp() - time.time()) < 5
 
 
 def test_within_one_second_ids_increase() -> None:
     ids: list[str] = []
     for _number in range(50):
-        ids.append(_clock.new_install_id(ids[-1] if ids else None))
+        ids.append(clock.new_install_id(ids[-1] if ids else None))
     assert ids == sorted(set(ids))
 
 

@@ -12,22 +12,22 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _command
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
 
 if t.TYPE_CHECKING:
     import pathlib
 
 
 def test_success() -> None:
-    outcome = _command.checked([sys.executable, "-c", "print(input())"], stdin="安装\n")
+    outcome = command.checked([sys.executable, "-c", "print(input())"], stdin="安装\n")
     assert outcome.stdout == "安装\n"
 
 
 def test_failure_says_what_failed_and_hides_credentials() -> None:
     script = "import sys; [print('line', i) for i in range(40)]; sys.exit('no https://me:s3cret@index.example/x')"
     with pytest.raises(InstallerError) as caught:
-        _command.checked(
+        command.checked(
             [sys.executable, "-c", script, "https://u:s3cret@h/"], untouched="everything", advice="Do something."
         )
     message = str(caught.value)
@@ -42,12 +42,12 @@ def test_failure_says_what_failed_and_hides_credentials() -> None:
 
 def test_killed() -> None:
     with pytest.raises(InstallerError, match="killed by signal 9"):
-        _command.checked([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+        command.checked([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
 
 
 def test_not_there() -> None:
     with pytest.raises(InstallerError, match=r"Cannot start.*No such file"):
-        _command.run(["/nowhere/uv", "x"])
+        command.run(["/nowhere/uv", "x"])
 
 
 def test_time_out_ends_grandchildren(tmp_path: pathlib.Path) -> None:
@@ -60,7 +60,7 @@ def test_time_out_ends_grandchildren(tmp_path: pathlib.Path) -> None:
     )
     begun = time.monotonic()
     with pytest.raises(InstallerError, match="did not finish within 1 seconds"):
-        _command.run([sys.executable, "-c", script], timeout=1)
+        command.run([sys.executable, "-c", script], timeout=1)
     assert time.monotonic() - begun < 20
     assert ends(marker.read_text()), "the grandchild lives on"
 
@@ -84,7 +84,7 @@ def test_dies_with_the_module(tmp_path: pathlib.Path) -> None:
     child = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     script = (
         "import sys\n"
-        "from ansible_collections.intellistream.sage.plugins.module_utils import _command\n"
+        "from ansible_collections.intellistream.sage.plugins.module_utils._base import command as _command\n"
         f"_command.run([sys.executable, '-c', {child!r}])\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": ":".join(sys.path)}) as run:
@@ -100,7 +100,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIRTUAL_ENV", "/x")
     monkeypatch.setenv("PIP_TARGET", "/x")
     monkeypatch.setenv("PIP_INDEX_URL", "https://x/")
-    env = _command.environment({"A": "b"})
+    env = command.environment({"A": "b"})
     assert "VIRTUAL_ENV" not in env
     assert "PIP_TARGET" not in env
     assert env["PIP_INDEX_URL"] == "https://x/"

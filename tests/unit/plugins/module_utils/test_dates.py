@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils._dates import looks_like_date, parse
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.dates import looks_like_date, parse
 
 # Zones are spelled out: a container may have no names of zones.
 UTC = dt.timezone.utc

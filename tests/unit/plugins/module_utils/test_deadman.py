@@ -14,17 +14,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import (
-    _deadman,
-    _deadman_main,
-    _deadman_mark,
-    _leftovers,
-    _prepared,
-    _report,
-)
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     Busy,
     ConflictError,
     Fired,
@@ -32,10 +22,16 @@ from ansible_collections.intellistream.sage.plugins.module_utils._errors import 
     InputError,
     StateError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._lock import Lock
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Back
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes, switch
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
@@ -55,14 +51,14 @@ def host(tmp_path: Path) -> SageHost:
 def _due(host: SageHost, after: float = 100.0) -> str:
     """A switch for what is at work, due already; what waits is the test."""
     with host.engine.session() as session:
-        mark = _deadman_mark.make(session.required().install_id, "token", after)
+        mark = deadman_switch_mark.make(session.required().install_id, "token", after)
         assert session.where is not None
-        _deadman_mark.write(session.where, mark._replace(due=mark.due - after - 1, method="process", handle="0"))
+        deadman_switch_mark.write(session.where, mark._replace(due=mark.due - after - 1, method="process", handle="0"))
     return "token"
 
 
 def _fire(host: SageHost) -> bool:
-    return _deadman_main.fire(host.engine, "token")
+    return program.fire(host.engine, "token")
 
 
 def _all_done(host: SageHost, **values: t.Any) -> dict[str, t.Any]:
@@ -76,7 +72,7 @@ def test_it_takes_everything_back_and_tells(host: SageHost) -> None:
     _due(host)
     assert _fire(host)
     assert snapshot(host.data) == before
-    found = _report.report(host.engine, None, False)
+    found = report.report(host.engine, None, False)
     assert (found["status"], found["install_id"]) == ("rolled_back", name)
     assert found["deadman"]["fired"]["after"] == 100.0
     assert not found["deadman"]["armed"]
@@ -99,7 +95,7 @@ def test_it_does_not_fire_when_somebody_was_heard_of(host: SageHost) -> None:
     assert not _fire(host)
     assert snapshot(host.data) == before
     with host.engine.reading() as session:
-        assert 90 < _deadman_mark.told(session)["seconds_left"] <= 100
+        assert 90 < deadman_switch_mark.told(session)["seconds_left"] <= 100
 
 
 @pytest.mark.parametrize("how", ["ended", "rolled back", "nothing to roll back", "disarmed", "reset", "another begun"])
@@ -115,9 +111,9 @@ def test_it_does_not_fire_when_it_is_over(host: SageHost, how: str) -> None:
         assert (host.store.parent / "deadman.json").exists()
         assert not rollback(host.engine, Back(to="verification"), False)["changed"]
     elif how == "disarmed":
-        assert _deadman.disarmed(host.engine, True)["changed"]
-        assert _deadman.disarmed(host.engine, False)["changed"]
-        assert not _deadman.disarmed(host.engine, False)["changed"]
+        assert switch.disarmed(host.engine, True)["changed"]
+        assert switch.disarmed(host.engine, False)["changed"]
+        assert not switch.disarmed(host.engine, False)["changed"]
     elif how == "reset":
         host.engine.reset()
     else:
@@ -133,7 +129,7 @@ def test_the_record_counts_when_disarming_was_interrupted(host: SageHost, monkey
     host.begin("2")
     before = snapshot(host.data)
     _due(host)
-    monkeypatch.setattr(_deadman_mark, "attend", lambda session: None)
+    monkeypatch.setattr(deadman_switch_mark, "attend", lambda session: None)
     _all_done(host)
     assert (host.store.parent / "deadman.json").exists()
     assert _fire(host)
@@ -148,7 +144,7 @@ def test_never_while_somebody_has_the_lock(host: SageHost) -> None:
     with host.engine.session() as session:
         assert session.where is not None
         with pytest.raises(Busy):
-            _deadman_main.fire(impatient, "token")
+            program.fire(impatient, "token")
     assert snapshot(host.data) == before
     assert Lock is not None
 
@@ -157,7 +153,7 @@ def test_one_armed_later_is_another(host: SageHost) -> None:
     host.begin("2")
     _due(host)
     before = snapshot(host.data)
-    assert _deadman_main.fire(host.engine, "older")
+    assert program.fire(host.engine, "older")
     assert snapshot(host.data) == before
     assert (host.store.parent / "deadman.json").exists()
 
@@ -170,13 +166,13 @@ def test_a_prepared_host_tells_that_it_went_alone(host: SageHost) -> None:
     assert _fire(host)
     assert snapshot(host.data) == before
     with host.engine.reading() as session:
-        found = _prepared.standing(session.installation)
+        found = participant.standing(session.installation)
     assert found is not None
-    assert found.state == _prepared.UNDID_ITSELF
+    assert found.state == participant.UNDID_ITSELF
     with pytest.raises(InDoubt):
         host.call(transitions=[{"phase": "verification", "status": "completed"}])
     heard = checkpoint(host.engine, Request(None, True, {}, [], decided={"run": "r1", "decision": "commit"}), False)
-    assert heard["fleet"]["state"] == _prepared.DIVERGED
+    assert heard["fleet"]["state"] == participant.DIVERGED
     # Then a run may begin.
     host.begin("3")
 
@@ -203,15 +199,15 @@ def test_nothing_was_captured(tmp_path: Path) -> None:
     checkpoint(engine, Request({}, True, {}, [{"phase": "environment_setup", "status": "started"}]), False)
     with engine.session() as session:
         assert session.where is not None
-        mark = _deadman_mark.make(session.required().install_id, "token", 1.0)
-        _deadman_mark.write(session.where, mark._replace(due=0.0))
-    assert _deadman_main.fire(engine, "token")
-    assert _report.report(engine, None, False)["status"] == "rolled_back"
+        mark = deadman_switch_mark.make(session.required().install_id, "token", 1.0)
+        deadman_switch_mark.write(session.where, mark._replace(due=0.0))
+    assert program.fire(engine, "token")
+    assert report.report(engine, None, False)["status"] == "rolled_back"
 
 
 def test_another_boot(host: SageHost) -> None:
     """A job that outlives a reboot goes by the clock, but never waits longer than it was to."""
-    mark = _deadman_mark.make("x", "token", 100.0)._replace(boot="another", due=1e12)
+    mark = deadman_switch_mark.make("x", "token", 100.0)._replace(boot="another", due=1e12)
     assert 90 < mark.left() <= 100
     assert mark._replace(wall=time.time() - 5).left() < 0
     assert mark._replace(wall=time.time() + 1e6).left() == 100
@@ -219,28 +215,28 @@ def test_another_boot(host: SageHost) -> None:
 
 def test_what_cannot_be_armed(host: SageHost, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="No installation is at work"):
-        _deadman.armed(host.engine, 10.0, "auto", False)
+        switch.armed(host.engine, 10.0, "auto", False)
     host.begin("2")
     with pytest.raises(InputError, match="at least one second"):
-        _deadman.armed(host.engine, 0.0, "auto", False)
+        switch.armed(host.engine, 0.0, "auto", False)
     before = snapshot(host.store.parent)
-    assert _deadman.armed(host.engine, 10.0, "auto", True)["changed"]
+    assert switch.armed(host.engine, 10.0, "auto", True)["changed"]
     assert snapshot(host.store.parent) == before
-    monkeypatch.setattr(_deadman, "_START", dict.fromkeys(_deadman.METHODS, lambda argv, mark: ""))
+    monkeypatch.setattr(switch, "_START", dict.fromkeys(switch.METHODS, lambda argv, mark: ""))
     with pytest.raises(StateError, match="systemd: not usable here; at: not usable here"):
-        _deadman.armed(host.engine, 10.0, "auto", False)
+        switch.armed(host.engine, 10.0, "auto", False)
     assert not list(host.store.parent.glob("deadman*"))
 
 
 @LINUX
 def test_a_process_of_its_own(host: SageHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole of it: armed, renewed, fired by a program that has neither Ansible nor this collection."""
-    monkeypatch.setenv(_leftovers.MARK, "whatever@/")
+    monkeypatch.setenv(stray_processes.MARK, "whatever@/")
     before = snapshot(host.data)
     name = host.begin("2")
-    made = _deadman.armed(host.engine, 3.0, "process", False)
+    made = switch.armed(host.engine, 3.0, "process", False)
     assert (made["armed"], made["method"], made["changed"]) == (True, "process", True)
-    same = _deadman.armed(host.engine, 3.0, "process", False)
+    same = switch.armed(host.engine, 3.0, "process", False)
     assert (same["armed"], same["changed"]) == (True, False)
     begun = time.monotonic()
     while time.monotonic() - begun < 5:
@@ -248,7 +244,7 @@ def test_a_process_of_its_own(host: SageHost, monkeypatch: pytest.MonkeyPatch) -
         host.call(transitions=[])
         time.sleep(0.3)
     assert snapshot(host.data) != before
-    mark = f"{_leftovers.MARK}={name}@{host.engine.root}"
+    mark = f"{stray_processes.MARK}={name}@{host.engine.root}"
     left = subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], **dict([mark.split("=", 1)])})
     end = time.monotonic() + 60
     while snapshot(host.data) != before and time.monotonic() < end:
@@ -264,19 +260,19 @@ def test_a_process_of_its_own(host: SageHost, monkeypatch: pytest.MonkeyPatch) -
 @LINUX
 def test_leftovers_are_ended_however_far_down(tmp_path: Path) -> None:
     root = str(tmp_path / "root")
-    mark = {"PATH": os.environ["PATH"], _leftovers.MARK: f"20260101_000000@{root}/"}
+    mark = {"PATH": os.environ["PATH"], stray_processes.MARK: f"20260101_000000@{root}/"}
     fork = "import os, time\nfor n in range(3):\n    if os.fork() == 0: os.setsid()\ntime.sleep(600)"
     mine = subprocess.Popen([sys.executable, "-c", fork], env=mark)
     others = [
-        subprocess.Popen(["sleep", "600"], env={**mark, _leftovers.MARK: f"20260101_000000@{root}2"}),
-        subprocess.Popen(["sleep", "600"], env={**mark, _leftovers.MARK: f"20260101_000001@{root}"}),
+        subprocess.Popen(["sleep", "600"], env={**mark, stray_processes.MARK: f"20260101_000000@{root}2"}),
+        subprocess.Popen(["sleep", "600"], env={**mark, stray_processes.MARK: f"20260101_000001@{root}"}),
     ]
     time.sleep(1)
-    ended = _leftovers.kill("20260101_000000", root)
+    ended = stray_processes.kill("20260101_000000", root)
     assert len(ended) == 8
     assert mine.wait(10) == -9
     assert [one.poll() for one in others] == [None, None]
     for one in others:
         one.kill()
         one.wait()
-    assert _leftovers.kill("20260101_000000", root) == []
+    assert stray_processes.kill("20260101_000000", root) == []

@@ -15,16 +15,21 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _decide
-from ansible_collections.intellistream.sage.plugins.module_utils._decide import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet import decide as fleet_decide
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
     Question,
     Wish,
     decided,
     opened,
     resolved,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._decision import Place, Vote, make, open_place
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
+    Place,
+    Vote,
+    make,
+    open_place,
+)
 
 HOSTS = ["a", "b", "c"]
 
@@ -158,11 +163,11 @@ def test_presumed_abort_is_written_before_anybody_acts_on_it(fleet: Fleet) -> No
 
 def test_a_slow_controller_that_loses_at_the_last_moment(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(*args: t.Any) -> t.Any:
-        monkeypatch.setattr(_decide, "make", make)
+        monkeypatch.setattr(fleet_decide, "make", make)
         fleet.ask("a")
         return make(*args)
 
-    monkeypatch.setattr(_decide, "make", late)
+    monkeypatch.setattr(fleet_decide, "make", late)
     told = fleet.decide()
     assert (told["decision"], told["changed"]) == ("abort", False)
     assert "this controller wanted commit" in told["msg"]

@@ -16,8 +16,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _once
-from ansible_collections.intellistream.sage.plugins.module_utils._decision import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    InputError,
+    StateError,
+    StorageError,
+    UnsafePath,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import write_once
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     IDENTITY,
     Decision,
     Place,
@@ -26,12 +32,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._decision impor
     make,
     new_run,
     open_place,
-)
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
-    InputError,
-    StateError,
-    StorageError,
-    UnsafePath,
 )
 
 if t.TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_whole_but_about_something_else(path: pathlib.Path, place: Place) -> Non
     (path / "r2.json").chmod(0o600)
     with pytest.raises(StateError, match="no decision about run r2"):
         place.read("r2")
-    (path / "r3.json").write_bytes(_once._encode({"run": "r3"}))
+    (path / "r3.json").write_bytes(write_once._encode({"run": "r3"}))
     (path / "r3.json").chmod(0o600)
     with pytest.raises(StateError, match="lacks 'decision'"):
         place.read("r3")
@@ -243,7 +243,7 @@ def test_no_disk_is_no_decision(path: pathlib.Path, place: Place, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(_once, "write_all", full)
+        patched.setattr(write_once, "write_all", full)
         with pytest.raises(StorageError):
             place.write(_decision(place))
     assert _files(path) == [IDENTITY]
@@ -420,10 +420,10 @@ def test_readers_while_others_write(path: pathlib.Path, place: Place) -> None:
 
 
 def test_a_place_that_another_one_makes_meanwhile(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _once.OnceDir.read
+    real = write_once.OnceDir.read
     other: list[str] = []
 
-    def read(files: _once.OnceDir, name: str) -> dict[str, t.Any] | None:
+    def read(files: write_once.OnceDir, name: str) -> dict[str, t.Any] | None:
         found = real(files, name)
         if not other and name == IDENTITY:
             other.append("")
@@ -432,6 +432,6 @@ def test_a_place_that_another_one_makes_meanwhile(path: pathlib.Path, monkeypatc
                 other[0] = place.identity
         return found
 
-    monkeypatch.setattr(_once.OnceDir, "read", read)
+    monkeypatch.setattr(write_once.OnceDir, "read", read)
     with _open(path) as place:
         assert [place.identity] == other

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _distributions
-from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, open_directory
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def tiny(tmp_path: Path) -> TinyVenv:
 
 def test_installed(tiny: TinyVenv) -> None:
     with Tree(str(tiny.path), open_directory(str(tiny.path))) as venv:
-        assert _distributions.sites(venv) == [SITE]
-        (one,) = _distributions.installed(venv)
+        assert distributions.sites(venv) == [SITE]
+        (one,) = distributions.installed(venv)
     assert (one.name, one.version, one.site) == ("some-pack", "1.0+cu1", SITE)
 
 
@@ -43,7 +43,7 @@ def test_record(tiny: TinyVenv) -> None:
     )
     with Tree(str(tiny.path), open_directory(str(tiny.path))) as venv:
         info = f"{SITE}/Some_Pack-1.0+cu1.dist-info"
-        rows = _distributions.record(venv, info, prefix=str(tiny.path))
+        rows = distributions.record(venv, info, prefix=str(tiny.path))
         assert rows is not None
         assert rows["bin/Some_Pack"].size > 0
         assert rows[f"{SITE}/with,comma.py"].digest.startswith("e3b0c442")
@@ -52,14 +52,14 @@ def test_record(tiny: TinyVenv) -> None:
         assert rows[f"{SITE}/Some_Pack/__init__.py"].digest == ""
         assert len(rows[f"{SITE}/Some_Pack/__init__.py"].digests) == 2
         assert not [path for path in rows if path.endswith(".pyc")]
-        with pytest.raises(_distributions.Outside):
-            _distributions.record(venv, info)
-        assert _distributions.record(venv, "lib/none.dist-info") is None
-        owned = _distributions.owned_by(venv, _distributions.installed(venv), {"bin/Some_Pack", "bin/other"})
+        with pytest.raises(distributions.Outside):
+            distributions.record(venv, info)
+        assert distributions.record(venv, "lib/none.dist-info") is None
+        owned = distributions.owned_by(venv, distributions.installed(venv), {"bin/Some_Pack", "bin/other"})
         assert owned == {"bin/Some_Pack"}
         # A name in quotation marks is one name, whatever is in it.
         comma = f"{SITE}/with,comma.py"
-        assert _distributions.owned_by(venv, _distributions.installed(venv), {comma}) == {comma}
+        assert distributions.owned_by(venv, distributions.installed(venv), {comma}) == {comma}
 
 
 @pytest.mark.parametrize("path", ["../../../../outside", "/etc/passwd", "../../../../venv2/x"])
@@ -68,16 +68,16 @@ def test_record_that_leads_outside(tiny: TinyVenv, path: str) -> None:
     record.write_text(f"{path},,\n")
     with Tree(str(tiny.path), open_directory(str(tiny.path))) as venv:
         info = f"{SITE}/Some_Pack-1.0+cu1.dist-info"
-        with pytest.raises(_distributions.Outside):
-            _distributions.record(venv, info, prefix=str(tiny.path))
-        assert _distributions.record(venv, info, prefix=str(tiny.path), strict=False) == {}
+        with pytest.raises(distributions.Outside):
+            distributions.record(venv, info, prefix=str(tiny.path))
+        assert distributions.record(venv, info, prefix=str(tiny.path), strict=False) == {}
 
 
 def test_versions_and_names() -> None:
-    assert _distributions.canonical("A.b__C") == "a-b-c"
-    assert _distributions.same_version("1.0_1", "1.0-1")
-    assert not _distributions.same_version("1.0", "1.0.1")
-    assert _distributions.top_names(b'pack/a.py,,\nother.py,,\n"q,x/y",,\n../../bin/x,,\nx.dist-info/RECORD,,\n') == {
+    assert distributions.canonical("A.b__C") == "a-b-c"
+    assert distributions.same_version("1.0_1", "1.0-1")
+    assert not distributions.same_version("1.0", "1.0.1")
+    assert distributions.top_names(b'pack/a.py,,\nother.py,,\n"q,x/y",,\n../../bin/x,,\nx.dist-info/RECORD,,\n') == {
         "pack",
         "other.py",
         "q",

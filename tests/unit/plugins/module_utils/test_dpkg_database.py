@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import (
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import (
     Conffile,
     Database,
     Diversion,

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_deb import (
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.deb_file import (
     DIRECTORY,
     FILE,
     HARD,
@@ -29,7 +29,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_deb impor
     DebWriter,
     Entry,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_gzip import Gzip
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.parallel_gzip import Gzip
 
 if TYPE_CHECKING:
     import pathlib

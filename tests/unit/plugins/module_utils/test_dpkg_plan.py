@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _dpkg_plan
-from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_database import Database
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg import plan
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import Database
 
 if TYPE_CHECKING:
     import pathlib
@@ -52,7 +52,7 @@ def database(tmp_path: pathlib.Path) -> Database:
 
 
 def test_what_apt_says(database: Database) -> None:
-    assert [tuple(one) for one in _dpkg_plan.parse(database, SAID)] == [
+    assert [tuple(one) for one in plan.parse(database, SAID)] == [
         ("old", "amd64", "1", None),
         ("bar", "all", "1", "2"),
         ("goo", "amd64", None, "1:1-3"),
@@ -66,7 +66,7 @@ def test_what_apt_says(database: Database) -> None:
 
 def test_a_package_that_goes_and_comes_back_is_one_change(database: Database) -> None:
     said = "Remv bar [1]\nInst goo (1 x [all])\nInst bar [1] (2 x [all])\n"
-    assert [tuple(one) for one in _dpkg_plan.parse(database, said)] == [
+    assert [tuple(one) for one in plan.parse(database, said)] == [
         ("goo", "all", None, "1"),
         ("bar", "all", "1", "2"),
     ]
@@ -78,7 +78,7 @@ def test_given_ones_have_what_is_really_there(database: Database) -> None:
         {"name": "goo", "arch": "", "before": "7", "after": None},
         {"name": "lib", "before": None, "after": None},
     ]
-    assert [tuple(one) for one in _dpkg_plan.given(database, given)] == [
+    assert [tuple(one) for one in plan.given(database, given)] == [
         ("bar", "all", "1", "2"),
         ("goo", "amd64", None, None),
         ("lib", "amd64", "1", None),
@@ -103,18 +103,18 @@ def test_given_ones_have_what_is_really_there(database: Database) -> None:
 )
 def test_requests_that_are_none(packages: list[str]) -> None:
     with pytest.raises(InputError):
-        _dpkg_plan.check(packages, "latest")
+        plan.check(packages, "latest")
 
 
 @pytest.mark.parametrize("state", ["installed", "", "fixed"])
 def test_states_that_are_none(state: str) -> None:
     with pytest.raises(InputError, match="present, latest, absent"):
-        _dpkg_plan.check(["foo"], state)
+        plan.check(["foo"], state)
 
 
 def test_requests_that_are_fine() -> None:
     names = ["foo", "g++", "libx1.2:i386", "foo=1:2.0~rc1+x-1", "foo/stable-backports", "lib*-dev", "/x y/ü.deb", "0ad"]
-    _dpkg_plan.check(names, "present")
-    _dpkg_plan.check(["*"], "latest")
+    plan.check(names, "present")
+    plan.check(["*"], "latest")
     with pytest.raises(InputError):
-        _dpkg_plan.check(["*"], "present")
+        plan.check(["*"], "present")

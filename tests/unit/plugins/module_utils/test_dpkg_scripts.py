@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._dpkg_scripts import reasons
+from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.scripts import reasons
 
 # With the tab that debhelper writes.
 TAB = "\t"

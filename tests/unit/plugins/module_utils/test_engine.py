@@ -18,19 +18,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _clock, _engine, _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine, Session
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
     LedgerBroken,
     StateError,
     StorageError,
     UnsafePath,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._ledger import NAME as LEDGER
-from ansible_collections.intellistream.sage.plugins.module_utils._progress import KEYS
-from ansible_collections.intellistream.sage.plugins.module_utils._progress import NAME as PROGRESS
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, STATUSES, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records import progress as records_progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import session as records_session
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import NAME as PROGRESS
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 NOBODY = 65534
@@ -209,7 +211,7 @@ def test_any_sequence_cut_anywhere_replays_to_a_state_it_went_through(
             assert session.installation.as_dict() == memory.as_dict()
             assert session.progress_condition() == "current"
             history = [one.as_dict() for one in session.history()]
-        assert json.loads(_file(engine, PROGRESS).read_bytes()) == json.loads(_progress.render(memory))
+        assert json.loads(_file(engine, PROGRESS).read_bytes()) == json.loads(records_progress.render(memory))
         assert tuple(json.loads(_file(engine, PROGRESS).read_bytes())) == KEYS
         if _file(engine, LEDGER).read_bytes().count(b"\n") == len(states):
             states.append(history)
@@ -306,7 +308,7 @@ def test_a_break_in_an_older_installation_does_not_hinder_the_current_one(engine
 
 def test_one_entry_has_one_time(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100))
-    monkeypatch.setattr(_clock, "now", lambda: f"2025-11-15T14:30:00.{next(ticks):03d}+08:00")
+    monkeypatch.setattr(clock, "now", lambda: f"2025-11-15T14:30:00.{next(ticks):03d}+08:00")
     with engine.session() as session:
         session.begin({}, {})
         session.move("python_deps", "started")
@@ -435,7 +437,7 @@ def test_a_progress_file_that_cannot_be_published_is_no_failure(
 
 
 def _as_nobody(code: str, engine: Engine) -> subprocess.CompletedProcess[str]:
-    script = f"import os, sys\nfrom {_engine.__name__} import Engine\nos.setuid({NOBODY})\n{code}"
+    script = f"import os, sys\nfrom {records_session.__name__} import Engine\nos.setuid({NOBODY})\n{code}"
     return subprocess.run(
         [sys.executable, "-c", script, engine.root],
         check=False,
@@ -488,7 +490,7 @@ def test_an_event_about_others_alone_has_its_own_time(tmp_path: pathlib.Path, mo
     with engine.session() as session:
         session.begin({}, {})
         session.commit()
-    monkeypatch.setattr(_clock, "now", lambda: "2099-01-01T00:00:00.000+00:00")
+    monkeypatch.setattr(clock, "now", lambda: "2099-01-01T00:00:00.000+00:00")
     with engine.session() as session:
         session.add({"event": "pruned", "installations": [first], "points": []})
         session.commit()

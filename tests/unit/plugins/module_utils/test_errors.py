@@ -10,8 +10,8 @@ import json
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _errors
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import LedgerBroken, SageError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._base import errors
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, SageError, StateError
 
 
 def test_str_has_all_three_parts() -> None:
@@ -37,5 +37,5 @@ def test_as_dict_is_json_and_names_the_kind() -> None:
 
 @pytest.mark.parametrize("name", ["LedgerBroken", "UnsafePath", "Busy", "StorageError"])
 def test_errors_of_the_state_are_caught_together(name: str) -> None:
-    assert issubclass(getattr(_errors, name), StateError)
+    assert issubclass(getattr(errors, name), StateError)
     assert issubclass(StateError, SageError)

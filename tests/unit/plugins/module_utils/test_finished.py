@@ -12,14 +12,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _venv_undo
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._finished import look
-from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Target
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._script_marks import BEGUN
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.finished import look
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import BEGUN
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Target
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -91,7 +91,7 @@ def _undo_interrupted(host: SageHost) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_venv_undo.VenvUndo, "execute", killed)
+        patch.setattr(undo.VenvUndo, "execute", killed)
         with pytest.raises(KeyboardInterrupt):
             _rolled_back(host)
 

@@ -15,12 +15,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     SageError,
     StateError,
     UnsafePath,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir, open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, open_state
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 NOBODY = 65534
@@ -124,7 +124,7 @@ def test_a_refused_write_keeps_the_old_content(state: PrivateDir) -> None:
     state.write("file", b"old")
     script = (
         "import resource, signal, sys\n"
-        "from ansible_collections.intellistream.sage.plugins.module_utils._fs import open_state\n"
+        "from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
         "try:\n"

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _group
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._group import Group, rank
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.host_group import Group, rank
 
 DEBIAN = Group("linux", "x86_64", "glibc2_36", "cp311")
 ALPINE = Group("linux", "aarch64", "musl1_2", "cp312")
@@ -18,23 +18,23 @@ FREE = Group("linux", "x86_64", "glibc2_36", "cp313t")
 
 
 def test_this_host() -> None:
-    group = _group.of(sys.executable)
+    group = host_group.of(sys.executable)
     assert group.system == sys.platform
     assert group.python.startswith("cp{}{}".format(*sys.version_info[:2]))
     assert group.minor == "{}.{}".format(*sys.version_info[:2])
-    assert _group.parse(group.name) == group
+    assert host_group.parse(group.name) == group
     assert "." not in group.name
 
 
 @pytest.mark.parametrize("group", [DEBIAN, ALPINE, FREE, Group("darwin", "arm64", "", "cp311")])
 def test_name_and_back(group: Group) -> None:
-    assert _group.parse(group.name) == group
+    assert host_group.parse(group.name) == group
 
 
 @pytest.mark.parametrize("name", ["", "linux", "linux-x86_64", "../linux-x86_64-cp311", "linux-x86_64-cp311\n/x"])
 def test_no_group(name: str) -> None:
     with pytest.raises(InputError, match="not the name of a group"):
-        _group.parse(name)
+        host_group.parse(name)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_which_is_best() -> None:
 def test_agrees_with_the_packaging_library() -> None:
     """The tags that packaging computes for this interpreter all run here, in its order of platforms."""
     tags = pytest.importorskip("packaging.tags")
-    here = _group.of(sys.executable)
+    here = host_group.of(sys.executable)
     if here.system != "linux":
         pytest.skip("only Linux has tags that depend on the C library")
     own = [f"a-1-{tag.interpreter}-{tag.abi}-{tag.platform}.whl" for tag in tags.sys_tags()]

@@ -18,14 +18,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import (
-    _hook_files,
-    _hook_input,
-    _hook_program,
-    _program,
-)
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._hook_plugin import PLUGIN
+from ansible_collections.intellistream.sage.plugins.module_utils._base import zipapp
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files, make_program
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import input as hooks_input
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks.dnf_plugin import PLUGIN
 
 HEAD = "VERSION 3\nAPT::Architecture=amd64\nDir=/\nCommandLine::AsString=apt-get%20install%20foo\n\n"
 SETTINGS = {"root": "/opt/sage", "checkpoint_dir": None, "lock_timeout": 60, "repackage_dir": None, "strict": False}
@@ -49,7 +46,7 @@ def change(name: str, arch: str, before: str | None, after: str | None) -> dict[
     ],
 )
 def test_a_line_of_apt(line: str, wanted: dict[str, Any]) -> None:
-    run = _hook_input.apt(f"{HEAD}{line}\n")
+    run = hooks_input.apt(f"{HEAD}{line}\n")
     file = line.split(" ", 8)[8]
     if wanted["after"] is not None:
         wanted = {**wanted, "file": file}
@@ -64,7 +61,7 @@ def test_each_package_is_told_once() -> None:
         "foo 1 amd64 same < 2 amd64 same **CONFIGURE**",
         "foo 1 i386 same < 2 i386 same **CONFIGURE**",
     ]
-    run = _hook_input.apt(HEAD + "\n".join(lines) + "\n")
+    run = hooks_input.apt(HEAD + "\n".join(lines) + "\n")
     assert run.changes == [
         {**change("foo", arch, "1", "2"), "file": f"/x/foo_2_{arch}.deb"} for arch in ("amd64", "i386")
     ]
@@ -75,18 +72,18 @@ def test_each_package_is_told_once() -> None:
 )
 def test_what_apt_never_said(text: str) -> None:
     with pytest.raises(InputError):
-        _hook_input.apt(text)
+        hooks_input.apt(text)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"command": "x"}', '{"command": "x", "changes": [1]}'])
 def test_what_the_plugin_never_said(text: str) -> None:
     with pytest.raises(InputError):
-        _hook_input.dnf(text)
+        hooks_input.dnf(text)
 
 
 def test_what_the_plugin_says() -> None:
     changes = [change("foo", "noarch", "1-1", "1:2-1")]
-    run = _hook_input.dnf(json.dumps({"command": "dnf upgrade", "changes": changes}))
+    run = hooks_input.dnf(json.dumps({"command": "dnf upgrade", "changes": changes}))
     assert (run.command, run.changes, run.elsewhere) == ("dnf upgrade", changes, False)
 
 
@@ -96,18 +93,19 @@ def sources(program: bytes) -> dict[str, bytes]:
 
 
 def test_the_program_is_always_the_same() -> None:
-    program = _hook_program.build(SETTINGS, "/usr/bin/python3")
+    program = make_program.build(SETTINGS, "/usr/bin/python3")
     assert program.startswith(b"#!/usr/bin/python3 -I\nPK")
-    assert _hook_program.build(SETTINGS, "/usr/bin/python3") == program
-    assert _hook_program.build({**SETTINGS, "strict": True}, "/usr/bin/python3") != program
+    assert make_program.build(SETTINGS, "/usr/bin/python3") == program
+    assert make_program.build({**SETTINGS, "strict": True}, "/usr/bin/python3") != program
 
 
 def test_the_program_needs_nothing_but_the_standard_library() -> None:
     """Nor what it does not need: no installer, no module."""
-    found = sources(_hook_program.build(SETTINGS, "/usr/bin/python3"))
-    names = {pathlib.PurePath(name).stem for name in found}
-    assert {"_engine", "_points", "_resource_dpkg", "_dpkg_undo", "_resource_rpm", "_rpm_undo", "_undos"} <= names
-    assert not {"_argspec", "_module", "_hook", "_uv", "_plan"} & names
+    found = sources(make_program.build(SETTINGS, "/usr/bin/python3"))
+    names = {"/".join(pathlib.PurePath(name).with_suffix("").parts[-2:]) for name in found}
+    carried = {"_records/session", "_timeline/points", "_dpkg/resource", "_dpkg/undo", "_rpm/resource", "_rpm/undo"}
+    assert {*carried, "_registry/carry_undos"} <= names
+    assert not {"_calls/argspec", "_calls/module", "_hooks/install", "_installers/find_uv", "_installers/plan"} & names
     for name, text in found.items():
         for node in ast.walk(ast.parse(text)):
             modules = []
@@ -120,29 +118,31 @@ def test_the_program_needs_nothing_but_the_standard_library() -> None:
 
 def test_the_program_is_the_same_from_what_ansible_sends(tmp_path: pathlib.Path) -> None:
     """A module's files come in an archive, which Python imports from."""
-    here = pathlib.Path(_hook_program.__file__).parent
+    utils = pathlib.Path(make_program.__file__).parents[1]
     inside = "ansible_collections/intellistream/sage/plugins/module_utils"
     with zipfile.ZipFile(tmp_path / "sent.zip", "w") as sent:
         for depth in range(1, inside.count("/") + 2):
             sent.writestr("/".join([*inside.split("/")[:depth], "__init__.py"]), "")
-        for path in here.glob("*.py"):
-            sent.writestr(f"{inside}/{path.name}", path.read_bytes())
+        for folder in (path for path in utils.iterdir() if path.is_dir()):
+            sent.writestr(f"{inside}/{folder.name}/__init__.py", "")
+        for path in utils.rglob("*.py"):
+            sent.writestr(f"{inside}/{path.relative_to(utils)}", path.read_bytes())
     code = (
         "import hashlib, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from ansible_collections.intellistream.sage.plugins.module_utils import _hook_program as made\n"
+        "from ansible_collections.intellistream.sage.plugins.module_utils._hooks import make_program as made\n"
         f"print(hashlib.sha256(made.build({SETTINGS!r}, '/usr/bin/python3')).hexdigest())"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, str(tmp_path / "sent.zip")], check=True, capture_output=True, text=True
     )
-    program = _hook_program.build(SETTINGS, "/usr/bin/python3")
+    program = make_program.build(SETTINGS, "/usr/bin/python3")
     assert done.stdout.strip() == hashlib.sha256(program).hexdigest()
 
 
 def test_what_was_not_sent_is_named() -> None:
-    sent = {"_a": b"from ansible_collections.intellistream.sage.plugins.module_utils._b import c\n"}
-    with pytest.raises(StateError, match="needs _b, which"):
-        _program.closure("_a", sent.get)
+    sent = {"_a.b": b"from ansible_collections.intellistream.sage.plugins.module_utils._c.d import e\n"}
+    with pytest.raises(StateError, match=r"needs _c\.d, which"):
+        zipapp.closure("_a.b", sent.get)
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -160,8 +160,8 @@ def test_the_plugin_is_python(strict: bool) -> None:
 @pytest.mark.parametrize("root", ["/a b", "/a;b", "/a'b", '/a"b', "/a$b", "/a\nb", "/ä"])
 def test_a_root_that_a_shell_or_apt_would_misread(root: str) -> None:
     with pytest.raises(InputError):
-        _hook_files.program_path(root)
+        files.program_path(root)
 
 
 def test_a_usual_root() -> None:
-    assert _hook_files.program_path("/opt//sage_2/") == "/opt/sage_2/.sage/hook.pyz"
+    assert files.program_path("/opt//sage_2/") == "/opt/sage_2/.sage/hook.pyz"

@@ -11,13 +11,13 @@ import pathlib
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _host
+from ansible_collections.intellistream.sage.plugins.module_utils._base import host
 
 HERE = {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "a" * 32}
 
 
 def test_facts_of_this_machine() -> None:
-    facts = _host.facts()
+    facts = host.facts()
     assert facts["architecture"] == os.uname().machine
     assert facts["os"]
     assert set(facts) == set(HERE)
@@ -26,23 +26,23 @@ def test_facts_of_this_machine() -> None:
 def test_the_machine_id_itself_is_never_in_the_facts() -> None:
     identity = pathlib.Path("/etc/machine-id")
     if identity.exists() and identity.read_text().strip():
-        assert identity.read_text().strip() not in str(_host.facts())
+        assert identity.read_text().strip() not in str(host.facts())
 
 
 def test_without_any_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_host, "_read", lambda path: "")
-    assert _host.facts() == {**_host.facts(), "os": "unknown", "os_version": "", "machine": ""}
+    monkeypatch.setattr(host, "_read", lambda path: "")
+    assert host.facts() == {**host.facts(), "os": "unknown", "os_version": "", "machine": ""}
 
 
 def test_os_release_is_read_not_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     text = '# comment\nID="$(id)"\nVERSION_ID=\'1"2\'\nbroken line\n'
-    monkeypatch.setattr(_host, "_read", lambda path: text if path == "/etc/os-release" else "")
-    assert _host.facts()["os"] == "$(id)"
+    monkeypatch.setattr(host, "_read", lambda path: text if path == "/etc/os-release" else "")
+    assert host.facts()["os"] == "$(id)"
 
 
 def test_the_same_host_has_no_differences() -> None:
-    assert _host.differences(HERE, HERE) == []
-    assert _host.differences({}, HERE) == []
+    assert host.differences(HERE, HERE) == []
+    assert host.differences({}, HERE) == []
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_the_same_host_has_no_differences() -> None:
     ],
 )
 def test_each_difference_is_named(name: str, value: str, said: str) -> None:
-    assert _host.differences({**HERE, name: value}, HERE) == [said]
+    assert host.differences({**HERE, name: value}, HERE) == [said]

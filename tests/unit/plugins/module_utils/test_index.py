@@ -9,9 +9,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _index
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import index as installers_index
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
 
 if t.TYPE_CHECKING:
     import pathlib
@@ -28,8 +28,8 @@ def blank(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pytest.Mon
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "xdg"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setattr(_index, "_SYSTEM_CERTIFICATES", ())
-    monkeypatch.setattr(_index, "_SYSTEM_PIP_CONF", os.devnull)
+    monkeypatch.setattr(installers_index, "_SYSTEM_CERTIFICATES", ())
+    monkeypatch.setattr(installers_index, "_SYSTEM_PIP_CONF", os.devnull)
     return monkeypatch
 
 
@@ -126,7 +126,7 @@ def test_certificates(blank: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None
 
 
 def test_the_hosts_own_store(blank: pytest.MonkeyPatch) -> None:
-    blank.setattr(_index, "_SYSTEM_CERTIFICATES", ("/",))
+    blank.setattr(installers_index, "_SYSTEM_CERTIFICATES", ("/",))
     assert Index().for_uv().env == {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     blank.setenv("SSL_CERT_FILE", "/x")
     assert "UV_SYSTEM_CERTS" not in Index().for_uv().env

@@ -10,14 +10,15 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _inventory, _python
-from ansible_collections.intellistream.sage.plugins.module_utils._inventory import Installed, is_exact
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import inventory as installers_inventory
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Installed, is_exact
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
 if t.TYPE_CHECKING:
     import pathlib
 
-PYTHON = _python.probe(sys.executable)
+PYTHON = interpreter.probe(sys.executable)
 
 
 class Environment:
@@ -42,7 +43,7 @@ def venv(tmp_path: pathlib.Path) -> Environment:
 
 
 def test_read(venv: Environment) -> None:
-    assert _inventory.read("/nowhere") == {}
+    assert installers_inventory.read("/nowhere") == {}
     venv("Some_Thing", "1.0")
     venv("local", "2.0", origin={"url": "file:///a%20b", "dir_info": {"editable": True}})
     venv("archive", "1", origin={"url": "https://x/y.whl", "archive_info": {}})
@@ -50,7 +51,7 @@ def test_read(venv: Environment) -> None:
     venv("odd", "1", origin="[1]")
     venv("twice", "1")
     venv("twice", "2")
-    found = _inventory.read(venv.path)
+    found = installers_inventory.read(venv.path)
     assert {name: have[1:2] + have[3:] for name, have in found.items()} == {
         "some-thing": ("1.0", False, None, False),
         "local": ("2.0", False, "/a b", True),
@@ -79,22 +80,22 @@ def test_read(venv: Environment) -> None:
     ],
 )
 def test_is_exact(monkeypatch: pytest.MonkeyPatch, pin: Pin, have: Installed | None, expected: bool) -> None:
-    monkeypatch.setattr(_inventory, "is_whole", lambda have: not have.twice)
+    monkeypatch.setattr(installers_inventory, "is_whole", lambda have: not have.twice)
     assert is_exact(pin, have) is expected
 
 
 def test_is_whole(venv: Environment, tmp_path: pathlib.Path) -> None:
     venv("a", "1")
-    have = _inventory.read(venv.path)["a"]
-    assert not _inventory.is_whole(have), "without RECORD"
+    have = installers_inventory.read(venv.path)["a"]
+    assert not installers_inventory.is_whole(have), "without RECORD"
     site = tmp_path / "lib" / "python3.11" / "site-packages"
     (site / "a-1.dist-info" / "RECORD").write_text(
         'a-1.dist-info/RECORD,,\n"b,c.py",,\n__pycache__/d.cpython-311.pyc,,\n'
     )
-    assert not _inventory.is_whole(have), "without one of its files"
+    assert not installers_inventory.is_whole(have), "without one of its files"
     (site / "b,c.py").write_text("")
-    assert _inventory.is_whole(have)
-    assert not _inventory.is_whole(have._replace(twice=True))
+    assert installers_inventory.is_whole(have)
+    assert not installers_inventory.is_whole(have._replace(twice=True))
 
 
 def test_closure(venv: Environment) -> None:
@@ -103,11 +104,11 @@ def test_closure(venv: Environment) -> None:
     venv("deep", "1", ["deepest ; extra == 'x'", "missing"])
     for name in ("deepest", "never", "more", "odd", "unrelated", "not_me"):
         venv(name, "1")
-    inventory = _inventory.read(venv.path)
+    inventory = installers_inventory.read(venv.path)
     plain = ["deep", "deepest", "dep-one", "isage"]
-    assert sorted(_inventory.closure(["isage"], inventory, PYTHON, {})) == plain
-    assert sorted(_inventory.closure(["isage", "isage[full]"], inventory, PYTHON, {})) == [*plain, "more"]
+    assert sorted(installers_inventory.closure(["isage"], inventory, PYTHON, {})) == plain
+    assert sorted(installers_inventory.closure(["isage", "isage[full]"], inventory, PYTHON, {})) == [*plain, "more"]
     new = {"isage": Pin("isage", "2", requires=("unrelated", "new")), "new": Pin("new", "1")}
-    assert sorted(_inventory.closure(["isage"], inventory, PYTHON, new)) == ["isage", "new", "unrelated"]
+    assert sorted(installers_inventory.closure(["isage"], inventory, PYTHON, new)) == ["isage", "new", "unrelated"]
     # uv does not tell what the new version needs.
-    assert sorted(_inventory.closure(["isage"], inventory, PYTHON, {"isage": Pin("isage", "2")})) == plain
+    assert sorted(installers_inventory.closure(["isage"], inventory, PYTHON, {"isage": Pin("isage", "2")})) == plain

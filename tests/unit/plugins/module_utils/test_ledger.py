@@ -16,10 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _ledger
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import LedgerBroken, StorageError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir, open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._ledger import GENESIS, NAME, TORN, Entry, Ledger
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, StorageError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._records import ledger as records_ledger
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import (
+    GENESIS,
+    NAME,
+    TORN,
+    Entry,
+    Ledger,
+)
 
 JSON: st.SearchStrategy[t.Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
@@ -75,7 +81,7 @@ def test_any_json_comes_back_as_it_was(state: PrivateDir, values: list[t.Any]) -
     state.remove(NAME)
     entries = _fill(state, *values)
     for value, entry in zip(values, entries):
-        assert _ledger._dump(entry.events[0]["text"]) == _ledger._dump(value)
+        assert records_ledger._dump(entry.events[0]["text"]) == records_ledger._dump(value)
 
 
 def test_every_changed_byte_is_noticed_with_its_entry(state: PrivateDir) -> None:
@@ -177,8 +183,8 @@ def test_short_writes_are_continued(state: PrivateDir, monkeypatch: pytest.Monke
 
 FULL = """
 import resource, signal, sys
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._ledger import Ledger
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Ledger
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 ledger = Ledger(open_state("/", sys.argv[1], create=True))
 resource.setrlimit(resource.RLIMIT_FSIZE, (ledger.size() + 20,) * 2)

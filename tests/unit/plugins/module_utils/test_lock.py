@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import Busy, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir, open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._lock import Lock
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Busy, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, open_state
 
 if TYPE_CHECKING:
     import pathlib
 
 HOLD = """
 import sys
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._lock import Lock
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
 with Lock(open_state(sys.argv[1], create=True), 5):
     print("held", flush=True)
     sys.stdin.read()

@@ -10,14 +10,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _lockfile, _python
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter, lockfile
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
 if t.TYPE_CHECKING:
     import pathlib
 
-PYTHON = _python.probe(sys.executable)
+PYTHON = interpreter.probe(sys.executable)
 TOML = pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python cannot read TOML")
 PYLOCK = """
 lock-version = "1.0"
@@ -48,12 +48,12 @@ win == 2.0 ; sys_platform == 'win32' --hash=sha256:22
 
 @pytest.mark.parametrize("text", [pytest.param(PYLOCK, marks=TOML), REQUIREMENTS], ids=["pylock", "requirements"])
 def test_parse(text: str) -> None:
-    pins = _lockfile.parse(text, PYTHON)
+    pins = lockfile.parse(text, PYTHON)
     assert pins == [
         Pin("a-b", "1.0", ("sha256:00", "sha256:11")),
         Pin("win", "2.0", ("sha256:22",), marker="sys_platform == 'win32'"),
     ]
-    assert _lockfile.applicable(pins, PYTHON) == pins[:1]
+    assert lockfile.applicable(pins, PYTHON) == pins[:1]
 
 
 @TOML
@@ -61,9 +61,9 @@ def test_parse(text: str) -> None:
 def test_toml_of_old_hosts(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
     if not own:
         monkeypatch.setattr(sys, "version_info", (3, 9, 18))
-    assert len(_lockfile.parse(PYLOCK, PYTHON)) == 2
+    assert len(lockfile.parse(PYLOCK, PYTHON)) == 2
     with pytest.raises(InputError, match="no TOML"):
-        _lockfile.parse(PYLOCK + "[", PYTHON)
+        lockfile.parse(PYLOCK + "[", PYTHON)
 
 
 @TOML
@@ -83,10 +83,10 @@ def test_toml_of_old_hosts(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
 def test_unusable_pylock(change: tuple[str, str], reason: str | None) -> None:
     text = PYLOCK.replace(*change, 1)
     if reason is None:
-        assert len(_lockfile.applicable(_lockfile.parse(text, PYTHON), PYTHON)) == (2 if sys.platform == "linux" else 1)
+        assert len(lockfile.applicable(lockfile.parse(text, PYTHON), PYTHON)) == (2 if sys.platform == "linux" else 1)
         return
     with pytest.raises(InputError, match=reason):
-        _lockfile.applicable(_lockfile.parse(text, PYTHON), PYTHON)
+        lockfile.applicable(lockfile.parse(text, PYTHON), PYTHON)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_unusable_pylock(change: tuple[str, str], reason: str | None) -> None:
 )
 def test_unusable_requirements(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        _lockfile.applicable(_lockfile.parse(text, PYTHON), PYTHON)
+        lockfile.applicable(lockfile.parse(text, PYTHON), PYTHON)
 
 
 @pytest.mark.parametrize("form", [pytest.param("pylock", marks=TOML), "requirements"])
@@ -116,30 +116,30 @@ def test_what_is_written_can_be_read(form: str) -> None:
         Pin("b", "1.0", ("sha256:11",), url="https://x/b-1.0.tar.gz"),
         Pin("a", "1.0", ("sha256:00",), marker="os_name == 'posix'", url="https://x/a-1.0-py3-none-any.whl"),
     ]
-    text = _lockfile.text(pins, form, PYTHON.minor)
-    assert text == _lockfile.text(reversed(pins), form, PYTHON.minor)
-    assert _lockfile.parse(text, PYTHON) == [pin._replace(url="") for pin in sorted(pins)]
+    text = lockfile.text(pins, form, PYTHON.minor)
+    assert text == lockfile.text(reversed(pins), form, PYTHON.minor)
+    assert lockfile.parse(text, PYTHON) == [pin._replace(url="") for pin in sorted(pins)]
 
 
 @TOML
 def test_directories() -> None:
     pins = [Pin("a", "1.0", path="/x y", editable=True), Pin("b", None, path="/z")]
-    text = _lockfile.text(pins, "pylock", PYTHON.minor)
-    assert _lockfile.parse(text, PYTHON) == [pin._replace(version=None) for pin in pins]
+    text = lockfile.text(pins, "pylock", PYTHON.minor)
+    assert lockfile.parse(text, PYTHON) == [pin._replace(version=None) for pin in pins]
 
 
 def test_pylock_wants_urls() -> None:
     with pytest.raises(InputError, match="a has no URL"):
-        _lockfile.text([Pin("a", "1.0")], "pylock", "3.11")
+        lockfile.text([Pin("a", "1.0")], "pylock", "3.11")
 
 
 def test_files(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "pylock.toml"
-    assert _lockfile.read_file(str(path)) is None
-    _lockfile.write_file(str(path), "安装\n")
-    assert _lockfile.read_file(str(path)) == "安装\n"
+    assert lockfile.read_file(str(path)) is None
+    lockfile.write_file(str(path), "安装\n")
+    assert lockfile.read_file(str(path)) == "安装\n"
     with pytest.raises(FileNotFoundError):
-        _lockfile.write_file(str(tmp_path / "missing" / "x"), "")
+        lockfile.write_file(str(tmp_path / "missing" / "x"), "")
     assert os.listdir(tmp_path) == ["pylock.toml"]
-    assert _lockfile.form_of("x/pylock.toml") == "pylock"
-    assert _lockfile.form_of("requirements.txt") == "requirements"
+    assert lockfile.form_of("x/pylock.toml") == "pylock"
+    assert lockfile.form_of("requirements.txt") == "requirements"

@@ -15,11 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _manifest
-from ansible_collections.intellistream.sage.plugins.module_utils._captured import ABSENT, DIRECTORY, FILE, LINK, Item
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
-from ansible_collections.intellistream.sage.plugins.module_utils._manifest import Items, Writer
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._content import manifest
+from ansible_collections.intellistream.sage.plugins.module_utils._content.item import (
+    ABSENT,
+    DIRECTORY,
+    FILE,
+    LINK,
+    Item,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Items, Writer
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +74,7 @@ def test_everything_comes_back(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, point(tmp_path_factory.mktemp("store") / "point") as where:
         # What is read at once may end anywhere in a line.
-        patch.setattr(_manifest, "_BLOCK", block)
+        patch.setattr(manifest, "_BLOCK", block)
         with contextlib.closing(Writer(where, "0.items")) as writer:
             for name, items in wanted:
                 writer.section(name, "1.0", "info")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._marker import applies, satisfies
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies, satisfies
 
 ENVIRONMENT = {
     "implementation_name": "cpython",

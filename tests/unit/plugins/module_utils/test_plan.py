@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _inventory, _plan
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._inventory import Installed
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import inventory
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import plan as installers_plan
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Installed
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
 FIRST = ["isage", "ISage_*"]
 INVENTORY = {"a": Installed("a", "1.0", ""), "isage": Installed("isage", "1.0", "")}
@@ -17,8 +18,8 @@ PINS = [Pin("isage-x", "1.0"), Pin("a", "1.0", ("sha256:0",)), Pin("isage", "2.0
 
 
 def test_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_inventory, "is_whole", lambda have: True)
-    plan = _plan.build(PINS, INVENTORY, FIRST)
+    monkeypatch.setattr(inventory, "is_whole", lambda have: True)
+    plan = installers_plan.build(PINS, INVENTORY, FIRST)
     assert [(one["name"], one["group"], one["action"], one["from_version"]) for one in plan] == [
         ("a", "third_party", "keep", "1.0"),
         ("isage", "sage", "replace", "1.0"),
@@ -27,9 +28,9 @@ def test_build(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert plan[3]["path"] == "/x"
     assert "path" not in plan[0]
-    assert plan == _plan.build(reversed(PINS), INVENTORY, FIRST)
-    assert {_plan.pin_of(one) for one in plan} == set(PINS)
-    assert _plan.diff(plan) == {
+    assert plan == installers_plan.build(reversed(PINS), INVENTORY, FIRST)
+    assert {installers_plan.pin_of(one) for one in plan} == set(PINS)
+    assert installers_plan.diff(plan) == {
         "before": "isage==1.0\n",
         "after": "isage==2.0\nisage-x==1.0\nisagelike==(built from source)\n",
     }
@@ -38,6 +39,6 @@ def test_build(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "distribution", [{}, {"name": "a"}, {"name": "", "version": "1"}, {"name": "a", "version": ""}]
 )
-def test_incomplete(distribution: _plan.Distribution) -> None:
+def test_incomplete(distribution: installers_plan.Distribution) -> None:
     with pytest.raises(InputError, match="needs a name and a version"):
-        _plan.pin_of(distribution)
+        installers_plan.pin_of(distribution)

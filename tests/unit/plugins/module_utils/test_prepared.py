@@ -11,27 +11,28 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _prepared, _redo
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InDoubt, InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._prepared import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
     Standing,
     alone,
     hear,
     prepare,
     standing,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._retention import Limits, _guarded, decide
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation, fold
-from ansible_collections.intellistream.sage.plugins.module_utils._usage import Usage
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits, _guarded, decide
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
 if t.TYPE_CHECKING:
     import pathlib
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._engine import Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
 
 class FleetHost(SageHost):
@@ -260,7 +261,7 @@ def test_a_rollback_that_was_interrupted_is_finished_first(host: FleetHost, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(_redo, "restored", killed)
+        patched.setattr(redo, "restored", killed)
         with pytest.raises(KeyboardInterrupt):
             host.back(name)
     assert host.now.undoing
@@ -341,6 +342,6 @@ def test_a_later_run_prepares_anew(host: FleetHost) -> None:
 
 
 def test_every_state_is_named() -> None:
-    names = {value for name, value in vars(_prepared).items() if name.isupper() and isinstance(value, str)}
+    names = {value for name, value in vars(participant).items() if name.isupper() and isinstance(value, str)}
     states = names - {"commit", "abort"}
     assert states == {"in_doubt", "aborting", "going_back", "undid_itself", "committed", "aborted", "diverged"}

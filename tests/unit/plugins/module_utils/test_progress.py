@@ -11,10 +11,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _progress
-from ansible_collections.intellistream.sage.plugins.module_utils._ledger import Entry
-from ansible_collections.intellistream.sage.plugins.module_utils._progress import KEYS
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS
 
 
 def _entries(*lines: list[dict[str, t.Any]]) -> list[Entry]:
@@ -22,7 +22,7 @@ def _entries(*lines: list[dict[str, t.Any]]) -> list[Entry]:
 
 
 def _after(*events: dict[str, t.Any]) -> dict[str, t.Any]:
-    return _progress.view(fold(_entries([{"event": "begun"}, *events]))[0])
+    return progress.view(fold(_entries([{"event": "begun"}, *events]))[0])
 
 
 def _phase(phase: str, status: str, data: t.Any = None) -> dict[str, t.Any]:
@@ -86,7 +86,7 @@ def test_backup_created_and_can_rollback() -> None:
 def test_labels_survive(text: str) -> None:
     installation = Installation("20251115_143000", 0, "t0")
     installation.apply({"event": "described", "install_mode": text}, "t1")
-    content = _progress.render(installation)
+    content = progress.render(installation)
     assert json.loads(content)["install_mode"] == text
     assert content.endswith(b"}\n")
 
@@ -94,7 +94,7 @@ def test_labels_survive(text: str) -> None:
 def test_chinese_is_readable_in_the_file() -> None:
     installation = Installation("20251115_143000", 0, "t0")
     installation.apply({"event": "described", "environment_name": "环境"}, "t1")
-    assert "环境".encode() in _progress.render(installation)
+    assert "环境".encode() in progress.render(installation)
 
 
 ENTRIES = _entries([{"event": "begun"}], [_phase("python_deps", "started")], [_phase("python_deps", "failed")])
@@ -110,19 +110,19 @@ ENTRIES = _entries([{"event": "begun"}], [_phase("python_deps", "started")], [_p
         (b"{", "corrupt"),
         (b"\xff\xfe", "corrupt"),
         (b"{}", "edited"),
-        (_progress.render(fold(ENTRIES)[0]), "current"),
-        (_progress.render(fold(ENTRIES[:2])[0]), "stale"),
-        (_progress.render(fold(ENTRIES[:1])[0]), "stale"),
-        (_progress.render(fold(ENTRIES)[0]) + b" ", "edited"),
-        (_progress.render(fold(ENTRIES)[0])[:-20], "corrupt"),
+        (progress.render(fold(ENTRIES)[0]), "current"),
+        (progress.render(fold(ENTRIES[:2])[0]), "stale"),
+        (progress.render(fold(ENTRIES[:1])[0]), "stale"),
+        (progress.render(fold(ENTRIES)[0]) + b" ", "edited"),
+        (progress.render(fold(ENTRIES)[0])[:-20], "corrupt"),
     ],
 )
 def test_condition(content: bytes | None, condition: str) -> None:
-    assert _progress.condition(content, ENTRIES) == condition
+    assert progress.condition(content, ENTRIES) == condition
 
 
 def test_the_file_of_an_installation_that_was_just_replaced_is_stale() -> None:
     ended = {"event": "ended", "status": "abandoned", "installations": ["20251115_143000"]}
     entries = [*ENTRIES, Entry(4, "t4", "20251115_150000", 9, [ended, {"event": "begun"}], "", "")]
-    assert _progress.condition(_progress.render(fold(ENTRIES)[0]), entries) == "stale"
-    assert _progress.condition(_progress.render(fold(entries)[1]), entries) == "current"
+    assert progress.condition(progress.render(fold(ENTRIES)[0]), entries) == "stale"
+    assert progress.condition(progress.render(fold(entries)[1]), entries) == "current"

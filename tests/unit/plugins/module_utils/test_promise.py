@@ -11,26 +11,27 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _prepared, _redo
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request as Call
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     ConflictError,
     InDoubt,
     InputError,
     StateError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._prepared import alone
-from ansible_collections.intellistream.sage.plugins.module_utils._promise import promise
-from ansible_collections.intellistream.sage.plugins.module_utils._retention import _guarded
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request as Call
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import alone
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import _guarded
+from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_prepared import FleetHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
 if t.TYPE_CHECKING:
     import pathlib
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._rollback_result import Result
+    from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import Result
 
 RUN = {"run": "r1", "place": "p" * 32, "where": "deploy:/fleet"}
 
@@ -168,7 +169,7 @@ def test_kinds_that_were_left_out_are_left_out(host: BackHost) -> None:
 def test_a_rollback_that_was_killed_is_finished(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
     name = host.promise()["target"]
     host.told("commit")
-    monkeypatch.setattr(_redo, "restored", _interrupt)
+    monkeypatch.setattr(redo, "restored", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         host.back(name)
     monkeypatch.undo()
@@ -182,7 +183,7 @@ def test_a_rollback_that_was_killed_is_finished(host: BackHost, monkeypatch: pyt
 def test_killed_between_the_end_and_its_record(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
     name = host.promise()["target"]
     host.told("commit")
-    monkeypatch.setattr(_prepared, "delivered", _interrupt)
+    monkeypatch.setattr(participant, "delivered", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         host.back(name)
     monkeypatch.undo()
@@ -198,7 +199,7 @@ def _interrupt(*args: t.Any) -> t.NoReturn:
 
 
 def test_an_interrupted_rollback_comes_first(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_redo, "restored", _interrupt)
+    monkeypatch.setattr(redo, "restored", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         host.back("last")
     with pytest.raises(InputError, match="interrupted") as caught:

@@ -9,8 +9,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _python
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
 
 VERSION = "{}.{}.{}".format(*sys.version_info[:3])
 
@@ -35,12 +35,12 @@ def bin_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pa
     directory = tmp_path / "bin"
     directory.mkdir()
     monkeypatch.setenv("PATH", f"{directory}:/bin")
-    monkeypatch.setattr(_python, "candidates", lambda minimum: sorted(map(str, directory.iterdir())))
+    monkeypatch.setattr(interpreter, "candidates", lambda minimum: sorted(map(str, directory.iterdir())))
     return directory
 
 
 def test_probe_this_one() -> None:
-    found = _python.probe(sys.executable)
+    found = interpreter.probe(sys.executable)
     assert found.version == VERSION
     assert found.executable == sys.executable
     assert found.minor == "{}.{}".format(*sys.version_info[:2])
@@ -49,16 +49,16 @@ def test_probe_this_one() -> None:
 
 def test_markers_are_those_of_packaging() -> None:
     markers = pytest.importorskip("packaging.markers")
-    assert _python.probe(sys.executable).markers == {
+    assert interpreter.probe(sys.executable).markers == {
         key: value for key, value in markers.default_environment().items() if key != "extra"
     }
 
 
 def test_probe_of_something_else() -> None:
     with pytest.raises(InstallerError, match="does not answer like a Python"):
-        _python.probe("/bin/true")
+        interpreter.probe("/bin/true")
     with pytest.raises(InstallerError):
-        _python.probe("/bin/false")
+        interpreter.probe("/bin/false")
 
 
 def test_newest_wins(bin_directory: pathlib.Path) -> None:
@@ -67,40 +67,40 @@ def test_newest_wins(bin_directory: pathlib.Path) -> None:
     broken = bin_directory / "e"
     broken.write_text("#!/bin/sh\nexit 127\n")
     broken.chmod(0o755)
-    assert _python.find("auto", "3.11").version == "3.12.1"
+    assert interpreter.find("auto", "3.11").version == "3.12.1"
 
 
 def test_none_is_new_enough(bin_directory: pathlib.Path) -> None:
     fake(bin_directory, "python3", "3.9.2")
     with pytest.raises(InputError, match=r"needs Python 3\.11 or newer.*python3 is 3\.9\.2.*sage_python") as caught:
-        _python.find("auto", "3.11")
+        interpreter.find("auto", "3.11")
     assert caught.value.details["found"][0]["version"] == "3.9.2"
 
 
 def test_none_at_all(bin_directory: pathlib.Path) -> None:
     with pytest.raises(InputError, match="no Python 3 at all"):
-        _python.find("auto", "3.11")
+        interpreter.find("auto", "3.11")
 
 
 def test_named(bin_directory: pathlib.Path) -> None:
     path = fake(bin_directory, "python3.12", "3.12.1")
     for name in (path, "python3.12", "3.12"):
-        assert _python.find(name, "3.11").executable == path
+        assert interpreter.find(name, "3.11").executable == path
     with pytest.raises(InputError, match=r"is Python 3\.12\.1.*3\.13 or newer"):
-        _python.find(path, "3.13")
+        interpreter.find(path, "3.13")
     with pytest.raises(InputError, match="no interpreter /nowhere"):
-        _python.find("/nowhere", "3.11")
+        interpreter.find("/nowhere", "3.11")
 
 
 def test_minimum() -> None:
     with pytest.raises(InputError, match="not a version"):
-        _python.find("auto", "new")
-    assert _python.at_least("3.11.2", "3.11")
-    assert _python.at_least("3.14.0rc1", "3.14")
-    assert not _python.at_least("3.9.20", "3.11")
+        interpreter.find("auto", "new")
+    assert interpreter.at_least("3.11.2", "3.11")
+    assert interpreter.at_least("3.14.0rc1", "3.14")
+    assert not interpreter.at_least("3.9.20", "3.11")
 
 
 def test_candidates_name_each_once() -> None:
-    paths = _python.candidates("3.9")
+    paths = interpreter.candidates("3.9")
     assert len(paths) == len(set(paths))
     assert paths

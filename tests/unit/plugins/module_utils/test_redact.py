@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._redact import HIDDEN, has_credentials, redact
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import HIDDEN, has_credentials, redact
 
 
 @pytest.mark.parametrize(

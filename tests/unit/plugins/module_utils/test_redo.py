@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _beside, _clock
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request as Wanted
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock, fork
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request as Wanted
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -242,8 +242,8 @@ def test_undone_redone_and_undone_without_keeping(host: Host) -> None:
 
 def test_by_two_processes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is put back and verified is as much as one process alone would."""
-    monkeypatch.setattr(_beside, "_MANY", 2)
-    monkeypatch.setattr(_beside, "worthwhile", lambda: True)
+    monkeypatch.setattr(fork, "_MANY", 2)
+    monkeypatch.setattr(fork, "worthwhile", lambda: True)
     host.install("one", pack="1.0", fresh="1.0")
     wanted = host.look()
     second = host.install("two", pack="2.0", fresh="2.0")
@@ -259,8 +259,8 @@ def test_a_clock_that_was_set_back(host: Host, monkeypatch: pytest.MonkeyPatch) 
     wanted = host.look()
     host.install("one", pack="1.0")
     host.undo(keep_broken=True)
-    now, hour = _clock.now, dt.timedelta(hours=7)
-    monkeypatch.setattr(_clock, "now", lambda: (dt.datetime.fromisoformat(now()) - hour).isoformat("T", "milliseconds"))
+    now, hour = clock.now, dt.timedelta(hours=7)
+    monkeypatch.setattr(clock, "now", lambda: (dt.datetime.fromisoformat(now()) - hour).isoformat("T", "milliseconds"))
     second = host.install("two", pack="2.0")
     host.undo(second)
     assert changes(wanted, {name: what for name, what in host.look().items() if ".broken-" not in name}) == {}

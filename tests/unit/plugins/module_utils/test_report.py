@@ -11,11 +11,11 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._progress import KEYS
-from ansible_collections.intellistream.sage.plugins.module_utils._report import report
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import itertools
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _requirement as requirement
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import requirement
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
 VERSIONS = [
     "0.9",

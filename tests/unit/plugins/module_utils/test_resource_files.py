@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     CaptureError,
     ConflictError,
     InputError,
     SageError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._resources import make
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:

@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _git_command
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     CaptureError,
     ConflictError,
     RollbackError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._fs import PrivateDir
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._resource import How, Layer, Undo
-from ansible_collections.intellistream.sage.plugins.module_utils._resource_git import GitResource
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+from ansible_collections.intellistream.sage.plugins.module_utils._git import command as git_command
+from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import GitResource
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._resource import Facts
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
     from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -615,7 +615,7 @@ def test_interrupted_anywhere_and_run_again(
     def writes(arguments: Any) -> bool:
         return bool(CHANGING.intersection(arguments)) and "core.worktree" not in arguments[-1:]
 
-    monkeypatch.setattr(_git_command, "git", interrupted(_git_command.git, writes))
+    monkeypatch.setattr(git_command, "git", interrupted(git_command.git, writes))
     monkeypatch.setattr(os, "rename", interrupted(os.rename, bool))
     monkeypatch.setattr(shutil, "rmtree", interrupted(shutil.rmtree, lambda given: "sage-removed" in str(given[0])))
     while True:

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _beside
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     CaptureError,
     ConflictError,
     SageError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._resource_venv import VenvResource
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.resource import VenvResource
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -188,8 +188,8 @@ def test_capture_by_two_processes(host: Host, monkeypatch: pytest.MonkeyPatch, k
         link(*names, **options)
 
     monkeypatch.setattr(os, "link", linking)
-    monkeypatch.setattr(_beside, "_MANY", 2)
-    monkeypatch.setattr(_beside, "worthwhile", lambda: True)
+    monkeypatch.setattr(fork, "_MANY", 2)
+    monkeypatch.setattr(fork, "worthwhile", lambda: True)
     assert captured() == alone
     assert list(alone[1].values()).count(False) == 1
     host.venv.install("pack", "2.0")

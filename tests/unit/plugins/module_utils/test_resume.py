@@ -10,9 +10,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _resources
-from ansible_collections.intellistream.sage.plugins.module_utils._resume import judge
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 
 if t.TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_the_earliest_phase_wins_and_all_reasons_are_told() -> None:
 
 
 def _observed(spec: dict[str, t.Any]) -> dict[str, t.Any]:
-    return {"spec": spec, "facts": _resources.make(spec["kind"], spec).observe()}
+    return {"spec": spec, "facts": registry.make(spec["kind"], spec).observe()}
 
 
 def test_a_file_that_changed(tmp_path: pathlib.Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._retention import Decision, Limits, decide
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
-from ansible_collections.intellistream.sage.plugins.module_utils._usage import Usage
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Decision, Limits, decide
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 
 NOW = dt.datetime(2025, 6, 1, tzinfo=dt.timezone.utc)
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rollback_script
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._script import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     SHELLS,
     Host,
@@ -156,7 +156,7 @@ def test_nothing_to_roll_back(host: Host) -> None:
     host.capture(host.spec("pack==2.0"))
     store = f"{host.engine.path}/store"
     target = {"tid": "20260101_000000", "time": "2026-01-01T00:00:00+00:00", "generation": "two", "store": store}
-    host.script.write_bytes(_rollback_script.render(host.engine.path, target, [], {}))
+    host.script.write_bytes(render.render(host.engine.path, target, [], {}))
     before = host.everything()
     done = host.run("--yes")
     assert (done.returncode, done.stdout) == (0, "There is nothing to roll back.\n")

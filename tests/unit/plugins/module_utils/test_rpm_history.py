@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_history as history
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm import dnf_history as history
 
 if t.TYPE_CHECKING:
     from pathlib import Path

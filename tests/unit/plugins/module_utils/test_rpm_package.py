@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _rpm_package as package
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm import rpm_file as package
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._rpm_scripts import inexact
+from ansible_collections.intellistream.sage.plugins.module_utils._rpm.scripts import inexact
 
 
 @pytest.mark.parametrize(

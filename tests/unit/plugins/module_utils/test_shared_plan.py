@@ -11,18 +11,17 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import (
-    _group,
-    _installer,
-    _lock_request,
-    _lockfile,
-    _python,
-    _shared_plan,
-    _uv,
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    find_uv,
+    interface,
+    interpreter,
+    lock_request,
+    lockfile,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
-from ansible_collections.intellistream.sage.plugins.module_utils._requirement import Pin
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import group_plan, host_group
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 
 TOML = pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python cannot read TOML")
@@ -39,15 +38,15 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Non
 
 
 def lock(index: Index, requirements: t.Sequence[str] = ("isage",)) -> str:
-    asked = _lock_request.request(HERE, requirements, [])
-    return f'lock-version = "1.0"\n\n{asked}{_lock_request.index_line(index)}\n'
+    asked = lock_request.request(HERE, requirements, [])
+    return f'lock-version = "1.0"\n\n{asked}{lock_request.index_line(index)}\n'
 
 
 def test_what_it_was_made_for() -> None:
-    asked = _lock_request.request(HERE, ["b", "a"], ["c<2"])
-    assert asked == _lock_request.request(HERE, ["a", "b"], ["c<2"])
-    assert _lock_request.request_of(lock(Index())) == _lock_request.request(HERE, ["isage"], [])
-    assert _lock_request.request_of('lock-version = "1.0"\n') == ""
+    asked = lock_request.request(HERE, ["b", "a"], ["c<2"])
+    assert asked == lock_request.request(HERE, ["a", "b"], ["c<2"])
+    assert lock_request.request_of(lock(Index())) == lock_request.request(HERE, ["isage"], [])
+    assert lock_request.request_of('lock-version = "1.0"\n') == ""
 
 
 def test_no_credentials() -> None:
@@ -70,27 +69,27 @@ def test_no_credentials() -> None:
 )
 def test_urls_are_for_the_same_index(index: Index, may: bool) -> None:
     text = lock(Index("https://host/simple"))
-    assert bool(_lock_request.by_urls(text, index)) is may
-    assert _lock_request.by_urls('lock-version = "1.0"\n', index) == ""
+    assert bool(lock_request.by_urls(text, index)) is may
+    assert lock_request.by_urls('lock-version = "1.0"\n', index) == ""
 
 
 def test_uvs_own_settings_count(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = lock(Index())
-    assert _lock_request.by_urls(text, Index())
+    assert lock_request.by_urls(text, Index())
     (tmp_path / "config" / "uv").mkdir(parents=True)
     (tmp_path / "config" / "uv" / "uv.toml").write_text('index-url = "https://mirror/simple"\n')
-    assert not _lock_request.by_urls(text, Index())
+    assert not lock_request.by_urls(text, Index())
     (tmp_path / "config" / "uv" / "uv.toml").unlink()
     monkeypatch.setenv("UV_INDEX_URL", "https://mirror/simple")
-    assert not _lock_request.by_urls(text, Index())
+    assert not lock_request.by_urls(text, Index())
 
 
 def test_part_of_a_lock() -> None:
     pins = [Pin(name, "1.0", (f"sha256:{name * 64}",), url=f"https://host/{name}-1.0.whl") for name in "abc"]
-    text = _lockfile.text(pins, "pylock", "3.11") + "\n" + _lock_request.request(HERE, ["a"], [])
-    assert _lockfile.part(text, pins[:2]) == _lockfile.text(pins[:2], "pylock", "3.11")
-    assert _lockfile.part(text, [pins[0], Pin("d", "1.0")]) == ""
-    assert _lockfile.part(text, [pins[0]._replace(version="2.0")]) == ""
+    text = lockfile.text(pins, "pylock", "3.11") + "\n" + lock_request.request(HERE, ["a"], [])
+    assert lockfile.part(text, pins[:2]) == lockfile.text(pins[:2], "pylock", "3.11")
+    assert lockfile.part(text, [pins[0], Pin("d", "1.0")]) == ""
+    assert lockfile.part(text, [pins[0]._replace(version="2.0")]) == ""
 
 
 class Asked(t.NamedTuple):
@@ -116,15 +115,15 @@ def asked(tmp_path: pathlib.Path) -> Asked:
 
 
 def resolve(asked: Asked) -> dict[str, str | None]:
-    python = _shared_plan.interpreter(asked.options)
-    text = _shared_plan.resolve(asked.options, asked.source, _group.of(sys.executable), python)
-    assert _lock_request.request_of(text)
-    return {pin.name: pin.version for pin in _lockfile.parse(text, python)}
+    python = group_plan.interpreter(asked.options)
+    text = group_plan.resolve(asked.options, asked.source, host_group.of(sys.executable), python)
+    assert lock_request.request_of(text)
+    return {pin.name: pin.version for pin in lockfile.parse(text, python)}
 
 
 @TOML
 def test_resolving_leaves_nothing(asked: Asked, tmp_path: pathlib.Path) -> None:
-    if not _uv.find(None, None):
+    if not find_uv.find(None, None):
         pytest.skip("there is no uv")
     before = sorted(os.listdir(tmp_path))
     found = resolve(asked)
@@ -137,14 +136,14 @@ def test_what_it_needs_itself_is_temporary(
     asked: Asked, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither uv nor a pip: a virtual environment has one."""
-    real = _python.probe
+    real = interpreter.probe
 
-    def without_pip(executable: str) -> _python.Interpreter:
+    def without_pip(executable: str) -> interpreter.Interpreter:
         found = real(executable)
         return found._replace(pip=found.pip and found.prefix != sys.prefix)
 
-    monkeypatch.setattr(_python, "probe", without_pip)
-    if not _python.probe(sys.executable).ensurepip:
+    monkeypatch.setattr(interpreter, "probe", without_pip)
+    if not interpreter.probe(sys.executable).ensurepip:
         pytest.skip("this Python has no ensurepip")
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -156,30 +155,30 @@ def test_what_it_needs_itself_is_temporary(
 
 
 def test_nothing_to_resolve_with(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    python = _shared_plan.interpreter(asked.options)._replace(pip=False, ensurepip=False)
-    monkeypatch.setattr(_uv, "choose", lambda *arguments: _uv.Choice("pip"))
+    python = group_plan.interpreter(asked.options)._replace(pip=False, ensurepip=False)
+    monkeypatch.setattr(find_uv, "choose", lambda *arguments: find_uv.Choice("pip"))
     with pytest.raises(InstallerError, match="neither pip nor ensurepip"):
-        _shared_plan.resolve(asked.options, asked.source, _group.of(sys.executable), python)
+        group_plan.resolve(asked.options, asked.source, host_group.of(sys.executable), python)
 
 
 @TOML
 def test_for_hosts_of_another_kind(asked: Asked) -> None:
-    if not _uv.find(None, None):
+    if not find_uv.find(None, None):
         pytest.skip("there is no uv")
     for name in ("linux-aarch64-glibc2_29-cp312", "linux-x86_64-musl1_2-cp311", "linux-x86_64-glibc2_99-cp311"):
-        text = _shared_plan.for_group(asked.options, asked.source, _group.parse(name))
+        text = group_plan.for_group(asked.options, asked.source, host_group.parse(name))
         assert f'group = "{name}"' in text
-        assert f'requires-python = "=={_group.parse(name).minor}.*"' in text
+        assert f'requires-python = "=={host_group.parse(name).minor}.*"' in text
         assert "isage_tools-0.1" in text
     for name in ("linux-x86_64-glibc2_5-cp311", "darwin-arm64-cp311"):
         with pytest.raises(InputError, match="cannot resolve on the controller"):
-            _shared_plan.for_group(asked.options, asked.source, _group.parse(name))
+            group_plan.for_group(asked.options, asked.source, host_group.parse(name))
 
 
 @TOML
 def test_the_index_is_not_asked_again(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """uv is given the lock file; if that fails, names and hashes."""
-    from ansible_collections.intellistream.sage.plugins.module_utils._installer_uv import Uv
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.uv import Uv
 
     given: list[tuple[str, str]] = []
     refusing: list[bool] = []
@@ -192,9 +191,9 @@ def test_the_index_is_not_asked_again(asked: Asked, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Uv, "_uv", fake)
     pins = [Pin("a", "1.0", (f"sha256:{'0' * 64}",), url="https://host/a-1.0-py3-none-any.whl")]
-    target = _installer.Target(_python.probe(sys.executable), None, {})
+    target = interface.Target(interpreter.probe(sys.executable), None, {})
     uv = Uv("uv", target, asked.source)
-    uv.lock_text = _lockfile.text(pins, "pylock", "3.11")
+    uv.lock_text = lockfile.text(pins, "pylock", "3.11")
     uv.install(pins, True)
     assert [name for name, dummy in given] == ["pylock.toml"]
     assert "https://host/a-1.0-py3-none-any.whl" in given[0][1]

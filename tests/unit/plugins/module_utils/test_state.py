@@ -10,8 +10,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._ledger import Entry
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
 
 
 def _installation(*events: dict[str, t.Any]) -> Installation:

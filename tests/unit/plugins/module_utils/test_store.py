@@ -14,12 +14,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _store
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import reset
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import reset
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 
@@ -130,5 +130,5 @@ def test_the_place_is_named_where_space_is_short(
     engine = _engine(tmp_path, disk)
     backup(engine, [_spec(data)], None, "", False)
     with engine.reading() as session, pytest.raises(Exception, match=f"The store {disk}") as caught:
-        _store.check_space(session.where, 1, 1 << 60)  # type: ignore[arg-type]
+        storage_store.check_space(session.where, 1, 1 << 60)  # type: ignore[arg-type]
     assert caught.type.__name__ == "CaptureError"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._engine import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._state import PHASES, Installation
-from ansible_collections.intellistream.sage.plugins.module_utils._targets import Chosen, fixed, resolve, widen
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen, fixed, resolve, widen
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 
 if TYPE_CHECKING:
     from pathlib import Path

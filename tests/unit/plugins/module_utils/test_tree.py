@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._tree import Tree, open_directory, parts
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory, parts
 
 if TYPE_CHECKING:
     from pathlib import Path

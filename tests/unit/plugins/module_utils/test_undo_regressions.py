@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import ConflictError, InputError, RollbackError
-from ansible_collections.intellistream.sage.plugins.module_utils._files_undo import FilesUndo
-from ansible_collections.intellistream.sage.plugins.module_utils._points import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    ConflictError,
+    InputError,
+    RollbackError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._files.undo import FilesUndo
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_redo import Host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes

@@ -10,9 +10,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _python, _uv
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import find_uv, interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 
 if t.TYPE_CHECKING:
@@ -38,11 +38,11 @@ def fake(path: pathlib.Path) -> str:
 
 
 def test_none(place: pathlib.Path) -> None:
-    assert _uv.choose("auto", None, None) == ("pip", "", "uv is not on this host", False)
-    assert _uv.choose("pip", None, None).name == "pip"
+    assert find_uv.choose("auto", None, None) == ("pip", "", "uv is not on this host", False)
+    assert find_uv.choose("pip", None, None).name == "pip"
     with pytest.raises(InputError, match=r"uv is not on this host.*tools"):
-        _uv.choose("uv", None, None)
-    choice = _uv.choose("auto", None, str(place / "tools"))
+        find_uv.choose("uv", None, None)
+    choice = find_uv.choose("auto", None, str(place / "tools"))
     assert choice.fetch
     assert choice.uv == str(place / "tools" / "bin" / "uv")
 
@@ -50,21 +50,21 @@ def test_none(place: pathlib.Path) -> None:
 @pytest.mark.parametrize("where", ["bin/uv", "home/.local/bin/uv", "home/.cargo/bin/uv", "tools/bin/uv", "nowhere/uv"])
 def test_places(place: pathlib.Path, where: str) -> None:
     path = fake(place / where)
-    assert _uv.choose("auto", None, str(place / "tools")) == ("uv", path, "", False)
+    assert find_uv.choose("auto", None, str(place / "tools")) == ("uv", path, "", False)
 
 
 def test_one_that_does_not_run_is_none(place: pathlib.Path) -> None:
     path = place / "bin" / "uv"
     fake(path)
     path.write_text("#!/bin/sh\nexit 1\n")
-    assert _uv.find(None, None) == ""
+    assert find_uv.find(None, None) == ""
 
 
 def test_named(place: pathlib.Path) -> None:
     path = fake(place / "x" / "uv")
-    assert _uv.find(path, None) == path
+    assert find_uv.find(path, None) == path
     with pytest.raises(InputError, match="does not run"):
-        _uv.find("/nowhere/uv", None)
+        find_uv.find("/nowhere/uv", None)
 
 
 @pytest.fixture
@@ -75,17 +75,17 @@ def index(tmp_path: pathlib.Path) -> Index:
 @pytest.mark.parametrize("with_pip", [True, False], ids=["by its pip", "by ensurepip"])
 @pytest.mark.parametrize("works", [True, False])
 def test_fetch(tmp_path: pathlib.Path, index: Index, with_pip: bool, works: bool) -> None:
-    python = _python.probe(sys.executable)
+    python = interpreter.probe(sys.executable)
     if not (python.pip if with_pip else python.ensurepip):
         pytest.skip("this Python lacks it")
     script = "#!/bin/sh\necho uv 1.0\n" if works else "#!/bin/sh\nexit 1\n"
     wheelhouse.make_wheel(tmp_path / "links", "uv", "1.0", modules={"uv-1.0.data/scripts/uv": script})
     tools = tmp_path / "deep" / "tools"
-    choice = _uv.Choice("uv", str(tools / "bin" / "uv"), fetch=True)
-    made = _uv.obtain(choice, "auto", str(tools), python._replace(pip=with_pip), index, 120)
+    choice = find_uv.Choice("uv", str(tools / "bin" / "uv"), fetch=True)
+    made = find_uv.obtain(choice, "auto", str(tools), python._replace(pip=with_pip), index, 120)
     if works:
         assert made == ("uv", choice.uv, "uv was not on this host, it was fetched", False)
-        assert _uv.works(choice.uv)
+        assert find_uv.works(choice.uv)
         assert os.listdir(tmp_path / "deep") == ["tools"]
     else:
         assert made.name == "pip"
@@ -95,12 +95,12 @@ def test_fetch(tmp_path: pathlib.Path, index: Index, with_pip: bool, works: bool
 
 def test_fetch_fails(tmp_path: pathlib.Path, index: Index) -> None:
     (tmp_path / "links").mkdir()
-    python = _python.probe(sys.executable)
+    python = interpreter.probe(sys.executable)
     tools = tmp_path / "tools"
-    choice = _uv.Choice("uv", str(tools / "bin" / "uv"), fetch=True)
-    made = _uv.obtain(choice, "auto", str(tools), python, index, 120)
+    choice = find_uv.Choice("uv", str(tools / "bin" / "uv"), fetch=True)
+    made = find_uv.obtain(choice, "auto", str(tools), python, index, 120)
     assert made.name == "pip"
     assert made.reason.startswith("uv is not on this host and cannot be fetched: ")
     with pytest.raises(InstallerError):
-        _uv.obtain(choice, "uv", str(tools), python, index, 120)
+        find_uv.obtain(choice, "uv", str(tools), python, index, 120)
     assert sorted(os.listdir(tmp_path)) == ["links"]

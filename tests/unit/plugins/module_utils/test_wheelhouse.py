@@ -13,16 +13,16 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _fetch, _wheelhouse
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
     InstallerError,
     StorageError,
     StoreError,
     UnsafePath,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
-from ansible_collections.intellistream.sage.plugins.module_utils._wheelhouse import Wheel
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import fetch_wheels, wheelhouse
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 
 FILES = {"a-1-py3-none-any.whl": b"first", "b-1-py3-none-any.whl": b"", "c-1-py3-none-any.whl": b"x" * 3_000_000}
 
@@ -52,25 +52,25 @@ def contents(place: str) -> dict[str, bytes]:
 
 
 def test_nothing_is_there(place: str) -> None:
-    found = _wheelhouse.missing(place, WHEELS)
+    found = wheelhouse.missing(place, WHEELS)
     assert found.files == list(FILES)
     assert found.free > 0
     assert not os.path.exists(place)
 
 
 def test_all_arrive(place: str, bundle: pathlib.Path) -> None:
-    _wheelhouse.accept(place, str(bundle), WHEELS)
+    wheelhouse.accept(place, str(bundle), WHEELS)
     assert contents(place) == FILES
     assert os.stat(place).st_mode & 0o777 == 0o700
     assert bundle.stat().st_size == 0  # it shrank as the directory grew
-    assert _wheelhouse.missing(place, WHEELS).files == []
+    assert wheelhouse.missing(place, WHEELS).files == []
 
 
 def test_only_what_differs_is_missing(place: str, bundle: pathlib.Path) -> None:
-    _wheelhouse.accept(place, str(bundle), WHEELS)
+    wheelhouse.accept(place, str(bundle), WHEELS)
     pathlib.Path(place, "a-1-py3-none-any.whl").write_bytes(b"other")
     os.unlink(os.path.join(place, "b-1-py3-none-any.whl"))
-    assert _wheelhouse.missing(place, WHEELS).files == ["a-1-py3-none-any.whl", "b-1-py3-none-any.whl"]
+    assert wheelhouse.missing(place, WHEELS).files == ["a-1-py3-none-any.whl", "b-1-py3-none-any.whl"]
 
 
 def test_damaged_on_the_way(place: str, bundle: pathlib.Path) -> None:
@@ -78,7 +78,7 @@ def test_damaged_on_the_way(place: str, bundle: pathlib.Path) -> None:
     data[0] ^= 1
     bundle.write_bytes(data)
     with pytest.raises(StoreError, match=r"a-1-py3-none-any\.whl did not arrive as the lock file has it") as caught:
-        _wheelhouse.accept(place, str(bundle), WHEELS)
+        wheelhouse.accept(place, str(bundle), WHEELS)
     assert "every wheel that was there" in caught.value.untouched
     # What came whole is kept, and nothing else.
     assert set(contents(place)) == set(FILES) - {"a-1-py3-none-any.whl"}
@@ -87,7 +87,7 @@ def test_damaged_on_the_way(place: str, bundle: pathlib.Path) -> None:
 def test_cut_off_on_the_way(place: str, bundle: pathlib.Path) -> None:
     bundle.write_bytes(bundle.read_bytes()[:-1])
     with pytest.raises(StoreError, match="bytes 3000004 have arrived"):
-        _wheelhouse.accept(place, str(bundle), WHEELS)
+        wheelhouse.accept(place, str(bundle), WHEELS)
     assert contents(place) == {}
 
 
@@ -95,9 +95,9 @@ def test_no_room(place: str, bundle: pathlib.Path, monkeypatch: pytest.MonkeyPat
     def full(fd: int, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_wheelhouse, "write_all", full)
+    monkeypatch.setattr(wheelhouse, "write_all", full)
     with pytest.raises(StorageError, match="no room for the wheels") as caught:
-        _wheelhouse.accept(place, str(bundle), WHEELS)
+        wheelhouse.accept(place, str(bundle), WHEELS)
     assert caught.value.details["need"] == 3_000_000
     assert contents(place) == {}
 
@@ -105,7 +105,7 @@ def test_no_room(place: str, bundle: pathlib.Path, monkeypatch: pytest.MonkeyPat
 def test_what_a_killed_run_left_goes(place: str, bundle: pathlib.Path) -> None:
     os.makedirs(place, 0o700)
     pathlib.Path(place, ".a-1-py3-none-any.whl.partial").write_bytes(b"fi")
-    _wheelhouse.accept(place, str(bundle), WHEELS)
+    wheelhouse.accept(place, str(bundle), WHEELS)
     assert contents(place) == FILES
 
 
@@ -113,15 +113,15 @@ def test_a_link_is_refused(place: str, bundle: pathlib.Path, tmp_path: pathlib.P
     os.makedirs(os.path.dirname(place))
     os.symlink(tmp_path, place)
     with pytest.raises(UnsafePath):
-        _wheelhouse.accept(place, str(bundle), WHEELS)
+        wheelhouse.accept(place, str(bundle), WHEELS)
     os.unlink(place)
     os.mkdir(place, 0o700)
     target = tmp_path / "target"
     target.write_bytes(b"first")
     os.symlink(target, os.path.join(place, "a-1-py3-none-any.whl"))
     with pytest.raises(UnsafePath):
-        _wheelhouse.missing(place, WHEELS)
-    _wheelhouse.accept(place, str(bundle), WHEELS)  # renaming replaces the link and not where it leads
+        wheelhouse.missing(place, WHEELS)
+    wheelhouse.accept(place, str(bundle), WHEELS)  # renaming replaces the link and not where it leads
     assert not os.path.islink(os.path.join(place, "a-1-py3-none-any.whl"))
 
 
@@ -138,18 +138,18 @@ def test_weak_hashes(digest: str) -> None:
 
 
 def test_remove(place: str, bundle: pathlib.Path) -> None:
-    assert _wheelhouse.remove(place, dry=False) == []
-    _wheelhouse.accept(place, str(bundle), WHEELS)
-    assert _wheelhouse.remove(place, dry=True) == sorted(FILES)
+    assert wheelhouse.remove(place, dry=False) == []
+    wheelhouse.accept(place, str(bundle), WHEELS)
+    assert wheelhouse.remove(place, dry=True) == sorted(FILES)
     assert contents(place) == FILES
-    assert _wheelhouse.remove(place, dry=False) == sorted(FILES)
+    assert wheelhouse.remove(place, dry=False) == sorted(FILES)
     assert not os.path.exists(place)
 
 
 def test_remove_leaves_what_others_put_there(place: str, bundle: pathlib.Path) -> None:
-    _wheelhouse.accept(place, str(bundle), WHEELS)
+    wheelhouse.accept(place, str(bundle), WHEELS)
     pathlib.Path(place, "notes.txt").write_text("mine")
-    _wheelhouse.remove(place, dry=False)
+    wheelhouse.remove(place, dry=False)
     assert os.listdir(place) == ["notes.txt"]
 
 
@@ -186,7 +186,7 @@ def site() -> t.Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_fetch, "_PAUSE", 0.0)
+    monkeypatch.setattr(fetch_wheels, "_PAUSE", 0.0)
     monkeypatch.setenv("NETRC", "/dev/null")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -194,16 +194,16 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fetch_what_is_absent(site: Site, tmp_path: pathlib.Path) -> None:
     (tmp_path / "a-1-py3-none-any.whl").write_bytes(b"first")
     wheels = [wheel(name, f"{site.url}/{name}") for name in FILES]
-    assert _fetch.fetch(wheels, str(tmp_path), Index()) == ["b-1-py3-none-any.whl", "c-1-py3-none-any.whl"]
+    assert fetch_wheels.fetch(wheels, str(tmp_path), Index()) == ["b-1-py3-none-any.whl", "c-1-py3-none-any.whl"]
     assert contents(str(tmp_path)) == FILES
-    assert _fetch.fetch(wheels, str(tmp_path), Index()) == []
+    assert fetch_wheels.fetch(wheels, str(tmp_path), Index()) == []
     assert [path for path, dummy in site.asked] == ["/b-1-py3-none-any.whl", "/c-1-py3-none-any.whl"]
 
 
 def test_fetch_a_file(tmp_path: pathlib.Path) -> None:
     (tmp_path / "other").write_bytes(b"first")
     one = wheel("a-1-py3-none-any.whl", (tmp_path / "other").as_uri())
-    assert _fetch.fetch([one], str(tmp_path / "new"), Index()) == [one.file]
+    assert fetch_wheels.fetch([one], str(tmp_path / "new"), Index()) == [one.file]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_fetch_fails(
     one = wheel("a-1-py3-none-any.whl", f"{site.url}/a-1-py3-none-any.whl")
     site.answers["/a-1-py3-none-any.whl"] = answer
     with pytest.raises(error, match=words):
-        _fetch.fetch([one], str(tmp_path), Index())
+        fetch_wheels.fetch([one], str(tmp_path), Index())
     assert contents(str(tmp_path)) == {}
     assert len(site.asked) == (3 if answer[0] in (503, -200) else 1)
 
@@ -229,7 +229,7 @@ def test_fetch_fails(
 @pytest.mark.parametrize("url", ["", "ftp://127.0.0.1/a", "http://127.0.0.1:9/a"])
 def test_fetch_from_nowhere(tmp_path: pathlib.Path, url: str) -> None:
     with pytest.raises(InstallerError) as caught:
-        _fetch.fetch([wheel("a-1-py3-none-any.whl", url)], str(tmp_path), Index())
+        fetch_wheels.fetch([wheel("a-1-py3-none-any.whl", url)], str(tmp_path), Index())
     assert "Put a-1-py3-none-any.whl into the wheelhouse" in caught.value.advice
 
 
@@ -237,13 +237,13 @@ def test_fetch_onto_a_full_disk(site: Site, tmp_path: pathlib.Path) -> None:
     one = wheel("a-1-py3-none-any.whl", f"{site.url}/a-1-py3-none-any.whl")
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot take the wheels"):
-        _fetch.fetch([one], str(tmp_path / "file"), Index())
+        fetch_wheels.fetch([one], str(tmp_path / "file"), Index())
 
 
 def test_login_is_that_of_the_index_on_the_same_host(site: Site, tmp_path: pathlib.Path) -> None:
     one = wheel("a-1-py3-none-any.whl", f"{site.url}/a-1-py3-none-any.whl")
     index = site.url.replace("//", "//me:s3%40cret@")
-    _fetch.fetch([one], str(tmp_path), Index(extra_index_urls=("http://x:y@elsewhere/simple", f"{index}/simple")))
+    fetch_wheels.fetch([one], str(tmp_path), Index(extra_index_urls=("http://x:y@elsewhere/simple", f"{index}/simple")))
     assert site.asked == [("/a-1-py3-none-any.whl", "Basic bWU6czNAY3JldA==")]
 
 
@@ -252,5 +252,5 @@ def test_login_of_netrc(site: Site, tmp_path: pathlib.Path, monkeypatch: pytest.
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     one = wheel("a-1-py3-none-any.whl", f"{site.url}/a-1-py3-none-any.whl")
-    _fetch.fetch([one], str(tmp_path / "new"), Index())
+    fetch_wheels.fetch([one], str(tmp_path / "new"), Index())
     assert site.asked == [("/a-1-py3-none-any.whl", "Basic bWU6czNAY3JldA==")]

@@ -12,62 +12,65 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _window
-from ansible_collections.intellistream.sage.plugins.module_utils._window import Expected, Rates, Work
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate as maintenance_estimate
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Expected, Rates, Work
 
 WORK = st.builds(Work, st.integers(0, 100_000), st.integers(0, 10**10), st.integers(0, 300))
 SECONDS = st.floats(0.01, 3_600)
 PAST = st.lists(st.tuples(WORK, SECONDS), max_size=5)
-NAMES = st.sampled_from(sorted(_window.PHASE_SECONDS))
+NAMES = st.sampled_from(sorted(maintenance_estimate.PHASE_SECONDS))
 
 
 @given(past=PAST, work=WORK, more=WORK)
 def test_estimates_of_undos(past: list[tuple[Work, float]], work: Work, more: Work) -> None:
-    rates = _window.rates(past)
-    estimate = _window.undo(work, rates).seconds
+    rates = maintenance_estimate.rates(past)
+    estimate = maintenance_estimate.undo(work, rates).seconds
     for done, seconds in past:
         # Rounded to a tenth.
-        assert _window.undo(done, rates).seconds >= seconds
+        assert maintenance_estimate.undo(done, rates).seconds >= seconds
         if all(mine >= theirs for mine, theirs in zip(work, done)):
             assert estimate >= seconds
-    assert _window.undo(work + more, rates).seconds >= estimate
-    assert estimate >= _window.OVERHEAD
-    assert _window.undo(work, rates).measured == bool(past)
+    assert maintenance_estimate.undo(work + more, rates).seconds >= estimate
+    assert estimate >= maintenance_estimate.OVERHEAD
+    assert maintenance_estimate.undo(work, rates).measured == bool(past)
 
 
 @given(work=WORK)
 def test_who_knows_nothing_assumes_the_defaults(work: Work) -> None:
     """A clock that stood still or was set back tells nothing."""
-    assert _window.rates([]) == _window.rates([(work, 0.0), (work, -5.0)]) == Rates()
+    assert maintenance_estimate.rates([]) == maintenance_estimate.rates([(work, 0.0), (work, -5.0)]) == Rates()
 
 
 @given(past=st.lists(st.tuples(WORK, SECONDS), min_size=1, max_size=5), work=WORK)
 def test_a_slower_past_gives_longer_estimates(past: list[tuple[Work, float]], work: Work) -> None:
     slower = [(done, seconds * 2) for done, seconds in past]
-    assert _window.undo(work, _window.rates(slower)).seconds >= _window.undo(work, _window.rates(past)).seconds
+    assert (
+        maintenance_estimate.undo(work, maintenance_estimate.rates(slower)).seconds
+        >= maintenance_estimate.undo(work, maintenance_estimate.rates(past)).seconds
+    )
 
 
 @given(name=NAMES, past=st.lists(st.floats(-10, 10_000), max_size=5), passed=st.floats(-5_000, 5_000))
 def test_phases(name: str, past: list[float], passed: float) -> None:
-    found = _window.phase(name, past)
+    found = maintenance_estimate.phase(name, past)
     known = [seconds for seconds in past if seconds >= 0]
     assert found.measured == bool(known)
     if known:
         assert found.seconds >= max(known) - 0.1
     else:
-        assert found.seconds == _window.PHASE_SECONDS[name]
-    assert _window.phase(name, past, 7.0) == Expected(7.0, True)
-    assert 0 <= _window.remaining(found, passed).seconds <= found.seconds
+        assert found.seconds == maintenance_estimate.PHASE_SECONDS[name]
+    assert maintenance_estimate.phase(name, past, 7.0) == Expected(7.0, True)
+    assert 0 <= maintenance_estimate.remaining(found, passed).seconds <= found.seconds
 
 
 @given(left=st.floats(-100, 10_000), undo=st.floats(0, 10_000), phase=st.floats(1, 10_000))
 def test_what_is_cut_leaves_time_for_the_undo(left: float, undo: float, phase: float) -> None:
-    seconds = _window.cut(left, undo)
+    seconds = maintenance_estimate.cut(left, undo)
     assert seconds >= 1
-    if _window.fits(left, undo + 1):
+    if maintenance_estimate.fits(left, undo + 1):
         assert seconds + undo <= left + 1e-6
     # What fits is not cut off before it has taken as long as was expected, but for part of a second.
-    if _window.fits(left, phase + undo):
+    if maintenance_estimate.fits(left, phase + undo):
         assert seconds > phase - 1.001
 
 
@@ -83,7 +86,7 @@ def test_what_is_cut_leaves_time_for_the_undo(left: float, undo: float, phase: f
     ],
 )
 def test_durations_for_people(seconds: float, text: str) -> None:
-    assert _window.spell(seconds) == text
+    assert maintenance_estimate.spell(seconds) == text
 
 
 def test_work_adds_up() -> None:

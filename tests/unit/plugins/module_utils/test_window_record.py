@@ -11,12 +11,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _report, _window, _window_record
-from ansible_collections.intellistream.sage.plugins.module_utils._checkpoint import Request, checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import WindowOver
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import Request as Back
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._window_record import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import WindowOver
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check as maintenance_check
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
@@ -58,11 +60,11 @@ def test_what_fits_is_recorded_with_its_estimates(host: SageHost) -> None:
     result = _call(host, 5_000.0, "1")
     assert result["window"]["undo_measured"] is False
     assert result["window"]["measured"] == []
-    assert result["window"]["expected"]["python_deps"] == _window.PHASE_SECONDS["python_deps"]
+    assert result["window"]["expected"]["python_deps"] == estimate.PHASE_SECONDS["python_deps"]
     host.change("1")
     host.end()
-    timing = _report.report(host.engine, None, False)["timing"]
-    assert timing["phases"]["python_deps"]["expected"] == _window.PHASE_SECONDS["python_deps"]
+    timing = report.report(host.engine, None, False)["timing"]
+    assert timing["phases"]["python_deps"]["expected"] == estimate.PHASE_SECONDS["python_deps"]
     assert 0 <= timing["phases"]["python_deps"]["took"] < 60
     assert timing["undo"]["took"] is None
 
@@ -75,7 +77,7 @@ def test_times_are_learnt(host: SageHost) -> None:
         history = session.recent(5)
         assert [one.install_id for one in history] == [one.install_id for one in session.history()]
         assert session.recent(1)[0].install_id == history[-1].install_id
-    done, seconds = _window_record.undos(history)[0]
+    done, seconds = maintenance_check.undos(history)[0]
     assert seconds > 0
     assert done.distributions == 1
     assert done.files > 0

@@ -16,7 +16,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _python, _uv, _venv_create
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import create_venv, find_uv, interpreter
 from ansible_collections.intellistream.sage.plugins.modules import sage_install, sage_resolve
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 
@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     import types
 
 MINIMUM = "3.9"
-UV = _uv.find(None, None)
+UV = find_uv.find(None, None)
 # Older ones cannot resolve without installing; a host whose Python brings such a pip needs uv.
 PIP = tuple(int(part) for part in ensurepip.version().split(".")[:2]) >= (22, 2)
 TOOLS = [*(["uv"] if UV else []), *(["pip"] if PIP else [])]
@@ -120,8 +120,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], str]
     @functools.cache
     def made(tool: str) -> str:
         path = str(tmp_path_factory.mktemp(tool) / "venv")
-        choice = _uv.Choice(tool, UV if tool == "uv" else "")
-        _venv_create.create(path, _python.probe(sys.executable), choice, 0)
+        choice = find_uv.Choice(tool, UV if tool == "uv" else "")
+        create_venv.create(path, interpreter.probe(sys.executable), choice, 0)
         return path
 
     return made

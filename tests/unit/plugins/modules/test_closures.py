@@ -13,18 +13,17 @@ import pytest
 
 PLUGINS = pathlib.Path(__file__).resolve().parents[4] / "plugins"
 UTILS = "ansible_collections.intellistream.sage.plugins.module_utils"
-GOES_BACK = {"_undos", "_files_undo", "_git_undo", "_venv_undo", "_venv_removal", "_archive"}
-CAPTURES = {"_captures", "_files_capture", "_git_capture", "_venv_capture"}
+GOES_BACK = {"_registry/carry_undos", "_files/undo", "_git/undo", "_venv/undo", "_venv/undo_whole", "_storage/archive"}
+CAPTURES = {"_registry/carry_captures", "_files/capture", "_git/capture", "_venv/capture"}
 
 
 def _named(path: pathlib.Path) -> set[str]:
     """The helpers that a file imports, as Ansible finds them."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == UTILS:
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{UTILS}."):
-            found.add(str(node.module).rpartition(".")[2])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{UTILS}."):
+            inside = str(node.module)[len(UTILS) + 1 :].replace(".", "/")
+            found |= {inside} if "/" in inside else {f"{inside}/{alias.name}" for alias in node.names}
     return found
 
 
@@ -42,13 +41,28 @@ def carried(module: str) -> set[str]:
 
 def test_the_one_call_of_a_rerun_only_looks() -> None:
     found = carried("sage_resume_info")
-    assert found & {*GOES_BACK, *CAPTURES, "_engine", "_store", "_points", "_rollback", "_dates"} == set()
+    assert (
+        found
+        & {
+            *GOES_BACK,
+            *CAPTURES,
+            "_records/session",
+            "_storage/store",
+            "_timeline/points",
+            "_undo/rollback",
+            "_timeline/dates",
+        }
+        == set()
+    )
     assert len(found) <= 29
 
 
 def test_what_records_carries_no_undo() -> None:
     found = carried("sage_checkpoint")
-    assert found & {*GOES_BACK, "_rollback", "_redo", "_clean", "_retention", "_dates"} == set()
+    assert (
+        found & {*GOES_BACK, "_undo/rollback", "_undo/redo", "_pruning/prune", "_pruning/policy", "_timeline/dates"}
+        == set()
+    )
     assert found >= CAPTURES
     assert len(found) <= 60
 
@@ -64,9 +78,9 @@ def test_what_goes_back_carries_what_that_needs(module: str) -> None:
 
 
 def test_a_rollback_reads_dates() -> None:
-    assert "_dates" in carried("sage_rollback")
+    assert "_timeline/dates" in carried("sage_rollback")
 
 
 @pytest.mark.parametrize("module", ["sage_venv", "sage_resolve", "sage_install"])
 def test_installers_carry_no_engine(module: str) -> None:
-    assert carried(module) & {"_engine", "_ledger", "_store"} == set()
+    assert carried(module) & {"_records/session", "_records/ledger", "_storage/store"} == set()

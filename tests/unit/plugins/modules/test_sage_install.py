@@ -10,9 +10,15 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _command, _installer, _inventory, _python, _uv
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._index import Index
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    find_uv,
+    interface,
+    interpreter,
+    inventory,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER, UV
 
@@ -50,7 +56,7 @@ def test_check_run_check_run(sage: Bench) -> None:
 
 def test_nothing_to_do_starts_nothing(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     sage.install(ONE)
-    monkeypatch.setattr(_command, "run", lambda *arguments, **options: pytest.fail("something was started"))
+    monkeypatch.setattr(command, "run", lambda *arguments, **options: pytest.fail("something was started"))
     assert not sage.install(ONE)["changed"]
 
 
@@ -83,12 +89,12 @@ def test_missing_version(sage: Bench) -> None:
 
 
 def test_a_tool_that_lies(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _command.checked
+    real = command.checked
 
-    def nothing(argv: t.Sequence[str], **options: t.Any) -> _command.Outcome:
+    def nothing(argv: t.Sequence[str], **options: t.Any) -> command.Outcome:
         return real(["/bin/true"], **options) if "install" in argv else real(argv, **options)
 
-    monkeypatch.setattr(_command, "checked", nothing)
+    monkeypatch.setattr(command, "checked", nothing)
     with pytest.raises(InstallerError, match="not as planned: isage is not installed"):
         sage.install(ONE)
 
@@ -118,7 +124,7 @@ def test_source(sage: Bench, editable: bool) -> None:
     module = sage.base / "source" / "isage" / "__init__.py"
     module.write_text("VERSION = 'changed'\n")
     sage.install(one)
-    outcome = _command.checked([f"{sage.venv}/bin/python", "-c", "import isage; print(isage.VERSION)"])
+    outcome = command.checked([f"{sage.venv}/bin/python", "-c", "import isage; print(isage.VERSION)"])
     assert outcome.stdout == "changed\n"
     assert sage.install([{**one[0], "editable": not editable}])["changed"]
 
@@ -136,9 +142,9 @@ def test_refusals(sage: Bench) -> None:
 
 
 def test_partly_done_is_said(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _command.checked
+    real = command.checked
 
-    def break_second(argv: t.Sequence[str], **options: t.Any) -> _command.Outcome:
+    def break_second(argv: t.Sequence[str], **options: t.Any) -> command.Outcome:
         if "install" in argv and "--require-hashes" not in argv:
             return real(["/bin/false"], **options)
         return real(argv, **options)
@@ -146,7 +152,7 @@ def test_partly_done_is_said(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     (tinydep,) = sage.resolve("tinydep", check=True)["plan"]["distributions"]
     if not tinydep["hashes"]:
         pytest.skip("no hashes with this Python")
-    monkeypatch.setattr(_command, "checked", break_second)
+    monkeypatch.setattr(command, "checked", break_second)
     with pytest.raises(InstallerError) as caught:
         sage.install([tinydep, *ONE])
     assert caught.value.untouched == "everything but what was changed before the failure: tinydep."
@@ -164,8 +170,10 @@ def needy(sage: Bench) -> Bench:
 
 
 def test_unmet(needy: Bench) -> None:
-    target = _installer.Target(_python.probe(_python.in_venv(needy.venv)), needy.venv, _inventory.read(needy.venv))
-    installer = _installer.make(_uv.Choice(needy.tool, UV if needy.tool == "uv" else ""), target, Index())
+    target = interface.Target(
+        interpreter.probe(interpreter.in_venv(needy.venv)), needy.venv, inventory.read(needy.venv)
+    )
+    installer = interface.make(find_uv.Choice(needy.tool, UV if needy.tool == "uv" else ""), target, Index())
     assert installer.unmet() == {}
     needy.install([*NEEDY, *OLD])
     unmet = installer.unmet()

@@ -11,8 +11,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _installer, _resolve, _uv
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import find_uv, interface, resolve
 from ansible_collections.intellistream.sage.plugins.modules import sage_resolve
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER, actions
@@ -120,14 +120,14 @@ def test_before_there_is_an_environment(bench: Bench) -> None:
 
 @EITHER
 def test_what_cannot_be_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _resolve.target
+    real = resolve.target
 
-    def without_pip(*arguments: t.Any) -> _installer.Target:
+    def without_pip(*arguments: t.Any) -> interface.Target:
         where = real(*arguments)
         return where._replace(python=where.python._replace(pip=False))
 
-    monkeypatch.setattr(_resolve, "target", without_pip)
-    monkeypatch.setattr(_uv, "choose", lambda *arguments: _uv.Choice("pip"))
+    monkeypatch.setattr(resolve, "target", without_pip)
+    monkeypatch.setattr(find_uv, "choose", lambda *arguments: find_uv.Choice("pip"))
     found = bench.resolve("isage", python=sys.executable, check=True)
     assert not found["plan"]["known"]
     assert "cannot be known before the virtual environment is made" in found["plan"]["notes"][0]

@@ -11,8 +11,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _command, _python, _venv_create
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import create_venv, interpreter
 from ansible_collections.intellistream.sage.plugins.modules import sage_venv
 from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER
 
@@ -32,11 +33,11 @@ def test_check_run_check_run(bench: Bench) -> None:
     assert done["changed"]
     assert done["created"]
     assert done["installer"] == bench.tool
-    assert done["version"] == _python.probe(sys.executable).version
+    assert done["version"] == interpreter.probe(sys.executable).version
     assert bench.versions() == {}
     for directory in (bench.base / "root", bench.base / "root" / ".sage"):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o755
-    assert not os.path.exists(os.path.join(bench.venv, _venv_create.UNFINISHED))
+    assert not os.path.exists(os.path.join(bench.venv, create_venv.UNFINISHED))
     before = tree(bench.venv)
     for check in (True, False):
         again = bench.call(sage_venv, check=check, path=bench.venv, python=sys.executable)
@@ -60,16 +61,16 @@ def test_nothing_new_enough(bench: Bench) -> None:
 
 
 def test_failure_leaves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _command.checked
+    real = command.checked
 
-    def fail(argv: t.Sequence[str], **options: t.Any) -> _command.Outcome:
+    def fail(argv: t.Sequence[str], **options: t.Any) -> command.Outcome:
         if "venv" in argv:
             with open(os.path.join(bench.venv, "pyvenv.cfg"), "w", encoding="utf-8"):
                 pass
             argv = ["/bin/false"]
         return real(argv, **options)
 
-    monkeypatch.setattr(_command, "checked", fail)
+    monkeypatch.setattr(command, "checked", fail)
     with pytest.raises(InstallerError, match="what was made of the venv was removed"):
         bench.call(sage_venv, path=bench.venv, python=sys.executable)
     assert not os.path.exists(bench.base / "root")
@@ -78,7 +79,7 @@ def test_failure_leaves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
 @EITHER
 def test_killed_half_way_is_made_anew(bench: Bench) -> None:
     os.makedirs(os.path.join(bench.venv, "lib", "python3.9"))
-    for name in (_venv_create.UNFINISHED, "pyvenv.cfg", "rest"):
+    for name in (create_venv.UNFINISHED, "pyvenv.cfg", "rest"):
         with open(os.path.join(bench.venv, name), "w", encoding="utf-8"):
             pass
     result = bench.call(sage_venv, path=bench.venv, python=sys.executable)
@@ -132,15 +133,15 @@ def test_broken_environment(bench: Bench) -> None:
 @EITHER
 def test_of_another_interpreter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.make_venv()
-    other = _python.probe(sys.executable)._replace(base="/opt/other/python3", executable="/opt/other/python3")
-    monkeypatch.setattr(_python, "find", lambda wanted, minimum: other)
+    other = interpreter.probe(sys.executable)._replace(base="/opt/other/python3", executable="/opt/other/python3")
+    monkeypatch.setattr(interpreter, "find", lambda wanted, minimum: other)
     with pytest.raises(InputError, match="not of /opt/other/python3"):
         bench.call(sage_venv, path=bench.venv, python="/opt/other/python3")
 
 
 def test_without_ensurepip(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    lacking = _python.probe(sys.executable)._replace(ensurepip=False, executable=sys.executable)
-    monkeypatch.setattr(_python, "find", lambda wanted, minimum: lacking)
+    lacking = interpreter.probe(sys.executable)._replace(ensurepip=False, executable=sys.executable)
+    monkeypatch.setattr(interpreter, "find", lambda wanted, minimum: lacking)
     if bench.tool == "uv":
         assert bench.call(sage_venv, path=bench.venv)["created"]
         return

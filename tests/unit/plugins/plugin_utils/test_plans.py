@@ -13,17 +13,17 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils import _lock_request
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import (
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
     InstallerError,
     StorageError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import lock_request
 from ansible_collections.intellistream.sage.plugins.plugin_utils._plans import Plans, alone
 
 GROUP = "linux-x86_64-glibc2_36-cp311"
-WANTED = _lock_request.request(GROUP, ["isage"], [])
-OTHER = _lock_request.request(GROUP, ["isage==1.0"], [])
+WANTED = lock_request.request(GROUP, ["isage"], [])
+OTHER = lock_request.request(GROUP, ["isage==1.0"], [])
 LOCK = 'lock-version = "1.0"\n\n'
 
 

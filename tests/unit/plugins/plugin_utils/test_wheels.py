@@ -12,8 +12,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._errors import InputError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._group import Group
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.host_group import Group
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _wheels
 
 TOML = pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python cannot read TOML")

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options every module that calls pip or uv has in common."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import has_credentials
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import INDEX_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+INSTALLER_OPTIONS = ArgumentSpec(
+    {
+        "installer": {"type": "str", "choices": ["auto", "uv", "pip"], "default": "auto"},
+        "uv": {"type": "path"},
+        "tools": {"type": "path"},
+        "timeout": {"type": "int", "default": 0},
+    }
+).merge(INDEX_OPTIONS)
+
+
+def index_of(module: AnsibleModule) -> Index:
+    """The module's index options; URLs with credentials are kept out of everything it returns.
+
+    :raises InputError: the CA bundle does not exist.
+    """
+    index = Index.from_options(module.params)
+    for url in (index.index_url or "", *index.extra_index_urls, *index.find_links):
+        if has_credentials(url):
+            # An option with no_log would hide every index there is, also the harmless ones.
+            module.no_log_values.add(url)
+    return index

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The resume verdict: which phase has to run next, and why.
+
+Compares what was recorded with what is there. A phase whose recorded result no longer holds is
+never skipped; one whose result holds is never repeated.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+
+Inputs = dict[str, dict[str, t.Any]]
+
+
+class Verdict(t.NamedTuple):
+    """What a run has to do.
+
+    :ivar state: V(none) (never installed), V(unfinished), V(finished) (nothing to do) or
+        V(outdated) (finished once, but no longer what is wanted or recorded).
+    :ivar phase: the earliest phase that must run, or None.
+    :ivar reasons: mappings C(phase), C(reason), in the order of the phases.
+    """
+
+    state: str
+    phase: str | None
+    reasons: list[dict[str, str]]
+
+    @property
+    def phases_to_run(self) -> list[str]:
+        """That phase and all that rest on it."""
+        return list(PHASES[PHASES.index(self.phase) :]) if self.phase else []
+
+    @property
+    def inputs_changed(self) -> bool:
+        """Something else is wanted than what the installation was begun for."""
+        return any(reason["reason"].startswith("input ") for reason in self.reasons)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The verdict as JSON-able data."""
+        return {**self._asdict(), "phases_to_run": self.phases_to_run, "needed": self.state == "unfinished"}
+
+
+def judge(installation: Installation | None, inputs: Inputs | None, host: dict[str, str]) -> Verdict:
+    """The verdict on an installation.
+
+    :param inputs: what is wanted now, by phase; None to ask only whether the record still holds.
+    :param host: facts of the host now, from M(_base.host.facts).
+    """
+    if installation is None:
+        return Verdict("none", PHASES[0], [{"phase": PHASES[0], "reason": "nothing has been installed yet"}])
+    reasons: list[dict[str, str]] = []
+    for name in PHASES:
+        phase = installation.phases[name]
+        why = _changed_inputs(installation.inputs.get(name) or {}, inputs, name)
+        if name == PHASES[0]:
+            why += base_host.differences(installation.environment, host)
+        if phase.status == "failed":
+            why.append("it failed")
+        elif phase.status == "started":
+            why.append("it was interrupted")
+        elif phase.status == "rolled_back":
+            why.append("it was rolled back")
+        elif not phase.done and not reasons:
+            why.append("it has not run yet")
+        if phase.done:
+            why += _drift(phase.result)
+        reasons += [{"phase": name, "reason": reason} for reason in why]
+    first = reasons[0]["phase"] if reasons else None
+    if first is None:
+        return Verdict("finished", None, [])
+    return Verdict("outdated" if installation.status == "completed" else "unfinished", first, reasons)
+
+
+def _changed_inputs(recorded: dict[str, t.Any], inputs: Inputs | None, phase: str) -> list[str]:
+    if inputs is None:
+        return []
+    wanted = inputs.get(phase) or {}
+    return [
+        f"input {name} changed from {recorded.get(name)!r} to {wanted.get(name)!r}"
+        for name in sorted({*recorded, *wanted})
+        if recorded.get(name) != wanted.get(name)
+    ]
+
+
+def _drift(results: list[dict[str, t.Any]]) -> list[str]:
+    reasons: list[str] = []
+    for result in results:
+        try:
+            spec, facts = result["spec"], result["facts"]
+            resource = make(spec["kind"], spec)
+            if facts.get("exists") is False:
+                # Another run of the same root took it away in between.
+                reasons.append(f"{resource.path} was not there when it ended")
+            else:
+                reasons += resource.differences(facts)
+        except SageError as error:
+            reasons.append(error.what)
+    return reasons

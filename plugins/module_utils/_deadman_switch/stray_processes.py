@@ -1,0 +1,99 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a controller that gave up has left at work on the host.
+
+A task that is cut off, or whose controller dies, ends on the controller; its module goes on here. All that an
+installation starts carries its id in the environment, so it is found, however far down, and ended before an undo.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import processes as base_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Busy
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+
+# Set to C(<install id>@<root>) by the role, for every task of an installation.
+MARK = "SAGE_INSTALLATION"
+_PATIENCE = 30.0
+
+
+def end(engine: Engine) -> list[str]:
+    """End what the installation that is at work has left behind; returns the names of what was ended.
+
+    Nothing that belongs to a finished installation is touched: it may have started a service.
+
+    :raises Busy: something does not end, so that nobody knows what it is still going to change.
+    """
+    with engine.reading() as session:
+        one = session.installation
+        if one is None or not (one.unfinished or one.status == "prepared"):
+            return []
+    return kill(one.install_id, engine.root)
+
+
+def kill(install_id: str, root: str, patience: float = _PATIENCE) -> list[str]:
+    """End all processes that carry this mark, but those that lead to this one."""
+    ended: dict[int, str] = {}
+    spared = base_processes.ancestors()
+    until = time.monotonic() + patience
+    while True:
+        # What is forked between two looks is found by the next one.
+        found = [process for process in _marked(install_id, root) if process not in spared]
+        for process in found:
+            ended.setdefault(process, base_processes.name(process))
+            try:
+                os.kill(process, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        # Another user can put the mark on what does not end, and is not to stop an undo.
+        found = [process for process in found if _owner(process) == os.geteuid()]
+        if not found:
+            return list(ended.values())
+        if time.monotonic() >= until:
+            raise Busy(
+                f"Process {found[0]} ({ended[found[0]]}), which an earlier task of installation {install_id} has left "
+                f"behind, does not end.",
+                untouched="everything.",
+                advice="It waits for a disk or for the network. Mend that, then run again.",
+            )
+        time.sleep(0.02)
+
+
+def _owner(process: int) -> int | None:
+    """The user of a process; None when it is gone."""
+    try:
+        return os.stat(f"/proc/{process}").st_uid
+    except OSError:
+        return None
+
+
+def _marked(install_id: str, root: str) -> list[int]:
+    found = []
+    try:
+        processes = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        # Not a Linux.
+        return []
+    for process in processes:
+        try:
+            with open(f"/proc/{process}/environ", "rb") as stream:
+                content = stream.read()
+        except OSError:
+            # Gone, or another user's, and so none of this one's.
+            continue
+        for line in content.split(b"\0"):
+            if line.startswith(b"%b=%b@" % (MARK.encode(), install_id.encode())):
+                where = os.fsdecode(line.partition(b"@")[2])
+                # As the user wrote it, and the module's option was expanded.
+                if os.path.normpath(os.path.expanduser(where)) == os.path.normpath(root):
+                    found.append(process)
+    return found

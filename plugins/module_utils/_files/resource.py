@@ -1,0 +1,81 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Named files, links and directories: content, mode, owner, times, attributes; absent ones too.
+
+People edit these in place, so they are always copied.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
+    Facts,
+    How,
+    Layer,
+    Resource,
+    Undo,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
+# From here on, what a change left is not listed in the ledger.
+_SETTLED = 1000
+
+
+class FilesResource(Resource):
+    """Paths of any kind, directories with all below.
+
+    :param paths: absolute, without C(..).
+    """
+
+    kind = "files"
+    settles = True
+
+    def __init__(self, paths: list[str]) -> None:
+        if not paths:
+            raise InputError("A resource of kind files needs paths.", untouched="everything.")
+        self.paths = sorted({os.path.normpath(path) for path in paths})
+        if "/" in self.paths:
+            raise InputError("The whole file system cannot be captured.", untouched="everything.")
+        self.path = self.paths[0] if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} more"
+
+    def plan(self) -> list[str]:
+        return list(self.paths)
+
+    def observe(self) -> Facts:
+        return {"paths": {path: listing.briefs(path) for path in self.paths}}
+
+    def differences(self, recorded: Facts) -> list[str]:
+        found = []
+        for path, known in (recorded.get("paths") or {}).items():
+            now = listing.briefs(path) if path in self.paths else known
+            found += [
+                f"{listing.join(path, name)} was changed"
+                for name in {**known, **now}
+                if now.get(name) != known.get(name)
+            ]
+        return found
+
+    def need(self, device: int | None = None) -> tuple[int, int]:
+        found: tuple[int, int] = by_name.captures().files().need(self.paths)
+        return found
+
+    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+        facts: Facts = by_name.captures().files().capture(self.paths, where, items)
+        return facts
+
+    def left(self, manifest: Facts) -> Facts | None:
+        return self.observe() if manifest["files"] <= _SETTLED else None
+
+    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+        undo: Undo = by_name.undos().files(layers, how)
+        return undo

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A lock that a dead process cannot hold.
+
+C(flock) belongs to the open file: the kernel lets go when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Busy
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
+_NAME = "lock"
+_PAUSE = 0.01
+
+
+class Lock:
+    """An exclusive lock on a state directory, as a context manager.
+
+    :param timeout: seconds to wait for whoever holds it.
+    :raises Busy: it was not had in time.
+    """
+
+    def __init__(self, where: PrivateDir, timeout: float) -> None:
+        self._where = where
+        self._timeout = timeout
+        self._fd = -1
+
+    def __enter__(self) -> Lock:
+        try:
+            self._fd = self._where.open(_NAME, os.O_RDWR | os.O_CREAT)
+        except FileNotFoundError:
+            raise self._was_reset() from None
+        deadline = time.monotonic() + self._timeout
+        pause = _PAUSE
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
+                    self.__exit__()
+                    raise Busy(
+                        f"{self._where.path} has been locked for {self._timeout:g} s by process {holder or 'unknown'}.",
+                        untouched="everything.",
+                        advice="Wait for that run to end, or raise lock_timeout. A dead process holds no lock.",
+                    ) from None
+                time.sleep(pause)
+                pause = min(pause * 1.5, 0.1)
+            else:
+                self._sign()
+                self._check_place()
+                return self
+
+    def _check_place(self) -> None:
+        """Whoever held the lock may have reset the state: then this directory is no longer there."""
+        try:
+            same = os.path.samestat(os.stat(self._where.path), os.fstat(self._where.fd))
+        except OSError:
+            same = False
+        if not same:
+            self.__exit__()
+            raise self._was_reset()
+
+    def _was_reset(self) -> Busy:
+        return Busy(
+            f"{self._where.path} was reset by another process while this one waited.",
+            untouched="everything.",
+            advice="Run again.",
+        )
+
+    def _sign(self) -> None:
+        """Leave the process id for whoever has to wait; a full disk is no reason not to work."""
+        try:
+            os.pwrite(self._fd, f"{os.getpid():<10}\n".encode("ascii"), 0)
+        except OSError:
+            pass
+
+    def __exit__(self, *exc: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What of a repository and of its submodules is captured, and where it is pinned."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._git import command
+from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError
+from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
+
+State = dict[str, t.Any]
+
+
+def taken_away(directory: str, ref: str) -> str:
+    """Where repositories of submodules are that an undo took away, and that undoing it brings back.
+
+    :param directory: git's, of the outer repository.
+    :param ref: of the capture that was made before that undo.
+    """
+    return os.path.join(directory, "sage", os.path.basename(ref))
+
+
+def capture(path: str, ref: str) -> State:
+    """Pin what is there, submodules too, by C(ref); returns what an undo needs to know.
+
+    :raises GitError: something cannot be captured.
+    """
+    repository = Repository(path)
+    for what in sorted(repository.in_progress()):
+        raise GitError(f"a {what} is in progress in {repository.path}")
+    for name in repository.flagged():
+        raise GitError(f"{repository.path}/{name} has a conflict, or git was told not to look at it")
+    head = repository.commit("HEAD")
+    if head is None:
+        raise GitError(f"{repository.path} has no commit")
+    taken = repository.snapshot(exact=True)
+    tree = repository.git("rev-parse", f"{head}^{{tree}}").strip()
+    clean = (taken.staged, taken.work) == (tree, tree)
+    repository.pin(ref, head if clean else repository.keep(taken, "captured by intellistream.sage"))
+    modules = {}
+    for name in repository.modules():
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise GitError(f"the name of the submodule {name!r} is not UTF-8") from error
+        modules[name] = capture(os.path.join(path, name), ref)
+    return {
+        "head": head,
+        "branch": repository.branch(),
+        **taken._asdict(),
+        "directory": os.path.relpath(os.path.realpath(repository.directory), os.path.realpath(repository.path)),
+        "gitdirs": sorted(repository.gitdirs()),
+        "sections": sorted(repository.sections()),
+        "modules": modules,
+    }
+
+
+def release(path: str, state: State, ref: str) -> None:
+    """Remove the pins of a capture; what is gone is no error.
+
+    :raises GitError: git failed in a repository that is there.
+    """
+    for name, inner in state["modules"].items():
+        release(os.path.join(path, name), inner, ref)
+    # A submodule need not be checked out now; its repository may still be there.
+    directory = os.path.normpath(os.path.join(path, state["directory"]))
+    if os.path.isdir(directory):
+        shutil.rmtree(taken_away(directory, ref), ignore_errors=True)
+        # Its work tree need not be there.
+        command.git("/", f"--git-dir={directory}", f"--work-tree={directory}", "update-ref", "-d", ref)

@@ -1,0 +1,120 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A git work tree: its commit, branch, index, files, and the same of its submodules.
+
+Git keeps the content itself, in its own objects, and a ref below C(refs/sage) keeps those from
+being collected. Ignored files, other refs and file times are left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, git
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
+    Facts,
+    How,
+    Layer,
+    Resource,
+    Undo,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
+
+class GitResource(Resource):
+    """A work tree.
+
+    :param path: absolute.
+    """
+
+    kind = "git"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def plan(self) -> list[str]:
+        return [self.path]
+
+    def observe(self) -> Facts:
+        with_git = os.path.join(self.path, ".git")
+        # git itself would go up to a repository this directory happens to lie in.
+        if not os.path.lexists(with_git):
+            return {"path": self.path, "exists": os.path.lexists(self.path), "head": None}
+        try:
+            head = git(self.path, "rev-parse", "--verify", "HEAD").strip()
+            names = git(self.path, "for-each-ref", "--format=%(HEAD)%(refname:short)", "refs/heads")
+            branch = next((line[1:] for line in names.splitlines() if line.startswith("*")), None)
+            lines = git(self.path, "submodule", "status", "--recursive").splitlines()
+            modules = {line[1:].split(" ", 1)[1].rsplit(" (", 1)[0]: line[1:].split(" ", 1)[0] for line in lines}
+            missing = [line[1:].split(" ", 1)[1] for line in lines if line.startswith("-")]
+            changed = git(self.path, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked")
+        except GitError as error:
+            return {"path": self.path, "exists": True, "head": None, "error": str(error)}
+        return {
+            "path": self.path,
+            "exists": True,
+            "head": head,
+            "branch": branch,
+            "submodules": {name: commit for name, commit in modules.items() if name not in missing},
+            "dirty": bool(changed.strip()),
+        }
+
+    def differences(self, recorded: Facts) -> list[str]:
+        now = self.observe()
+        if now.get("head") != recorded.get("head"):
+            return [f"{self.path} was at {recorded.get('head')}, is at {now.get('head') or 'no commit'}"]
+        before, after = recorded.get("submodules") or {}, now.get("submodules") or {}
+        return [
+            f"submodule {name} was at {before.get(name)}, is at {after.get(name)}"
+            for name in sorted({*before, *after})
+            if before.get(name) != after.get(name)
+        ]
+
+    def need(self, device: int | None = None) -> tuple[int, int]:
+        return 0, 0
+
+    def capture(self, where: PrivateDir, items: t.Any = None) -> Facts:
+        now = self.observe()
+        if not now["exists"]:
+            return {"kind": self.kind, **now, "files": 0, "bytes": 0}
+        ref = ref_of(where)
+        try:
+            if not now["head"]:
+                raise GitError(f"it is no git work tree with a commit ({now.get('error') or 'no .git'})")
+            state = by_name.captures().git().capture(self.path, ref)
+        except GitError as error:
+            raise CaptureError(
+                f"The work tree {self.path} cannot be captured: {error}.",
+                untouched="everything.",
+                advice="Finish, commit or remove what is named, or name another directory, then run again.",
+                path=self.path,
+            ) from error
+        return {"kind": self.kind, **now, "ref": ref, "repository": state, "files": 0, "bytes": 0}
+
+    def release(self, manifest: Facts) -> None:
+        """Let git collect what one capture pinned; a repository that is gone needs nothing."""
+        if not manifest.get("ref"):
+            return
+        try:
+            by_name.captures().git().release(self.path, manifest["repository"], manifest["ref"])
+        except GitError:
+            # Pins are small, and removing them must not stop what removes a capture.
+            return
+
+    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+        undo: Undo = by_name.undos().git(self, layers, how)
+        return undo
+
+
+def ref_of(where: PrivateDir) -> str:
+    """The ref that pins what one capture kept."""
+    # The name of the store's directory is used once only, and says nothing to anybody else.
+    return f"refs/sage/{hashlib.sha256(os.fsencode(where.path)).hexdigest()[:24]}"

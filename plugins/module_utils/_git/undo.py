@@ -1,0 +1,158 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way back to a git work tree as it was, and away with a clone that was not there."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
+from ansible_collections.intellistream.sage.plugins.module_utils._git import restore
+from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError
+from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import Compared
+from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
+from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import ref_of
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
+    Facts,
+    How,
+    Layer,
+    Resource,
+    Undo,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import State
+
+
+class GitUndo(Undo):
+    """Back to what was captured; the oldest capture decides."""
+
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: How) -> None:
+        super().__init__()
+        self.resource, self.path = resource, resource.path
+        self.captured, self.where, self.resumed = layers[0].manifest, layers[0].where, _interrupted(layers, how)
+        self.state: State = self.captured["repository"]
+        self.changed = False
+        #: A rollback took the whole clone away.
+        self.away = whole.kept(self.path, self.where) is not None
+        target = f"{self.path} to {self.captured['branch'] or 'commit'} {self.captured['head'][:12]}"
+        if self.away:
+            self.plan["restore"].append(target)
+            if os.path.lexists(self.path):
+                self.plan["remove"].append(self.path)
+                self.conflicts += [] if self.resumed else _work(self.path)
+            return
+        try:
+            compared = Compared(self.path, self.state, self.captured["ref"])
+            if compared.differences():
+                self.plan["restore"].append(target)
+            self.plan["remove"] += compared.removals()
+            self.changed = compared.others()
+            # An interrupted attempt leaves changes too; what is not captured is kept all the same.
+            self.conflicts += compared.lost() if self.resumed else compared.conflicts() + self._moved(layers[-1].left)
+        except GitError as error:
+            self.plan["restore"].append(target)
+            self.conflicts.append(
+                f"{self.path} is no git work tree any more ({error}); it has to be cloned again by hand"
+            )
+
+    def _moved(self, left: Facts | None) -> list[str]:
+        now = self.resource.observe().get("head")
+        if not left or not left.get("head") or now in (left["head"], self.captured["head"]):
+            return []
+        return [f"{self.path} is at {now}, the installation left it at {left['head']}"]
+
+    def touches(self) -> bool:
+        # Files added since are left where they are, but a new capture would hold them.
+        return self.changed or super().touches()
+
+    def check(self) -> None:
+        if not self.away:
+            self._check(self.path, self.state)
+
+    def _check(self, path: str, state: State) -> None:
+        try:
+            repository = Repository(path)
+        except GitError:
+            # Not checked out now, or gone, which is a conflict.
+            return
+        try:
+            names = [state["head"], state["staged"], state["work"]]
+            repository.git("rev-list", "--objects", "--no-walk", "--quiet", *names)
+        except GitError as error:
+            raise StoreError(
+                f"What was captured of {path} is not in its repository any more: {error}.",
+                untouched="everything.",
+                advice=f"Somebody removed {self.captured['ref']}, or objects. Fetch what is missing, then run again.",
+            ) from error
+        for name, inner in state["modules"].items():
+            self._check(os.path.join(path, name), inner)
+
+    def redo(self) -> Facts | None:
+        return {"kind": "git", "path": self.path} if any(self.plan.values()) else None
+
+    def execute(self) -> None:
+        if self.away:
+            whole.take_away(self.path, self.into)
+            whole.bring_back(self.path, self.where)
+        try:
+            redo = ref_of(self.into) if self.into is not None else ""
+            restore.restore(self.path, self.state, self.captured["ref"], self.resumed, redo)
+        except GitError as error:
+            raise RollbackError(
+                f"git could not go back to {self.captured['head']} in {self.path}: {error}.",
+                untouched="what was captured; git still has it.",
+                advice="Mend what git says, then run the same rollback again.",
+            ) from error
+
+    def verify(self) -> list[str]:
+        try:
+            return Compared(self.path, self.state, self.captured["ref"]).differences()
+        except GitError as error:
+            return [f"{self.path} cannot be compared: {error}"]
+
+
+def _interrupted(layers: t.Sequence[Layer], how: How) -> bool:
+    """An undo, or the change itself, was killed: what it left half done is nobody's work."""
+    return how.resumed or not all(layer.completed for layer in layers)
+
+
+def _work(path: str) -> list[str]:
+    """What would be lost with a clone, for people."""
+    try:
+        return Repository(path).work()
+    except GitError as error:
+        return [f"{path} was not there, and is no git work tree now: {error}"]
+
+
+class GitRemoval(Undo):
+    """Away with a clone that was not there."""
+
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: How) -> None:
+        super().__init__()
+        self.path = resource.path
+        self.broken = f"{self.path}.broken-{how.keep_broken}" if how.keep_broken else ""
+        self.stays = how.erase_after is not None and layers[0].time <= how.erase_after
+        if self.stays:
+            self.kept.append(self.path)
+            return
+        self.plan["remove"] += whole.remains(self.path)
+        if os.path.lexists(self.path) and not _interrupted(layers, how):
+            self.conflicts += _work(self.path)
+
+    def check(self) -> None:
+        return
+
+    def redo(self) -> Facts | None:
+        return {"kind": "git", "path": self.path} if self.touches() and not self.broken else None
+
+    def execute(self) -> None:
+        if not self.stays:
+            whole.take_away(self.path, self.into, self.broken)
+
+    def verify(self) -> list[str]:
+        return [] if self.stays else [f"{path} is still there" for path in whole.remains(self.path)]

@@ -1,0 +1,120 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The files that make apt and dnf start a program, and where they go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import STATE_DIR
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import make_program
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks.dnf_plugin import PLUGIN
+
+PYTHON = "/usr/bin/python3"
+PROGRAM = "hook.pyz"
+_APT = "/etc/apt/apt.conf.d"
+# apt takes a program's options by its name up to the first space, and gives the name to a shell.
+_PLAIN = re.compile(r"[A-Za-z0-9/._+@%-]+")
+
+
+class File(t.NamedTuple):
+    """One file of the hook.
+
+    :ivar content: None: it is not to be there.
+    """
+
+    path: str
+    content: bytes | None
+    mode: int
+
+
+def program_path(root: str) -> str:
+    """Where the program lies.
+
+    :raises InputError: apt could not start it there.
+    """
+    path = os.path.join(os.path.normpath(root), STATE_DIR, PROGRAM)
+    if not _PLAIN.fullmatch(path):
+        raise InputError(
+            f"apt cannot start a hook as {path}.",
+            untouched="everything.",
+            advice="Use a root of letters, digits and ._+@%- only.",
+        )
+    return path
+
+
+def files(root: str, settings: t.Mapping[str, t.Any], present: bool) -> list[File]:
+    """All files, in the order in which they are to be written: what starts the program comes last.
+
+    :raises InputError: this host has neither apt nor dnf, or no Python that could run the program.
+    """
+    program = program_path(root)
+    # Two roots on a host have a hook each.
+    mark = hashlib.sha256(os.path.normpath(root).encode()).hexdigest()[:8]
+    snippet, plugins = f"{_APT}/80intellistream-sage-{mark}", dnf_plugins()
+    plugin = os.path.join(plugins, f"intellistream_sage_{mark}.py")
+    if not present:
+        unused = [snippet, plugin] if plugins else [snippet]
+        return [File(path, None, 0) for path in [*unused, program]]
+    check_python()
+    starters = []
+    if shutil.which("apt-get") and os.path.isdir(_APT):
+        starters.append(File(snippet, _apt(program, settings["strict"], snippet), 0o644))
+    if plugins:
+        starters.append(File(plugin, _dnf(program, settings["strict"], mark), 0o644))
+    if not starters:
+        raise InputError("This host has neither apt nor dnf 4, which could start a hook.", untouched="everything.")
+    return [File(program, make_program.build(settings, PYTHON), 0o700), *starters]
+
+
+def check_python() -> None:
+    """The system's own Python has to run the program, whatever Ansible uses.
+
+    :raises InputError: it is missing or too old.
+    """
+    try:
+        good = command.run([PYTHON, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"], timeout=60).rc == 0
+    except InstallerError:
+        good = False
+    if not good:
+        raise InputError(
+            f"The hook needs {PYTHON}, version 3.9 or newer.",
+            untouched="everything.",
+            advice="Install the system's python3, or do without the hook.",
+        )
+
+
+def dnf_plugins() -> str:
+    """The directory of dnf's plugins; empty when there is no dnf 4."""
+    if not shutil.which("dnf"):
+        return ""
+    try:
+        outcome = command.run([PYTHON, "-I", "-c", "import dnf.const; print(dnf.const.PLUGINPATH)"], timeout=60)
+    except InstallerError:
+        return ""
+    path = outcome.stdout.strip()
+    return path if outcome.rc == 0 and os.path.isabs(path) else ""
+
+
+def _apt(program: str, strict: bool, path: str) -> bytes:
+    # What is missing or broken must not keep anybody from using apt, unless that was chosen.
+    broken = f"{{ test -x {program} || echo 'sage: {program} is gone; remove {path}, too' >&2; exit 1; }}"
+    return f"""\
+// Made by intellistream.sage.sage_hook: keeps what a run of apt replaces, so that it can be rolled back.
+DPkg::Pre-Install-Pkgs {{ "{program} apt before || {broken if strict else "true"}"; }};
+DPkg::Tools::Options::{program}::Version "3";
+DPkg::Post-Invoke {{ "{program} apt after || true"; }};
+""".encode()
+
+
+def _dnf(program: str, strict: bool, mark: str) -> bytes:
+    return PLUGIN.format(program=json.dumps(program), strict=bool(strict), mark=mark).encode()

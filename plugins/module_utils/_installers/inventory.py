@@ -1,0 +1,156 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an environment has, in the words of an installation plan."""
+
+from __future__ import annotations
+
+import csv
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
+    Pin,
+    same_version,
+    split,
+    url_path,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
+
+
+class Installed(t.NamedTuple):
+    """One registered distribution.
+
+    :param version: as its metadata directory spells it.
+    :param info: absolute path of that directory.
+    :param twice: registered more than once, as an interrupted upgrade leaves it.
+    :param source: the directory it was built from; None for a file from an index.
+    """
+
+    name: str
+    version: str
+    info: str
+    twice: bool = False
+    source: str | None = None
+    editable: bool = False
+
+
+Inventory = dict[str, Installed]
+
+
+def read(venv: str) -> Inventory:
+    """All distributions registered in the environment at I(venv), by normalised name; empty when it is absent."""
+    found: Inventory = {}
+    tree = Tree.open(venv)
+    if tree is None:
+        return found
+    with tree:
+        grouped = distributions.by_name(distributions.installed(tree))
+    for name, several in grouped.items():
+        info = os.path.join(venv, several[0].info)
+        source, editable = _origin(info)
+        found[name] = Installed(name, several[0].version, info, len(several) > 1, source, editable)
+    return found
+
+
+def _origin(info: str) -> tuple[str | None, bool]:
+    try:
+        with open(os.path.join(info, "direct_url.json"), encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError):
+        return None, False
+    import json
+
+    try:
+        facts = json.loads(text)
+        directory = facts.get("dir_info")
+        if directory is None:
+            return None, False
+        return url_path(facts["url"]), bool(directory.get("editable"))
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return None, False
+
+
+def is_whole(have: Installed) -> bool:
+    """Whether it is registered once and every file its RECORD lists is there.
+
+    An installer that was killed, or could not write, may leave a distribution registered without its files. Byte code
+    comes and goes by itself and does not count.
+    """
+    if have.twice:
+        return False
+    site = os.path.dirname(have.info)
+    try:
+        with open(os.path.join(have.info, "RECORD"), encoding="utf-8", errors="surrogateescape", newline="") as file:
+            paths = [row[0] for row in csv.reader(file) if row]
+    except (OSError, csv.Error):
+        return False
+    return all("__pycache__/" in path or os.path.lexists(os.path.join(site, path)) for path in paths)
+
+
+def is_exact(pin: Pin, have: Installed | None) -> bool:
+    """Whether nothing has to be done for I(pin).
+
+    A source directory that is not editable is never exact: its content may have changed under the same version.
+    """
+    if have is None or (pin.path is None) != (have.source is None):
+        return False
+    if pin.path is not None:
+        if not pin.editable or not have.editable or os.path.realpath(pin.path) != os.path.realpath(have.source or ""):
+            return False
+    return (pin.version is None or same_version(pin.version, have.version)) and is_whole(have)
+
+
+def requires(have: Installed) -> tuple[str, ...]:
+    """The C(Requires-Dist) lines of a registered distribution."""
+    lines = []
+    try:
+        with open(os.path.join(have.info, "METADATA"), encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line == "\n":
+                    break  # the description follows
+                if line.startswith("Requires-Dist:"):
+                    lines.append(line.partition(":")[2].strip())
+    except OSError:
+        pass
+    return tuple(lines)
+
+
+def closure(
+    roots: t.Iterable[str],
+    inventory: Inventory,
+    python: Interpreter,
+    changing: t.Mapping[str, Pin],
+) -> list[str]:
+    """Names of everything that I(roots) need, as far as metadata tells.
+
+    :param roots: requirements, extras included.
+    :param changing: what is about to be installed; their requirements count instead of the present ones.
+    """
+    wanted: dict[str, set[str]] = {}
+    waiting = [split(root)[:2] for root in roots]
+    while waiting:
+        name, extras = waiting.pop()
+        new = set(extras) - wanted[name] if name in wanted else {""} | set(extras)
+        if not new:
+            continue
+        wanted.setdefault(name, set()).update(new)
+        have = inventory.get(name)
+        # Only pip tells what the new version needs; else what the old one needs is the best guess.
+        lines = changing[name].requires if name in changing else ()
+        lines = lines or (requires(have) if have else ())
+        for line in lines:
+            requirement, dummy, marker = line.partition(";")
+            try:
+                # An extra's own requirements, or (with "" among the new ones) those without a condition.
+                if applies(marker, python.markers, frozenset(wanted[name])):
+                    waiting.append(split(requirement)[:2])
+            except ValueError:
+                continue
+    return [name for name in wanted if name in inventory or name in changing]

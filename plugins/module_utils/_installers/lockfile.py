@@ -1,0 +1,232 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lock files: C(pylock.toml) (PEP 751) and requirements files with pins."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies, satisfies
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
+    Pin,
+    normalise,
+    pin_line,
+    split,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
+
+_PYLOCK = re.compile(r"^\s*lock-version\s*=", re.MULTILINE)
+_OPTION = re.compile(r"\s--hash[=\s]+(\S+)")
+_REQUIRES_PYTHON = re.compile(r'(?m)^requires-python = ".*"$')
+# They say where to look, which is for the index options to say.
+_INDEX_OPTIONS = ("-i ", "--index-url", "--extra-index-url", "-f ", "--find-links", "--no-index", "--trusted-host")
+_ADVICE = "Give a pylock.toml (PEP 751), or a requirements file in which every line is name==version."
+
+
+def _unusable(what: str) -> InputError:
+    return InputError(f"The lock file cannot be used: {what}.", untouched="everything.", advice=_ADVICE)
+
+
+def form_of(path: str) -> str:
+    """C(pylock) for a name that ends in C(.toml), else C(requirements)."""
+    return "pylock" if path.endswith(".toml") else "requirements"
+
+
+def parse(text: str, python: Interpreter) -> list[Pin]:
+    """The pins of a lock file, of whichever form, those of other platforms included.
+
+    :raises InputError: it is not a lock file, or needs something that is not supported.
+    """
+    pins = _parse_pylock(text, python) if _PYLOCK.search(text) else _parse_requirements(text)
+    if not pins:
+        raise _unusable("it names no distribution")
+    return pins
+
+
+def applicable(pins: t.Iterable[Pin], python: Interpreter) -> list[Pin]:
+    """The pins whose markers hold for I(python).
+
+    :raises InputError: a marker cannot be read, or a distribution is pinned twice.
+    """
+    found: dict[str, Pin] = {}
+    for pin in pins:
+        try:
+            if not applies(pin.marker, python.markers):
+                continue
+        except ValueError as error:
+            raise _unusable(str(error)) from error
+        if pin.name in found and found[pin.name] != pin:
+            raise _unusable(f"it pins {pin.name} twice for this host")
+        found[pin.name] = pin._replace(marker="")
+    return list(found.values())
+
+
+def _parse_requirements(text: str) -> list[Pin]:
+    pins = []
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        line = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if not line or line.startswith(_INDEX_OPTIONS):
+            continue
+        if line.startswith("-"):
+            raise _unusable(f"it has the option {line.split()[0]!r}")
+        hashes = tuple(sorted(_OPTION.findall(line)))
+        requirement, dummy, marker = _OPTION.sub("", line).partition(";")
+        try:
+            name, dummy_extras, rest = split(requirement)
+        except ValueError as error:
+            raise _unusable(str(error)) from error
+        version = re.match(r"^={2,3}\s*([^\s,*]+)$", rest)
+        if not version:
+            raise _unusable(f"{requirement.strip()!r} is not pinned to one version")
+        pins.append(Pin(name, version.group(1), hashes, marker=marker.strip()))
+    return pins
+
+
+def _toml(text: str, python: Interpreter) -> dict[str, t.Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise _unusable(f"it is no TOML: {error}") from error
+    # This is an old Python, that of the environment is not.
+    script = "import json, sys, tomllib; print(json.dumps(tomllib.loads(sys.stdin.read()), default=str))"
+    try:
+        outcome = command.checked([python.executable, "-I", "-c", script], stdin=text, timeout=60)
+    except InstallerError as error:
+        raise _unusable(f"it is no TOML, or {python.executable} is older than 3.11 and cannot read it") from error
+    return t.cast("dict[str, t.Any]", json.loads(outcome.stdout))
+
+
+def _parse_pylock(text: str, python: Interpreter) -> list[Pin]:
+    lock = _toml(text, python)
+    if not str(lock.get("lock-version", "")).startswith("1."):
+        raise _unusable(f"its lock-version is {lock.get('lock-version')!r}, and only 1.x is known")
+    wanted = lock.get("requires-python")
+    try:
+        if wanted and not satisfies(python.version, wanted):
+            raise _unusable(f"it is for Python {wanted}, and {python.executable} is {python.version}")
+        environments = lock.get("environments") or [""]
+        if not any(applies(marker, python.markers) for marker in environments):
+            raise _unusable(f"it is not for this platform, but for {environments}")
+    except ValueError as error:
+        raise _unusable(str(error)) from error
+    return [_package(package) for package in lock.get("packages", [])]
+
+
+def _package(package: dict[str, t.Any]) -> Pin:
+    name = normalise(str(package.get("name", "")))
+    marker = str(package.get("marker", ""))
+    directory = package.get("directory")
+    if directory is not None:
+        path = str(directory.get("path", ""))
+        if not os.path.isabs(path):
+            raise _unusable(f"{name} is a directory with a relative path, {path!r}")
+        return Pin(name, package.get("version"), path=path, editable=bool(directory.get("editable")), marker=marker)
+    for kind in ("vcs", "archive"):
+        if kind in package:
+            raise _unusable(f"{name} comes from {kind}, which is not supported")
+    if "version" not in package:
+        raise _unusable(f"{name} has no version")
+    files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
+    hashes = {f"{kind}:{value}" for one in files for kind, value in one.get("hashes", {}).items()}
+    return Pin(name, str(package["version"]), tuple(sorted(hashes)), marker=marker)
+
+
+def text(pins: t.Iterable[Pin], form: str, minor: str) -> str:
+    """A lock file of I(pins): the same text for the same pins.
+
+    :param form: C(pylock) or C(requirements).
+    :param minor: the Python it was resolved for, C(3.11).
+    :raises InputError: a pin lacks what the form wants.
+    """
+    ordered = sorted(pins)
+    if form == "requirements":
+        return "".join(f"{pin_line(pin)}\n" for pin in ordered)
+    parts = [f'lock-version = "1.0"\ncreated-by = "intellistream.sage"\nrequires-python = "=={minor}.*"\n']
+    for pin in ordered:
+        lines = ["[[packages]]", f"name = {json.dumps(pin.name)}"]
+        if pin.version and pin.path is None:
+            lines.append(f"version = {json.dumps(pin.version)}")
+        if pin.marker:
+            lines.append(f"marker = {json.dumps(pin.marker)}")
+        if pin.path is not None:
+            editable = ", editable = true" if pin.editable else ""
+            lines.append(f"directory = {{ path = {json.dumps(pin.path)}{editable} }}")
+        elif not (pin.url and pin.hashes):
+            raise InputError(f"{pin.name} has no URL and hash to put into a pylock.toml.", untouched="everything.")
+        else:
+            lines.append(_file(pin))
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _file(pin: Pin) -> str:
+    name = pin.url.split("#", 1)[0].rstrip("/").rsplit("/", 1)[-1]
+    hashes = ", ".join("{} = {}".format(*_key_and_value(item)) for item in sorted(pin.hashes))
+    file = f"name = {json.dumps(name)}, url = {json.dumps(pin.url)}, hashes = {{ {hashes} }}"
+    return f"wheels = [{{ {file} }}]" if name.endswith(".whl") else f"sdist = {{ {file} }}"
+
+
+def _key_and_value(item: str) -> tuple[str, str]:
+    kind, dummy, value = item.partition(":")
+    return kind, json.dumps(value)
+
+
+def for_minor(text: str, minor: str) -> str:
+    """The lock for every patch level of a Python.
+
+    uv writes the very one it resolved with, which would shut out hosts an update behind.
+    """
+    return _REQUIRES_PYTHON.sub(f'requires-python = "=={minor}.*"', text)
+
+
+def part(text: str, pins: t.Collection[Pin]) -> str:
+    """The lock of I(pins) alone, out of one that P(text) or uv wrote; empty when it has not all of them."""
+    head, *packages = re.split(r"(?m)^\[\[packages\]\]\n", text.partition("\n[tool.")[0])
+    found = {}
+    for package in packages:
+        said = dict(re.findall(r'(?m)^(name|version) = "([^"]+)"$', package))
+        found[normalise(said.get("name", "")), said.get("version")] = package.rstrip()
+    chosen = [found.get((pin.name, pin.version)) for pin in pins]
+    if not all(chosen):
+        return ""
+    return "\n\n".join([head.rstrip(), *(f"[[packages]]\n{package}" for package in chosen)]) + "\n"
+
+
+def read_file(path: str) -> str | None:
+    """The lock file at I(path), None when there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def write_file(path: str, content: str) -> None:
+    """Replace the lock file at I(path) as a whole."""
+    import tempfile
+
+    directory = os.path.dirname(os.path.abspath(path))
+    handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Evaluate environment markers (PEP 508) without any third-party library and without C(eval)."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import normalise, version_key
+
+Environment = t.Mapping[str, t.Union[str, t.AbstractSet[str]]]
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<string>'[^']*'|\"[^\"]*\")|(?P<op>===|==|~=|!=|<=|>=|<|>)|(?P<paren>[()])|(?P<word>[A-Za-z_.]+))"
+)
+_VERSIONED = ("python_version", "python_full_version", "implementation_version", "platform_release")
+
+
+class _Value(t.NamedTuple):
+    value: str | t.AbstractSet[str]
+    variable: str
+
+
+class _Parser:
+    def __init__(self, marker: str, environment: Environment) -> None:
+        self.marker = marker
+        self.environment = environment
+        self.tokens: list[tuple[str, str]] = []
+        self.at = 0
+        position, end = 0, len(marker.rstrip())
+        while position < end:
+            match = _TOKEN.match(marker, position)
+            if not match:
+                raise ValueError(f"cannot read the marker {marker!r}")
+            kind = match.lastgroup or ""
+            self.tokens.append((kind, match.group(kind)))
+            position = match.end()
+
+    def peek(self) -> tuple[str, str]:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ("end", "")
+
+    def take(self) -> tuple[str, str]:
+        token = self.peek()
+        self.at += 1
+        return token
+
+    def either(self) -> bool:
+        result = self.both()
+        while self.peek() == ("word", "or"):
+            self.take()
+            result = self.both() or result
+        return result
+
+    def both(self) -> bool:
+        result = self.single()
+        while self.peek() == ("word", "and"):
+            self.take()
+            result = self.single() and result
+        return result
+
+    def single(self) -> bool:
+        if self.peek() == ("paren", "("):
+            self.take()
+            result = self.either()
+            if self.take() != ("paren", ")"):
+                raise ValueError(f"unbalanced parentheses in the marker {self.marker!r}")
+            return result
+        left = self.value()
+        kind, operator = self.take()
+        if (kind, operator) == ("word", "not"):
+            kind, operator = self.take()
+            operator = f"not {operator}"
+        if kind != "op" and operator not in ("in", "not in"):
+            raise ValueError(f"cannot read the marker {self.marker!r}")
+        return _compare(left, operator, self.value())
+
+    def value(self) -> _Value:
+        kind, text = self.take()
+        if kind == "string":
+            return _Value(text[1:-1], "")
+        name = text.replace(".", "_")
+        if kind == "word" and name in self.environment:
+            return _Value(self.environment[name], name)
+        raise ValueError(f"unknown name {text!r} in the marker {self.marker!r}")
+
+
+def _compare(left: _Value, operator: str, right: _Value) -> bool:
+    if operator in ("in", "not in"):
+        return (str(left.value) in right.value) == (operator == "in")
+    if not isinstance(left.value, str) or not isinstance(right.value, str):
+        # "extra" stands for all the extras at once: any of them may match.
+        group, one = (right.value, left.value) if isinstance(left.value, str) else (left.value, right.value)
+        return (normalise(str(one)) in group) == (operator != "!=")
+    variable = left.variable or right.variable
+    if variable in _VERSIONED:
+        try:
+            return satisfies(left.value, operator + right.value)
+        except ValueError:
+            pass  # a kernel release is often no version: then it is text
+    return _ordered(left.value, operator, right.value)
+
+
+def _ordered(left: t.Any, operator: str, right: t.Any) -> bool:
+    if operator in ("==", "==="):
+        return bool(left == right)
+    if operator == "!=":
+        return bool(left != right)
+    if operator == "<":
+        return bool(left < right)
+    if operator == "<=":
+        return bool(left <= right)
+    if operator == ">":
+        return bool(left > right)
+    if operator == ">=":
+        return bool(left >= right)
+    raise ValueError(f"the operator {operator} does not apply to text")
+
+
+def satisfies(version: str, specifiers: str) -> bool:
+    """Whether I(version) fulfils comma-separated I(specifiers) such as C(>=3.11,<4).
+
+    :raises ValueError: either cannot be understood.
+    """
+    for specifier in filter(None, (part.strip() for part in specifiers.split(","))):
+        match = re.match(r"(===|==|~=|!=|<=|>=|<|>)\s*(\S+)$", specifier)
+        if not match:
+            raise ValueError(f"cannot read the version specifier {specifier!r}")
+        operator, wanted = match.groups()
+        if operator == "~=":
+            release = wanted.split(".")
+            fits = satisfies(version, f">={wanted}") and satisfies(version, f"=={'.'.join(release[:-1])}.*")
+        elif wanted.endswith(".*") and operator in ("==", "!="):
+            have, want = version_key(version)[1], tuple(int(part) for part in wanted[:-2].split("."))
+            have += (0,) * (len(want) - len(have))
+            fits = (have[: len(want)] == want) == (operator == "==")
+        else:
+            fits = _ordered(version_key(version), operator, version_key(wanted))
+        if not fits:
+            return False
+    return True
+
+
+def applies(marker: str, environment: Environment, extras: t.AbstractSet[str] = frozenset()) -> bool:
+    """Whether I(marker) holds in I(environment) (an empty marker always does).
+
+    :param environment: the marker variables of an interpreter, see C(_installers/interpreter.Interpreter.markers).
+    :param extras: extras that are asked for.
+    :raises ValueError: the marker cannot be understood.
+    """
+    if not marker.strip():
+        return True
+    known: dict[str, str | t.AbstractSet[str]] = dict(environment)
+    known.update(extra=extras, extras=extras, dependency_groups=frozenset())
+    parser = _Parser(marker, known)
+    result = parser.either()
+    if parser.peek()[0] != "end":
+        raise ValueError(f"cannot read the marker {marker!r}")
+    return result

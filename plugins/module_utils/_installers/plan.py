@@ -1,0 +1,90 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of an installation: computed once, shown in check mode, carried out in a run."""
+
+from __future__ import annotations
+
+import fnmatch
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Inventory, is_exact
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, normalise
+
+Distribution = dict[str, t.Any]
+
+ADD, REPLACE, KEEP = "add", "replace", "keep"
+SAGE, THIRD_PARTY = "sage", "third_party"
+
+
+def group(name: str, first_party: t.Iterable[str]) -> str:
+    """C(sage) for names that match one of the I(first_party) patterns, else C(third_party)."""
+    return SAGE if any(fnmatch.fnmatchcase(name, normalise(pattern)) for pattern in first_party) else THIRD_PARTY
+
+
+def entry(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -> Distribution:
+    """One distribution of the plan, JSON-able."""
+    have = inventory.get(pin.name)
+    action = ADD if have is None else KEEP if is_exact(pin, have) else REPLACE
+    result: Distribution = {
+        "name": pin.name,
+        "version": pin.version,
+        "group": group(pin.name, first_party),
+        "action": action,
+        "from_version": have.version if have else None,
+        "hashes": list(pin.hashes),
+    }
+    if pin.path is not None:
+        result.update(path=pin.path, editable=pin.editable)
+    return result
+
+
+def build(pins: t.Iterable[Pin], inventory: Inventory, first_party: t.Iterable[str]) -> list[Distribution]:
+    """The distributions of a plan, sorted by name."""
+    patterns = list(first_party)
+    return sorted((entry(pin, inventory, patterns) for pin in pins), key=lambda one: str(one["name"]))
+
+
+def brief(distributions: t.Iterable[Distribution]) -> dict[str, list[dict[str, t.Any]]]:
+    """Names and versions by group: all that a capture or a recorded result needs, a hundredth of the plan in size."""
+    found: dict[str, list[dict[str, t.Any]]] = {THIRD_PARTY: [], SAGE: []}
+    for one in distributions:
+        found[one["group"]].append({"name": one["name"], "version": one["version"]})
+    return found
+
+
+def pin_of(distribution: Distribution) -> Pin:
+    """The pin behind a distribution of a plan.
+
+    :raises InputError: it says neither a version nor a path.
+    """
+    name, version, path = distribution.get("name"), distribution.get("version"), distribution.get("path")
+    if not name or not (version or path):
+        raise InputError(
+            f"A distribution needs a name and a version or a path, and this one has not: {distribution}.",
+            untouched="everything.",
+            advice="Pass on what intellistream.sage.sage_resolve returned.",
+        )
+    return Pin(
+        normalise(str(name)),
+        str(version) if version else None,
+        tuple(sorted(str(item) for item in distribution.get("hashes") or ())),
+        str(path) if path else None,
+        bool(distribution.get("editable")),
+    )
+
+
+def listing(names: t.Iterable[tuple[str, str | None]]) -> str:
+    """C(name==version) lines for diff mode."""
+    return "".join(f"{name}=={version or '(built from source)'}\n" for name, version in sorted(names))
+
+
+def diff(distributions: t.Iterable[Distribution]) -> dict[str, str]:
+    """Before and after of the distributions that change."""
+    changing = [one for one in distributions if one["action"] != KEEP]
+    return {
+        "before": listing((one["name"], one["from_version"]) for one in changing if one["from_version"]),
+        "after": listing((one["name"], one["version"]) for one in changing),
+    }

@@ -1,0 +1,180 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Resolve and install with uv."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command as base_command
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError, SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.interface import (
+    Installer,
+    Resolution,
+    Target,
+    Wanted,
+    files,
+    kept,
+    pin_lines,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import is_whole
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, normalise
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+
+# The text form has been the same since uv 0.1; its JSON form is a preview and comes and goes.
+_CHANGE = re.compile(r"^ (?P<sign>[+~-]) (?P<name>[^\s=@]+)(?:==(?P<version>\S+))?(?: @ \S+)?(?: \(from \S+\))?$")
+_ADVICE = "Check that the names, versions and the index are right, and that the host reaches the index."
+_UNTOUCHED = "the environment; resolving changes nothing."
+
+
+class Uv(Installer):
+    """uv, at the path it was found at."""
+
+    name = "uv"
+
+    def __init__(self, uv: str, target: Target, index: Index, timeout: float = 0) -> None:
+        super().__init__(target, index, timeout)
+        self.uv = uv
+
+    def resolve(self, wanted: Wanted) -> Resolution:
+        """See P(Installer.resolve)."""
+        changed = self._dry_run(wanted)
+        sources = {source.name: source for source in wanted.sources}
+        changing = {
+            name: self.source_pin(sources[name])._replace(version=version or sources[name].version)
+            if name in sources
+            else Pin(name, version)
+            for name, version in changed.items()
+        }
+        for name, source in sources.items():
+            # uv takes a directory for unchanged when its pyproject.toml is; the code may not be.
+            changing.setdefault(name, self.source_pin(source))
+        try:
+            complete = self._compile(wanted, changing)
+        except SageError as error:
+            # Something that is installed is not in the index (any more): the plan stands, without hashes.
+            note = f"No hashes for this plan: {_last_line(error)}"
+            return Resolution(self.complete(wanted, changing), [note])
+        return Resolution(complete, [])
+
+    def _dry_run(self, wanted: Wanted) -> dict[str, str | None]:
+        """Name → version of what uv would put into the environment."""
+        with files(requirements=wanted.lines, constraints=wanted.constraints) as path:
+            argv = ["pip", "install", "--dry-run", "--requirements", path["requirements"]]
+            argv += ["--constraints", path["constraints"], *self._where(path[""])]
+            for name in sorted(self.moved_to_index(wanted)):
+                argv += ["--reinstall-package", name]
+            outcome = self._uv(argv, untouched=_UNTOUCHED, advice=_ADVICE)
+        found: dict[str, str | None] = {}
+        for line in outcome.stderr.splitlines():
+            change = _CHANGE.match(line.rstrip())
+            if change and change["sign"] != "-":
+                found[normalise(change["name"])] = change["version"]
+        said = re.search(r"Would install (\d+) package", outcome.stderr)
+        if (int(said[1]) if said else 0) != len(found):
+            raise InstallerError(
+                f"uv's answer cannot be understood:\n{redact_text(outcome.stderr)}",
+                untouched=_UNTOUCHED,
+                advice="Use `installer: pip`, and report this with uv's version.",
+            )
+        return found
+
+    def _where(self, empty: str) -> list[str]:
+        python = ["--python", self.target.python.executable]
+        # Without an environment yet, an empty directory stands for it.
+        return python if self.target.venv else [*python, "--target", f"{empty}/target"]
+
+    def _compile(self, wanted: Wanted, changing: t.Mapping[str, Pin]) -> list[Pin]:
+        """Everything that belongs to the result, with hashes: resolved again with all versions held."""
+        from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
+
+        text = self._compiled(wanted, changing, "pylock.toml")
+        locked = lockfile.parse(text, self.target.python)
+        pins: dict[str, Pin] = {}
+        inventory = self.target.inventory
+        for pin in lockfile.applicable(locked, self.target.python):
+            if pin.name in changing:
+                pin = changing[pin.name]._replace(hashes=pin.hashes)
+            elif pin.name in inventory:
+                # The very words of what is there, so that nothing is taken for changed.
+                pin = kept(inventory[pin.name])._replace(hashes=pin.hashes)
+            pins[pin.name] = pin
+        missing = sorted(set(changing) - set(pins))
+        if missing:
+            raise InstallerError(f"uv left out {', '.join(missing)} when asked again.")
+        return list(pins.values())
+
+    def _compiled(self, wanted: Wanted, changing: t.Mapping[str, Pin], form: str) -> str:
+        held = {name: have.version for name, have in self.target.inventory.items() if have.source is None}
+        held.update({name: pin.version for name, pin in changing.items() if pin.path is None and pin.version})
+        for source in wanted.sources:
+            held.pop(source.name, None)
+        constraints = [*wanted.constraints, *(f"{name}=={version}" for name, version in sorted(held.items()))]
+        with files(requirements=wanted.lines, constraints=constraints) as path:
+            argv = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"]
+            argv += ["--format", form, "--python", self.target.python.executable]
+            argv += ["--constraints", path["constraints"], path["requirements"]]
+            # All metadata was fetched a moment ago: the cache saves asking the index for each name once more.
+            try:
+                return self._uv(["--offline", *argv]).stdout
+            except InstallerError:
+                return self._uv(argv, untouched=_UNTOUCHED).stdout
+
+    def lock(self, wanted: Wanted, pins: t.Sequence[Pin], form: str) -> str:
+        """See P(Installer.lock)."""
+        from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
+
+        changing = {pin.name: pin for pin in pins}
+        name = "pylock.toml" if form == "pylock" else "requirements.txt"
+        text = redact_text(self._compiled(wanted, changing, name))
+        return lockfile.for_minor(text, self.target.python.minor)
+
+    def install(self, pins: t.Sequence[Pin], hashed: bool) -> None:
+        """See P(Installer.install)."""
+        from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
+
+        text = lockfile.part(self.lock_text, pins) if hashed and self.lock_text else ""
+        if text:
+            with files(requirements=()) as path:
+                lock = f"{path['']}/pylock.toml"
+                lockfile.write_file(lock, text)
+                try:
+                    self._install(pins, lock, hashed)
+                    return
+                except InstallerError:
+                    pass  # an older uv, or a URL that this host does not reach: the index may know another
+        with files(requirements=pin_lines(pins, with_hashes=hashed)) as path:
+            self._install(pins, path["requirements"], hashed)
+
+    def _install(self, pins: t.Sequence[Pin], requirements: str, hashed: bool) -> None:
+        argv = ["pip", "install", "--quiet", "--no-deps", "--python", self.target.python.executable]
+        argv += ["--requirements", requirements]
+        if hashed:
+            argv.append("--require-hashes")
+        for pin in pins:
+            have = self.target.inventory.get(pin.name)
+            if have is not None and (pin.path is not None or have.source is not None or not is_whole(have)):
+                argv += ["--reinstall-package", pin.name]
+        self._uv(argv, advice=_ADVICE)
+
+    def check_command(self) -> list[str]:
+        """See P(Installer.check_command)."""
+        return [self.uv, "pip", "check", "--no-python-downloads", "--python", self.target.python.executable]
+
+    def _uv(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> base_command.Outcome:
+        call = self.index.for_uv()
+        command = [self.uv, *argv]
+        # Never a Python of uv's own: the interpreter was chosen.
+        command += ["--no-python-downloads", *call.arguments]
+        return base_command.checked(command, env=call.env, timeout=self.timeout, untouched=untouched, advice=advice)
+
+
+def _last_line(error: SageError) -> str:
+    said = error.details.get("output") or [error.what]
+    return str(said[-1]).strip()

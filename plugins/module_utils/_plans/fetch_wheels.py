@@ -1,0 +1,160 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fetch wheels by their URLs, exactly those with the right hashes, on whichever host reaches them."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import ssl
+import time
+import typing as t
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    InstallerError,
+    StorageError,
+    StoreError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import has_credentials, redact_text
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel, hasher
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+
+_BLOCK = 1 << 20
+_SECONDS = 60  # without a byte
+_TRIES = 3
+_PAUSE = 1.0  # seconds between tries
+_NETWORK = (urllib.error.URLError, ssl.SSLError, http.client.HTTPException, ConnectionError, TimeoutError, EOFError)
+_BUNDLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+def fetch(wheels: t.Iterable[Wheel], directory: str, index: Index) -> list[str]:
+    """Put wheels that are not there into I(directory); returns their names.
+
+    Each is put in place when it is whole and its hash is right, so one that is there is.
+
+    :raises InstallerError: one cannot be had.
+    :raises StoreError: what is offered is something else.
+    :raises StorageError: the disk refused.
+    """
+    absent = [wheel for wheel in wheels if not os.path.exists(os.path.join(directory, wheel.file))]
+    if not absent:
+        return []
+    opener = _opener(index)
+    try:
+        os.makedirs(directory, exist_ok=True)
+        for wheel in absent:
+            _one(wheel, directory, index, opener)
+    except OSError as error:
+        raise StorageError(
+            f"{directory} cannot take the wheels: {error.strerror or error}.",
+            untouched="every host; wheels that were fetched before are kept.",
+            advice="Make room there, or name another directory (`sage_wheelhouse`).",
+        ) from error
+    return [wheel.file for wheel in absent]
+
+
+def _one(wheel: Wheel, directory: str, index: Index, opener: urllib.request.OpenerDirector) -> None:
+    path = os.path.join(directory, wheel.file)
+    partial = os.path.join(directory, f".{wheel.file}.{os.getpid()}.partial")
+    try:
+        found = _download(wheel, partial, index, opener)
+        if found != wheel.digest:
+            raise StoreError(
+                f"{redact_text(wheel.url)} is not the file that the lock file names: its hash is {found}, not "
+                f"{wheel.digest}.",
+                untouched=f"every host, and {directory}: it was not kept.",
+                advice="Find out who has changed it. If the change is right, make the lock file anew.",
+            )
+        os.chmod(partial, 0o644)
+        os.rename(partial, path)
+    finally:
+        if os.path.lexists(partial):
+            os.unlink(partial)
+
+
+def _download(wheel: Wheel, path: str, index: Index, opener: urllib.request.OpenerDirector) -> str:
+    """Write it to I(path); returns its hash."""
+    advice = f"Put {wheel.file} into the wheelhouse by other means, or mend the way to where it is."
+    untouched = "every host; wheels that were fetched before are kept."
+    if not wheel.url:
+        raise InstallerError(
+            f"The lock file does not say where {wheel.file} can be had.", untouched=untouched, advice=advice
+        )
+    for left in reversed(range(_TRIES)):
+        try:
+            return _read(wheel, path, index, opener)
+        except urllib.error.HTTPError as error:
+            if left and error.code >= 500:
+                time.sleep(_PAUSE)
+                continue
+            raise InstallerError(
+                f"{redact_text(wheel.url)} cannot be fetched: {error.code} {error.reason}.",
+                untouched=untouched,
+                advice=advice,
+            ) from error
+        except _NETWORK as error:
+            if left:
+                time.sleep(_PAUSE)
+                continue
+            raise InstallerError(
+                f"{redact_text(wheel.url)} cannot be fetched: {getattr(error, 'reason', error)}.",
+                untouched=untouched,
+                advice=advice,
+            ) from error
+    raise AssertionError  # not reached
+
+
+def _read(wheel: Wheel, path: str, index: Index, opener: urllib.request.OpenerDirector) -> str:
+    if urllib.parse.urlsplit(wheel.url).scheme not in ("http", "https", "file"):
+        raise urllib.error.URLError("its URL is of no kind that can be fetched")
+    # The scheme was looked at.
+    request = urllib.request.Request(wheel.url, headers={"User-Agent": "intellistream.sage"})  # noqa: S310
+    login = _login(wheel.url, index)
+    if login:
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+    found, read = hasher(wheel.digest), 0
+    with opener.open(request, timeout=_SECONDS) as answer, open(path, "wb") as file:
+        length = answer.headers.get("Content-Length")
+        while block := answer.read(_BLOCK):
+            found.update(block)
+            file.write(block)
+            read += len(block)
+        if length is not None and read != int(length):
+            raise EOFError(f"it ended after {read} of {length} bytes")
+        file.flush()
+        os.fsync(file.fileno())
+    return f"{wheel.digest.partition(':')[0]}:{found.hexdigest()}"
+
+
+def _login(url: str, index: Index) -> str:
+    """User and password for I(url): lock files have none, so those of the index on the same host, or of C(.netrc)."""
+    host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
+    for other in (index.index_url or "", *index.extra_index_urls, *index.find_links):
+        parts = urllib.parse.urlsplit(other)
+        login, dummy, of = parts.netloc.rpartition("@")
+        if has_credentials(other) and of == host:
+            return urllib.parse.unquote(login)
+    import netrc
+
+    try:
+        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host.partition(":")[0])
+    except (OSError, netrc.NetrcParseError):
+        return ""
+    return f"{found[0]}:{found[2]}" if found else ""
+
+
+def _opener(index: Index) -> urllib.request.OpenerDirector:
+    """Proxies are those of the environment."""
+    bundles = [index.ca_certificate, *(os.environ.get(name) for name in _BUNDLES)]
+    bundle = next((one for one in bundles if one and os.path.isfile(one)), None)
+    return urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=bundle)),
+    )

@@ -1,0 +1,257 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Retention carried out: recorded first, then removed, so that a run that is killed is finished by the next one.
+
+Nothing here makes an installation fail: what the disk refuses becomes a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning import policy
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage, measure, unpacked
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+
+Point = dict[str, t.Any]
+Result = dict[str, t.Any]
+
+
+def retain(engine: Engine, limits: policy.Limits, check_mode: bool) -> Result:
+    """Remove and compress what is beyond the limits, or with C(check_mode) tell what would be.
+
+    :returns: what M(Cleaning.finish) does, with C(changed) and C(diff).
+    :raises InputError: a limit is negative.
+    """
+    # Where nothing is recorded there is nothing to remove, and no reason to begin a record.
+    with engine.reading() if check_mode or not engine.exists() else engine.session() as session:
+        cleaning = Cleaning(session, limits)
+        repaired = bool(session.repaired)
+        session.commit()
+        result = cleaning.finish()
+    before = {
+        "rollback_points": result["kept"] + len(result["pruned"]),
+        "bytes": result["bytes"] + result["freed_bytes"],
+    }
+    after = {"rollback_points": result["kept"], "bytes": result["bytes"], "archived": result["archived"]}
+    return {
+        "changed": cleaning.changed or repaired,
+        **result,
+        "diff": {"before": before, "after": after} if cleaning.changed else {"before": {}, "after": {}},
+    }
+
+
+class Cleaning:
+    """One retention run of one session: decided and added to it first, carried out after its commit.
+
+    :ivar changed: there is something to do; after M(finish), something was done.
+    """
+
+    def __init__(self, session: Session, limits: policy.Limits) -> None:
+        limits.check()
+        self.session = session
+        self.changed = False
+        self.warnings: list[str] = []
+        self._limits = limits
+        self._points: dict[str, Point] = {}
+        self._busy: set[str] = set()
+        self._doubled: list[str] = []
+        self._left: list[tuple[str, str]] = []
+        self._before = 0
+        self._usage = Usage()
+        self._decision = policy.Decision([], [], 0, [])
+        if session.installation is None or session.where is None:
+            return
+        from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
+
+        history = _history(session)
+        self._points = {point["point"]: point for one in history for point in one.points}
+        self._busy = policy.pending(history)
+        kept = sum(not point.get("pruned") for point in self._points.values())
+        try:
+            self._usage = measure(session.where, history)
+        except (OSError, SageError) as error:
+            self._warn("The store was not looked at, nothing was removed", error)
+            self._decision = policy.Decision([], [], kept, [])
+            return
+        self._before = self._usage.occupied()
+        if was_run(session.where):
+            # What it needs is known to itself alone, until a rollback takes it over.
+            why = "everything is kept: rollback.sh was run, and intellistream.sage.sage_rollback has not finished it"
+            self._decision = policy.Decision([], [], kept, [why])
+            return
+        self._decision = policy.decide(history, self._usage, limits, time.time())
+        self._doubled = [name for name in self._usage.doubled if self._spare(name)]
+        self._left = [place for place in self._usage.leftovers if place[0] not in self._busy]
+        self.changed = bool(self._decision.prune or self._decision.archive or self._doubled or self._left)
+        if self._decision.prune:
+            owners = sorted({self._points[name]["install_id"] for name in self._decision.prune})
+            session.add({"event": "pruned", "installations": owners, "points": self._decision.prune})
+
+    def _spare(self, name: str) -> bool:
+        """A directory is not needed beside its archive, unless a rollback works on it or left something in it."""
+        return self._points[name]["install_id"] not in self._busy and name not in self._usage.aside
+
+    def _warn(self, what: str, error: Exception) -> None:
+        self.warnings.append(f"{what}: {error.what if isinstance(error, SageError) else error}")
+
+    def finish(self) -> Result:
+        """Remove and compress what was decided; in a session that writes nothing, tell what would be.
+
+        :returns: C(pruned), C(archived), C(freed_bytes), C(bytes), C(kept), C(protected), C(warnings).
+        """
+        decision, archived = self._decision, self._decision.archive
+        if not self.changed:
+            after = before = self._usage.occupied()
+        elif self.session.writes:
+            before, archived = self._before, self._carry_out()
+            after = self._occupied()
+        else:
+            before = self._before
+            after = self._usage.total([*decision.prune, *map(unpacked, self._doubled)])
+        return {
+            "pruned": decision.prune,
+            "archived": archived,
+            "freed_bytes": before - after,
+            "bytes": after,
+            "kept": decision.kept,
+            "protected": decision.protected,
+            "warnings": self.warnings,
+        }
+
+    def _carry_out(self) -> list[str]:
+        if self._decision.prune:
+            self._refresh()
+        removed = [self._remove(name, prune=True) for name in self._decision.prune]
+        removed += [self._sweep(*place) for place in self._left]
+        removed += [self._remove(name, prune=False) for name in self._doubled if self._intact(name)]
+        archived = []
+        for name in self._decision.archive:
+            try:
+                if not self._compress(name):
+                    # The session still has what it could not record, and would record it with the next.
+                    break
+            except (OSError, SageError) as error:
+                self._warn(f"Rollback point {name} stays uncompressed", error)
+            else:
+                archived.append(name)
+        if archived:
+            self._refresh()
+        self.changed = bool(self._decision.prune or any(removed) or archived)
+        return archived
+
+    def _refresh(self) -> None:
+        """The script for emergencies never names what is gone."""
+        from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+
+        try:
+            refresh(self.session)
+        except (OSError, SageError) as error:
+            self._warn("rollback.sh was not renewed", error)
+
+    def _intact(self, name: str) -> bool:
+        where = self.session.where
+        if where is not None and archive.intact(where, self._points[name]):
+            return True
+        self.warnings.append(f"The archive of rollback point {name} is damaged; its directory is kept.")
+        return False
+
+    def _compress(self, name: str) -> bool:
+        """Whether it could be recorded; OSError or SageError when it could not even be made."""
+        where, point = self.session.where, self._points[name]
+        if where is None:
+            return False
+        # As much as there is already, at worst.
+        store.check_space(where, 1, self._usage.of(name))
+        record = archive.pack(where, point)
+        try:
+            self.session.add({"event": "archived", "installations": [point["install_id"]], "points": {name: record}})
+            self.session.commit()
+        except SageError as error:
+            self._warn(f"Rollback point {name} stays uncompressed", error)
+            archive.drop(where, point, record)
+            return False
+        self._remove(name, prune=False)
+        return True
+
+    def _remove(self, name: str, prune: bool) -> bool:
+        """The directory of a point, and where it is pruned its archive and what others hold for it."""
+        point = self._points[name]
+        names = [name, *([point["archive"]["name"]] if prune and point.get("archive") else [])]
+        if prune:
+            self._release(point)
+        removed = [self._unlink(point["install_id"], one) for one in names]
+        return any(removed)
+
+    def _sweep(self, install_id: str, name: str) -> bool:
+        """What no point has; a killed run may have pruned one and not come to an end."""
+        point = self._points.get(name)
+        if point is not None and point["install_id"] == install_id:
+            self._release(point)
+        return self._unlink(install_id, name)
+
+    def _unlink(self, install_id: str, name: str) -> bool:
+        where = self.session.where
+        if where is None:
+            return False
+        try:
+            archive.remove_from(where, install_id, name)
+        except FileNotFoundError:
+            return False
+        except (OSError, SageError) as error:
+            self._warn(f"{store.path_of(where)}/{install_id}/{name} was not removed", error)
+            return False
+        return True
+
+    def _release(self, point: Point) -> None:
+        """Let go of what a capture holds outside of the store."""
+        carry_captures.carry()
+        from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
+
+        for spec, taken in zip(point.get("specs") or [], point.get("resources") or []):
+            # Only git keeps what is captured elsewhere; nothing else is worth reading a manifest for.
+            if spec["kind"] != "git" or self.session.where is None:
+                continue
+            try:
+                data = archive.manifest(self.session.where, point, str(taken["manifest"]))
+                if hashlib.sha256(data).hexdigest() != taken["sha256"]:
+                    continue
+                release = getattr(make(spec["kind"], spec), "release", None)
+                if release is not None:
+                    release(json.loads(data))
+            except FileNotFoundError:
+                continue
+            except (OSError, SageError, ValueError, KeyError) as error:
+                self._warn(f"What {spec['path']} keeps for rollback point {point['point']} was not released", error)
+
+    def _occupied(self) -> int:
+        if self.session.where is None:
+            return 0
+        try:
+            return measure(self.session.where, []).occupied()
+        except (OSError, SageError) as error:
+            self._warn("The store was not measured", error)
+            return self._usage.total(self._decision.prune)
+
+
+def _history(session: Session) -> list[Installation]:
+    """All installations, with what this session has not recorded yet."""
+    history, current = session.history(), session.installation
+    if current is None:
+        return history
+    if history and history[-1].install_id == current.install_id:
+        history[-1] = current
+    else:
+        history.append(current)
+    return history

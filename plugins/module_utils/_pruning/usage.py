@@ -1,0 +1,163 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the store really occupies, by rollback point.
+
+A captured file is often a hard link to the installed one. Removing it frees nothing then, and so it counts
+nothing. Each file counts once, however many names it has in the store.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._storage.store import opened
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BLOCK = 512
+LEFTOVER = ""
+SUFFIXES = (".tar.zst", ".tar.gz")
+
+Names = dict[tuple[str, str], str]
+
+
+def unpacked(point: str) -> str:
+    """What a point's directory is called in a M(Usage.total) when its archive is there too."""
+    return f"{point}/"
+
+
+class Usage:
+    """What the store holds.
+
+    :ivar aside: rollback points with something that a rollback put aside.
+    :ivar alone: rollback points that no file of is linked elsewhere, and that an archive can hold.
+    :ivar leftovers: (installation, name) of what belongs to no rollback point, or only to one that was pruned.
+    :ivar doubled: rollback points that are there both as a directory and as an archive.
+    """
+
+    def __init__(self) -> None:
+        self.aside: set[str] = set()
+        self.alone: set[str] = set()
+        self.leftovers: list[tuple[str, str]] = []
+        self.doubled: list[str] = []
+        self._own: dict[str, int] = {}
+        # inode → (links that were not found yet, bytes, owners); there may be very many, of very few owners.
+        self._linked: dict[int, tuple[int, int, tuple[str, ...]]] = {}
+        self._owners: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def total(self, without: t.Collection[str] = ()) -> int:
+        """Bytes that are occupied once C(without) these points, and without leftovers."""
+        gone = {LEFTOVER, *without, *map(unpacked, without)}
+        total = sum(size for owner, size in self._own.items() if owner not in gone)
+        for outside, size, owners in self._linked.values():
+            if not outside and any(owner not in gone for owner in owners):
+                total += size
+        return total
+
+    def occupied(self) -> int:
+        """Bytes that are occupied now."""
+        return sum(self._own.values()) + sum(size for outside, size, dummy in self._linked.values() if not outside)
+
+    def of(self, point: str) -> int:
+        """Bytes that only this point occupies."""
+        return self._own.get(point, 0) + sum(
+            size for outside, size, owners in self._linked.values() if not outside and owners == (point,)
+        )
+
+    def add(self, owner: str, info: os.stat_result) -> None:
+        """Count one file or directory."""
+        size = info.st_blocks * _BLOCK
+        if stat.S_ISDIR(info.st_mode) or info.st_nlink == 1:
+            self._own[owner] = self._own.get(owner, 0) + size
+            return
+        key = info.st_dev << 64 | info.st_ino
+        left, dummy, owners = self._linked.get(key, (info.st_nlink, size, ()))
+        if owner not in owners:
+            owners = (*owners, owner)
+        self._linked[key] = (left - 1, size, self._owners.setdefault(owners, owners))
+
+    def finish(self, plain: set[str]) -> None:
+        """Once all is counted: C(alone) are those of C(plain) that share no file."""
+        shared = {
+            owner for outside, dummy, owners in self._linked.values() if outside or len(owners) > 1 for owner in owners
+        }
+        self.alone = plain - shared - self.aside
+
+
+def measure(state: PrivateDir, history: t.Sequence[Installation]) -> Usage:
+    """Look at everything in the store; nothing is followed or changed.
+
+    :raises OSError: it cannot be read.
+    """
+    usage = Usage()
+    try:
+        store = opened(state)
+    except FileNotFoundError:
+        return usage
+    names = _names(history)
+    archived = {point["point"] for one in history for point in one.points if point.get("archive")}
+    plain: set[str] = set()
+    with store:
+        for install_id in store.names():
+            try:
+                where = os.open(install_id, _DIRECTORY, dir_fd=store.fd)
+            except NotADirectoryError:
+                continue
+            try:
+                for name in sorted(os.listdir(where)):
+                    owner = names.get((install_id, name), LEFTOVER)
+                    info = os.lstat(name, dir_fd=where)
+                    is_directory = stat.S_ISDIR(info.st_mode)
+                    if owner == LEFTOVER:
+                        usage.leftovers.append((install_id, name))
+                    elif is_directory and owner in archived:
+                        usage.doubled.append(owner)
+                        owner = unpacked(owner)
+                    usage.add(owner, info)
+                    if is_directory and _scan(where, name, owner, usage, 0) and owner:
+                        plain.add(owner)
+            finally:
+                os.close(where)
+    usage.finish(plain)
+    return usage
+
+
+def _names(history: t.Sequence[Installation]) -> Names:
+    """(installation, name in the store) → rollback point, of all that may lie there."""
+    found: Names = {}
+    for one in history:
+        for point in one.points:
+            if point.get("pruned"):
+                continue
+            found[point["install_id"], point["point"]] = point["point"]
+            if point.get("archive"):
+                found[point["install_id"], point["archive"]["name"]] = point["point"]
+    return found
+
+
+def _scan(above: int, name: str, owner: str, usage: Usage, depth: int) -> bool:
+    """Count what is below; whether it is nothing but files and directories."""
+    plain = True
+    fd = os.open(name, _DIRECTORY, dir_fd=above)
+    try:
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                info = entry.stat(follow_symlinks=False)
+                usage.add(owner, info)
+                if stat.S_ISDIR(info.st_mode):
+                    # <point>/<resource>/aside
+                    if depth == 1 and entry.name == "aside":
+                        usage.aside.add(owner.rstrip("/"))
+                    plain = _scan(fd, entry.name, owner, usage, depth + 1) and plain
+                else:
+                    plain = plain and stat.S_ISREG(info.st_mode)
+    finally:
+        os.close(fd)
+    return plain

@@ -1,0 +1,231 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The ledger: the append-only, hash-chained journal of a host.
+
+One call of the engine is one line, so it is recorded whole or not at all. Each line carries the
+SHA-256 of itself and of the line before it, so that nothing can be changed, dropped or moved
+unnoticed (S. Haber, W. S. Stornetta, "How to Time-Stamp a Digital Document", 1991). It also
+carries the byte offset of the first line of its installation, so that reading the current
+installation costs the same on the first day and after ten years.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import storage_error
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, write_all
+
+NAME = "ledger.jsonl"
+TORN = "ledger.torn"
+GENESIS = "0" * 64
+_BLOCK = 16384
+
+Event = dict[str, t.Any]
+
+
+class Entry(t.NamedTuple):
+    """One line of the ledger.
+
+    :ivar seq: its number, from 1.
+    :ivar time: when it was written, ISO 8601 with zone.
+    :ivar install_id: the installation it belongs to.
+    :ivar begin: byte offset of that installation's first line.
+    :ivar events: what happened, in order.
+    :ivar prev: hash of the line before, or 64 zeros.
+    :ivar hash: SHA-256 (hex) of this line's other fields.
+    """
+
+    seq: int
+    time: str
+    install_id: str
+    begin: int
+    events: list[Event]
+    prev: str
+    hash: str
+
+
+# ASCII only, so that a line is a line for every reader, whatever U+2028 means to it.
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+
+
+def _dump(value: t.Any) -> bytes:
+    return _ENCODER.encode(value).encode("ascii")
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+def _parse(line: bytes) -> Entry:
+    """One line as an entry; ValueError says why it is none."""
+    try:
+        entry = Entry(**json.loads(line))
+        # The bytes themselves, since JSON can say the same in other bytes.
+        bare = line.replace(b'"hash":"%s",' % entry.hash.encode("ascii"), b"", 1)
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError("is not an entry") from None
+    if entry.hash != _digest(bare):
+        raise ValueError("was altered: its hash does not fit its content")
+    return entry
+
+
+def _broken(number: int, why: str) -> LedgerBroken:
+    return LedgerBroken(
+        f"Entry {number} of the ledger {why}.",
+        number=number,
+        untouched="everything.",
+        advice="Restore ledger.jsonl from a copy. Or move the checkpoint directory aside to begin a new history; "
+        "what is installed stays, but what came before can then not be undone.",
+    )
+
+
+class Ledger:
+    """The journal in one state directory. Writers hold the lock; readers need none."""
+
+    def __init__(self, where: PrivateDir) -> None:
+        self._where = where
+        self._path = os.path.join(where.path, NAME)
+
+    def _read(self, offset: int, end: int | None = None) -> bytes:
+        try:
+            fd = self._where.open(NAME, os.O_RDONLY)
+        except FileNotFoundError:
+            return b""
+        try:
+            size = os.fstat(fd).st_size if end is None else end
+            return os.pread(fd, max(size - offset, 0), offset)
+        finally:
+            os.close(fd)
+
+    def size(self) -> int:
+        """Length in bytes up to the last complete line."""
+        try:
+            info = os.stat(NAME, dir_fd=self._where.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return 0
+        return self._last_newline(info.st_size)
+
+    def _last_newline(self, end: int) -> int:
+        """Offset after the last newline before C(end); 0 when there is none."""
+        while end > 0:
+            start = max(end - _BLOCK, 0)
+            found = self._read(start, end).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+        return 0
+
+    def _number_at(self, offset: int) -> int:
+        return self._read(0, offset).count(b"\n") + 1
+
+    def tail(self) -> Entry | None:
+        """The last complete entry.
+
+        :raises LedgerBroken: it is not what was written.
+        """
+        end = self.size()
+        if not end:
+            return None
+        start = self._last_newline(end - 1)
+        return self._parse_all(start, self._read(start, end))[0]
+
+    def since(self, offset: int) -> list[Entry]:
+        """All entries from the byte C(offset) on, their chain checked.
+
+        :raises LedgerBroken: with the number of the first entry that does not fit.
+        """
+        return self._parse_all(offset, self._read(offset, self.size()))
+
+    def _parse_all(self, offset: int, content: bytes) -> list[Entry]:
+        entries: list[Entry] = []
+        for index, line in enumerate(content.split(b"\n")[:-1]):
+            try:
+                entry = _parse(line)
+                if index and (entry.prev != entries[-1].hash or entry.seq != entries[-1].seq + 1):
+                    raise ValueError("does not follow from the one before it")
+                if offset == index == 0 and (entry.prev != GENESIS or entry.seq != 1):
+                    raise ValueError("is not a beginning: entries before it are missing")
+            except ValueError as error:
+                raise _broken(self._number_at(offset) + index, str(error)) from None
+            entries.append(entry)
+        return entries
+
+    def repair(self, apply: bool = True) -> bool:
+        """Cut off a last line that was not written to its end (power loss), keeping it aside.
+
+        Its caller never got an answer, so nobody relies on it.
+
+        :param apply: when false, only look.
+        :returns: whether there was something to cut off.
+        :raises StorageError: the disk refused.
+        """
+        try:
+            fd = self._where.open(NAME, os.O_RDWR if apply else os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            size = os.fstat(fd).st_size
+            if not size or os.pread(fd, 1, size - 1) == b"\n":
+                return False
+            if apply:
+                end = self._last_newline(size)
+                self._where.write(TORN, os.pread(fd, size - end, end))
+                os.ftruncate(fd, end)
+                os.fsync(fd)
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+        finally:
+            os.close(fd)
+        return True
+
+    def append(self, last: Entry | None, install_id: str, events: list[Event], time: str, begin: int | None) -> Entry:
+        """Write one entry, durably.
+
+        :param last: the entry before, from M(tail); the caller holds the lock.
+        :param begin: the installation's first offset; None when this entry begins it.
+        :raises StorageError: the disk refused; the ledger is as it was.
+        """
+        try:
+            fd = self._where.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        except FileNotFoundError as error:  # pragma: no cover - the directory itself went away
+            raise storage_error(self._path, error) from error
+        size = os.fstat(fd).st_size
+        fields: dict[str, t.Any] = {
+            "seq": last.seq + 1 if last else 1,
+            "time": time,
+            "install_id": install_id,
+            "begin": size if begin is None else begin,
+            "events": events,
+            "prev": last.hash if last else GENESIS,
+        }
+        fields["hash"] = _digest(_dump(fields))
+        line = _dump(fields) + b"\n"
+        try:
+            write_all(fd, line)
+            if size:
+                os.fdatasync(fd)
+            else:
+                os.fsync(fd)
+                os.fsync(self._where.fd)
+        except OSError as error:
+            _take_back(fd, size)
+            raise storage_error(self._path, error) from error
+        finally:
+            os.close(fd)
+        return Entry(**fields)
+
+
+def _take_back(fd: int, size: int) -> None:
+    """After a refused write: the half line goes, so that the next reader sees the old state."""
+    try:
+        os.ftruncate(fd, size)
+        os.fsync(fd)
+    except OSError:
+        pass  # A half line is cut off by the next writer's repair().

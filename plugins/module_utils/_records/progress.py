@@ -1,0 +1,108 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""C(install_progress.json): a view of the ledger in the original's format, eleven keys."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, fold
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+
+NAME = "install_progress.json"
+KEYS = (
+    "install_id",
+    "start_time",
+    "current_phase",
+    "completed_phases",
+    "failed_phases",
+    "install_mode",
+    "environment_name",
+    "python_path",
+    "backup_created",
+    "can_rollback",
+    "last_update",
+)
+
+
+def view(installation: Installation) -> dict[str, t.Any]:
+    """The eleven keys with the original's meaning.
+
+    A skipped phase counts as completed: nothing is left to do in it. A phase that failed and was
+    undone still counts as failed until it starts again.
+    """
+    phases = installation.phases
+    return {
+        "install_id": installation.install_id,
+        "start_time": installation.begun,
+        "current_phase": _current(installation),
+        "completed_phases": [name for name in PHASES if phases[name].done],
+        "failed_phases": [
+            name
+            for name in PHASES
+            if phases[name].status == "failed" or (phases[name].status == "rolled_back" and phases[name].failure)
+        ],
+        **installation.labels,
+        "backup_created": bool(installation.points),
+        "can_rollback": bool(installation.active_points),
+        "last_update": installation.updated,
+    }
+
+
+def told(installation: Installation | None) -> dict[str, t.Any]:
+    """What modules return of an installation."""
+    if installation is None:
+        return {"install_id": None, "progress": {}, "phases": {}, "data": {}, "rollback_points": []}
+    return {
+        "install_id": installation.install_id,
+        "progress": view(installation),
+        "phases": {name: phase.status for name, phase in installation.phases.items()},
+        "data": {name: phase.data for name, phase in installation.phases.items() if phase.data is not None},
+        "rollback_points": [point["point"] for point in installation.active_points],
+    }
+
+
+def _current(installation: Installation) -> str:
+    """The phase at work, else the first one that is not done, else the last."""
+    for wanted in (("started",), ("failed", "rolled_back"), ("pending",)):
+        for name in PHASES:
+            if installation.phases[name].status in wanted:
+                return name
+    return PHASES[-1]
+
+
+def render(installation: Installation) -> bytes:
+    """The file's content: UTF-8, or plain ASCII where a name is no valid text."""
+    content = view(installation)
+    try:
+        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    except UnicodeEncodeError:
+        return (json.dumps(content, indent=2) + "\n").encode("ascii")
+
+
+def condition(content: bytes | None, entries: t.Iterable[Entry]) -> str:
+    """What a progress file found on disk is worth.
+
+    :param entries: the ledger's, from the installation before the current one on.
+    :returns: V(current), V(missing), V(corrupt), V(stale) (a run was killed between its two
+        writes) or V(edited).
+    """
+    if content is None:
+        return "missing"
+    known: list[Installation] = []
+    views = [b""]
+    for entry in entries:
+        known = fold([entry], known)
+        views.append(render(next(one for one in known if one.install_id == entry.install_id)))
+    if content in views:
+        return "current" if content == views[-1] else "stale" if content else "corrupt"
+    try:
+        return "edited" if isinstance(json.loads(content), dict) else "corrupt"
+    except ValueError:
+        return "corrupt"

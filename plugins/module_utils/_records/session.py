@@ -1,0 +1,265 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The engine: sessions on a host's state.
+
+A session reads the current installation, takes events, and records them all at once: one call,
+one line in the ledger, one new progress file. In check mode the same session takes the same
+events and writes nothing. The engine knows nothing of pip, git, dpkg or rpm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
+    check_ancestors,
+    storage_error,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import (
+    CHECKPOINTS,
+    STATE_DIR,
+    PrivateDir,
+    open_state,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    STATUSES,
+    Installation,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Event
+
+
+class Session(Record):
+    """The state of one host during one call, with the events that this call takes.
+
+    :ivar installation: the current installation, these events included.
+    """
+
+    def __init__(self, where: PrivateDir | None, path: str, writes: bool) -> None:
+        self._events: list[Event] = []
+        self._begins = False
+        self._time = ""
+        super().__init__(where, path, writes)
+
+    def begin(
+        self,
+        inputs: dict[str, t.Any],
+        environment: dict[str, t.Any],
+        carry_from: Installation | None = None,
+        carry: t.Sequence[str] = (),
+    ) -> Installation:
+        """Begin an installation.
+
+        :param carry_from: the installation whose finished phases are taken over.
+        :param carry: the names of those phases.
+        """
+        self._refuse(goes_on=False)
+        before = self.installation
+        install_id = clock.new_install_id(before.install_id if before else None)
+        if before is not None and before.unfinished:
+            # Recorded in the entry that replaces it: one call, one entry.
+            self._events.append({"event": "ended", "status": "abandoned", "installations": [before.install_id]})
+        self._begins = True
+        self.installation = Installation(install_id, 0, self._now())
+        self.add(
+            {
+                "event": "begun",
+                "inputs": inputs,
+                "environment": environment,
+                "previous": before.begin if before is not None else None,
+                "carried": {name: carry_from.phases[name].as_dict() for name in carry} if carry_from else {},
+            }
+        )
+        return self.installation
+
+    def _refuse(self, goes_on: bool) -> None:
+        """Nothing begins or goes on where a decision has to be heard first, or a dead-man's switch has fired.
+
+        :param goes_on: the same installation is to go on.
+        """
+        one = self.installation
+        if one is not None and one.fleet is not None:
+            from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
+
+            participant.refuse(one)
+        if one is not None and one.fired is not None:
+            from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
+
+            mark.refuse(one, goes_on)
+
+    def required(self) -> Installation:
+        """The current installation, begun without inputs when there is none yet."""
+        return self.installation or self.begin({}, {})
+
+    def add(self, event: Event) -> None:
+        """Take an event: visible in C(installation) at once, on disk after M(commit)."""
+        installation = self.required()
+        # An undo may reach back over several installations; each event names those it is about.
+        if installation.install_id in (event.get("installations") or [installation.install_id]):
+            installation.apply(event, self._now())
+        self._events.append(event)
+
+    def _now(self) -> str:
+        """One entry has one time: what is in memory is what the ledger replays to."""
+        self._time = self._time or clock.now()
+        return self._time
+
+    def move(self, phase: str, status: str, data: t.Any = None, result: list[dict[str, t.Any]] | None = None) -> bool:
+        """Take a phase to a status.
+
+        :returns: False when it is there already, with the same data.
+        :raises InputError: no such phase or status.
+        """
+        if phase not in PHASES:
+            raise InputError(f"There is no phase {phase!r}.", advice=f"Use one of {', '.join(PHASES)}.")
+        if status not in STATUSES:
+            raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
+        self._refuse(goes_on=True)
+        now = self.required().phases[phase]
+        if now.status == status and now.data == data:
+            return False
+        event: Event = {"event": "phase", "phase": phase, "status": status, "data": data}
+        if result is not None:
+            event["result"] = result
+        self.add(event)
+        return True
+
+    def unrecorded(self, kind: str) -> list[Event]:
+        """Events of a kind that this session has taken and not recorded yet."""
+        return [event for event in self._events if event["event"] == kind]
+
+    @property
+    def changed(self) -> bool:
+        """This session has something to record, or mended something."""
+        return bool(self._events or self.repaired)
+
+    def commit(self) -> None:
+        """Record what was added, durably, as one entry; the progress file follows.
+
+        :raises StorageError: the disk refused; the state is as it was before the session.
+        """
+        if (
+            not self._events
+            or not self.writes
+            or self.installation is None
+            or self.where is None
+            or self._ledger is None
+        ):
+            return
+        now = self.installation
+        begin = None if self._begins else now.begin
+        # What needs space comes first, so that a full disk leaves the old state in both files.
+        view = progress.render(now)
+        self.where.stage(progress.NAME, view)
+        try:
+            # Not the installation's own time: events may be about others alone.
+            self._last = self._ledger.append(self._last, now.install_id, self._events, self._now(), begin)
+        except StateError:
+            self.where.unstage(progress.NAME)
+            raise
+        now.begin = self._last.begin
+        self._events, self._begins, self._view, self._time = [], False, view, ""
+        try:
+            self.where.publish(progress.NAME)
+        except StateError as error:
+            # The ledger has it, and the ledger is the truth: this call succeeded.
+            self.repaired.append(f"the progress file is behind the ledger until the next call: {error.what}")
+
+
+class Engine:
+    """The way to the state of one root.
+
+    :param root: where SAGE is installed; the state lies in C(<root>/.sage/checkpoints).
+    :param checkpoint_dir: another place for the state.
+    :param lock_timeout: seconds to wait for another process.
+    :param repackage_dir: another place for captured content.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        checkpoint_dir: str | None = None,
+        lock_timeout: float = 60.0,
+        repackage_dir: str | None = None,
+    ) -> None:
+        self.root = root
+        self.checkpoint_dir = checkpoint_dir
+        self.lock_timeout = lock_timeout
+        self.repackage_dir = repackage_dir
+
+    @property
+    def path(self) -> str:
+        """Where the state lies or would lie."""
+        return os.path.normpath(self.checkpoint_dir or os.path.join(self.root, STATE_DIR, CHECKPOINTS))
+
+    @contextlib.contextmanager
+    def session(self) -> t.Iterator[Session]:
+        """A session that may write: the directory exists, the lock is held."""
+        with self._open() as where, Lock(where, self.lock_timeout):
+            if self.repackage_dir:
+                # Rarely needed, and what it imports costs every call.
+                from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+
+                store.place(where, self.repackage_dir)
+            yield Session(where, self.path, writes=True)
+
+    @contextlib.contextmanager
+    def reading(self) -> t.Iterator[Session]:
+        """A session that writes nothing and waits for nobody; there may be no state at all."""
+        where = open_state(self.root, self.checkpoint_dir)
+        try:
+            yield Session(where, self.path, writes=False)
+        finally:
+            if where is not None:
+                where.close()
+
+    def _open(self) -> PrivateDir:
+        where = open_state(self.root, self.checkpoint_dir, create=True)
+        if where is None:
+            raise StateError(
+                f"{self.path} went away while it was opened.", untouched="everything.", advice="Run again."
+            )
+        return where
+
+    def exists(self) -> bool:
+        """There is a state directory, whatever is in it, or what an interrupted M(reset) left."""
+        return os.path.lexists(self.path) or bool(self._removed())
+
+    def _removed(self) -> list[str]:
+        above, name = os.path.split(self.path)
+        try:
+            return [os.path.join(above, other) for other in os.listdir(above) if other.startswith(f"{name}.removed.")]
+        except OSError:
+            return []
+
+    def reset(self) -> None:
+        """Remove the whole state, history and captured content included.
+
+        It is renamed first, so that an interrupted removal never leaves half a state.
+        """
+        import shutil
+
+        check_ancestors(os.path.dirname(self.path))
+        try:
+            if os.path.lexists(self.path):
+                # As for writing, so that nobody else's directory is removed.
+                with self._open() as where, Lock(where, self.lock_timeout):
+                    from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+
+                    store.remove(where)
+                    os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
+            for gone in self._removed():
+                shutil.rmtree(gone)
+        except OSError as error:
+            raise storage_error(self.path, error) from error

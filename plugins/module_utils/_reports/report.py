@@ -1,0 +1,119 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What sage_checkpoint_info tells: progress, history, verdict. Reads only."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import host
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
+from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._reports import history as reports_history
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+
+Result = dict[str, t.Any]
+
+
+def report(engine: Engine, inputs: dict[str, t.Any] | None, history: bool, drift: bool = False) -> Result:
+    """Everything about the state of a host.
+
+    :param inputs: what is wanted, to judge against; None to judge the record alone.
+    :param history: read and check the whole ledger.
+    :param drift: compare every recorded file with what is on disk.
+    :raises StateError: the state cannot be read at all. A broken chain is reported, not raised.
+    """
+    try:
+        with engine.reading() as session:
+            result = _report(session, inputs, history)
+            if drift:
+                from ansible_collections.intellistream.sage.plugins.module_utils._reports import drift as reports_drift
+
+                result["drift"] = reports_drift.drift(session)
+            return result
+    except LedgerBroken as error:
+        # Without a record there is nothing to compare with.
+        unknown: Result = {"drift": None} if drift else {}
+        return {"changed": False, "exists": True, **_nothing(), **unknown, "ledger": _ledger(engine.path, None, error)}
+
+
+def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) -> Result:
+    installation = session.installation
+    in_force = session.effective()
+    verdict = judge(in_force, redact(inputs) if inputs is not None else None, host.facts())
+    installations: list[Installation] = [installation] if installation is not None else []
+    entries, broken = None, None
+    if history:
+        try:
+            known = session.entries()
+            installations, entries = fold(known), len(known)
+        except LedgerBroken as error:
+            broken = error
+    points = [point for one in installations for point in one.active_points]
+    result: Result = {
+        "changed": False,
+        "exists": installation is not None,
+        **_nothing(),
+        "in_force": in_force.install_id if in_force is not None else None,
+        "resume": verdict.as_dict(),
+        "rollback_points": points,
+        "ledger": _ledger(session.path, entries, broken),
+    }
+    if history:
+        result.update(
+            installations=[one.as_dict() for one in installations],
+            transactions=reports_history.transactions(session.where, installations),
+            installed_by=reports_history.installed_by(installations),
+        )
+    if installation is not None:
+        fleet = standing(installation)
+        result.update(
+            fleet=fleet.as_dict() if fleet is not None else None,
+            deadman=mark.told(session),
+            timing=check.told(installation),
+            install_id=installation.install_id,
+            status=installation.status,
+            progress=progress.view(installation),
+            progress_file=session.progress_condition(),
+            phases={name: phase.as_dict() for name, phase in installation.phases.items()},
+        )
+    return result
+
+
+def _nothing() -> Result:
+    return {
+        "install_id": None,
+        "status": None,
+        "in_force": None,
+        "fleet": None,
+        "deadman": {"armed": False, "seconds_left": None, "fired": None},
+        "timing": None,
+        "progress": {},
+        "progress_file": "missing",
+        "phases": {},
+        "resume": None,
+        "rollback_points": [],
+        "installations": [],
+        "transactions": [],
+        "installed_by": {},
+    }
+
+
+def _ledger(path: str, entries: int | None, broken: LedgerBroken | None) -> Result:
+    return {
+        "path": path,
+        "entries": entries,
+        "intact": broken is None,
+        "broken_at": broken.number if broken else None,
+        "message": str(broken) if broken else "",
+    }

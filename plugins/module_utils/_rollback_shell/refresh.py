@@ -1,0 +1,81 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keeps C(rollback.sh) in step with the rollback points."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.render import NAME, render
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+
+
+def refresh(session: Session, history: t.Sequence[Installation] | None = None) -> None:
+    """Make the script take back the latest change that was captured.
+
+    :param history: all installations; the current one is enough when it has a rollback point.
+    """
+    if session.where is None or not session.writes or session.installation is None:
+        return
+    why = ""
+    try:
+        chosen = targets.resolve(history or [session.installation], "last")
+        headers = _headers(session.where, chosen)
+        if any(point.get("redo") for point in chosen.points):
+            why = "a rollback that reached further back lies in between."
+        points = [{**point, "left_alone": _left_alone(session.where, point)} for point in chosen.points]
+    except (InputError, StoreError, FileNotFoundError):
+        # Pruned, archived or damaged: the module can tell more about that than a script.
+        why = "what was captured is archived, removed or damaged."
+        chosen, headers = targets.Chosen([], session.installation.begun, session.installation.install_id), {}
+        points = []
+    # The same points give the same script, so it is written only when they change.
+    generation = hashlib.sha256(" ".join(point["point"] for point in points).encode()).hexdigest()
+    target = {
+        "tid": chosen.tid,
+        "time": chosen.time,
+        "generation": generation,
+        "unsupported": why,
+        "store": store.path_of(session.where),
+    }
+    script = render(session.path, target, points, headers)
+    if session.where.read(NAME) != script:
+        session.where.write(NAME, script)
+
+
+def _left_alone(state: PrivateDir, point: t.Mapping[str, t.Any]) -> list[str]:
+    """Captured paths that the change did not touch; what somebody did to them since is theirs."""
+    found = []
+    with contextlib.ExitStack() as stack:
+        for layer in layers(state, point, stack, left=point.get("left") or ()) if point.get("left") else ():
+            if layer.spec["kind"] != "files" or layer.left is None or layer.items is None:
+                continue
+            for section in layer.items.sections:
+                captured = {path: listing.brief_of(item) for path, item in layer.items.read(section)}
+                if captured == layer.left["paths"].get(section.name):
+                    found.append(section.name)
+    return found
+
+
+def _headers(state: PrivateDir, chosen: targets.Chosen) -> dict[tuple[str, int], dict[str, t.Any]]:
+    found = {}
+    for point in chosen.points:
+        if point.get("archive"):
+            raise FileNotFoundError(point["point"])
+        with store.point_dir(state, point["install_id"], point["point"]) as where:
+            for number, taken in enumerate(point["resources"]):
+                found[point["point"], number] = store.read_manifest(where, taken)
+    return found

@@ -1,0 +1,324 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rollback points: capture everything a change is going to replace, before it is changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import time
+import typing as t
+from contextlib import ExitStack
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    CaptureError,
+    InputError,
+    SageError,
+    StorageError,
+    StoreError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Layer
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import known, make
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import plain_copies
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+
+_KEPT = ("kind", "path", "paths", "whole", "packages", "state", "changes")
+
+Event = dict[str, t.Any]
+Spec = dict[str, t.Any]
+
+
+def clean(spec: t.Mapping[str, t.Any]) -> Spec:
+    """A spec as the ledger keeps it: nothing unset, only names and versions of distributions."""
+    kept = {name: spec[name] for name in _KEPT if spec.get(name)}
+    if "packages" not in kept:
+        # The modules' default, which means nothing here.
+        kept.pop("state", None)
+    if spec.get("distributions"):
+        kept["distributions"] = [
+            {"name": str(one["name"]), "version": str(one.get("version") or "")} for one in spec["distributions"]
+        ]
+    return kept
+
+
+def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str) -> Event:
+    """Capture resources; the caller records the returned event once, which makes the point exist.
+
+    Nothing is recorded here. What was captured is on disk and checked when this returns. In a
+    session that writes nothing, the event tells what would be captured.
+
+    :raises CaptureError: something cannot be captured, or space is short; nothing is left behind.
+    """
+    carry_captures.carry()
+    installation = session.required()
+    name = next_name(installation)
+    cleaned = [clean(spec) for spec in specs]
+    event: Event = {
+        "event": "captured",
+        "point": name,
+        "phase": phase,
+        "description": redact(description),
+        "specs": cleaned,
+        "resources": [],
+    }
+    if not session.writes or session.where is None:
+        event["resources"] = [_predicted(make(spec["kind"], spec)) for spec in cleaned]
+        if session.where is not None:
+            _check_space(session.where, [make(spec["kind"], spec) for spec in cleaned])
+        return event
+    try:
+        resources = [make(spec["kind"], spec) for spec in cleaned]
+        _check_space(session.where, resources)
+        # What a killed run left of a point that was never recorded.
+        store.discard(session.where, installation.install_id, name)
+        with store.point_dir(session.where, installation.install_id, name, create=True) as point:
+            for number, resource in enumerate(resources):
+                event["resources"].append(_take(point, number, resource))
+            point.sync()
+            if phase is not None:
+                plain_copies.write(session.where, installation.install_id, point, event["resources"])
+    except (CaptureError, StorageError):
+        store.discard(session.where, installation.install_id, name)
+        raise
+    except (SageError, OSError) as error:
+        store.discard(session.where, installation.install_id, name)
+        what = error.what if isinstance(error, SageError) else str(error)
+        raise CaptureError(
+            f"What the change would replace could not be captured: {what}",
+            untouched="everything; the change was not begun.",
+            advice=error.advice if isinstance(error, SageError) else "Mend that, then run again.",
+        ) from error
+    return event
+
+
+def next_name(installation: Installation) -> str:
+    """Of the next rollback point: numbers are never used twice, so no point's content can be taken for another's."""
+    return f"{installation.install_id}.{len(installation.points) + 1}"
+
+
+def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
+    device = store.file_system(state)[0]
+    needs = [resource.need(device) for resource in resources]
+    store.check_space(state, sum(need[0] for need in needs), sum(need[1] for need in needs))
+
+
+def _predicted(resource: Resource) -> dict[str, t.Any]:
+    files, size = resource.need()
+    return {
+        "kind": resource.kind,
+        "path": resource.path,
+        "plan": resource.plan(),
+        "changes": resource.planned(),
+        "files": files,
+        "bytes": size,
+    }
+
+
+def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any]:
+    begun = time.monotonic()
+    with store.content_dir(point, number, create=True) as where, store.writer(point, number) as items:
+        facts = resource.capture(where, items)
+        where.sync()
+        digest = items.finish()
+    data = store.encode({**facts, "kind": resource.kind, "path": resource.path, "items": digest})
+    point.write(f"{number}.json", data)
+    taken = {
+        "kind": resource.kind,
+        "path": resource.path,
+        "manifest": f"{number}.json",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "items": digest,
+        "files": facts["files"],
+        "bytes": facts["bytes"],
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+    if facts.get("changes"):
+        # What a package manager is going to do; told also when the content is gone.
+        taken["changes"] = facts["changes"]
+        taken["inexact"] = facts.get("inexact") or []
+    # Read back what an undo will read.
+    store.items(point, number, store.read_manifest(point, taken)).close()
+    return taken
+
+
+def layers(
+    state: PrivateDir,
+    point: t.Mapping[str, t.Any],
+    stack: ExitStack,
+    completed: bool = True,
+    left: t.Sequence[t.Mapping[str, t.Any]] = (),
+) -> list[Layer]:
+    """The captures of a recorded point, in their order, manifests checked.
+
+    :param completed: the change that followed ran to its end.
+    :param left: facts recorded once it had ended, mappings C(spec), C(facts).
+    :param stack: closes the directories.
+    :raises StoreError: content is gone or was changed.
+    """
+    try:
+        where = _opened(state, point, stack)
+        found = []
+        for number, (spec, taken) in enumerate(zip(point["specs"], point["resources"])):
+            manifest = store.read_manifest(where, taken)
+            found.append(
+                Layer(
+                    spec,
+                    manifest,
+                    stack.enter_context(store.content_dir(where, number)),
+                    stack.enter_context(store.items(where, number, manifest)),
+                    completed,
+                    dt.datetime.fromisoformat(point["time"]).timestamp(),
+                    _left(spec, left),
+                )
+            )
+        return found
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"The captured content of rollback point {point['point']} is gone.",
+            untouched="everything.",
+            advice=f"Restore {store.path_of(state)}/{point['install_id']}/{point['point']} from a copy of the state.",
+        ) from error
+
+
+def _opened(state: PrivateDir, point: t.Mapping[str, t.Any], stack: ExitStack) -> PrivateDir:
+    if not point.get("archive"):
+        return stack.enter_context(store.point_dir(state, point["install_id"], point["point"]))
+    where: PrivateDir = by_name.undos().unpacked(state, point, stack)
+    return where
+
+
+def _left(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:
+    """The facts about the same resource among those recorded after the change."""
+    for one in results:
+        if _key(one["spec"]) == _key(spec):
+            return dict(one["facts"])
+    return None
+
+
+def settle(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> Event | None:
+    """What the change after a point left, as an event; None when there is nothing that needs it.
+
+    What an installation leaves in an environment is known from its plan, and git knows its own. What this
+    module cannot make, another has settled.
+
+    :raises ChangeFailed: the change did not succeed, although nobody said so.
+    """
+    if state is None:
+        return None
+    before = {_key(one["spec"]): one for one in point.get("left") or ()}
+    with ExitStack() as stack:
+        where = None
+        for spec, taken in zip(point["specs"], point["resources"]):
+            if not known(spec["kind"]):
+                continue
+            resource = make(spec["kind"], spec)
+            if not resource.settles:
+                continue
+            where = where or _opened(state, point, stack)
+            facts = resource.left(store.read_manifest(where, taken))
+            if facts is not None:
+                before[_key(spec)] = {"spec": spec, "facts": facts}
+    left = list(before.values())
+    if not left or point.get("left") == left:
+        return None
+    return {"event": "settled", "installations": [point["install_id"]], "point": point["point"], "left": left}
+
+
+def _key(spec: Spec) -> str:
+    return repr([spec.get(name) for name in ("kind", "path", "paths", "packages", "changes")])
+
+
+def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
+    """Record what the change after a rollback point left, so that later changes by others are told from it.
+
+    :raises InputError: there is no such point, or it was undone.
+    """
+    with engine.reading() if check_mode else engine.session() as session:
+        points = [point for one in session.history() for point in one.active_points]
+        found = next((point for point in points if point["point"] == name), None)
+        if found is None:
+            raise InputError(
+                f"There is no rollback point {name!r} that could still be undone.",
+                untouched="everything.",
+                advice=f"Use one of {', '.join(point['point'] for point in points) or 'none; there is none'}.",
+            )
+        event = settle(session.where, found)
+        if event is not None:
+            session.add(event)
+            session.commit()
+            from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+
+            refresh(session)
+    word = {"settled": event is not None}
+    return {"changed": event is not None, "rollback_point": brief(found), "diff": {"before": {}, "after": word}}
+
+
+def still_holds(state: PrivateDir, point: t.Mapping[str, t.Any]) -> bool:
+    """Whether all that a point captured is still as it was, so that another capture would be the same."""
+    with ExitStack() as stack:
+        try:
+            found = layers(state, point, stack)
+        except StoreError:
+            return False
+        return not any(make(layer.spec["kind"], layer.spec).undo([layer], How()).touches() for layer in found)
+
+
+def backup(
+    engine: Engine, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str, check_mode: bool
+) -> dict[str, t.Any]:
+    """Make a rollback point, unless the newest of the same kind still holds.
+
+    :raises CaptureError: something cannot be captured; nothing was recorded.
+    """
+    with engine.reading() if check_mode else engine.session() as session:
+        cleaned, text = [clean(spec) for spec in specs], redact(description)
+        points = session.installation.active_points if session.installation is not None else []
+        for point in reversed(points):
+            if (point.get("phase"), point.get("description")) != (phase, text):
+                continue
+            # One whose change has ended stands for that change, also when it came to nothing.
+            if (
+                point.get("left") is None
+                and point.get("specs") == cleaned
+                and session.where is not None
+                and still_holds(session.where, point)
+            ):
+                return {"changed": False, "rollback_point": brief(point), "diff": {"before": {}, "after": {}}}
+            break
+        event = capture(session, specs, phase, description)
+        session.add(event)
+        session.commit()
+        from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+
+        refresh(session)
+    made = brief(event)
+    resources = [{"kind": one["kind"], "path": one["path"]} for one in event["resources"]]
+    after = {"rollback_point": {"description": text, "phase": phase, "resources": resources}}
+    return {"changed": True, "rollback_point": made, "diff": {"before": {}, "after": after}}
+
+
+def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What a user wants to know of a rollback point."""
+    resources = point.get("resources") or []
+    return {
+        "id": point["point"],
+        "description": point.get("description"),
+        "phase": point.get("phase"),
+        "files": sum(one.get("files", 0) for one in resources),
+        "bytes": sum(one.get("bytes", 0) for one in resources),
+        "seconds": round(sum(one.get("seconds", 0) for one in resources), 3),
+        "packages": [line for one in resources for line in changes.listed(one.get("changes") or [])],
+        "inexact": [line for one in resources for line in one.get("inexact") or []],
+    }

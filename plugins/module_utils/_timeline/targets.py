@@ -1,0 +1,279 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Targets of a rollback: from what the user names to the rollback points to undo.
+
+A host has one timeline of rollback points, and a target is a cut in it: the state captured when what
+is named began. A rollback is itself a point on the timeline, which holds what it took back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+
+Point = dict[str, t.Any]
+
+
+class Part(t.NamedTuple):
+    """What of one installation is undone.
+
+    :ivar points: those of its rollback points that are undone, oldest first.
+    :ivar phases: its phases that are rolled back.
+    :ivar whole: all of it is undone.
+    """
+
+    installation: Installation
+    points: list[Point]
+    phases: list[str]
+    whole: bool
+
+
+class Chosen(t.NamedTuple):
+    """A resolved target.
+
+    :ivar parts: oldest installation first; empty when nothing is to be undone.
+    :ivar time: ISO time the target began.
+    :ivar tid: id of the installation it belongs to.
+    """
+
+    parts: list[Part]
+    time: str
+    tid: str
+
+    @property
+    def points(self) -> list[Point]:
+        """All points to undo, oldest first."""
+        return [point for part in self.parts for point in part.points]
+
+
+def resolve(history: t.Sequence[Installation], to: str, now: dt.datetime | None = None) -> Chosen:
+    """Find what has to be undone to get to C(to).
+
+    :param history: all installations, oldest first.
+    :param to: V(last), an install id, a rollback point, a phase of the current installation, or a date.
+    :param now: what relative dates count from.
+    :raises InputError: nothing of that name was recorded, the date is ambiguous, or what has to be undone was pruned.
+    """
+    if not history:
+        raise InputError(
+            "Nothing was installed here yet, so there is nothing to roll back to.", untouched="everything."
+        )
+    to = fixed(history, to, now)
+    if to == "last":
+        return Chosen([], history[-1].begun, history[-1].install_id)
+    if to in PHASES:
+        return _phase(history, to)
+    before = 0
+    for one in history:
+        if one.install_id == to:
+            return _kept(history, before, _since(history, before, one.begun, to, whole=to))
+        for position, point in enumerate(one.points):
+            if point["point"] == to:
+                cut = before + position
+                return _kept(history, cut, _since(history, cut, point["time"], one.install_id))
+        before += len(one.points)
+    _dates = by_name.dates()
+    if _dates.looks_like_date(to):
+        return _date(history, _dates.parse(to, now or dt.datetime.now(dt.timezone.utc)))
+    known = [point["point"] for one in history[-3:] for point in one.active_points]
+    raise InputError(
+        f"There is no installation, rollback point or phase {to!r}, and it is no date.",
+        untouched="everything.",
+        advice=f"Use last, one of {', '.join(PHASES)}, "
+        f"an installation ({', '.join(one.install_id for one in history[-5:])}), "
+        f"a rollback point ({', '.join(known) or 'there is none'}) or a date such as '2 hours ago'.",
+    )
+
+
+def fixed(history: t.Sequence[Installation], to: str, now: dt.datetime | None = None) -> str:
+    """A target as text that means the same when it is used later: what V(last) is now, when V(2 hours ago) was.
+
+    :raises InputError: the date is ambiguous or in the future.
+    """
+    if to == "last":
+        newest = next((point for point in reversed(_timeline(history)) if not point.get("redo")), None)
+        if newest is None:
+            return to
+        # What was captured by hand is a change of its own; what a phase captured is part of its installation.
+        since = [one for one in history if one.install_id == newest["install_id"]] if newest.get("phase") else ()
+        changes = [point for one in since for point in one.points if not point.get("redo")] or [newest]
+        if all(point.get("undone") for point in changes):
+            # A rollback that reached further back undid it too; going to where it began would bring the rest back.
+            return to
+        return str(newest["install_id"] if newest.get("phase") else newest["point"])
+    if is_date(to):
+        return str(by_name.dates().parse(to, now or dt.datetime.now(dt.timezone.utc)).isoformat())
+    return to
+
+
+def is_date(to: str) -> bool:
+    """Whether a target is meant as a date."""
+    return bool(by_name.dates().looks_like_date(to))
+
+
+def _timeline(history: t.Sequence[Installation]) -> list[Point]:
+    """All rollback points of a host, oldest first."""
+    return [point for one in history for point in one.points]
+
+
+def _kept(history: t.Sequence[Installation], cut: int, chosen: Chosen) -> Chosen:
+    """The same; where nothing is left to undo, there is nothing to be wrong about either."""
+    known = {point: by for one in history for point, by in one.undoings.items()}
+
+    def later(point: Point) -> bool:
+        by = known.get((point["point"], point["undone"]))
+        return by > cut if by is not None else _time(point["undone"]) >= _time(chosen.time)
+
+    if chosen.points:
+        _refuse_unkept(history, cut, chosen.time, later)
+    return chosen
+
+
+def _phase(history: t.Sequence[Installation], phase: str) -> Chosen:
+    current = history[-1]
+    wanted = PHASES[PHASES.index(phase) :]
+    before = len(_timeline(history)) - len(current.points)
+    for position, point in enumerate(current.points):
+        if point.get("phase") in wanted and not point.get("undone"):
+            return _since(history, before + position, point["time"], current.install_id, phases=wanted)
+    return Chosen([], current.phases[phase].started or current.begun, current.install_id)
+
+
+def _date(history: t.Sequence[Installation], when: dt.datetime) -> Chosen:
+    """The state at a date: what began then or later is undone, as RPM compares transaction ids with its goal."""
+    timeline = _timeline(history)
+    cut = sum(1 for point in timeline if _time(point["time"]) < when)
+    _refuse_unkept(history, cut, when.isoformat(" ", "seconds"), lambda point: _time(point["undone"]) >= when)
+    tid = next((one.install_id for one in history if _time(one.begun) >= when), history[-1].install_id)
+    return _since(history, cut, when.isoformat(), tid, when=when)
+
+
+def _refuse_unkept(history: t.Sequence[Installation], cut: int, when: str, later: t.Callable[[Point], bool]) -> None:
+    """Refuse a cut before which something counted that was undone later, without being kept.
+
+    :param when: when that was, for people.
+    :param later: an undone point was undone after the cut.
+    """
+    timeline = _timeline(history)
+    kept = _listed(timeline)
+    for point in timeline[:cut]:
+        if point.get("undone") and point["point"] not in kept and later(point):
+            raise InputError(
+                f"What installation {point['install_id']} had changed by {when} was rolled back at {point['undone']} "
+                "and not kept, so that state cannot be brought back.",
+                untouched="everything.",
+                advice=f"Name a time before {point['time']} or after {point['undone']}.",
+            )
+
+
+def _time(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+def _listed(timeline: t.Sequence[Point]) -> set[str]:
+    """Points whose undoing was recorded so that it can itself be undone, and still stands."""
+    rollbacks = [point for point in timeline if not point.get("undone")]
+    return {name for point in rollbacks for name in (point.get("redo") or {}).get("points") or ()}
+
+
+def _counting(timeline: t.Sequence[Point], cut: int) -> set[str]:
+    """The points after a cut of the timeline that have to be undone to get there.
+
+    A rollback and what it undid cancel each other, when both lie after the cut. Where it also undid
+    something from before, both count: going back through it brings that back first.
+    """
+    listed = _listed(timeline)
+    names = {point["point"] for point in timeline[cut:]}
+    for point in reversed(timeline[cut:]):
+        name = point["point"]
+        if name not in names:
+            continue
+        undid = set((point.get("redo") or {}).get("points") or ())
+        if point.get("undone") and name not in listed:
+            names.discard(name)
+        elif undid and undid <= names and not point.get("incomplete"):
+            names -= {name, *undid}
+    return names
+
+
+def _since(
+    history: t.Sequence[Installation],
+    cut: int,
+    time: str,
+    tid: str,
+    whole: str | None = None,
+    phases: t.Sequence[str] | None = None,
+    when: dt.datetime | None = None,
+) -> Chosen:
+    """What has to be undone to get to a cut of the timeline.
+
+    :param whole: the installation at the cut is undone as a whole.
+    :param phases: its phases that are rolled back, when they are known.
+    :param when: installations begun then or later are undone as a whole.
+    """
+    timeline = _timeline(history)
+    names = _counting(timeline, cut)
+    parts: list[Part] = []
+    later = False
+    for one in history:
+        points = [point for point in one.points if point["point"] in names]
+        ordinary = [point for point in points if not point.get("redo")]
+        begun = later or one.install_id == whole if when is None else _time(one.begun) >= when
+        entire = bool(ordinary) and begun
+        later = later or one.install_id == tid
+        if points:
+            parts.append(Part(one, points, list(PHASES if entire else phases or _from(ordinary)), entire))
+    chosen = Chosen(parts, time, tid)
+    _refuse_pruned(chosen)
+    return chosen
+
+
+def _refuse_pruned(chosen: Chosen) -> None:
+    pruned = [point for point in chosen.points if point.get("pruned")]
+    if pruned:
+        raise InputError(
+            f"Going back to {chosen.time} needs rollback point {pruned[-1]['point']}, which retention removed "
+            f"at {pruned[-1]['pruned']}.",
+            untouched="everything.",
+            advice="Name a later target. How much is kept is decided by sage_keep_installations, sage_keep_days and "
+            "sage_keep_bytes.",
+        )
+
+
+def _from(points: t.Sequence[Point]) -> t.Sequence[str]:
+    """The earliest phase that captured one of these, and all that rest on it."""
+    named = [PHASES.index(point["phase"]) for point in points if point.get("phase") in PHASES]
+    return PHASES[min(named) :] if named else ()
+
+
+def taken_back(one: Installation, going: t.AbstractSet[str]) -> bool:
+    """Whether going back through these points takes back the rollback that was interrupted in an installation."""
+    undoing = one.undoing or {}
+    return undoing.get("redo") in going and not going >= set(undoing.get("points") or ())
+
+
+def widen(history: t.Sequence[Installation], chosen: Chosen) -> Chosen:
+    """Take in what an interrupted rollback had begun to undo: it must be finished."""
+    parts = {part.installation.install_id: part for part in chosen.parts}
+    going = {point["point"] for point in chosen.points}
+    for one in history:
+        if one.undoing is None or taken_back(one, going):
+            continue
+        part = parts.get(one.install_id) or Part(one, [], [], False)
+        begun = set(one.undoing.get("points") or ())
+        points = [
+            point
+            for point in one.points
+            if point["point"] in going or (point["point"] in begun and not point.get("undone"))
+        ]
+        phases = {*part.phases, *(one.undoing.get("phases") or ())}
+        entire = part.whole or bool(one.undoing.get("whole"))
+        parts[one.install_id] = Part(one, points, [name for name in PHASES if name in phases], entire)
+    ordered = [parts[one.install_id] for one in history if one.install_id in parts]
+    return Chosen([part for part in ordered if part.points], chosen.time, chosen.tid)

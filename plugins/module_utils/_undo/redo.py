@@ -1,0 +1,176 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A rollback is a change like any other: what it takes back is captured first, and can be brought back.
+
+What an unfinished or failed installation left is not: nobody wants it back.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import (
+    Spec,
+    capture,
+    next_name,
+    settle,
+)
+
+if t.TYPE_CHECKING:
+    import contextlib
+
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Undo
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Event
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen
+
+
+class Redo:
+    """The capture of what the undos are going to change, as a rollback point of its own.
+
+    Where there are two processors it is made while the caller goes on, until M(finish); as a context manager it
+    leaves nothing behind when the caller gives up before.
+
+    :param partial: the points that are undone stay usable for other resources.
+    """
+
+    def __init__(self, session: Session, chosen: Chosen, undos: t.Sequence[Undo], partial: bool, how: How) -> None:
+        self._session, self._chosen, self._partial, self._how = session, chosen, partial, how
+        self._wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
+        self._needed = bool(self._wanted) and not how.resumed and not how.keep_broken and _finished(chosen)
+        self._beside: fork.Beside | None = None
+        if self._needed and session.writes and _long(spec for dummy, spec in self._wanted) and fork.worthwhile():
+            self._beside = fork.Beside(self._capture)
+
+    def __enter__(self) -> Redo:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._beside is not None:
+            self._beside.stop()
+            self._beside = None
+            self._discard()
+
+    def _discard(self) -> None:
+        where, installation = self._session.where, self._session.required()
+        try:
+            if where is not None:
+                store.discard(where, installation.install_id, next_name(installation))
+        except (OSError, SageError):
+            # There is an error already, and retention removes what no record names.
+            return
+
+    def _capture(self) -> Event:
+        specs = [spec for dummy, spec in self._wanted]
+        return capture(self._session, specs, None, f"before the rollback to {self._chosen.time}")
+
+    def _captured(self) -> Event | None:
+        """The event of the capture; None when it was refused."""
+        event: Event | None = None
+        if self._beside is not None:
+            event, self._beside = self._beside.result(), None
+        try:
+            # Whatever stopped the other process is found out here; the capture discards what that has left.
+            return event or self._capture()
+        except SageError:
+            # A rollback is more than the chance to undo it: a full disk or a broken distribution does not stop it.
+            return None
+
+    def finish(self, stack: contextlib.ExitStack) -> str | None:
+        """The rollback point, recorded with the session's next commit; None when there is nothing worth keeping.
+
+        :param stack: closes the directories that whole trees are moved to.
+        """
+        session, chosen = self._session, self._chosen
+        name = _pending(chosen, self._partial) if self._how.resumed else None
+        if self._needed:
+            event = self._captured()
+            if event is None:
+                return None
+            event["redo"] = {
+                "points": [] if self._partial else [point["point"] for point in chosen.points],
+                "was": {} if self._partial else _was(session, chosen),
+            }
+            session.add(event)
+            name = str(event["point"])
+        if name is not None and session.where is not None and session.writes:
+            where = stack.enter_context(store.point_dir(session.where, name.rpartition(".")[0], name))
+            for number, (undo, dummy) in enumerate(self._wanted):
+                undo.keep(stack.enter_context(store.content_dir(where, number, create=True)))
+        return name
+
+
+def _long(specs: t.Iterable[Spec]) -> bool:
+    """To capture these takes long enough for a process of its own, and they can be captured there."""
+    found = list(specs)
+    # Other kinds have libraries and programs that do not like to be in two processes. What is moved takes no time.
+    return all(spec["kind"] in ("files", "venv") for spec in found) and any(
+        spec["kind"] == "venv" and not spec.get("whole") for spec in found
+    )
+
+
+def _finished(chosen: Chosen) -> bool:
+    """All that is undone is the work of finished installations, or of points made by hand."""
+    return all(
+        part.installation.status in ("completed", "rolled_back") or not any(point.get("phase") for point in part.points)
+        for part in chosen.parts
+    )
+
+
+def _pending(chosen: Chosen, partial: bool) -> str | None:
+    """The point that an interrupted rollback had captured before it began; None when that is taken back now."""
+    going = {point["point"] for point in chosen.points}
+    begun = [part.installation for part in chosen.parts if not targets.taken_back(part.installation, going)]
+    names = [(one.undoing or {}).get("redo") for one in begun]
+    return next((str(name) for name in names if name and (partial or name not in going)), None)
+
+
+def _was(session: Session, chosen: Chosen) -> dict[str, t.Any]:
+    """The record of the installations that a rollback changes, as it is before."""
+    names = {part.installation.install_id for part in chosen.parts}
+    for point in chosen.points:
+        names.update((point.get("redo") or {}).get("was") or ())
+    return {
+        one.install_id: {
+            "status": one.status,
+            "phases": {phase.name: phase.status for phase in one.phases.values()},
+            "undone": {point["point"]: point.get("undone") for point in one.points},
+        }
+        for one in session.history()
+        if one.install_id in names
+    }
+
+
+def ended(session: Session, chosen: Chosen, redo: str | None, differs: bool) -> t.Iterator[Event]:
+    """Events about rollbacks at the end of this one: its own, and one that was interrupted."""
+    about = {part.installation.install_id for part in chosen.parts}
+    outcome = "differs" if differs else "exact"
+    history = session.history()
+    for one in history:
+        if one.undoing is not None and one.install_id not in about:
+            yield {"event": "undone", "installations": [one.install_id], "outcome": outcome}
+    for one in history:
+        for point in one.points:
+            if point["point"] != redo:
+                continue
+            if differs:
+                yield {"event": "undone", "installations": [one.install_id], "outcome": outcome, "redo": redo}
+                continue
+            event = settle(session.where, point)
+            if event is not None:
+                yield event
+
+
+def restored(chosen: Chosen) -> t.Iterator[Event]:
+    """Events that give the record back what rollbacks had changed of it, which are undone now; oldest last."""
+    for point in reversed(chosen.points):
+        if point.get("incomplete"):
+            continue
+        for install_id, was in ((point.get("redo") or {}).get("was") or {}).items():
+            yield {"event": "redone", "installations": [install_id], "was": was}

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a rollback returns, as sage_rollback documents it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import PLAN_KEYS
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Undo
+    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen
+
+Result = dict[str, t.Any]
+
+
+def nothing(text: str, target: str) -> Result:
+    """Of a rollback with nothing to do."""
+    plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
+    return {
+        "changed": False,
+        "msg": text,
+        "target": target,
+        "plan": plan,
+        "conflicts": [],
+        "kept": [],
+        "inexact": [],
+        "undone": [],
+        "redo_point": None,
+        "exact": True,
+        "diff": {"before": {}, "after": {}},
+    }
+
+
+def planned(chosen: Chosen, undos: t.Sequence[Undo], target: str) -> Result:
+    """Of one that is computed, and then is carried out or only shown."""
+    plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
+    added, erased = len(plan["install"]), len(plan["erase"])
+    # In the host's own time, as RPM writes it.
+    when = dt.datetime.fromisoformat(chosen.time).astimezone().ctime()
+    return {
+        "changed": True,
+        "msg": f"Rollback packages (+{added}/-{erased}) to {when} ({chosen.tid})",
+        "target": target,
+        "plan": plan,
+        "conflicts": [line for undo in undos for line in undo.conflicts],
+        "kept": [line for undo in undos for line in undo.kept],
+        **certain(undos),
+        "undone": [point["point"] for point in reversed(chosen.points)],
+        "redo_point": None,
+        "diff": {
+            "before": {"erase": plan["erase"], "remove": plan["remove"]},
+            "after": {"install": plan["install"], "restore": plan["restore"]},
+        },
+    }
+
+
+def certain(undos: t.Sequence[Undo]) -> Result:
+    """Whether all is as it was; what packages' own scripts did elsewhere is nobody's knowledge, and not claimed."""
+    inexact = list(dict.fromkeys(line for undo in undos for line in undo.inexact))
+    return {"inexact": inexact, "exact": not inexact}
+
+
+def refused(result: Result) -> ConflictError:
+    """Of one that cannot be carried out."""
+    conflicts = result["conflicts"]
+    return ConflictError(
+        f"Somebody changed what the rollback would overwrite: {'; '.join(conflicts)}.",
+        untouched="everything.",
+        advice="Save what you need. Then roll back with force=true, which takes the captured side and keeps "
+        "edited files aside, or undo those changes.",
+        conflicts=conflicts,
+        plan=result["plan"],
+    )

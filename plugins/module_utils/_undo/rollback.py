@@ -1,0 +1,263 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Undo: one computed way back, shown in check mode, executed, verified, recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, stray_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
+from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_undos
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS, make
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
+from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo as undo_redo
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import (
+    Result,
+    certain,
+    nothing,
+    planned,
+    refused,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+
+
+class Request(t.NamedTuple):
+    """What to undo, and how.
+
+    :ivar to: a target, see M(_timeline.targets.resolve).
+    :ivar force: take the captured side of conflicts.
+    :ivar kinds: undo only resources of these kinds; empty means all.
+    :ivar erase_installed_after: a date; what was added then or before stays.
+    :ivar keep_broken: keep what is there now beside the result, for diagnosis.
+    :ivar window: what is left of a maintenance window, if it has to end inside.
+    """
+
+    to: str = "last"
+    force: bool = False
+    kinds: t.Sequence[str] = ()
+    erase_installed_after: str = ""
+    keep_broken: bool = False
+    window: check.Wish | None = None
+
+    @property
+    def partial(self) -> bool:
+        """Some resources are left out."""
+        return bool(self.kinds) and set(self.kinds) != set(KINDS)
+
+
+def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
+    """Undo what was changed since the target began.
+
+    A host that promised a rollback to a fleet run, and heard commit, does that one, whatever is named.
+
+    :raises ConflictError: somebody changed what the undo would overwrite; nothing was changed.
+    :raises InDoubt: it promised one, and has not heard; nothing was changed.
+    :raises StoreError: captured content is damaged; nothing was changed.
+    :raises RollbackError: the result is not what was captured; every difference is named.
+    """
+    carry_undos.carry()
+    with engine.reading() as session:
+        if session.installation is None:
+            target = targets.fixed([], request.to)
+            if request.to == "last" or targets.is_date(request.to):
+                return nothing("Nothing was installed here yet: nothing to roll back.", target)
+            targets.resolve([], request.to)
+    if not check_mode:
+        # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
+        stray_processes.end(engine)
+    with engine.reading() if check_mode else engine.session() as session:
+        promised = participant.as_promised(session.installation)
+        # What was decided comes first, whatever is named.
+        result = go_back(session, request if promised is None else Request(**promised), check_mode)
+        if promised is not None and not check_mode:
+            participant.delivered(session)
+            session.commit()
+        # Whoever rolls back decides what stays, also where a phase had changed nothing.
+        mark.remove(session)
+        return result
+
+
+def go_back(session: Session, request: Request, check_mode: bool) -> Result:
+    """The same as M(rollback), in a session that is there."""
+    begun = time.monotonic()
+    history = session.history()
+    target = targets.fixed(history, request.to)
+    chosen = targets.resolve(history, target)
+    interrupted = [one for one in history if one.undoing]
+    chosen = targets.widen(history, chosen)
+    if not chosen.points:
+        # Also what a full disk kept the last rollback from writing.
+        refresh.refresh(session, history)
+        since = "the last change" if request.to == "last" else request.to
+        since += "" if targets.is_date(request.to) else " began"
+        return nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
+    with contextlib.ExitStack() as stack:
+        how = _how(session, request, history, chosen)
+        undos = _compute(session, chosen, request.kinds, how, stack, interrupted)
+        result = planned(chosen, undos, target)
+        if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
+            return nothing("Nothing to roll back: the selected resources are as they were captured.", target)
+        if result["conflicts"] and not how.force:
+            raise refused(result)
+        if request.window is not None:
+            check.check_undo(session, request.window, chosen.points)
+        with undo_redo.Redo(session, chosen, undos, request.partial, how) as redo:
+            for undo in undos:
+                undo.check()
+            result["redo_point"] = redo.finish(stack)
+        if check_mode:
+            return result
+        return _execute(session, chosen, undos, result, request, how, begun)
+
+
+def _how(session: Session, request: Request, history: t.Sequence[Installation], chosen: targets.Chosen) -> How:
+    interrupted = [one for one in history if one.undoing]
+    after = None
+    if request.erase_installed_after:
+        from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates
+
+        after = dates.parse(request.erase_installed_after, dt.datetime.now(dt.timezone.utc)).timestamp()
+    return How(
+        # What was begun by force is finished by force.
+        force=request.force or any(bool((one.undoing or {}).get("force")) for one in interrupted),
+        resumed=bool(interrupted) or (session.where is not None and script_marks.was_run(session.where)),
+        ours=_ours(history),
+        erase_after=after,
+        keep_broken=chosen.tid if request.keep_broken else "",
+    )
+
+
+def _ours(history: t.Sequence[Installation]) -> Facts:
+    """What installations of this host brought: kind → path → distribution → versions."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import canonical
+
+    found: Facts = {}
+    for one in history:
+        for point in one.points:
+            for spec in point.get("specs") or []:
+                names = found.setdefault(spec["kind"], {}).setdefault(spec.get("path"), {})
+                for each in spec.get("distributions") or []:
+                    names.setdefault(canonical(each["name"]), []).append(each["version"])
+    return found
+
+
+def _compute(
+    session: Session,
+    chosen: targets.Chosen,
+    kinds: t.Sequence[str],
+    how: How,
+    stack: contextlib.ExitStack,
+    interrupted: t.Sequence[Installation],
+) -> list[Undo]:
+    """One undo per resource, newest first; each sees all its captures, oldest first."""
+    if session.where is None:
+        return []
+    captures: dict[tuple[str, str], list[Layer]] = {}
+    # Points of rollbacks that were interrupted: they left what neither side has.
+    begun = {(one.undoing or {}).get("redo") for one in interrupted}
+    for part in chosen.parts:
+        for point in part.points:
+            phase = part.installation.phases.get(point.get("phase") or "")
+            # What a point made by hand was for is not known; nothing is put aside on suspicion.
+            # A rollback that ended with differences left neither side either.
+            done = (phase is None or phase.done) and point["point"] not in begun and not point.get("incomplete")
+            left = point.get("left") or (phase.result if phase is not None and phase.done else [])
+            for taken, layer in zip(point["resources"], layers(session.where, point, stack, done, left)):
+                if kinds and taken["kind"] not in kinds:
+                    continue
+                # All captured files are one resource: an older capture may hold what a newer one is inside of.
+                key = (taken["kind"], "" if taken["kind"] == "files" else taken["path"])
+                # The newest place decides the order of the work.
+                captures[key] = [*captures.pop(key, []), layer]
+    return [make(kind, found[-1].spec).undo(found, how) for (kind, dummy), found in reversed(captures.items())]
+
+
+def _execute(
+    session: Session,
+    chosen: targets.Chosen,
+    undos: t.Sequence[Undo],
+    result: Result,
+    request: Request,
+    how: How,
+    begun: float,
+) -> Result:
+    plan = result["plan"]
+    for part in reversed(chosen.parts):
+        session.add(
+            {
+                "event": "undoing",
+                "installations": [part.installation.install_id],
+                "points": [point["point"] for point in part.points],
+                "phases": part.phases,
+                "whole": part.whole,
+                "force": how.force,
+                "redo": result["redo_point"],
+                "plan": plan,
+            }
+        )
+    session.commit()
+    try:
+        for undo in undos:
+            undo.execute()
+        # A script that fails now is one more that may have done anything.
+        result.update(certain(undos))
+        left = [line for undo in undos for line in undo.verify()]
+    except RollbackError:
+        raise
+    except (OSError, SageError) as error:
+        raise RollbackError(
+            f"The rollback was interrupted: {error.what if isinstance(error, SageError) else error}",
+            untouched="what was captured; it can still be used.",
+            advice="Mend that, then run the same rollback again: it continues.",
+            plan=plan,
+        ) from error
+    if not left and not request.partial:
+        # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
+        for event in undo_redo.restored(chosen):
+            session.add(event)
+    took = {**check.work(chosen.points)._asdict(), "seconds": round(time.monotonic() - begun, 3)}
+    for part in reversed(chosen.parts):
+        whole = part.whole and not request.partial
+        session.add(
+            {
+                "event": "undone",
+                "installations": [part.installation.install_id],
+                "points": [] if request.partial else [point["point"] for point in part.points],
+                "phases": [] if request.partial else part.phases,
+                "installation": "rolled_back" if whole else None,
+                "outcome": "differs" if left else "exact",
+                "differences": left,
+                # Of all of it, so with one installation only.
+                **({"took": took} if part is chosen.parts[-1] else {}),
+            }
+        )
+    for event in undo_redo.ended(session, chosen, result["redo_point"], bool(left)):
+        session.add(event)
+    session.commit()
+    if session.where is not None and not left:
+        script_marks.forget(session.where)
+    refresh.refresh(session, session.history())
+    if left:
+        raise RollbackError(
+            f"After the rollback {len(left)} things differ from what was captured: {'; '.join(left)}.",
+            untouched="what was captured; it can still be used.",
+            advice="Mend what is named, then run the same rollback again.",
+            differences=left,
+            plan=plan,
+        )
+    return result

@@ -1,0 +1,226 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is registered in a virtual environment, read from C(*.dist-info) without importing anything."""
+
+from __future__ import annotations
+
+import binascii
+import os
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, parts
+
+INFO = ".dist-info"
+_PYTHON = re.compile(r"python3\.\d+t?$")
+_SEPARATORS = re.compile(r"[-_.]+")
+_TOP = re.compile(rb'^"?([^/,"\r\n]+)', re.MULTILINE)
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_NOT_TOP = (b"..", b"__pycache__")
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two spellings, one perhaps from a directory's name, are the same version."""
+    return one.lower().replace("_", "-") == other.lower().replace("_", "-")
+
+
+class Distribution(t.NamedTuple):
+    """One registered distribution.
+
+    :ivar name: canonical name.
+    :ivar version: as its directory spells it.
+    :ivar info: its C(.dist-info), relative to the environment.
+    """
+
+    name: str
+    version: str
+    info: str
+
+    @property
+    def site(self) -> str:
+        """The site-packages it is in, relative to the environment."""
+        return os.path.dirname(self.info)
+
+
+class Row(t.NamedTuple):
+    """One path of a RECORD.
+
+    :ivar sums: all SHA-256 that RECORD names for this path, as it spells them.
+    :ivar size: bytes, or -1 when RECORD does not say.
+    """
+
+    sums: tuple[str, ...]
+    size: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex; empty when RECORD has none that can be read, or several that differ."""
+        return _hex(self.sums[0]) if len(self.sums) == 1 else ""
+
+    @property
+    def digests(self) -> list[str]:
+        """All that RECORD names, in hex."""
+        return [digest for digest in map(_hex, self.sums) if digest]
+
+
+def sites(venv: Tree) -> list[str]:
+    """The site-packages directories, relative to the environment; links like C(lib64) left out."""
+    return [
+        f"{lib}/{python}/site-packages"
+        for lib, is_directory in venv.listing("")
+        if is_directory and lib in ("lib", "lib64")
+        for python, below in venv.listing(lib)
+        if below and _PYTHON.match(python) and ("site-packages", True) in venv.listing(f"{lib}/{python}")
+    ]
+
+
+def installed(venv: Tree) -> list[Distribution]:
+    """All registered distributions, also several of one name (an interrupted upgrade leaves them)."""
+    found = []
+    for site in sites(venv):
+        for name, is_directory in venv.listing(site):
+            # pip renames what it removes to ~ame: neither registered nor to be read.
+            if is_directory and name.endswith(INFO) and not name.startswith("~"):
+                project, dummy, version = name[: -len(INFO)].partition("-")
+                found.append(Distribution(canonical(project), version, f"{site}/{name}"))
+    return found
+
+
+def by_name(distributions: t.Iterable[Distribution]) -> dict[str, list[Distribution]]:
+    """Distributions grouped by name."""
+    grouped: dict[str, list[Distribution]] = {}
+    for one in distributions:
+        grouped.setdefault(one.name, []).append(one)
+    return grouped
+
+
+def raw_record(venv: Tree, info: str) -> bytes | None:
+    """RECORD as it is, or None when there is none."""
+    try:
+        return venv.read(f"{info}/RECORD")
+    except FileNotFoundError:
+        return None
+
+
+def is_bytecode(path: str) -> bool:
+    """A file the interpreter makes by itself. Compiled files outside a cache are what some wheels consist of."""
+    return "/__pycache__/" in path
+
+
+class Outside(ValueError):
+    """A RECORD names a path outside the environment."""
+
+
+def record(
+    venv: Tree, info: str, data: bytes | None = None, prefix: str = "", strict: bool = True
+) -> dict[str, Row] | None:
+    """Path relative to the environment → row; byte code left out; None without a RECORD.
+
+    :param prefix: the environment's real path, for absolute paths in RECORD.
+    :param strict: false passes over paths outside instead of raising.
+    :raises Outside: a path lies outside the environment.
+    """
+    if data is None:
+        data = raw_record(venv, info)
+    if data is None:
+        return None
+    site = os.path.dirname(info)
+    rows: dict[str, Row] = {}
+    for path, checksum, length in _lines(os.fsdecode(data)):
+        if not path or "__pycache__/" in path or "\0" in path:
+            continue
+        if path[0] not in "./" and "/." not in path and "//" not in path and not path.endswith("/"):
+            relative = f"{site}/{path}"
+        else:
+            try:
+                relative = _relative(path, site, prefix)
+            except Outside:
+                if strict:
+                    raise
+                continue
+        row = Row((checksum[7:],) if checksum[:7] == "sha256=" else (), int(length) if length.isdigit() else -1)
+        twice = rows.setdefault(relative, row)
+        if twice is not row and row.sums != twice.sums:
+            rows[relative] = Row((*twice.sums, *row.sums), -1)
+    return rows
+
+
+def _lines(text: str) -> t.Iterable[t.Sequence[str]]:
+    """The three fields of each line."""
+    if '"' not in text:
+        # Nothing is quoted, so nothing needs a parser.
+        found = [line.split(",") for line in text.splitlines()]
+        return [fields if len(fields) == 3 else [*fields, "", "", ""][:3] for fields in found]
+    import csv
+
+    return [[*fields, "", "", ""][:3] for fields in csv.reader(text.splitlines())]
+
+
+def _relative(path: str, site: str, prefix: str) -> str:
+    if path.startswith("/"):
+        if not prefix or not path.startswith(f"{prefix}/"):
+            raise Outside(path)
+        relative = path[len(prefix) + 1 :]
+    else:
+        relative = f"{site}/{path}"
+    if "/." in relative or "//" in relative or "/" not in relative:
+        relative = os.path.normpath(relative)
+    if relative.startswith(("../", "/")) or relative in ("..", "."):
+        raise Outside(path)
+    parts(relative)
+    return relative
+
+
+def _hex(value: str) -> str:
+    try:
+        return binascii.a2b_base64(value.encode().translate(_URL_SAFE) + b"==").hex()
+    except (binascii.Error, UnicodeEncodeError):
+        return ""
+
+
+def top_names(data: bytes) -> set[str]:
+    """The first components of the paths in a RECORD that belong to the distribution's content."""
+    names = {name for name in _TOP.findall(data) if name not in _NOT_TOP and not name.endswith(b".dist-info")}
+    return {os.fsdecode(name) for name in names}
+
+
+def owned_by(venv: Tree, distributions: t.Iterable[Distribution], paths: t.AbstractSet[str] | None = None) -> set[str]:
+    """The paths that these distributions' RECORDs list, relative to the environment.
+
+    :param paths: only these matter; then few RECORDs have to be parsed.
+    """
+    found: set[str] = set()
+    if paths is not None and not paths:
+        return found
+    spelled: dict[str, tuple[dict[bytes, str], set[bytes]]] = {}
+    for one in distributions:
+        data = raw_record(venv, one.info)
+        if data is None:
+            continue
+        if paths is None or b'"' in data:
+            rows = record(venv, one.info, data, venv.path, strict=False) or {}
+            found.update(rows if paths is None else rows.keys() & paths)
+            continue
+        if one.site not in spelled:
+            names = {os.fsencode(_as_recorded(path, one.site)): path for path in paths}
+            spelled[one.site] = names, {name.partition(b"/")[0] for name in names}
+        names, tops = spelled[one.site]
+        # Few distributions share a directory, and to split all of their lines takes longest.
+        if not any(top in data for top in tops):
+            continue
+        for line in data.splitlines():
+            path = names.get(line.partition(b",")[0])
+            if path is not None:
+                found.add(path)
+    return found
+
+
+def _as_recorded(path: str, site: str) -> str:
+    return path[len(site) + 1 :] if path.startswith(f"{site}/") else os.path.relpath(path, site)

@@ -1,0 +1,120 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A virtual environment: captures only the distributions that a plan is going to replace.
+
+Their files, as RECORD lists them, are hard-linked into the store with RECORD's hashes as the
+manifest, so a capture costs a link per file. Files that look edited are copied and hashed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
+    Facts,
+    How,
+    Layer,
+    Resource,
+    Undo,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import facts as venv_facts
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
+
+class VenvResource(Resource):
+    """A virtual environment.
+
+    :param path: absolute.
+    :param distributions: mappings C(name), C(version): what the change will leave there.
+    :param whole: the change removes the environment; C(keep) of its undo takes all of it.
+    """
+
+    kind = "venv"
+
+    def __init__(self, path: str, distributions: list[dict[str, t.Any]], whole: bool = False) -> None:
+        self.path = path
+        self.whole = whole
+        self.wanted = {
+            venv_distributions.canonical(str(one["name"])): str(one.get("version") or "") for one in distributions
+        }
+
+    def plan(self) -> list[str]:
+        with self._open() as venv:
+            if venv is None:
+                return [f"{self.path} (does not exist)"]
+            return [f"{one.name} {one.version}" for one in by_name.captures().venv().chosen(venv, self.wanted)]
+
+    def observe(self) -> Facts:
+        with self._open() as venv:
+            if venv is None:
+                return {"path": self.path, "exists": False, "distributions": {}}
+            found = {}
+            for one in venv_distributions.installed(venv) if self.wanted else ():
+                if one.name in self.wanted:
+                    top = venv_distributions.top_names(venv_distributions.raw_record(venv, one.info) or b"")
+                    found[one.name] = {"version": one.version, "top": sorted(f"{one.site}/{name}" for name in top)}
+        return {"path": self.path, "exists": True, **venv_facts.facts(self.path), "distributions": found}
+
+    def differences(self, recorded: Facts) -> list[str]:
+        with self._open() as venv:
+            if venv is None:
+                return [f"virtual environment {self.path} is gone"] if recorded.get("exists") else []
+            if not recorded.get("exists"):
+                return [f"virtual environment {self.path} was made by somebody else"]
+            found = venv_facts.facts(self.path, recorded)
+            reasons = [
+                f"{what} of {self.path} was {recorded.get(key)}, is {found[key] or 'gone'}"
+                for key, what in (("python", "the interpreter"), ("version", "the interpreter's version"))
+                if found[key] != recorded.get(key)
+            ]
+            known = recorded.get("distributions") or {}
+            reasons += [f"{name} was not there when it was recorded" for name in sorted(self.wanted.keys() - known)]
+            registered = venv_distributions.by_name(venv_distributions.installed(venv)) if known else {}
+            for name, facts in sorted(known.items()):
+                versions = [one.version for one in registered.get(name, ())]
+                if versions != [facts["version"]]:
+                    reasons.append(f"{name} was {facts['version']}, is {' and '.join(versions) or 'gone'}")
+                    continue
+                missing = [path for path in facts.get("top") or () if venv.lstat(path) is None]
+                reasons += [f"{path} of {name} is gone" for path in missing]
+        return reasons
+
+    def need(self, device: int | None = None) -> tuple[int, int]:
+        with self._open() as venv:
+            if venv is None or self.whole:
+                return 0, 0
+            found: tuple[int, int] = by_name.captures().venv().need(venv, self.wanted, device)
+            return found
+
+    @contextlib.contextmanager
+    def _open(self) -> t.Iterator[Tree | None]:
+        venv = Tree.open(self.path)
+        if venv is None:
+            yield None
+            return
+        with venv:
+            yield venv
+
+    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+        with self._open() as venv:
+            if venv is None:
+                return {"existed": False, "files": 0, "copies": 0, "bytes": 0}
+            there = {one.name: one.version for one in venv_distributions.installed(venv)}
+            facts = {"existed": True, "whole": self.whole, "distributions": there}
+            if self.whole:
+                return {**facts, "owner": os.fstat(venv.fd).st_uid, "files": 0, "copies": 0, "bytes": 0}
+            return {**facts, **by_name.captures().venv().capture(venv, self.wanted, where, items)}
+
+    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+        undo: Undo = by_name.undos().venv(self.path, layers, how)
+        return undo

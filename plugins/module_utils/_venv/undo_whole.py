@@ -1,0 +1,179 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way back to a virtual environment that was not there, and from there again to the one that was."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo_goals import suspects
+
+# What venv, virtualenv and uv put into a new environment by themselves.
+SEEDS = frozenset(("pip", "setuptools", "wheel"))
+_OWN = frozenset(("pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG", "lib64"))
+_OWN_IN_SITE = frozenset(("_virtualenv.py", "_virtualenv.pth"))
+
+
+class VenvRemoval(Undo):
+    """Removes an environment that an installation made.
+
+    :param path: the environment.
+    :param layers: its captures, oldest first; it was absent at one of them at least.
+    """
+
+    def __init__(self, path: str, layers: t.Sequence[Layer], how: How) -> None:
+        super().__init__()
+        self.path = path
+        self.broken = f"{path}.broken-{how.keep_broken}" if how.keep_broken else ""
+        absent = next(layer for layer in layers if not layer.manifest["existed"])
+        self.stays = how.erase_after is not None and absent.time <= how.erase_after
+        if self.stays:
+            self.kept.append(path)
+            return
+        if absent is not layers[0]:
+            self.conflicts.append(
+                f"{path} was removed by somebody between two installations; what was in it then was not captured"
+            )
+        unfinished = [layer.manifest.get("captured_ns", 0) for layer in layers if not layer.completed]
+        self.since: int | None = min(unfinished) if unfinished else None
+        venv = Tree.open(path)
+        if venv is not None:
+            with venv:
+                self._judge(venv, how)
+            self.plan["remove"].append(path if not self.broken else f"{path} (kept as {self.broken})")
+        self.plan["remove"] += whole.remains(path)[1 if venv is not None else 0 :]
+
+    def _judge(self, venv: Tree, how: How) -> None:
+        brought = (how.ours.get("venv") or {}).get(self.path) or {}
+        owned: set[str] = set()
+        for one in distributions.installed(venv):
+            self.plan["erase"].append(f"{one.name} {one.version}")
+            if one.name not in brought and one.name not in SEEDS:
+                self.conflicts.append(
+                    f"{one.name} {one.version} in {self.path} was installed by somebody else "
+                    "and would be removed with it"
+                )
+            self._judge_edits(venv, one, owned)
+        # A killed installer leaves files that nobody lists.
+        if self.since is None and not self.conflicts:
+            self.conflicts += [f"{venv.name(path)} was put there by somebody" for path in _foreign(venv, owned)]
+
+    def _judge_edits(self, venv: Tree, one: distributions.Distribution, owned: set[str]) -> None:
+        record = venv.lstat(f"{one.info}/RECORD")
+        rows = distributions.record(venv, one.info, prefix=os.path.realpath(self.path), strict=False)
+        if record is None or rows is None:
+            return
+        owned.add(one.info)
+        owned.update(rows)
+        for relative, changed_ns in suspects(venv, rows, record.st_mtime_ns):
+            if self.since is not None and changed_ns >= self.since:
+                # Most likely half written by the installer that was killed.
+                continue
+            if venv.digest(relative) not in rows[relative].digests:
+                self.conflicts.append(f"{venv.name(relative)} was edited by somebody")
+
+    def check(self) -> None:
+        return
+
+    def redo(self) -> Facts | None:
+        if self.broken or not self.touches():
+            return None
+        return {"kind": "venv", "path": self.path, "whole": True}
+
+    def execute(self) -> None:
+        if not self.stays:
+            whole.take_away(self.path, self.into, self.broken)
+
+    def verify(self) -> list[str]:
+        return [] if self.stays else [f"{path} is still there" for path in whole.remains(self.path)]
+
+
+def _foreign(venv: Tree, owned: set[str]) -> list[str]:
+    """Files in an environment that neither a distribution nor the environment itself explains."""
+    sites = distributions.sites(venv)
+    infos = {path for path in owned if path.endswith(distributions.INFO)}
+    found = []
+    for path, is_directory in venv.walk():
+        directory, dummy, name = path.rpartition("/")
+        if is_directory or path in owned or path in _OWN or distributions.is_bytecode(path) or directory in infos:
+            continue
+        if directory in sites and name in _OWN_IN_SITE:
+            continue
+        if directory == "bin" and (name.lower().startswith(("activate", "deactivate", "python", "pydoc"))):
+            continue
+        found.append(path)
+    return found
+
+
+class VenvReturn(Undo):
+    """Brings back an environment that a rollback removed.
+
+    :param layer: the capture made by that rollback.
+    """
+
+    def __init__(self, path: str, layer: Layer, how: How) -> None:
+        super().__init__()
+        self.path = path
+        self.layer = layer
+        self.absent = whole.found(path, layer.where) is None
+        if self.absent:
+            return
+        self.plan["install"] = [f"{name} {version}" for name, version in layer.manifest["distributions"].items()]
+        self.plan["restore"].append(path)
+        venv = Tree.open(path)
+        if venv is None:
+            return
+        with venv:
+            brought = (how.ours.get("venv") or {}).get(path) or {}
+            for one in distributions.installed(venv):
+                self.plan["erase"].append(f"{one.name} {one.version}")
+                if one.name not in brought and one.name not in SEEDS:
+                    self.conflicts.append(f"{one.name} {one.version} in {path} was installed by somebody else")
+
+    def check(self) -> None:
+        if self.absent and not os.path.isdir(self.path):
+            raise StoreError(
+                f"The environment that was removed from {self.path} is not in {self.layer.where.path} any more.",
+                untouched="everything.",
+                advice="Install again.",
+                file=self.layer.where.path,
+            )
+        found, owner = whole.found(self.path, self.layer.where), self.layer.manifest.get("owner")
+        if found is not None and os.lstat(found).st_uid != owner:
+            raise StoreError(
+                f"{found} belongs to user id {os.lstat(found).st_uid}, the environment it was belonged to {owner}.",
+                untouched="everything.",
+                advice="Somebody put it there. Remove it, and install again.",
+                file=found,
+            )
+
+    def redo(self) -> Facts | None:
+        return {"kind": "venv", "path": self.path, "whole": os.path.lexists(self.path)} if self.touches() else None
+
+    def execute(self) -> None:
+        if self.absent:
+            return
+        if whole.kept(self.path, self.layer.where) is not None:
+            whole.take_away(self.path, self.into)
+        whole.bring_back(self.path, self.layer.where)
+
+    def verify(self) -> list[str]:
+        venv = Tree.open(self.path)
+        if venv is None:
+            return [f"{self.path} is absent"]
+        with venv:
+            now = {one.name: one.version for one in distributions.installed(venv)}
+        was = self.layer.manifest["distributions"]
+        return [
+            f"{name} is {now.get(name, 'absent')}, was {was.get(name, 'absent')}"
+            for name in sorted({*now, *was})
+            if now.get(name) != was.get(name)
+        ]
