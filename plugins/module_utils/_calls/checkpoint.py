@@ -13,10 +13,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import hear, prepare, standing
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import hear, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
+from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
-from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks
+from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 
@@ -38,7 +38,7 @@ def promise(engine: Engine, request: Request, fleet: t.Mapping[str, str], check_
         with engine.session() as session:
             _record(session, request, result, fleet)
             session.commit()
-            found = participant.standing(session.installation)
+            found = standing.standing(session.installation)
             result["fleet"] = found.as_dict() if found is not None else None
     return result
 

@@ -13,10 +13,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import history as reports_history
 
 if t.TYPE_CHECKING:

@@ -31,15 +31,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide i
     opened,
     resolved,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
-    Standing,
-    alone,
-    hear,
-    prepare,
-    standing,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import alone, hear, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import Standing, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo

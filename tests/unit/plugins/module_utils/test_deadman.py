@@ -26,7 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes, switch
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
+from ansible_collections.intellistream.sage.plugins.module_utils._records import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
@@ -166,13 +166,13 @@ def test_a_prepared_host_tells_that_it_went_alone(host: SageHost) -> None:
     assert _fire(host)
     assert snapshot(host.data) == before
     with host.engine.reading() as session:
-        found = participant.standing(session.installation)
+        found = standing.standing(session.installation)
     assert found is not None
-    assert found.state == participant.UNDID_ITSELF
+    assert found.state == standing.UNDID_ITSELF
     with pytest.raises(InDoubt):
         host.call(transitions=[{"phase": "verification", "status": "completed"}])
     heard = checkpoint(host.engine, Request(None, True, {}, [], decided={"run": "r1", "decision": "commit"}), False)
-    assert heard["fleet"]["state"] == participant.DIVERGED
+    assert heard["fleet"]["state"] == standing.DIVERGED
     # Then a run may begin.
     host.begin("3")
 

@@ -12,17 +12,12 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
-    Standing,
-    alone,
-    hear,
-    prepare,
-    standing,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import alone, hear, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits, _guarded, decide
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
+from ansible_collections.intellistream.sage.plugins.module_utils._records import standing as standing_module
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import Standing, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
@@ -342,6 +337,6 @@ def test_a_later_run_prepares_anew(host: FleetHost) -> None:
 
 
 def test_every_state_is_named() -> None:
-    names = {value for name, value in vars(participant).items() if name.isupper() and isinstance(value, str)}
+    names = {value for name, value in vars(standing_module).items() if name.isupper() and isinstance(value, str)}
     states = names - {"commit", "abort"}
     assert states == {"in_doubt", "aborting", "going_back", "undid_itself", "committed", "aborted", "diverged"}
