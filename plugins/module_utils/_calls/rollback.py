@@ -14,8 +14,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
-from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks, standing
+from ansible_collections.intellistream.sage.plugins.module_utils._records import admission, script_marks, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 
@@ -44,7 +43,7 @@ def promise(engine: Engine, request: Request, fleet: t.Mapping[str, str], check_
 
 
 def _record(session: Session, request: Request, result: Result, fleet: t.Mapping[str, str]) -> None:
-    participant.refuse(session.installation)
+    admission.refuse_undecided(session.installation)
     script = session.where is not None and script_marks.was_run(session.where)
     if script or any(one.undoing for one in session.history()):
         raise InputError(

@@ -14,8 +14,6 @@ import json
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Fired
-
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
@@ -141,24 +139,3 @@ def told(session: Session, before: Facts | None = None) -> Facts:
         "seconds_left": round(mark.left(), 1) if mark is not None and armed else None,
         "fired": before or (one.fired if one is not None else None),
     }
-
-
-def refuse(one: Installation, goes_on: bool) -> None:
-    """Nothing goes on where the switch has taken everything back, nor begins before it has.
-
-    :param goes_on: the same installation is to go on, whose controller was not heard of in time.
-    :raises Fired: that is so here.
-    """
-    if one.fired is None or not (goes_on or one.unfinished or one.status == "prepared"):
-        return
-    back = one.status == "rolled_back"
-    raise Fired(
-        f"The dead-man's switch of installation {one.install_id} fired at {one.fired['time']}, after "
-        f"{one.fired['after']:g} s in which nobody was heard of: everything "
-        f"{'was taken back' if back else 'is to be taken back, and is not yet'}.",
-        untouched="everything.",
-        advice="Run again. Give sage_deadman more than the longest phase takes."
-        if back
-        else f"Roll back to {one.install_id}, which tells what is in the way.",
-        fired=one.fired,
-    )

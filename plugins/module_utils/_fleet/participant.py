@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._records.admission import refuse_undecided
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import (
     ABORT,
-    ABORTING,
     COMMIT,
     COMMITTED,
-    GOING_BACK,
     IN_DOUBT,
-    UNDID_ITSELF,
     Standing,
     standing,
 )
@@ -29,33 +27,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
-
-
-def refuse(installation: Installation | None) -> None:
-    """Refuse to begin anything on a host that has to ask first, or has to go back first.
-
-    :raises InDoubt: it has.
-    """
-    found = standing(installation)
-    if found is None or not (found.asks or found.to):
-        return
-    what = {
-        IN_DOUBT: f"is prepared for fleet run {found.run} and has not heard whether to commit",
-        UNDID_ITSELF: f"went back without having heard what was decided about fleet run {found.run}",
-        ABORTING: f"of fleet run {found.run} is being rolled back, and is not back yet",
-        GOING_BACK: f"is being rolled back in fleet run {found.run}, and is not back yet",
-    }[found.state]
-    if found.back and found.asks:
-        what = f"is to be rolled back in fleet run {found.run}, and has not heard whether all hosts are"
-    raise InDoubt(
-        f"Installation {found.install_id} {what}.",
-        untouched="everything.",
-        advice=f"Roll back to {found.to}."
-        if found.to
-        else f"The decision is at {found.where or found.place}: run the playbook there. Or give "
-        "sage_fleet_resolve=commit or sage_fleet_resolve=abort if you know what the other hosts of that run did.",
-        fleet=found.as_dict(),
-    )
 
 
 def prepare(
@@ -74,7 +45,7 @@ def prepare(
     found = standing(installation)
     if found is not None and found.asks and found.run == run:
         return found
-    refuse(installation)
+    refuse_undecided(installation)
     if install_id and installation is not None and installation.install_id != install_id:
         raise InputError(
             f"Another run began installation {installation.install_id} here while {install_id} was at work.",
@@ -150,7 +121,7 @@ def as_promised(installation: Installation | None) -> dict[str, t.Any] | None:
     if found is None or found.back is None:
         return None
     if found.asks:
-        refuse(installation)
+        refuse_undecided(installation)
     return found.back if found.to is not None else None
 
 

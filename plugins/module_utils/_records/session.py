@@ -28,7 +28,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
     PrivateDir,
     open_state,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import admission, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     PHASES,
     STATUSES,
@@ -64,7 +64,7 @@ class Session(Record):
         :param carry_from: the installation whose finished phases are taken over.
         :param carry: the names of those phases.
         """
-        self._refuse(goes_on=False)
+        admission.refuse(self.installation, goes_on=False)
         before = self.installation
         install_id = clock.new_install_id(before.install_id if before else None)
         if before is not None and before.unfinished:
@@ -82,21 +82,6 @@ class Session(Record):
             }
         )
         return self.installation
-
-    def _refuse(self, goes_on: bool) -> None:
-        """Nothing begins or goes on where a decision has to be heard first, or a dead-man's switch has fired.
-
-        :param goes_on: the same installation is to go on.
-        """
-        one = self.installation
-        if one is not None and one.fleet is not None:
-            from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
-
-            participant.refuse(one)
-        if one is not None and one.fired is not None:
-            from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
-
-            mark.refuse(one, goes_on)
 
     def required(self) -> Installation:
         """The current installation, begun without inputs when there is none yet."""
@@ -125,7 +110,7 @@ class Session(Record):
             raise InputError(f"There is no phase {phase!r}.", advice=f"Use one of {', '.join(PHASES)}.")
         if status not in STATUSES:
             raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
-        self._refuse(goes_on=True)
+        admission.refuse(self.installation, goes_on=True)
         now = self.required().phases[phase]
         if now.status == status and now.data == data:
             return False

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether anything may begin or go on here.
+
+Nothing may before a fleet's decision was heard, nor where a dead-man's switch has fired.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Fired, InDoubt
+from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import (
+    ABORTING,
+    GOING_BACK,
+    IN_DOUBT,
+    UNDID_ITSELF,
+    standing,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+
+
+def refuse(installation: Installation | None, goes_on: bool) -> None:
+    """Refuse to begin, or to go on, where something else comes first.
+
+    :param goes_on: the same installation is to go on.
+    :raises InDoubt: a decision has to be heard, or carried out, first.
+    :raises Fired: a dead-man's switch has taken everything back, or is to.
+    """
+    refuse_undecided(installation)
+    if installation is not None:
+        refuse_fired(installation, goes_on)
+
+
+def refuse_undecided(installation: Installation | None) -> None:
+    """Refuse to begin anything on a host that has to ask first, or has to go back first.
+
+    :raises InDoubt: it has.
+    """
+    found = standing(installation)
+    if found is None or not (found.asks or found.to):
+        return
+    what = {
+        IN_DOUBT: f"is prepared for fleet run {found.run} and has not heard whether to commit",
+        UNDID_ITSELF: f"went back without having heard what was decided about fleet run {found.run}",
+        ABORTING: f"of fleet run {found.run} is being rolled back, and is not back yet",
+        GOING_BACK: f"is being rolled back in fleet run {found.run}, and is not back yet",
+    }[found.state]
+    if found.back and found.asks:
+        what = f"is to be rolled back in fleet run {found.run}, and has not heard whether all hosts are"
+    raise InDoubt(
+        f"Installation {found.install_id} {what}.",
+        untouched="everything.",
+        advice=f"Roll back to {found.to}."
+        if found.to
+        else f"The decision is at {found.where or found.place}: run the playbook there. Or give "
+        "sage_fleet_resolve=commit or sage_fleet_resolve=abort if you know what the other hosts of that run did.",
+        fleet=found.as_dict(),
+    )
+
+
+def refuse_fired(installation: Installation, goes_on: bool) -> None:
+    """Nothing goes on where the switch has taken everything back, nor begins before it has.
+
+    :param goes_on: the same installation is to go on, whose controller was not heard of in time.
+    :raises Fired: that is so here.
+    """
+    if installation.fired is None or not (goes_on or installation.unfinished or installation.status == "prepared"):
+        return
+    back = installation.status == "rolled_back"
+    raise Fired(
+        f"The dead-man's switch of installation {installation.install_id} fired at {installation.fired['time']}, after "
+        f"{installation.fired['after']:g} s in which nobody was heard of: everything "
+        f"{'was taken back' if back else 'is to be taken back, and is not yet'}.",
+        untouched="everything.",
+        advice="Run again. Give sage_deadman more than the longest phase takes."
+        if back
+        else f"Roll back to {installation.install_id}, which tells what is in the way.",
+        fired=installation.fired,
+    )
