@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError
-from ansible_collections.intellistream.sage.plugins.module_utils._content import item
+from ansible_collections.intellistream.sage.plugins.module_utils._content import aside, item
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg import (
     apt,
@@ -35,7 +35,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database 
     load,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.undo_goals import Goal, Slot, index
-from ansible_collections.intellistream.sage.plugins.module_utils._files import undo
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -261,6 +260,6 @@ def keep_aside(paths: t.Iterable[str], where: PrivateDir) -> None:
     for path in paths:
         info = os.lstat(path) if os.path.lexists(path) else None
         if info is not None and item.kind_of(info) in (FILE, LINK):
-            undo.keep_aside(path, where)
+            aside.keep_aside(path, where)
         elif info is not None and not os.path.lexists(f"{path}.sage-{when}"):
             os.rename(path, f"{path}.sage-{when}")

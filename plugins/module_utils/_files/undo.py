@@ -13,11 +13,11 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
+from ansible_collections.intellistream.sage.plugins.module_utils._content.aside import ASIDE, keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import (
     ABSENT,
     DIRECTORY,
     FILE,
-    LINK,
     Item,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
@@ -26,8 +26,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-
-ASIDE = ".sage-aside"
 
 
 class _Wanted(t.NamedTuple):
@@ -204,28 +202,6 @@ class FilesUndo(Undo):
 
     def verify(self) -> list[str]:
         return [f"{path} {why}" for wanted in self._wanted for path, why in self._differences(wanted, trust=False)]
-
-
-def keep_aside(path: str, where: PrivateDir) -> None:
-    """Keep a copy of what somebody changed and a forced undo overwrites."""
-    tree = listing.parent(path)
-    if tree is None:
-        return
-    with tree, where.child("aside", create=True) as kept, Tree(kept.path, os.dup(kept.fd), 0o700) as to:
-        relative, free, number = os.path.basename(path), path.lstrip("/"), 0
-        kind = content_item.kind_of(tree.lstat(relative))
-        if kind not in (FILE, LINK):
-            return
-        while to.lstat(free) is not None:
-            number += 1
-            free = f"{path.lstrip('/')}.{number}"
-        if kind == FILE:
-            content_item.copy(tree, relative, to, free)
-        else:
-            to.enter(os.path.dirname(free), make=True)
-            fd, name = to.parent(free)
-            os.symlink(os.readlink(relative, dir_fd=tree.fd), name, dir_fd=fd)
-        to.settle()
 
 
 def _clear(tree: Tree, name: str) -> None:

@@ -14,7 +14,7 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
-from ansible_collections.intellistream.sage.plugins.module_utils._files.undo import keep_aside
+from ansible_collections.intellistream.sage.plugins.module_utils._content.aside import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,

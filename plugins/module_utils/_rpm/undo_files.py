@@ -17,6 +17,7 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
+from ansible_collections.intellistream.sage.plugins.module_utils._content.aside import ASIDE
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import (
     ABSENT,
     DIRECTORY,
@@ -26,7 +27,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import Places, difference, remove
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
-from ansible_collections.intellistream.sage.plugins.module_utils._files.undo import ASIDE
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import (

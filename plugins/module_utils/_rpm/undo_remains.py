@@ -16,10 +16,10 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
+from ansible_collections.intellistream.sage.plugins.module_utils._content.aside import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import ABSENT, FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import Places, difference, remove
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import put_back
-from ansible_collections.intellistream.sage.plugins.module_utils._files.undo import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import database, undo_litter
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import LEFTOVERS

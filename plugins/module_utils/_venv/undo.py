@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import in_two
+from ansible_collections.intellistream.sage.plugins.module_utils._content import aside as content_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole as content_whole
 from ansible_collections.intellistream.sage.plugins.module_utils._content.hardlinks import put_links
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
@@ -237,7 +238,7 @@ class VenvUndo(Undo):
                 for directory in self.dirs:
                     venv.unlink(f"{directory}/{TEMPORARY}")
             if self.aside or self.litter.entries:
-                with undo_strays.Aside(venv, self.layers[-1].where) as aside:
+                with content_aside.Aside(venv, self.layers[-1].where) as aside:
                     for relative in [*self.aside, *self.litter.entries]:
                         aside.take(relative)
             content = [path for path in self.erase if not _in_info(path)]

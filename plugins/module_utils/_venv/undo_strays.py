@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution
 
 _CACHE = "__pycache__"
@@ -61,48 +59,6 @@ def find(venv: Tree, others: t.Sequence[Distribution], known: set[str], since: i
     for place in [*distributions.sites(venv), "bin"]:
         look(place, True)
     return Litter(entries, directories)
-
-
-class Aside:
-    """Keeps files of somebody else when they have to make room, in the store or beside the environment.
-
-    :param where: the content directory of the rollback point being undone.
-    """
-
-    def __init__(self, venv: Tree, where: PrivateDir) -> None:
-        self.venv = venv
-        if os.fstat(where.fd).st_dev == venv.device:
-            with where.child("aside", create=True) as kept:
-                self.kept = Tree(kept.path, os.dup(kept.fd), 0o700)
-            return
-        # A rename cannot cross file systems: keep them next to the environment.
-        directory, name = os.path.split(venv.path)
-        with Tree(directory, open_directory(directory)) as above:
-            above.mode = 0o700
-            self.kept = Tree(
-                f"{directory}/.{name}.sage-aside", os.dup(above.enter(f".{name}.sage-aside", make=True)), 0o700
-            )
-
-    def __enter__(self) -> Aside:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.kept.settle()
-        self.kept.close()
-
-    def take(self, relative: str) -> None:
-        """Move one file or directory aside under its own path, never over another."""
-        if self.venv.lstat(relative) is None:
-            return
-        self.venv.forget()
-        to, number = relative, 0
-        while self.kept.lstat(to) is not None:
-            number += 1
-            to = f"{relative}.{number}"
-        old_fd, old = self.venv.parent(relative)
-        new_fd, new = self.kept.parent(to, make=True)
-        os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
-        self.venv.forget()
 
 
 def remove_bytecode(venv: Tree, changed: t.Iterable[str]) -> None:

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an undo keeps aside: somebody else's content that has to make room, and what is taken out of sight."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
+from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
+from ansible_collections.intellistream.sage.plugins.module_utils._content.item import (
+    FILE,
+    LINK,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
+ASIDE = ".sage-aside"
+
+
+def keep_aside(path: str, where: PrivateDir) -> None:
+    """Keep a copy of what somebody changed and a forced undo overwrites."""
+    tree = listing.parent(path)
+    if tree is None:
+        return
+    with tree, where.child("aside", create=True) as kept, Tree(kept.path, os.dup(kept.fd), 0o700) as to:
+        relative = os.path.basename(path)
+        kind = content_item.kind_of(tree.lstat(relative))
+        if kind not in (FILE, LINK):
+            return
+        free = _free_name(to, path.lstrip("/"))
+        if kind == FILE:
+            content_item.copy(tree, relative, to, free)
+        else:
+            to.enter(os.path.dirname(free), make=True)
+            fd, name = to.parent(free)
+            os.symlink(os.readlink(relative, dir_fd=tree.fd), name, dir_fd=fd)
+        to.settle()
+
+
+def _free_name(tree: Tree, path: str) -> str:
+    """The path, or the path with the first number that nothing has yet."""
+    free, number = path, 0
+    while tree.lstat(free) is not None:
+        number += 1
+        free = f"{path}.{number}"
+    return free
+
+
+class Aside:
+    """Keeps files of somebody else when they have to make room, in the store or beside the environment.
+
+    :param where: the content directory of the rollback point being undone.
+    """
+
+    def __init__(self, venv: Tree, where: PrivateDir) -> None:
+        self.venv = venv
+        if os.fstat(where.fd).st_dev == venv.device:
+            with where.child("aside", create=True) as kept:
+                self.kept = Tree(kept.path, os.dup(kept.fd), 0o700)
+            return
+        # A rename cannot cross file systems: keep them next to the environment.
+        directory, name = os.path.split(venv.path)
+        with Tree(directory, open_directory(directory)) as above:
+            above.mode = 0o700
+            self.kept = Tree(
+                f"{directory}/.{name}.sage-aside", os.dup(above.enter(f".{name}.sage-aside", make=True)), 0o700
+            )
+
+    def __enter__(self) -> Aside:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kept.settle()
+        self.kept.close()
+
+    def take(self, relative: str) -> None:
+        """Move one file or directory aside under its own path, never over another."""
+        if self.venv.lstat(relative) is None:
+            return
+        self.venv.forget()
+        old_fd, old = self.venv.parent(relative)
+        new_fd, new = self.kept.parent(_free_name(self.kept, relative), make=True)
+        os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+        self.venv.forget()
