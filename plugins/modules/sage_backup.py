@@ -226,6 +226,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec 
     STATE_OPTIONS,
     ArgumentSpec,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.carry_undos import carry
@@ -235,7 +236,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry.packa
     enable,
     translated,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

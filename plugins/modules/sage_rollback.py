@@ -218,11 +218,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec 
     ArgumentSpec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

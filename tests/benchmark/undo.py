@@ -17,10 +17,11 @@ import sys
 import time
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo_goals
 

@@ -10,8 +10,9 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 
 if TYPE_CHECKING:
     import pathlib

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host's part in the rollback of a fleet: it promises to go back, is in doubt, and goes back once all have promised.
+"""One call of sage_rollback: go back now, or promise to a fleet run that it is done once all hosts have promised.
 
 The protocol is that of an installation, see M(_fleet.participant), the other way round: a host that promised has
 changed nothing yet, commit makes it go back, and abort leaves it as it is.
@@ -13,15 +13,54 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    InputError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, stray_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
 from ansible_collections.intellistream.sage.plugins.module_utils._records import admission, script_marks, standing
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_undos
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates, targets
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import (
+    Result,
+    nothing,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, go_back
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
-    from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import Result
-    from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+
+
+def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
+    """Undo what was changed since the target began.
+
+    A host that promised a rollback to a fleet run, and heard commit, does that one, whatever is named.
+
+    :raises ConflictError: somebody changed what the undo would overwrite; nothing was changed.
+    :raises InDoubt: it promised one, and has not heard; nothing was changed.
+    :raises StoreError: captured content is damaged; nothing was changed.
+    :raises RollbackError: the result is not what was captured; every difference is named.
+    """
+    carry_undos.carry()
+    with engine.reading() as session:
+        if session.installation is None:
+            target = targets.fixed([], request.to)
+            if request.to == "last" or targets.is_date(request.to):
+                return nothing("Nothing was installed here yet: nothing to roll back.", target)
+            targets.resolve([], request.to)
+    if not check_mode:
+        # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
+        stray_processes.end(engine)
+    with engine.reading() if check_mode else engine.session() as session:
+        promised = participant.as_promised(session.installation)
+        # What was decided comes first, whatever is named.
+        result = go_back(session, request if promised is None else Request(**promised), check_mode)
+        if promised is not None and not check_mode:
+            participant.delivered(session)
+            session.commit()
+        # Whoever rolls back decides what stays, also where a phase had changed nothing.
+        mark.remove(session)
+        return result
 
 
 def promise(engine: Engine, request: Request, fleet: t.Mapping[str, str], check_mode: bool) -> Result:

@@ -14,11 +14,11 @@ import sys
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import input as hooks_input
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.carry_undos import carry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline import points as timeline_points
 
 # Set to V(off), a run is not captured: an undo does that for its own.
 SWITCH = "SAGE_CAPTURE"
@@ -68,7 +68,7 @@ def before(engine: Engine, manager: str, run: hooks_input.Run) -> str:
     if _captured(engine, kind, run.changes):
         return ""
     specs = [{"kind": kind, "changes": run.changes}]
-    point = timeline_points.backup(engine, specs, None, f"{manager}: {run.command}", False)["rollback_point"]
+    point = backup.backup(engine, specs, None, f"{manager}: {run.command}", False)["rollback_point"]
     return f"What this run replaces is kept as rollback point {point['id']}."
 
 
@@ -83,7 +83,7 @@ def after(engine: Engine, manager: str) -> str:
         if points and str(points[-1].get("description")).startswith(f"{manager}: ") and points[-1].get("left") is None:
             name = points[-1]["point"]
     if name:
-        timeline_points.settled(engine, name, False)
+        backup.settled(engine, name, False)
     return ""
 
 
@@ -97,7 +97,7 @@ def _captured(engine: Engine, kind: str, changes: t.Sequence[t.Mapping[str, t.An
         known = {_key(change) for one in taken for change in one.get("changes") or []}
         if not {_key(change) for change in changes} <= known:
             return False
-        return timeline_points.still_holds(session.where, points[-1])
+        return backup.still_holds(session.where, points[-1])
 
 
 def _key(change: t.Mapping[str, t.Any]) -> tuple[t.Any, ...]:

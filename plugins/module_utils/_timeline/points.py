@@ -15,14 +15,13 @@ from contextlib import ExitStack
 from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     CaptureError,
-    InputError,
     SageError,
     StorageError,
     StoreError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Layer
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import known, make
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
@@ -32,7 +31,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
 _KEPT = ("kind", "path", "paths", "whole", "packages", "state", "changes")
 
@@ -238,75 +237,6 @@ def settle(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> Event | No
 
 def _key(spec: Spec) -> str:
     return repr([spec.get(name) for name in ("kind", "path", "paths", "packages", "changes")])
-
-
-def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
-    """Record what the change after a rollback point left, so that later changes by others are told from it.
-
-    :raises InputError: there is no such point, or it was undone.
-    """
-    with engine.reading() if check_mode else engine.session() as session:
-        points = [point for one in session.history() for point in one.active_points]
-        found = next((point for point in points if point["point"] == name), None)
-        if found is None:
-            raise InputError(
-                f"There is no rollback point {name!r} that could still be undone.",
-                untouched="everything.",
-                advice=f"Use one of {', '.join(point['point'] for point in points) or 'none; there is none'}.",
-            )
-        event = settle(session.where, found)
-        if event is not None:
-            session.add(event)
-            session.commit()
-            from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
-
-            refresh(session)
-    word = {"settled": event is not None}
-    return {"changed": event is not None, "rollback_point": brief(found), "diff": {"before": {}, "after": word}}
-
-
-def still_holds(state: PrivateDir, point: t.Mapping[str, t.Any]) -> bool:
-    """Whether all that a point captured is still as it was, so that another capture would be the same."""
-    with ExitStack() as stack:
-        try:
-            found = layers(state, point, stack)
-        except StoreError:
-            return False
-        return not any(make(layer.spec["kind"], layer.spec).undo([layer], How()).touches() for layer in found)
-
-
-def backup(
-    engine: Engine, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str, check_mode: bool
-) -> dict[str, t.Any]:
-    """Make a rollback point, unless the newest of the same kind still holds.
-
-    :raises CaptureError: something cannot be captured; nothing was recorded.
-    """
-    with engine.reading() if check_mode else engine.session() as session:
-        cleaned, text = [clean(spec) for spec in specs], redact(description)
-        points = session.installation.active_points if session.installation is not None else []
-        for point in reversed(points):
-            if (point.get("phase"), point.get("description")) != (phase, text):
-                continue
-            # One whose change has ended stands for that change, also when it came to nothing.
-            if (
-                point.get("left") is None
-                and point.get("specs") == cleaned
-                and session.where is not None
-                and still_holds(session.where, point)
-            ):
-                return {"changed": False, "rollback_point": brief(point), "diff": {"before": {}, "after": {}}}
-            break
-        event = capture(session, specs, phase, description)
-        session.add(event)
-        session.commit()
-        from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
-
-        refresh(session)
-    made = brief(event)
-    resources = [{"kind": one["kind"], "path": one["path"]} for one in event["resources"]]
-    after = {"rollback_point": {"description": text, "phase": phase, "resources": resources}}
-    return {"changed": True, "rollback_point": made, "diff": {"before": {}, "after": after}}
 
 
 def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -12,12 +12,9 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, stray_processes
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_undos
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS, make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
@@ -33,7 +30,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
 
 class Request(t.NamedTuple):
@@ -60,40 +57,8 @@ class Request(t.NamedTuple):
         return bool(self.kinds) and set(self.kinds) != set(KINDS)
 
 
-def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
-    """Undo what was changed since the target began.
-
-    A host that promised a rollback to a fleet run, and heard commit, does that one, whatever is named.
-
-    :raises ConflictError: somebody changed what the undo would overwrite; nothing was changed.
-    :raises InDoubt: it promised one, and has not heard; nothing was changed.
-    :raises StoreError: captured content is damaged; nothing was changed.
-    :raises RollbackError: the result is not what was captured; every difference is named.
-    """
-    carry_undos.carry()
-    with engine.reading() as session:
-        if session.installation is None:
-            target = targets.fixed([], request.to)
-            if request.to == "last" or targets.is_date(request.to):
-                return nothing("Nothing was installed here yet: nothing to roll back.", target)
-            targets.resolve([], request.to)
-    if not check_mode:
-        # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
-        stray_processes.end(engine)
-    with engine.reading() if check_mode else engine.session() as session:
-        promised = participant.as_promised(session.installation)
-        # What was decided comes first, whatever is named.
-        result = go_back(session, request if promised is None else Request(**promised), check_mode)
-        if promised is not None and not check_mode:
-            participant.delivered(session)
-            session.commit()
-        # Whoever rolls back decides what stays, also where a phase had changed nothing.
-        mark.remove(session)
-        return result
-
-
 def go_back(session: Session, request: Request, check_mode: bool) -> Result:
-    """The same as M(rollback), in a session that is there."""
+    """Undo what was changed since the target began; see M(_calls.rollback.rollback), which calls it."""
     begun = time.monotonic()
     history = session.history()
     target = targets.fixed(history, request.to)

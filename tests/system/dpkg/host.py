@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls import rollback as calls_rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import packages as registry_packages
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline import points
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
@@ -36,15 +37,15 @@ class Host:
     def capture(self, *packages: str, state: str = "latest", changes: Sequence[Any] = (), **more: Any) -> str:
         """Make a rollback point; returns its name."""
         spec = {"kind": "dpkg", "packages": list(packages), "state": state, "changes": list(changes), **more}
-        return str(points.backup(self.engine, [spec], None, "test", False)["rollback_point"]["id"])
+        return str(backup.backup(self.engine, [spec], None, "test", False)["rollback_point"]["id"])
 
     def settle(self, point: str) -> None:
         """Record what the change left."""
-        points.settled(self.engine, point, False)
+        backup.settled(self.engine, point, False)
 
     def undo(self, to: str = "last", check_mode: bool = False, **how: Any) -> dict[str, Any]:
         """Roll back."""
-        return rollback.rollback(self.engine, rollback.Request(to, **how), check_mode)
+        return calls_rollback.rollback(self.engine, rollback.Request(to, **how), check_mode)
 
 
 def package(version: str, name: str = "foo", **more: Any) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.debs import status

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline import points
+from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup as calls_backup
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import Directory, File, Ghost, Link
 from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
@@ -249,7 +249,7 @@ def test_a_capture_is_made_anew_when_what_is_in_the_way_was_edited(host: Host, r
 
     def backup() -> dict[str, Any]:
         spec = {"kind": "rpm", "packages": ["goo"], "state": "present"}
-        return points.backup(host.engine, [spec], None, "the same", False)
+        return calls_backup.backup(host.engine, [spec], None, "the same", False)
 
     assert backup()["changed"]
     assert not backup()["changed"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls import rollback as calls_rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_undos
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import packages as registry_packages
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline import points
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import run
@@ -38,16 +39,16 @@ class Host:
         """Make a rollback point and remember how everything is; `settled` is for changes that were made already."""
         self.before.append(snapshot())
         spec = {"kind": "rpm", "packages": list(packages), "state": state, "changes": list(changes)}
-        made = points.backup(self.engine, [spec], None, f"point {len(self.before)}", False)
+        made = backup.backup(self.engine, [spec], None, f"point {len(self.before)}", False)
         return str(made["rollback_point"]["id"])
 
     def settle(self, point: str) -> dict[str, Any]:
         """Say that the change after a point has ended."""
-        return points.settled(self.engine, point, False)
+        return backup.settled(self.engine, point, False)
 
     def undo(self, to: str = "last", check: bool = False, **options: Any) -> dict[str, Any]:
         """Roll back."""
-        return rollback.rollback(self.engine, rollback.Request(to, **options), check)
+        return calls_rollback.rollback(self.engine, rollback.Request(to, **options), check)
 
     def differences(self, number: int = -1) -> list[str]:
         """How the system differs from what it was at a capture."""

@@ -23,7 +23,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
     Question,
     Wish,
@@ -38,7 +38,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 
 if t.TYPE_CHECKING:
     import random

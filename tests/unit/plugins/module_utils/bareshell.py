@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 

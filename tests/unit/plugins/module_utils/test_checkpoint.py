@@ -15,12 +15,12 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint, reset
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 
 INPUTS: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1"}}
 

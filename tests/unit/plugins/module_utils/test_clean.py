@@ -14,11 +14,12 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive as storage_archive
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 

@@ -23,6 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StateError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes, switch
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
@@ -31,7 +32,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 

@@ -15,12 +15,12 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.drift import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 
 if t.TYPE_CHECKING:

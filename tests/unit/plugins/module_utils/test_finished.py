@@ -14,11 +14,10 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.finished import look
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import BEGUN
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Target
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot

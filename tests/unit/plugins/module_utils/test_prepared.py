@@ -12,6 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import alone, hear, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits, _guarded, decide
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
@@ -20,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import Standing, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 

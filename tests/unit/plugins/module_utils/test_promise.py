@@ -19,12 +19,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request as Call
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import alone
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import _guarded
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_prepared import FleetHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 

@@ -16,9 +16,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import cl
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request as Wanted
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 

@@ -19,10 +19,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     SageError,
     StoreError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:

@@ -19,13 +19,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     RollbackError,
     StoreError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 from ansible_collections.intellistream.sage.plugins.module_utils._git import command as git_command
 from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import GitResource
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:

@@ -23,9 +23,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     SageError,
     StoreError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.resource import VenvResource
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     SHELLS,
     Host,

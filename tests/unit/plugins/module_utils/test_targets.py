@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen, fixed, resolve, widen
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 
 if TYPE_CHECKING:
     from pathlib import Path

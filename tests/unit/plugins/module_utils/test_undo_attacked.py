@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_redo import Host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 

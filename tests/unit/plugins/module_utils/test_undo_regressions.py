@@ -16,9 +16,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InputError,
     RollbackError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._files.undo import FilesUndo
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_redo import Host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes

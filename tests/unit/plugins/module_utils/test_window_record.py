@@ -13,12 +13,12 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import WindowOver
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check as maintenance_check
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import rollback
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
