@@ -10,6 +10,7 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import choose as installers_choose
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
     find_uv,
     interface,
@@ -164,7 +165,7 @@ def _tool(todo: Todo, options: Options, index: Index) -> interface.Installer:
         )
     python = interpreter.probe(interpreter.in_venv(todo.venv))
     target = interface.Target(python, todo.venv, todo.inventory)
-    return interface.make(choose(options), target, index, options["timeout"])
+    return installers_choose.make(choose(options), target, index, options["timeout"])
 
 
 def _state_after_failure(todo: Todo) -> str:

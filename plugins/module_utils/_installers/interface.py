@@ -29,7 +29,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.req
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._installers.find_uv import Choice
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
 
@@ -185,17 +184,6 @@ class Installer(abc.ABC):
 def kept(have: installers_inventory.Installed) -> Pin:
     """The pin that means: as it is."""
     return Pin(have.name, have.version, path=have.source, editable=have.editable)
-
-
-def make(choice: Choice, target: Target, index: Index, timeout: float = 0) -> Installer:
-    """The installer that was chosen."""
-    if choice.name == "uv":
-        from ansible_collections.intellistream.sage.plugins.module_utils._installers.uv import Uv
-
-        return Uv(choice.uv, target, index, timeout)
-    from ansible_collections.intellistream.sage.plugins.module_utils._installers.pip import Pip
-
-    return Pip(target, index, timeout)
 
 
 def source(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> Source:

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    choose,
     find_uv,
     interface,
     interpreter,
@@ -93,7 +94,7 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> Answer:
         choice = find_uv.Choice("pip", reason="uv is not on this host yet")
     if choice.name == "pip" and where.venv is None and not where.python.pip:
         return _unknown(where, check_mode)
-    installer = interface.make(choice, where, index, options["timeout"])
+    installer = choose.make(choice, where, index, options["timeout"])
     found = installer.resolve(asked)
     lock = ""
     if options["lock_file"]:

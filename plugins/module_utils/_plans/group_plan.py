@@ -17,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import co
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    choose,
     find_uv,
     interface,
     lock_request,
@@ -56,7 +57,7 @@ def resolve(options: Options, index: Index, group: host_group.Group, python: ins
     """
     asked = installers_resolve.wanted({**options, "sources": [], "lock": None})
     with _tool(options, index, python) as (choice, python):
-        installer = interface.make(choice, interface.Target(python, None, {}), index, options["timeout"])
+        installer = choose.make(choice, interface.Target(python, None, {}), index, options["timeout"])
         text = installer.lock(asked, installer.resolve(asked).pins, "pylock")
     return _finished(text, group, options, index)
 

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    choose,
     find_uv,
     interface,
     interpreter,
@@ -173,7 +174,7 @@ def test_unmet(needy: Bench) -> None:
     target = interface.Target(
         interpreter.probe(interpreter.in_venv(needy.venv)), needy.venv, inventory.read(needy.venv)
     )
-    installer = interface.make(find_uv.Choice(needy.tool, UV if needy.tool == "uv" else ""), target, Index())
+    installer = choose.make(find_uv.Choice(needy.tool, UV if needy.tool == "uv" else ""), target, Index())
     assert installer.unmet() == {}
     needy.install([*NEEDY, *OLD])
     unmet = installer.unmet()

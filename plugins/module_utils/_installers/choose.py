@@ -1,0 +1,25 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which installer it is: pip or uv."""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.find_uv import Choice
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.interface import Installer, Target
+
+
+def make(choice: Choice, target: Target, index: Index, timeout: float = 0) -> Installer:
+    """The installer that was chosen."""
+    if choice.name == "uv":
+        from ansible_collections.intellistream.sage.plugins.module_utils._installers.uv import Uv
+
+        return Uv(choice.uv, target, index, timeout)
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.pip import Pip
+
+    return Pip(target, index, timeout)
