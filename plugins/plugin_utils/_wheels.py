@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StorageError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import normalise, same_version
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical, same_version
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group, wheelhouse
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 
@@ -76,7 +76,7 @@ def _of(packages: t.Iterable[Entry], one: Entry) -> list[Entry]:
     return [
         package
         for package in packages
-        if normalise(str(package.get("name"))) == one["name"]
+        if canonical(str(package.get("name"))) == one["name"]
         and same_version(str(package.get("version")), str(one["version"]))
     ]
 
@@ -109,7 +109,7 @@ def _present(directory: str, one: Entry) -> list[Wheel]:
     found = []
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         project, dummy, rest = name.partition("-")
-        if not name.endswith(".whl") or normalise(project) != one["name"]:
+        if not name.endswith(".whl") or canonical(project) != one["name"]:
             continue
         if same_version(rest.partition("-")[0], str(one["version"])) and one["hashes"]:
             with open(os.path.join(directory, name), "rb") as stream:

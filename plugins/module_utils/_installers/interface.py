@@ -16,12 +16,12 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import inventory as installers_inventory
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
     EDITABLE,
     Pin,
     file_url,
-    normalise,
     pin_line,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
@@ -154,7 +154,7 @@ class Installer(abc.ABC):
         for line in (*outcome.stdout.splitlines(), *outcome.stderr.splitlines()):
             match = _UNMET.match(line)
             if match:
-                found.setdefault(normalise(match["uv"] or match["pip"]), []).append(line.strip())
+                found.setdefault(canonical(match["uv"] or match["pip"]), []).append(line.strip())
         if outcome.rc and not found:
             raise command.failed(outcome, untouched="everything; the check only reads.")
         return found
@@ -214,8 +214,8 @@ def source(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> S
             untouched="everything.",
             advice="Give the project a static name (PEP 621).",
         )
-    extras = tuple(sorted(normalise(extra) for extra in extras))
-    return Source(directory, extras, editable, normalise(keys["name"]), keys.get("version"))
+    extras = tuple(sorted(canonical(extra) for extra in extras))
+    return Source(directory, extras, editable, canonical(keys["name"]), keys.get("version"))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InstallerError,
     SageError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import version_key
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import version_key
 
 _NEWEST_MINOR = 14  # of the versions that are looked for by name
 _PROBE_SECONDS = 30

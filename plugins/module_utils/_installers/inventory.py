@@ -10,14 +10,10 @@ import csv
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import same_version
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
-    Pin,
-    same_version,
-    split,
-    url_path,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, split, url_path
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 
 if t.TYPE_CHECKING:

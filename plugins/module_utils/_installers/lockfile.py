@@ -14,13 +14,9 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies, satisfies
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
-    Pin,
-    normalise,
-    pin_line,
-    split,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, pin_line, split
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
@@ -126,7 +122,7 @@ def _parse_pylock(text: str, python: Interpreter) -> list[Pin]:
 
 
 def _package(package: dict[str, t.Any]) -> Pin:
-    name = normalise(str(package.get("name", "")))
+    name = canonical(str(package.get("name", "")))
     marker = str(package.get("marker", ""))
     directory = package.get("directory")
     if directory is not None:
@@ -198,7 +194,7 @@ def part(text: str, pins: t.Collection[Pin]) -> str:
     found = {}
     for package in packages:
         said = dict(re.findall(r'(?m)^(name|version) = "([^"]+)"$', package))
-        found[normalise(said.get("name", "")), said.get("version")] = package.rstrip()
+        found[canonical(said.get("name", "")), said.get("version")] = package.rstrip()
     chosen = [found.get((pin.name, pin.version)) for pin in pins]
     if not all(chosen):
         return ""

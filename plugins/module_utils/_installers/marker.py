@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import normalise, version_key
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical, version_key
 
 Environment = t.Mapping[str, t.Union[str, t.AbstractSet[str]]]
 
@@ -93,7 +93,7 @@ def _compare(left: _Value, operator: str, right: _Value) -> bool:
     if not isinstance(left.value, str) or not isinstance(right.value, str):
         # "extra" stands for all the extras at once: any of them may match.
         group, one = (right.value, left.value) if isinstance(left.value, str) else (left.value, right.value)
-        return (normalise(str(one)) in group) == (operator != "!=")
+        return (canonical(str(one)) in group) == (operator != "!=")
     variable = left.variable or right.variable
     if variable in _VERSIONED:
         try:

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command as base_command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.interface import (
     Installer,
@@ -20,12 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.int
     pin_lines,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import is_whole
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
-    EDITABLE,
-    Pin,
-    normalise,
-    url_path,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import EDITABLE, Pin, url_path
 
 _UNTOUCHED = "the environment; resolving changes nothing."
 _ADVICE = "Check that the names, versions and the index are right, and that the host reaches the index."
@@ -157,7 +153,7 @@ def _pin(item: dict[str, t.Any]) -> Pin:
         hashes[algorithm] = value
     directory = info.get("dir_info")
     return Pin(
-        normalise(metadata["name"]),
+        canonical(metadata["name"]),
         metadata["version"],
         tuple(sorted(f"{algorithm}:{value}" for algorithm, value in hashes.items())),
         path=None if directory is None else url_path(info["url"]),

@@ -10,8 +10,9 @@ import fnmatch
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Inventory, is_exact
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, normalise
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
 Distribution = dict[str, t.Any]
 
@@ -21,7 +22,7 @@ SAGE, THIRD_PARTY = "sage", "third_party"
 
 def group(name: str, first_party: t.Iterable[str]) -> str:
     """C(sage) for names that match one of the I(first_party) patterns, else C(third_party)."""
-    return SAGE if any(fnmatch.fnmatchcase(name, normalise(pattern)) for pattern in first_party) else THIRD_PARTY
+    return SAGE if any(fnmatch.fnmatchcase(name, canonical(pattern)) for pattern in first_party) else THIRD_PARTY
 
 
 def entry(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -> Distribution:
@@ -68,7 +69,7 @@ def pin_of(distribution: Distribution) -> Pin:
             advice="Pass on what intellistream.sage.sage_resolve returned.",
         )
     return Pin(
-        normalise(str(name)),
+        canonical(str(name)),
         str(version) if version else None,
         tuple(sorted(str(item) for item in distribution.get("hashes") or ())),
         str(path) if path else None,

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command as base_command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError, SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.interface import (
     Installer,
@@ -22,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.int
     pin_lines,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import is_whole
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, normalise
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
@@ -75,7 +76,7 @@ class Uv(Installer):
         for line in outcome.stderr.splitlines():
             change = _CHANGE.match(line.rstrip())
             if change and change["sign"] != "-":
-                found[normalise(change["name"])] = change["version"]
+                found[canonical(change["name"])] = change["version"]
         said = re.search(r"Would install (\d+) package", outcome.stderr)
         if (int(said[1]) if said else 0) != len(found):
             raise InstallerError(

@@ -15,6 +15,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import COMPARE
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_files import FILES, REMOVAL
@@ -25,7 +26,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_venv_strays import VENV_EDITS
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_venv_undo import VENV_UNDO
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_work import WORK
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import canonical
 
 NAME = "rollback.sh"
 

@@ -109,7 +109,7 @@ def _how(session: Session, request: Request, history: t.Sequence[Installation], 
 
 def _ours(history: t.Sequence[Installation]) -> Facts:
     """What installations of this host brought: kind → path → distribution → versions."""
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import canonical
+    from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 
     found: Facts = {}
     for one in history:

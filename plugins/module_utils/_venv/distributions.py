@@ -11,24 +11,14 @@ import os
 import re
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, parts
 
 INFO = ".dist-info"
 _PYTHON = re.compile(r"python3\.\d+t?$")
-_SEPARATORS = re.compile(r"[-_.]+")
 _TOP = re.compile(rb'^"?([^/,"\r\n]+)', re.MULTILINE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _NOT_TOP = (b"..", b"__pycache__")
-
-
-def canonical(name: str) -> str:
-    """A distribution's name as PEP 503 compares it."""
-    return _SEPARATORS.sub("-", name).lower()
-
-
-def same_version(one: str, other: str) -> bool:
-    """Whether two spellings, one perhaps from a directory's name, are the same version."""
-    return one.lower().replace("_", "-") == other.lower().replace("_", "-")
 
 
 class Distribution(t.NamedTuple):

@@ -14,7 +14,7 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name, names
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
@@ -44,9 +44,7 @@ class VenvResource(Resource):
     def __init__(self, path: str, distributions: list[dict[str, t.Any]], whole: bool = False) -> None:
         self.path = path
         self.whole = whole
-        self.wanted = {
-            venv_distributions.canonical(str(one["name"])): str(one.get("version") or "") for one in distributions
-        }
+        self.wanted = {names.canonical(str(one["name"])): str(one.get("version") or "") for one in distributions}
 
     def plan(self) -> list[str]:
         with self._open() as venv:

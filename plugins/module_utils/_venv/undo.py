@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import in_two
 from ansible_collections.intellistream.sage.plugins.module_utils._content import aside as content_aside
@@ -117,7 +118,7 @@ class VenvUndo(Undo):
     def _judge_versions(self, name: str, target: Target, now: list[Distribution]) -> None:
         allowed = set(target.allowed) - {undo_goals.ABSENT}
         for one in now:
-            if "" in allowed or any(distributions.same_version(one.version, known) for known in allowed):
+            if "" in allowed or any(names.same_version(one.version, known) for known in allowed):
                 continue
             self.conflicts.append(
                 f"{name} {one.version} in {self.path} was installed by somebody else "

@@ -11,6 +11,7 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import in_two
 from ansible_collections.intellistream.sage.plugins.module_utils._content import hardlinks
@@ -18,7 +19,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content import
 from ansible_collections.intellistream.sage.plugins.module_utils._content.hardlinks import Known
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import FILE, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Section
@@ -130,7 +130,7 @@ def targets(layers: t.Sequence[Layer]) -> dict[str, Target]:
     for layer in layers:
         sections = {one.name: one for one in (layer.items.sections if layer.items is not None else ()) if one.name}
         listed = layer.spec.get("distributions") or []
-        wanted = {distributions.canonical(one["name"]): str(one.get("version") or "") for one in listed}
+        wanted = {names.canonical(one["name"]): str(one.get("version") or "") for one in listed}
         for name in {**wanted, **sections}:
             section = sections.get(name)
             target = found.get(name)

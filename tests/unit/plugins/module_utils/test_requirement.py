@@ -8,6 +8,7 @@ import itertools
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import names
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import requirement
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
@@ -31,7 +32,7 @@ VERSIONS = [
 
 
 def test_order() -> None:
-    keys = [requirement.version_key(version) for version in VERSIONS]
+    keys = [names.version_key(version) for version in VERSIONS]
     assert keys == sorted(keys)
     assert len(set(keys)) == len(keys)
 
@@ -39,7 +40,7 @@ def test_order() -> None:
 def test_order_is_that_of_packaging() -> None:
     version = pytest.importorskip("packaging.version")
     for one, other in itertools.product(VERSIONS, repeat=2):
-        ours = requirement.version_key(one) < requirement.version_key(other)
+        ours = names.version_key(one) < names.version_key(other)
         assert ours == (version.Version(one) < version.Version(other)), (one, other)
 
 
@@ -58,7 +59,7 @@ def test_order_is_that_of_packaging() -> None:
     ],
 )
 def test_same_version(one: str, other: str, expected: bool) -> None:
-    assert requirement.same_version(one, other) is expected
+    assert names.same_version(one, other) is expected
 
 
 @pytest.mark.parametrize(
