@@ -19,7 +19,7 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 # Every call killed, every state visited: what they find hardly depends on the Python.
-EXHAUSTIVE = ("/unit/crash/", "/unit/protocol/", "/test_rollback_script_kills.py", "::test_interrupted_anywhere")
+EXHAUSTIVE = ("/unit/crash/", "/unit/protocol/", "/_rollback_shell/test_kills.py", "::test_interrupted_anywhere")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

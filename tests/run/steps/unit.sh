@@ -9,7 +9,9 @@ case "${TESTS:-} $SAGE_TEST_STEPS " in
     # These find pip, zstd and other tools here only.
     " "*" unit-3.9 "*"unit-3.13 "*)
         TESTS="tests/unit/plugins/modules tests/unit/plugins/plugin_utils tests/unit/crash/test_retention.py"
-        for name in archive clean rollback_script uv; do TESTS+=" tests/unit/plugins/module_utils/test_$name.py"; done
+        for name in _storage/test_archive _pruning/test_prune _rollback_shell/test_render _installers/test_find_uv; do
+            TESTS+=" tests/unit/plugins/module_utils/$name.py"
+        done
         ;;
 esac
 # shellcheck disable=SC2086 # TESTS may name several

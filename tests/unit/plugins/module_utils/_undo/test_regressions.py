@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._files.undo import FilesUndo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, attempt
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_redo import Host
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._undo.test_redo import Host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes
 
 if TYPE_CHECKING:

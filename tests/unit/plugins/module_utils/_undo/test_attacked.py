@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError, StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_redo import Host
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._undo.test_redo import Host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_drift import Host
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._reports.test_drift import Host
 
 if t.TYPE_CHECKING:
     from pathlib import Path

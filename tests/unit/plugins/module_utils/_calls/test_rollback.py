@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.particip
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import _guarded
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.test_prepared import FleetHost
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._fleet.test_participant import FleetHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
 if t.TYPE_CHECKING:
