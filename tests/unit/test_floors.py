@@ -5,34 +5,24 @@
 """The floors of the house: a folder of module_utils imports only what stands on a lower floor.
 
 Wherever an import stands, it counts: at the top, in a function, in a branch. Imports for type checkers only are free.
-docs/architecture.md shows the same table.
+scripts/floors.py has the table, docs/architecture.md shows it.
 """
 
 from __future__ import annotations
 
 import ast
 import pathlib
+import re
 import typing as t
 
 import pytest
 
-UTILS = pathlib.Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+from ansible_collections.intellistream.sage.scripts import floors
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+UTILS = TOP / "plugins" / "module_utils"
 PACKAGE = "ansible_collections.intellistream.sage.plugins.module_utils"
-FLOORS = (
-    "_base _kind",
-    "_filesystem _maintenance",
-    "_content",
-    "_storage _git",
-    "_records _files _venv _dpkg _rpm",
-    "_registry _fleet _installers",
-    "_timeline _plans",
-    "_rollback_shell",
-    "_undo _pruning",
-    "_deadman_switch",
-    "_calls",
-    "_reports _hooks",
-)
-FLOOR = {folder: number for number, folders in enumerate(FLOORS, start=1) for folder in folders.split()}
+FLOOR = {folder: number for number, folders in enumerate(floors.FLOORS, start=1) for folder in folders}
 
 
 def imported(source: str) -> list[str]:
@@ -144,3 +134,14 @@ def test_an_import_that_runs_down_is_none(line: str) -> None:
 
 def test_a_circle_is_seen() -> None:
     assert circle({"a": ["b"], "b": ["c"], "c": ["b"]}) == ["b", "c", "b"]
+
+
+def test_the_picture_is_that_of_the_table() -> None:
+    text = floors.PAGE.read_text(encoding="utf-8")
+    assert floors.page(text) == text, "run scripts/floors.py"
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (TOP / "docs").glob("*.md")))
+def test_files_that_the_documentation_names_are_there(page: str) -> None:
+    named = set(re.findall(r"`(_[a-z_]+/[a-z_]+\.(?:py|sh))`", (TOP / "docs" / page).read_text(encoding="utf-8")))
+    assert not {name for name in named if not (UTILS / name).is_file()}
