@@ -429,7 +429,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec 
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint, reset
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES
 
 if t.TYPE_CHECKING:
@@ -494,7 +494,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     labels = {name: options[name] for name in _LABELS}
     window = None
     if options["seconds_left"] is not None:
-        window = Wish(
+        window = TimeBudget(
             options["seconds_left"], asked, {name: float(value) for name, value in options["expected"].items()}
         )
     request = Request(

@@ -106,7 +106,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.switch import METHODS, armed, disarmed
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.switch import METHODS, arm, disarm
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -125,8 +125,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     options = module.params
     if options["state"] == "disarmed":
-        return disarmed(engine(module), module.check_mode)
-    return armed(engine(module), options["after"], options["method"], module.check_mode)
+        return disarm(engine(module), module.check_mode)
+    return arm(engine(module), options["after"], options["method"], module.check_mode)
 
 
 def main() -> None:

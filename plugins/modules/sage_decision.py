@@ -209,11 +209,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
-    Question,
-    Wish,
-    decided,
-    opened,
-    resolved,
+    BarrierVote,
+    DecisionQuery,
+    decide,
+    open_run,
+    resolve_doubt,
 )
 
 if t.TYPE_CHECKING:
@@ -251,11 +251,13 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     options = module.params
     path, check_mode = options["fleet_dir"], module.check_mode
     if options["state"] == "opened":
-        return opened(path, options["run"], check_mode)
+        return open_run(path, options["run"], check_mode)
     if options["state"] == "resolved":
-        question = Question(options["run"], options["place"], options["where"], options["hosts"], options["word"] or "")
-        return resolved(path, question, check_mode)
-    wish = Wish(
+        question = DecisionQuery(
+            options["run"], options["place"], options["where"], options["hosts"], options["word"] or ""
+        )
+        return resolve_doubt(path, question, check_mode)
+    wish = BarrierVote(
         options["run"],
         options["want"],
         options["hosts"],
@@ -267,7 +269,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         _seconds(options["seconds_left"]),
         options["seconds_needed"],
     )
-    return decided(path, wish, check_mode)
+    return decide(path, wish, check_mode)
 
 
 def _seconds(left: dict[str, t.Any]) -> dict[str, float]:

@@ -219,7 +219,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec 
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
@@ -251,7 +251,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         options["resources"] or [],
         options["erase_installed_after"] or "",
         options["keep_broken"],
-        Wish(options["seconds_left"], begun, {}) if options["seconds_left"] is not None else None,
+        TimeBudget(options["seconds_left"], begun, {}) if options["seconds_left"] is not None else None,
     )
     if options["prepare"]:
         result = promise(engine(module), request, options["prepare"], module.check_mode)

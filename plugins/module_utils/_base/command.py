@@ -44,7 +44,7 @@ _LAST_LINES = 15
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-class Outcome(t.NamedTuple):
+class CommandOutcome(t.NamedTuple):
     """What a finished child left."""
 
     command: str
@@ -117,7 +117,7 @@ def run(
     timeout: float = 0,
     stdin: str = "",
     without: tuple[str, ...] = (),
-) -> Outcome:
+) -> CommandOutcome:
     """Run I(argv) with C(/) as its directory, so that no project file of the caller's directory is picked up.
 
     :param env: added to the cleaned environment of the caller.
@@ -145,7 +145,7 @@ def run(
     except BaseException:
         child.end()
         raise
-    return Outcome(command, child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    return CommandOutcome(command, child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
 def detached(argv: t.Sequence[str], env: t.Mapping[str, str]) -> int:
@@ -160,7 +160,7 @@ def detached(argv: t.Sequence[str], env: t.Mapping[str, str]) -> int:
         raise InstallerError(f"Cannot start `{argv[0]}`: {error.strerror or error}.", rc=None) from error
 
 
-def failed(outcome: Outcome, *, untouched: str = "", advice: str = "") -> InstallerError:
+def failed(outcome: CommandOutcome, *, untouched: str = "", advice: str = "") -> InstallerError:
     """The error for a child that exited with something else than 0."""
     lines = outcome.last_lines()
     how = f"exited with {outcome.rc}" if outcome.rc >= 0 else f"was killed by signal {-outcome.rc}"
@@ -183,7 +183,7 @@ def checked(
     stdin: str = "",
     untouched: str = "",
     advice: str = "",
-) -> Outcome:
+) -> CommandOutcome:
     """As P(run), and any exit status other than 0 is an error.
 
     :raises InstallerError: with the command, its exit status and its last lines.

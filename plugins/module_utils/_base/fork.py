@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 _MANY = 4000
 
 
-class Beside:
+class ForkedCall:
     """A function carried out by a forked process.
 
     :param work: returns what JSON can hold; whatever it changes in memory is lost.
@@ -72,25 +72,25 @@ class Beside:
             self._fd = -1
 
 
-def in_two(work: t.Callable[[t.Sequence[T]], list[R]], items: t.Sequence[T]) -> list[R]:
+def split_over_two_processes(work: t.Callable[[t.Sequence[T]], list[R]], items: t.Sequence[T]) -> list[R]:
     """What C(work) finds in the items; half of many are given to a second process.
 
     :param work: safe to repeat, since what the second process could not do is done again. What it returns there has
         been JSON since: a tuple is a list.
     """
-    half = len(items) // 2 if len(items) >= _MANY and worthwhile() else len(items)
+    half = len(items) // 2 if len(items) >= _MANY and has_second_processor() else len(items)
     if half == len(items):
         return work(items)
-    beside = Beside(lambda: work(items[half:]))
+    child = ForkedCall(lambda: work(items[half:]))
     try:
         found = work(items[:half])
-        rest = beside.result()
+        rest = child.result()
     finally:
-        beside.stop()
+        child.stop()
     return found + (work(items[half:]) if rest is None else rest)
 
 
-def worthwhile() -> bool:
+def has_second_processor() -> bool:
     """There is a second processor for it."""
     return len(os.sched_getaffinity(0)) > 1
 

@@ -13,7 +13,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import hear, prepare
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import learn_decision, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
+    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 
 Result = dict[str, t.Any]
@@ -48,7 +48,7 @@ class Request(t.NamedTuple):
     recover: bool = False
     prepare: dict[str, str] | None = None
     decided: dict[str, str] | None = None
-    window: Wish | None = None
+    window: TimeBudget | None = None
     whole: bool = False
 
 
@@ -66,7 +66,7 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
         before = _summary(session)
         fired = session.installation.fired if session.installation is not None else None
         if request.decided is not None:
-            hear(session, **request.decided)
+            learn_decision(session, **request.decided)
         fleet = standing(session.installation)
         # Who promised a rollback and need not do it may have to be recovered as before.
         heard = request.decided is not None and fleet is not None and fleet.back is not None
@@ -79,7 +79,7 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
             # What has to be taken back, or heard, comes before anything else.
             changed = session.changed
             session.commit()
-            mark.attend(session)
+            mark.renew_or_disarm(session)
             return {**_result(session, None, before, changed, fired), "recover": {"to": recover} if recover else None}
         verdict = _judge(session, request)
         transitions = request.transitions if verdict is None or verdict.phase is not None else []
@@ -91,7 +91,7 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
         window = _check_window(session, request, verdict, transitions)
         changed = session.changed
         session.commit()
-        mark.attend(session)
+        mark.renew_or_disarm(session)
         if any(one.get("capture") or one["status"] == "completed" for one in transitions):
             from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 
@@ -136,7 +136,7 @@ def _result(
         "resume": verdict.as_dict() if verdict else None,
         "fleet": _fleet(session),
         "window": None,
-        "deadman": mark.told(session, fired),
+        "deadman": mark.status(session, fired),
         **_timing(session),
         "repaired": session.repaired,
         "diff": {"before": before, "after": _summary(session)} if changed else {"before": {}, "after": {}},
@@ -152,7 +152,7 @@ def _timing(session: Session) -> Result:
         return {}
     from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 
-    return {"timing": check.told(session.installation)}
+    return {"timing": check.timing(session.installation)}
 
 
 def prunable(session: Session) -> bool:

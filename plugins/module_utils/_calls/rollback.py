@@ -52,11 +52,11 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
         # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
         stray_processes.end(engine)
     with engine.reading() if check_mode else engine.session() as session:
-        promised = participant.as_promised(session.installation)
+        promised = participant.committed_rollback(session.installation)
         # What was decided comes first, whatever is named.
         result = go_back(session, request if promised is None else Request(**promised), check_mode)
         if promised is not None and not check_mode:
-            participant.delivered(session)
+            participant.record_rollback_done(session)
             session.commit()
         # Whoever rolls back decides what stays, also where a phase had changed nothing.
         mark.remove(session)

@@ -40,7 +40,7 @@ def keep_aside(path: str, where: PrivateDir) -> None:
             to.enter(os.path.dirname(free), make=True)
             fd, name = to.parent(free)
             os.symlink(os.readlink(relative, dir_fd=tree.fd), name, dir_fd=fd)
-        to.settle()
+        to.flush()
 
 
 def _free_name(tree: Tree, path: str) -> str:
@@ -76,7 +76,7 @@ class Aside:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.kept.settle()
+        self.kept.flush()
         self.kept.close()
 
     def take(self, relative: str) -> None:

@@ -109,7 +109,7 @@ def copy(source: Tree, relative: str, target: Tree, to: str) -> tuple[os.stat_re
                 while view:
                     view = view[os.write(writing, view) :]
             xattrs = xattrs_of(reading)
-            dress(writing, item_of(FILE, info, "")._replace(xattrs=xattrs))
+            apply_metadata(writing, item_of(FILE, info, "")._replace(xattrs=xattrs))
         finally:
             os.close(writing)
         return info, sha.hexdigest(), xattrs
@@ -117,7 +117,7 @@ def copy(source: Tree, relative: str, target: Tree, to: str) -> tuple[os.stat_re
         os.close(reading)
 
 
-def dress(fd: int, item: Item) -> None:
+def apply_metadata(fd: int, item: Item) -> None:
     """Give an open file or directory the owner, mode, attributes and time of an item."""
     info = os.fstat(fd)
     if (info.st_uid, info.st_gid) != (item.uid, item.gid):
@@ -167,7 +167,7 @@ def link_at(from_fd: int, name: str, target: Tree, to: str) -> bool:
     return True
 
 
-def sound(store: Tree, relative: str, item: Item) -> os.stat_result:
+def verify(store: Tree, relative: str, item: Item) -> os.stat_result:
     """Check a captured file before it is used; returns what it is.
 
     :raises StoreError: it is missing, or not what was captured.

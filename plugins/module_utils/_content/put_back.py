@@ -14,8 +14,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
     DIRECTORY,
     LINK,
     Item,
+    apply_metadata,
     copy,
-    dress,
     kind_of,
     link,
 )
@@ -91,7 +91,7 @@ def _looks(info: os.stat_result) -> tuple[int, ...]:
 def _dress_path(target: Tree, relative: str, item: Item, sync: bool = False) -> None:
     fd = target.open_file(relative)
     try:
-        dress(fd, item)
+        apply_metadata(fd, item)
         if sync:
             os.fsync(fd)
     finally:
@@ -103,4 +103,4 @@ def _put_directory(target: Tree, relative: str, item: Item) -> None:
     if there is not None and not stat.S_ISDIR(there.st_mode):
         target.unlink(relative)
     fd = target.enter(relative, make=True)
-    dress(fd, item)
+    apply_metadata(fd, item)

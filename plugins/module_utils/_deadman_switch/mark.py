@@ -32,7 +32,7 @@ class Mark(t.NamedTuple):
 
     :ivar token: tells it from one that was armed before.
     :ivar after: seconds of silence after which it fires.
-    :ivar boot: which boot of the host C(due) counts in.
+    :ivar boot_id: which boot of the host C(due) counts in.
     :ivar due: seconds since that boot.
     :ivar wall: the same as seconds since the epoch, for after a reboot.
     :ivar method: V(systemd), V(at) or V(process).
@@ -42,7 +42,7 @@ class Mark(t.NamedTuple):
     install_id: str
     token: str
     after: float
-    boot: str
+    boot_id: str
     due: float
     wall: float
     method: str = ""
@@ -50,17 +50,17 @@ class Mark(t.NamedTuple):
 
     def left(self) -> float:
         """Seconds until it is due."""
-        if self.boot == boot():
+        if self.boot_id == boot_id():
             return self.due - _passed()
         # Another boot's clock says nothing; the other one may have been set.
         return min(self.after, self.wall - time.time())
 
     def renewed(self) -> Mark:
         """The same, heard of now."""
-        return self._replace(boot=boot(), due=_passed() + self.after, wall=time.time() + self.after)
+        return self._replace(boot_id=boot_id(), due=_passed() + self.after, wall=time.time() + self.after)
 
 
-def boot() -> str:
+def boot_id() -> str:
     """What tells this boot from others."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
@@ -108,7 +108,7 @@ def at_work(installation: Installation | None, mark: Mark) -> bool:
     )
 
 
-def attend(session: Session) -> None:
+def renew_or_disarm(session: Session) -> None:
     """Whoever comes is heard of: a switch begins anew, or is disarmed when what it is for has ended."""
     mark = read(session.where) if session.writes else None
     if mark is None or session.where is None:
@@ -126,7 +126,7 @@ def remove(session: Session) -> None:
         session.where.remove(PROGRAM)
 
 
-def told(session: Session, before: Facts | None = None) -> Facts:
+def status(session: Session, before: Facts | None = None) -> Facts:
     """What people and the controller want to know.
 
     :param before: C(fired) of the installation that was current when the call began.

@@ -91,7 +91,7 @@ def fire(engine: Engine, token: str) -> bool:
             return False
         if one.fired is None:
             # Before anything is touched: who comes next has to hear of it.
-            participant.alone(session)
+            participant.record_undo_undecided(session)
             session.add({"event": "fired", "after": mark.after, "by": mark.method})
             if not one.active_points:
                 # Nothing was captured since nothing was changed.

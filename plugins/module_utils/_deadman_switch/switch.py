@@ -39,7 +39,7 @@ _TIMER = (
 _SECONDS = 20.0
 
 
-def armed(engine: Engine, after: float, method: str, check_mode: bool) -> Result:
+def arm(engine: Engine, after: float, method: str, check_mode: bool) -> Result:
     """Arm the switch for the installation that is at work.
 
     :param after: seconds of silence.
@@ -50,7 +50,7 @@ def armed(engine: Engine, after: float, method: str, check_mode: bool) -> Result
     if after < 1:
         raise InputError("A dead-man's switch needs at least one second.", untouched="everything.")
     with engine.reading() if check_mode else engine.session() as session:
-        before = deadman_switch_mark.told(session)
+        before = deadman_switch_mark.status(session)
         one = session.installation
         if one is None or session.where is None or not (one.unfinished or one.status == "prepared"):
             if check_mode:
@@ -63,7 +63,7 @@ def armed(engine: Engine, after: float, method: str, check_mode: bool) -> Result
             )
         mark = deadman_switch_mark.read(session.where)
         if mark is not None and mark.install_id == one.install_id and mark.after == after and _lives(mark):
-            deadman_switch_mark.attend(session)
+            deadman_switch_mark.renew_or_disarm(session)
             return _result(session, before, False, "It is armed already.")
         if not check_mode:
             if mark is not None:
@@ -72,10 +72,10 @@ def armed(engine: Engine, after: float, method: str, check_mode: bool) -> Result
         return _result(session, before, True, f"It fires after {after:g} s in which nobody was heard of.")
 
 
-def disarmed(engine: Engine, check_mode: bool) -> Result:
+def disarm(engine: Engine, check_mode: bool) -> Result:
     """Disarm the switch, and stop what waits."""
     with engine.reading() as session:
-        before = deadman_switch_mark.told(session)
+        before = deadman_switch_mark.status(session)
         mark = deadman_switch_mark.read(session.where)
         if mark is None or check_mode:
             return _result(session, before, mark is not None, "It is not armed." if mark is None else "Disarmed.")
@@ -89,7 +89,7 @@ def disarmed(engine: Engine, check_mode: bool) -> Result:
 
 def _result(session: Session, before: Result, changed: bool, text: str) -> Result:
     mark = deadman_switch_mark.read(session.where)
-    now = deadman_switch_mark.told(session)
+    now = deadman_switch_mark.status(session)
     after = now["armed"] if session.writes else not before["armed"]
     due = time.time() + mark.left() if mark is not None and now["armed"] else None
     return {
@@ -208,7 +208,7 @@ def _lives(mark: Mark) -> bool:
     """What has to start it, or waits, is still there."""
     if mark.method == "process":
         return _is_its(mark)
-    if mark.boot != deadman_switch_mark.boot():
+    if mark.boot_id != deadman_switch_mark.boot_id():
         return False
     if mark.method == "systemd":
         units = (f"{mark.handle}.timer", f"{mark.handle}.service")

@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._base.command import Outcome
+    from ansible_collections.intellistream.sage.plugins.module_utils._base.command import CommandOutcome
 
 _OPTIONS = {
     "APT::Default-Release": "",
@@ -84,7 +84,7 @@ def _arguments(debs: t.Sequence[str], erase: t.Sequence[str], purge: bool, secon
     return ["-y", "-q", *allowed, *options, "install", "--", *debs, *[f"{name}-" for name in erase]]
 
 
-def _run(arguments: t.Sequence[str]) -> Outcome:
+def _run(arguments: t.Sequence[str]) -> CommandOutcome:
     return command.run(["apt-get", "-c", "/dev/stdin", *arguments], env=_ENVIRONMENT, stdin=_CLEARED)
 
 
@@ -117,7 +117,7 @@ def dpkg(*arguments: str) -> list[str]:
     return problems(command.run(argv, env=_ENVIRONMENT))
 
 
-def problems(outcome: Outcome) -> list[str]:
+def problems(outcome: CommandOutcome) -> list[str]:
     """Every package that failed, with what dpkg said of it; what apt said when it failed by itself."""
     if outcome.rc == 0:
         return []

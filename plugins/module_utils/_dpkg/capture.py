@@ -148,9 +148,9 @@ class Capture:
         facts["inexact"] = scripts.reasons(scripts.installed(info))
         return facts
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Make all of it durable."""
-        store.settle(self._store, self._written)
+        store.flush(self._store, self._written)
 
     def _pack(self, image: Image, name: str) -> list[str]:
         fd = self._create(name)

@@ -11,7 +11,11 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import Directories, changed, same
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import (
+    Directories,
+    changed_meanwhile,
+    unchanged,
+)
 
 _CHUNK = 1 << 19
 # Set anew by whoever installs a file.
@@ -40,17 +44,17 @@ class Disk(Directories):
         try:
             opened = self.open(path)
         except OSError as error:
-            raise changed(path) from error
+            raise changed_meanwhile(path) from error
         try:
-            if not same(os.fstat(opened), info):
-                raise changed(path)
+            if not unchanged(os.fstat(opened), info):
+                raise changed_meanwhile(path)
             while True:
                 data = os.read(opened, _CHUNK)
                 if not data:
                     break
                 yield data
-            if not same(os.fstat(opened), info):
-                raise changed(path)
+            if not unchanged(os.fstat(opened), info):
+                raise changed_meanwhile(path)
         finally:
             os.close(opened)
 

@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import ABSENT, DIRECTORY, FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import LEFTOVERS
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import changed
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import changed_meanwhile
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
 
 if t.TYPE_CHECKING:
@@ -81,7 +81,7 @@ def keep(path: str, store: Tree, at: str) -> Item | None:
         if kind == FILE:
             info, digest, xattrs = item.copy(tree, name, store, at)
             if _seen(tree.lstat(name)) != _seen(info):
-                raise changed(path)
+                raise changed_meanwhile(path)
             return item.item_of(FILE, info, digest)._replace(xattrs=xattrs)
         if kind == LINK:
             return item.item_of(LINK, info, os.readlink(name, dir_fd=tree.fd))

@@ -168,7 +168,7 @@ def _change(database: Database, name: str, named: str, after: str | None, arch: 
     return Change(name, package.arch if package is not None else arch or database.native, before, after)
 
 
-def _refused(outcome: command.Outcome) -> CaptureError:
+def _refused(outcome: command.CommandOutcome) -> CaptureError:
     said = [line.rstrip() for text in (outcome.stdout, outcome.stderr) for line in text.splitlines() if line.strip()]
     lines = [line for line in said if not _CHATTER.match(line)] or outcome.last_lines()
     text = "\n".join(lines[-15:])

@@ -182,7 +182,7 @@ class DpkgResource(Resource):
                 capture.stanzas(captured)
                 others = capture.others(taken.paths)
                 facts = {package.key: capture.take(package) for package in captured}
-                capture.settle()
+                capture.flush()
             if _stamp() != view.stamp:
                 raise CaptureError(
                     "Packages were changed while they were being captured.",

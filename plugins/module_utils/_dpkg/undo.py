@@ -214,8 +214,8 @@ class DpkgUndo(Undo):
             )
         for goal in self._changed:
             if goal.saved is not None:
-                goal.saved.sound()
-        self._others.sound()
+                goal.saved.verify()
+        self._others.verify()
         with status.Locked(LOCK_TIMEOUT, downloads=True):
             return
 

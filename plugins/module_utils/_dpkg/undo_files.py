@@ -140,7 +140,7 @@ class Files:
                 if tree is not None:
                     with tree:
                         put_back(store, at, tree, os.path.basename(real), item)
-                        tree.settle()
+                        tree.flush()
         for path, attributes in self._saved.facts["xattrs"].items():
             _give(self.real(path), attributes)
         for path, when in self._saved.facts["times"].items():
@@ -167,7 +167,7 @@ class Files:
             found.append(f"{at} lists other files")
         return found
 
-    def dress(self) -> None:
+    def apply_metadata(self) -> None:
         """Give directories the owners and modes they had: dpkg leaves those as they are that it finds there."""
         for entry in self._entries() if self._saved.deb is not None else ():
             real = self.real(entry.path)

@@ -82,17 +82,17 @@ class Saved(t.NamedTuple):
         finally:
             os.close(fd)
 
-    def sound(self) -> None:
+    def verify(self) -> None:
         """Check what will be used by its hash.
 
         :raises StoreError: something is missing or damaged.
         """
         with Tree(self.layer.where.path, os.dup(self.layer.where.fd)) as store:
             if self.deb is not None:
-                content_item.sound(store, str(self.facts["deb"]), self.deb)
+                content_item.verify(store, str(self.facts["deb"]), self.deb)
             for path, item in self.extras.items():
                 if item.kind == FILE:
-                    content_item.sound(store, self.at(path), item)
+                    content_item.verify(store, self.at(path), item)
 
 
 class Goal(t.NamedTuple):
@@ -208,7 +208,7 @@ def _saved(layer: Layer, native: str) -> dict[Slot, Saved]:
         for section in layer.items.sections:
             items = dict(layer.items.read(section))
             if not section.name:
-                content_item.sound(store, _STATUS, items[_STATUS])
+                content_item.verify(store, _STATUS, items[_STATUS])
                 records = status.parse(load(os.path.join(layer.where.path, _STATUS)))
                 continue
             facts = layer.manifest["packages"][section.name]

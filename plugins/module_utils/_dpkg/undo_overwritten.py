@@ -50,7 +50,7 @@ class Others:
             for path, print_ in wanted.items():
                 self.prints.setdefault(path, print_)
 
-    def sound(self) -> None:
+    def verify(self) -> None:
         """Check what was captured by its hash.
 
         :raises StoreError: something is missing or damaged.
@@ -58,7 +58,7 @@ class Others:
         for path, kept in self._kept.items():
             if kept.item.kind == FILE:
                 with kept.store() as store:
-                    content_item.sound(store, f"{_BELOW}{path}", kept.item)
+                    content_item.verify(store, f"{_BELOW}{path}", kept.item)
 
     def changed(self) -> list[str]:
         """What somebody has put at paths that no package has, each with its path."""
@@ -82,7 +82,7 @@ class Others:
                 continue
             with tree, kept.store() as store:
                 put_back(store, f"{_BELOW}{path}", tree, os.path.basename(path), kept.item)
-                tree.settle()
+                tree.flush()
 
     def _differing(self, names: t.Collection[str]) -> dict[str, str]:
         """Path → how it differs, of what no other packages than these have."""

@@ -216,7 +216,7 @@ class Work:
                 new = [path for path in recorded if path not in mine and path not in theirs]
                 files.restore(map(files.real, recorded))
                 if slot in again:
-                    files.dress()
+                    files.apply_metadata()
                 undo_files.take_away(map(files.real, new))
                 _unlist(database.info(current).get("list", "") if current is not None else "", new)
                 records[saved.key] = saved.record

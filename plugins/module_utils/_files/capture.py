@@ -66,7 +66,7 @@ def capture(paths: t.Sequence[str], where: PrivateDir, items: Writer) -> Facts:
                     files += item.kind != ABSENT
                     size += item.size
                     copied += [at] if item.kind == FILE else []
-        storage_store.settle(store, copied)
+        storage_store.flush(store, copied)
     return {"files": files, "copies": len(copied), "bytes": size}
 
 

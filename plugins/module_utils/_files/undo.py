@@ -152,7 +152,7 @@ class FilesUndo(Undo):
             with Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
                 for name, item in wanted.items.items():
                     if item.kind == FILE:
-                        content_item.sound(store, listing.join(wanted.at, name), item)
+                        content_item.verify(store, listing.join(wanted.at, name), item)
 
     def execute(self) -> None:
         for full, where in self._aside.items():
@@ -198,7 +198,7 @@ class FilesUndo(Undo):
                 # A directory's time and mode last: filling it changes the one and may need the other.
                 if wanted.items[name].kind == DIRECTORY:
                     put_back(store, "", tree, listing.join(base, name), wanted.items[name])
-            tree.settle()
+            tree.flush()
 
     def verify(self) -> list[str]:
         return [f"{path} {why}" for wanted in self._wanted for path, why in self._differences(wanted, trust=False)]

@@ -91,7 +91,7 @@ class Directories:
         return os.open(name, _READ, dir_fd=fd)
 
 
-def same(one: os.stat_result, other: os.stat_result) -> bool:
+def unchanged(one: os.stat_result, other: os.stat_result) -> bool:
     """Whether nothing happened to a file between two looks."""
     return _facts(one) == _facts(other)
 
@@ -100,7 +100,7 @@ def _facts(info: os.stat_result) -> tuple[int, ...]:
     return (info.st_dev, info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-def changed(path: str) -> CaptureError:
+def changed_meanwhile(path: str) -> CaptureError:
     """The error for a file that did not hold still."""
     return CaptureError(
         f"{path} was changed while it was captured.",

@@ -277,13 +277,13 @@ class Tree:
             raise
         return True
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Make everything durable that was linked, renamed or removed on this file system so far.
 
         Journals keep the order of such operations, so one synced operation after all others does;
         a sync of each directory would cost a flush of the disk each.
         """
-        mark = ".sage-settle.tmp"
+        mark = ".sage-flush.tmp"
         fd = os.open(mark, os.O_WRONLY | os.O_CREAT | _NO_LINK, 0o600, dir_fd=self.fd)
         try:
             os.fsync(fd)

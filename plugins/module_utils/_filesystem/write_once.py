@@ -33,7 +33,7 @@ _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _TRIES = 50
 
 
-class OnceDir:
+class WriteOnceDir:
     """A private directory of such files: JSON mappings with a hash.
 
     :ivar path: where it is.
@@ -45,7 +45,7 @@ class OnceDir:
         self.path = directory.path
         self.readonly = directory.readonly
 
-    def __enter__(self) -> OnceDir:
+    def __enter__(self) -> WriteOnceDir:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -188,7 +188,7 @@ class OnceDir:
         return found
 
 
-def open_once(path: str, create: bool) -> OnceDir | None:
+def open_write_once(path: str, create: bool) -> WriteOnceDir | None:
     """Open such a directory.
 
     :param create: make it when there is none; else nothing is written in it either.
@@ -204,7 +204,7 @@ def open_once(path: str, create: bool) -> OnceDir | None:
     except StateError:
         directory.close()
         raise
-    return OnceDir(directory)
+    return WriteOnceDir(directory)
 
 
 def damaged(path: str, why: str) -> StateError:

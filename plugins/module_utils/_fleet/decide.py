@@ -13,13 +13,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     ABORT,
     COMMIT,
-    Decision,
-    Place,
-    Vote,
+    DecisionLog,
+    FleetDecision,
+    PartVote,
     check_run,
-    make,
+    make_decision,
     new_run,
-    open_place,
+    open_log,
 )
 
 Result = dict[str, t.Any]
@@ -27,7 +27,7 @@ Result = dict[str, t.Any]
 _WORD = "the admin's word"
 
 
-class Wish(t.NamedTuple):
+class BarrierVote(t.NamedTuple):
     """What a controller wants at the barrier.
 
     :ivar want: V(commit) or V(abort).
@@ -68,7 +68,7 @@ class Wish(t.NamedTuple):
             raise InputError(wrong, untouched="everything; nothing was decided.")
 
 
-class Question(t.NamedTuple):
+class DecisionQuery(t.NamedTuple):
     """What a controller asks for hosts that are in doubt.
 
     :ivar place: the identity of the place that they were told to ask.
@@ -84,17 +84,17 @@ class Question(t.NamedTuple):
     word: str = ""
 
 
-def opened(path: str, run: str | None, check_mode: bool) -> Result:
+def open_run(path: str, run: str | None, check_mode: bool) -> Result:
     """Get a place ready before anything is changed on any host.
 
     :param run: its id; one is made when there is none.
     :raises StateError: no decision could be kept there.
     """
     name = check_run(run) if run else new_run()
-    existed = open_place(path)
+    existed = open_log(path)
     if existed is not None:
         existed.__exit__()
-    place = open_place(path, create=not check_mode)
+    place = open_log(path, create=not check_mode)
     if place is None:
         return {**_empty(name), "changed": True, "in_doubt": False, "msg": f"{path} would be made for decisions."}
     with place:
@@ -106,7 +106,7 @@ def opened(path: str, run: str | None, check_mode: bool) -> Result:
         return {**_empty(name), **known, "changed": existed is None, "in_doubt": False, "msg": text}
 
 
-def decided(path: str, wish: Wish, check_mode: bool) -> Result:
+def decide(path: str, wish: BarrierVote, check_mode: bool) -> Result:
     """Decide, or find out what was decided; the result is durable.
 
     With several parts this waits for the votes of the others.
@@ -115,10 +115,10 @@ def decided(path: str, wish: Wish, check_mode: bool) -> Result:
     """
     wish.check()
     begun = time.monotonic()
-    place = open_place(path, create=not check_mode)
+    place = open_log(path, create=not check_mode)
     if place is None:
         want, why = _own(wish, 0.0)
-        return _predicted(make(wish.run, want, wish.hosts, why, ""))
+        return _predicted(make_decision(wish.run, want, wish.hosts, why, ""))
     with place:
         found = place.read(wish.run)
         if found is not None:
@@ -136,23 +136,23 @@ def decided(path: str, wish: Wish, check_mode: bool) -> Result:
             # Also what the waiting took.
             want, why = _own(wish, time.monotonic() - begun, why)
         deadline = _iso(time.time() + left) if left is not None and want == COMMIT else None
-        wanted = make(wish.run, want, hosts, why, place.identity, deadline)
+        wanted = make_decision(wish.run, want, hosts, why, place.identity, deadline)
         if check_mode:
             return {**_predicted(wanted), "where": place.where}
         found, mine = place.write(wanted)
         return _new(found, place) if mine else _stands(found, place, wish, wanted)
 
 
-def _stands(found: Decision, place: Place, wish: Wish, wanted: Decision | None = None) -> Result:
+def _stands(found: FleetDecision, place: DecisionLog, wish: BarrierVote, wanted: FleetDecision | None = None) -> Result:
     """Somebody else had decided."""
-    _fits(found, Question(wish.run, place.identity, hosts=wish.hosts))
+    _fits(found, DecisionQuery(wish.run, place.identity, hosts=wish.hosts))
     told = _told(found, place)
     if wanted is not None and wanted.decision != found.decision:
         told["msg"] += f" That was written first; this controller wanted {wanted.decision} ({wanted.why})."
     return told
 
 
-def _own(wish: Wish, passed: float, why: str = "") -> tuple[str, str]:
+def _own(wish: BarrierVote, passed: float, why: str = "") -> tuple[str, str]:
     """What this controller's own hosts allow, and why."""
     missing = sorted(set(wish.hosts) - set(wish.prepared))
     late = sorted(host for host in wish.hosts if host in wish.left and wish.left[host] - passed <= wish.needed)
@@ -165,10 +165,12 @@ def _own(wish: Wish, passed: float, why: str = "") -> tuple[str, str]:
     return COMMIT, wish.why or why or f"all {len(set(wish.hosts))} hosts are prepared"
 
 
-def _with_others(place: Place, wish: Wish, begun: float) -> tuple[str, str, list[str], Decision | None]:
+def _with_others(
+    place: DecisionLog, wish: BarrierVote, begun: float
+) -> tuple[str, str, list[str], FleetDecision | None]:
     """Vote, and wait for the votes of the other parts, or for a decision."""
     until = time.time() + min(wish.left.values()) - wish.needed if wish.left else None
-    mine = place.vote(Vote(wish.run, wish.part, wish.parts, sorted(set(wish.hosts)), [], until))
+    mine = place.vote(PartVote(wish.run, wish.part, wish.parts, sorted(set(wish.hosts)), [], until))
     if sorted(set(mine.hosts)) != sorted(set(wish.hosts)):
         raise InputError(
             f"Part {wish.part} of run {wish.run} has voted already, for other hosts.",
@@ -195,7 +197,7 @@ def _with_others(place: Place, wish: Wish, begun: float) -> tuple[str, str, list
         pause = min(pause * 1.5, 2.0)
 
 
-def resolved(path: str, question: Question, check_mode: bool) -> Result:
+def resolve_doubt(path: str, question: DecisionQuery, check_mode: bool) -> Result:
     """What hosts that are in doubt have to do: what was decided, or what is decided now.
 
     At the right place nothing written means that nobody decided, so abort is written before anybody acts on it.
@@ -204,7 +206,7 @@ def resolved(path: str, question: Question, check_mode: bool) -> Result:
     :raises StateError: there is a decision, but not one that these hosts can go by.
     """
     check_run(question.run)
-    place = open_place(path, create=not check_mode)
+    place = open_log(path, create=not check_mode)
     if place is None and not question.word:
         return _doubt(question, f"{path} does not exist")
     if place is None:
@@ -220,7 +222,7 @@ def resolved(path: str, question: Question, check_mode: bool) -> Result:
         if question.place != place.identity and not question.word:
             return _doubt(question, f"{place.where} is another place")
         why = "nobody had decided when it was asked for (presumed abort)"
-        wanted = make(question.run, ABORT, question.hosts, why, place.identity)
+        wanted = make_decision(question.run, ABORT, question.hosts, why, place.identity)
         wanted = _by_word(question) if question.word else wanted
         if check_mode:
             return {**_predicted(wanted), "where": place.where}
@@ -231,11 +233,11 @@ def resolved(path: str, question: Question, check_mode: bool) -> Result:
         return _told(found, place)
 
 
-def _by_word(question: Question) -> Decision:
-    return make(question.run, question.word, question.hosts, _WORD, question.place)
+def _by_word(question: DecisionQuery) -> FleetDecision:
+    return make_decision(question.run, question.word, question.hosts, _WORD, question.place)
 
 
-def _fits(found: Decision, question: Question) -> None:
+def _fits(found: FleetDecision, question: DecisionQuery) -> None:
     strangers = sorted(set(question.hosts) - set(found.hosts))
     wrong = ""
     if found.place != question.place:
@@ -250,22 +252,22 @@ def _fits(found: Decision, question: Question) -> None:
         )
 
 
-def _new(made: Decision, place: Place) -> Result:
+def _new(made: FleetDecision, place: DecisionLog) -> Result:
     return {**_told(made, place), "changed": True, "diff": _diff(made)}
 
 
-def _told(found: Decision, place: Place) -> Result:
+def _told(found: FleetDecision, place: DecisionLog) -> Result:
     text = f"Run {found.run}: {found.decision}, since {found.why}. Decided at {found.time} by {found.by}."
     same: Result = {"before": {}, "after": {}}
     return {**found._asdict(), "where": place.where, "in_doubt": False, "msg": text, "changed": False, "diff": same}
 
 
-def _predicted(decision: Decision) -> Result:
+def _predicted(decision: FleetDecision) -> Result:
     text = f"Run {decision.run} would be decided: {decision.decision}, since {decision.why}."
     return {**decision._asdict(), "where": "", "in_doubt": False, "msg": text, "changed": True, "diff": _diff(decision)}
 
 
-def _diff(decision: Decision) -> Result:
+def _diff(decision: FleetDecision) -> Result:
     return {
         "before": {"run": decision.run, "decision": None},
         "after": {"run": decision.run, "decision": decision.decision, "why": decision.why, "hosts": decision.hosts},
@@ -274,11 +276,11 @@ def _diff(decision: Decision) -> Result:
 
 def _empty(run: str) -> Result:
     """A result without a decision."""
-    nothing: Result = dict.fromkeys(Decision._fields)
+    nothing: Result = dict.fromkeys(FleetDecision._fields)
     return {**nothing, "run": run, "hosts": [], "where": "", "in_doubt": True, "diff": {"before": {}, "after": {}}}
 
 
-def _doubt(question: Question, why: str) -> Result:
+def _doubt(question: DecisionQuery, why: str) -> Result:
     who = question.where or f"the place {question.place}"
     text = (
         f"Run {question.run} cannot be decided here: {why}, and only {who} knows whether it was. "

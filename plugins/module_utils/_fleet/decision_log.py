@@ -12,9 +12,9 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.write_once import (
-    OnceDir,
+    WriteOnceDir,
     damaged,
-    open_once,
+    open_write_once,
 )
 
 COMMIT, ABORT = "commit", "abort"
@@ -22,7 +22,7 @@ IDENTITY = ".place"
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
-class Decision(t.NamedTuple):
+class FleetDecision(t.NamedTuple):
     """What was decided about a run.
 
     :ivar decision: V(commit) or V(abort).
@@ -43,7 +43,7 @@ class Decision(t.NamedTuple):
     deadline: str | None = None
 
 
-class Vote(t.NamedTuple):
+class PartVote(t.NamedTuple):
     """What one of several controllers of a run, each with hosts of its own, says of them.
 
     :ivar part: its number, from 1.
@@ -60,7 +60,7 @@ class Vote(t.NamedTuple):
     until: float | None
 
 
-class Place:
+class DecisionLog:
     """A directory with decisions.
 
     :ivar path: the directory.
@@ -68,19 +68,19 @@ class Place:
     :ivar where: where it was made, for people.
     """
 
-    def __init__(self, files: OnceDir, identity: str, where: str) -> None:
+    def __init__(self, files: WriteOnceDir, identity: str, where: str) -> None:
         self._files = files
         self.path = files.path
         self.identity = identity
         self.where = where
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> DecisionLog:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._files.close()
 
-    def read(self, run: str) -> Decision | None:
+    def read(self, run: str) -> FleetDecision | None:
         """What was decided about a run, durable when this returns; None when nothing was.
 
         :raises StateError: there is something, but it is damaged, edited, somebody else's or cannot be read.
@@ -89,12 +89,12 @@ class Place:
         content = self._files.read(name)
         if content is None:
             return None
-        found = _made(Decision, content, self._files.place(name))
+        found = _made(FleetDecision, content, self._files.place(name))
         if found.run != run or found.decision not in (COMMIT, ABORT):
             raise damaged(self._files.place(name), f"it is no decision about run {run}")
         return found
 
-    def write(self, decision: Decision) -> tuple[Decision, bool]:
+    def write(self, decision: FleetDecision) -> tuple[FleetDecision, bool]:
         """Decide, unless that was done before.
 
         :returns: the decision that stands, durable, and whether it is this one.
@@ -106,23 +106,23 @@ class Place:
             raise damaged(self._files.place(_name(decision.run)), "it went away")
         return found, made
 
-    def vote(self, vote: Vote) -> Vote:
+    def vote(self, vote: PartVote) -> PartVote:
         """Say what one's hosts are; what was said first stands, and is returned.
 
         :raises StorageError: the disk refused; nothing was said.
         """
         name = _vote(vote.run, vote.part)
         content, dummy = self._files.write(name, vote._asdict())
-        return _made(Vote, content, self._files.place(name))
+        return _made(PartVote, content, self._files.place(name))
 
-    def votes(self, run: str, parts: int) -> list[Vote]:
+    def votes(self, run: str, parts: int) -> list[PartVote]:
         """What the controllers of a run have said.
 
         :raises InputError: they do not agree on how many they are.
         """
         names = [_vote(run, part) for part in range(1, parts + 1)]
         contents = [(name, self._files.read(name)) for name in names]
-        found = [_made(Vote, content, self._files.place(name)) for name, content in contents if content is not None]
+        found = [_made(PartVote, content, self._files.place(name)) for name, content in contents if content is not None]
         if any(vote.parts != parts for vote in found):
             raise InputError(
                 f"Run {run} is cut into {parts} parts here, and into {' and '.join(str(one.parts) for one in found)} "
@@ -133,7 +133,7 @@ class Place:
         return found
 
 
-_Made = t.TypeVar("_Made", Decision, Vote)
+_Made = t.TypeVar("_Made", FleetDecision, PartVote)
 
 
 def _made(kind: type[_Made], content: dict[str, t.Any], path: str) -> _Made:
@@ -143,14 +143,14 @@ def _made(kind: type[_Made], content: dict[str, t.Any], path: str) -> _Made:
         raise damaged(path, f"it lacks {error}") from error
 
 
-def open_place(path: str, create: bool = False) -> Place | None:
+def open_log(path: str, create: bool = False) -> DecisionLog | None:
     """Open a place.
 
     :param create: make it when there is none; else nothing is written in it either.
     :returns: None when there is none and C(create) is false.
     :raises UnsafePath: others can write there.
     """
-    files = open_once(path, create)
+    files = open_write_once(path, create)
     if files is None:
         return None
     try:
@@ -173,7 +173,7 @@ def open_place(path: str, create: bool = False) -> Place | None:
     if identity is None:
         files.close()
         return None
-    return Place(files, str(identity.get("place")), str(identity.get("where")))
+    return DecisionLog(files, str(identity.get("place")), str(identity.get("where")))
 
 
 def check_run(run: str) -> str:
@@ -197,12 +197,12 @@ def new_run() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(5).hex()}"
 
 
-def make(
+def make_decision(
     run: str, decision: str, hosts: t.Iterable[str], why: str, place: str, deadline: str | None = None
-) -> Decision:
+) -> FleetDecision:
     """A decision of this controller, now."""
     by = f"{os.uname().nodename}, user id {os.geteuid()}, process {os.getpid()}"
-    return Decision(run, decision, sorted(set(hosts)), clock.now(), by, why, place, deadline)
+    return FleetDecision(run, decision, sorted(set(hosts)), clock.now(), by, why, place, deadline)
 
 
 def _name(run: str) -> str:

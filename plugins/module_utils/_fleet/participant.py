@@ -64,7 +64,7 @@ def prepare(
     return standing(installation)
 
 
-def hear(session: Session, run: str, decision: str) -> Standing:
+def learn_decision(session: Session, run: str, decision: str) -> Standing:
     """Take in what was decided; with the session's next commit.
 
     After that an installation that commits is completed. One that aborts has to be rolled back to itself
@@ -100,7 +100,7 @@ def hear(session: Session, run: str, decision: str) -> Standing:
     return standing(installation) or found
 
 
-def alone(session: Session) -> bool:
+def record_undo_undecided(session: Session) -> bool:
     """Record that the host is about to undo itself, by its dead-man's switch; with the session's next commit.
 
     :returns: whether it stands in a fleet run, so that somebody has to hear of it.
@@ -112,7 +112,7 @@ def alone(session: Session) -> bool:
     return True
 
 
-def as_promised(installation: Installation | None) -> dict[str, t.Any] | None:
+def committed_rollback(installation: Installation | None) -> dict[str, t.Any] | None:
     """The rollback that has to be done here since a fleet run decided so; None when there is none.
 
     :raises InDoubt: it was promised, and nobody knows yet whether it is to be done.
@@ -125,6 +125,6 @@ def as_promised(installation: Installation | None) -> dict[str, t.Any] | None:
     return found.back if found.to is not None else None
 
 
-def delivered(session: Session) -> None:
+def record_rollback_done(session: Session) -> None:
     """Record that a rollback was done as promised; with the session's next commit."""
     session.add({"event": "delivered"})

@@ -119,7 +119,7 @@ class Pip(Installer):
         """See P(Installer.check_command)."""
         return [self.target.python.executable, "-m", "pip", "check", "--disable-pip-version-check"]
 
-    def _pip(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> base_command.Outcome:
+    def _pip(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> base_command.CommandOutcome:
         python = self.target.python
         if not python.pip:
             raise InstallerError(

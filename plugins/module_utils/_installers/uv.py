@@ -168,7 +168,7 @@ class Uv(Installer):
         """See P(Installer.check_command)."""
         return [self.uv, "pip", "check", "--no-python-downloads", "--python", self.target.python.executable]
 
-    def _uv(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> base_command.Outcome:
+    def _uv(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> base_command.CommandOutcome:
         call = self.index.for_uv()
         command = [self.uv, *argv]
         # Never a Python of uv's own: the interpreter was chosen.

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import WindowOver
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
-from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Expected, Work, spell
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, UndoWork, spell
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
@@ -25,7 +25,7 @@ _RECENT = 5
 _BEGINS_WITHIN = 120.0
 
 
-class Wish(t.NamedTuple):
+class TimeBudget(t.NamedTuple):
     """What the controller says about time.
 
     :ivar left: seconds until the window ended, when it asked. Clocks of two hosts are never compared.
@@ -47,17 +47,17 @@ def seconds_between(start: str, end: str) -> float:
     return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
 
 
-def work(points: t.Iterable[t.Mapping[str, t.Any]]) -> Work:
+def undo_work(points: t.Iterable[t.Mapping[str, t.Any]]) -> UndoWork:
     """What undoing these points has to do."""
-    total = Work()
+    total = UndoWork()
     for point in points:
         for taken in point.get("resources") or ():
-            total += Work(taken.get("files") or 0, taken.get("bytes") or 0, len(taken.get("changes") or ()))
-        total += Work(0, 0, sum(len(spec.get("distributions") or ()) for spec in point.get("specs") or ()))
+            total += UndoWork(taken.get("files") or 0, taken.get("bytes") or 0, len(taken.get("changes") or ()))
+        total += UndoWork(0, 0, sum(len(spec.get("distributions") or ()) for spec in point.get("specs") or ()))
     return total
 
 
-def durations(history: t.Iterable[Installation]) -> dict[str, list[float]]:
+def phase_durations(history: t.Iterable[Installation]) -> dict[str, list[float]]:
     """Phase → seconds that it took where it was completed; a phase that was taken over counts once."""
     found: dict[str, dict[tuple[str, str], float]] = {}
     for one in history:
@@ -68,10 +68,10 @@ def durations(history: t.Iterable[Installation]) -> dict[str, list[float]]:
     return {name: list(times.values()) for name, times in found.items()}
 
 
-def undos(history: t.Iterable[Installation]) -> list[tuple[Work, float]]:
+def past_undos(history: t.Iterable[Installation]) -> list[tuple[UndoWork, float]]:
     """What past undos had to do, and how long they took."""
     return [
-        (Work(one.undo["files"], one.undo["bytes"], one.undo["distributions"]), _from_failure(one.undo))
+        (UndoWork(one.undo["files"], one.undo["bytes"], one.undo["distributions"]), _from_failure(one.undo))
         for one in history
         if one.undo is not None
     ]
@@ -87,7 +87,7 @@ def _from_failure(undo: t.Mapping[str, t.Any]) -> float:
     return max(seconds, since) if since < seconds + _BEGINS_WITHIN else seconds
 
 
-def check(session: Session, wish: Wish, begins: t.Sequence[str], left_to_run: t.Sequence[str]) -> Facts:
+def check(session: Session, wish: TimeBudget, begins: t.Sequence[str], left_to_run: t.Sequence[str]) -> Facts:
     """Whether the phases that begin now, and an undo, still fit; what was estimated is recorded with the session.
 
     :param begins: the phases that begin now.
@@ -97,8 +97,8 @@ def check(session: Session, wish: Wish, begins: t.Sequence[str], left_to_run: t.
     """
     installation = session.required()
     history = [one for one in session.recent(_RECENT) if one.install_id != installation.install_id]
-    known = durations([*history, installation])
-    undo = estimate.undo(work(installation.active_points), estimate.rates(undos([*history, installation])))
+    known = phase_durations([*history, installation])
+    undo = estimate.undo(undo_work(installation.active_points), estimate.rates(past_undos([*history, installation])))
     left = round(wish.now(), 1)
     expected = {
         name: estimate.phase(name, known.get(name) or (), wish.expected.get(name))
@@ -124,12 +124,12 @@ def check(session: Session, wish: Wish, begins: t.Sequence[str], left_to_run: t.
     }
 
 
-def check_undo(session: Session, wish: Wish, points: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+def check_undo(session: Session, wish: TimeBudget, points: t.Iterable[t.Mapping[str, t.Any]]) -> None:
     """Whether a rollback of these points still fits, when nobody has to notice first that it is needed.
 
     :raises WindowOver: it does not.
     """
-    undo = estimate.undo(work(points), estimate.rates(undos(session.recent(_RECENT))))
+    undo = estimate.undo(undo_work(points), estimate.rates(past_undos(session.recent(_RECENT))))
     left, needed = round(wish.now(), 1), undo.seconds - estimate.OVERHEAD
     if estimate.fits(left, needed):
         return
@@ -146,7 +146,7 @@ def _ends(left: float) -> str:
     return f"ends in {spell(left)}" if left >= 0 else f"ended {spell(-left)} ago"
 
 
-def _refuse(left: float, phases: t.Mapping[str, Expected], undo: Expected) -> None:
+def _refuse(left: float, phases: t.Mapping[str, Estimate], undo: Estimate) -> None:
     needed = sum(one.seconds for one in phases.values())
     if not phases or estimate.fits(left, needed + undo.seconds):
         return
@@ -165,7 +165,7 @@ def _refuse(left: float, phases: t.Mapping[str, Expected], undo: Expected) -> No
     )
 
 
-def told(installation: Installation | None) -> Facts | None:
+def timing(installation: Installation | None) -> Facts | None:
     """What was estimated for an installation, and what it took; None when no window was set for it."""
     if installation is None or not installation.window:
         return None

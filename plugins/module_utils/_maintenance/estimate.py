@@ -37,7 +37,7 @@ _TELLING = 1.0
 _SHORTEST = 1.0
 
 
-class Work(t.NamedTuple):
+class UndoWork(t.NamedTuple):
     """What an undo has to put back and to remove.
 
     :ivar files: captured files.
@@ -55,18 +55,18 @@ class Work(t.NamedTuple):
         files = self.files + FILES_PER_DISTRIBUTION * self.distributions
         return files / FILES_PER_SECOND + self.bytes / BYTES_PER_SECOND
 
-    def __add__(self, other: object) -> Work:
+    def __add__(self, other: object) -> UndoWork:
         """Both together."""
-        if not isinstance(other, Work):
+        if not isinstance(other, UndoWork):
             return NotImplemented
-        return Work(self.files + other.files, self.bytes + other.bytes, self.distributions + other.distributions)
+        return UndoWork(self.files + other.files, self.bytes + other.bytes, self.distributions + other.distributions)
 
 
 class Rates(t.NamedTuple):
     """How fast a host is at undoing.
 
     :ivar beginning: seconds before it grows with the work.
-    :ivar slowness: how many times as long as M(Work.seconds) the work takes.
+    :ivar slowness: how many times as long as M(UndoWork.seconds) the work takes.
     :ivar measured: how many undos tell so; 0 for the defaults.
     """
 
@@ -75,7 +75,7 @@ class Rates(t.NamedTuple):
     measured: int = 0
 
 
-class Expected(t.NamedTuple):
+class Estimate(t.NamedTuple):
     """How long something is going to take.
 
     :ivar measured: it is known from this host's record, or somebody said so; else it is a default.
@@ -85,7 +85,7 @@ class Expected(t.NamedTuple):
     measured: bool
 
 
-def rates(undos: t.Iterable[tuple[Work, float]]) -> Rates:
+def rates(undos: t.Iterable[tuple[UndoWork, float]]) -> Rates:
     """What past undos tell, the slowest of them in both respects.
 
     :param undos: what each had to do, and the seconds it took.
@@ -98,29 +98,29 @@ def rates(undos: t.Iterable[tuple[Work, float]]) -> Rates:
     return Rates(beginning, slowness, len(known))
 
 
-def undo(work: Work, rate: Rates) -> Expected:
+def undo(work: UndoWork, rate: Rates) -> Estimate:
     """How long an undo takes, from the decision to undo to its end."""
     seconds = OVERHEAD + UNDO_FACTOR * (rate.beginning + rate.slowness * work.seconds)
-    return Expected(round(seconds, 1), bool(rate.measured))
+    return Estimate(round(seconds, 1), bool(rate.measured))
 
 
-def phase(name: str, durations: t.Sequence[float], said: float | None = None) -> Expected:
+def phase(name: str, durations: t.Sequence[float], said: float | None = None) -> Estimate:
     """How long a phase takes.
 
     :param durations: what it took before on this host; the longest counts.
     :param said: what the user knows, which counts instead.
     """
     if said is not None:
-        return Expected(said, True)
+        return Estimate(said, True)
     sensible = [seconds for seconds in durations if seconds >= 0]
     if sensible:
-        return Expected(round(PHASE_FACTOR * max(sensible), 1), True)
-    return Expected(PHASE_SECONDS.get(name, max(PHASE_SECONDS.values())), False)
+        return Estimate(round(PHASE_FACTOR * max(sensible), 1), True)
+    return Estimate(PHASE_SECONDS.get(name, max(PHASE_SECONDS.values())), False)
 
 
-def remaining(expected: Expected, passed: float) -> Expected:
+def remaining(expected: Estimate, passed: float) -> Estimate:
     """The same for a phase that began some time ago; clocks that were set do not make it longer than it is."""
-    return Expected(min(expected.seconds, max(0.0, round(expected.seconds - passed, 1))), expected.measured)
+    return Estimate(min(expected.seconds, max(0.0, round(expected.seconds - passed, 1))), expected.measured)
 
 
 def fits(left: float, needed: float) -> bool:

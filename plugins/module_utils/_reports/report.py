@@ -79,8 +79,8 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
         fleet = standing(installation)
         result.update(
             fleet=fleet.as_dict() if fleet is not None else None,
-            deadman=mark.told(session),
-            timing=check.told(installation),
+            deadman=mark.status(session),
+            timing=check.timing(installation),
             install_id=installation.install_id,
             status=installation.status,
             progress=progress.view(installation),

@@ -105,7 +105,7 @@ files_plan_path() {
     for one in $extra; do
         plan_remove="$plan_remove$path_encoded/$one (is new)$nl"
     done
-    for one in "$hidden" "$parent/.sage-undo.tmp" "$parent/.sage-settle.tmp"; do
+    for one in "$hidden" "$parent/.sage-undo.tmp" "$parent/.sage-flush.tmp"; do
         if exists "$one"; then
             encode "$one"
             case "$nl$plan_remove" in
@@ -121,7 +121,7 @@ files_execute() { each_path files_execute_path; }
 files_execute_path() {
     files_compute
     rm -rf -- "$hidden"
-    rm -f -- "$parent/.sage-undo.tmp" "$parent/.sage-settle.tmp"
+    rm -f -- "$parent/.sage-undo.tmp" "$parent/.sage-flush.tmp"
     # What is of another kind than captured makes room first.
     in_the_way='' behind=/
     for line in $differ; do

@@ -148,7 +148,7 @@ leftovers() {
         [ "$directory" != "$seen" ] || continue
         seen=$directory
         decode "$directory"
-        for one in .sage-undo.tmp .sage-settle.tmp; do
+        for one in .sage-undo.tmp .sage-flush.tmp; do
             if [ -f "$1/$decoded/$one" ] || [ -L "$1/$decoded/$one" ]; then
                 printf '%s\n' "$directory/$one"
             fi

@@ -18,7 +18,11 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import DIRECTORY, FILE, LINK, Item
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import Directories, changed, same
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import (
+    Directories,
+    changed_meanwhile,
+    unchanged,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import database, disk
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import header as rpm_header
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import rpm_file as format_
@@ -128,18 +132,18 @@ def _content(payload: format_.Payload, one: Seen, directories: Directories) -> I
     sha, left = hashlib.sha256(), known.st_size
     fd = directories.open(one.file.path)
     try:
-        if not same(known, os.fstat(fd)):
-            raise changed(one.file.path)
+        if not unchanged(known, os.fstat(fd)):
+            raise changed_meanwhile(one.file.path)
         while left:
             data = os.read(fd, min(left, _CHUNK))
             if not data:
-                raise changed(one.file.path)
+                raise changed_meanwhile(one.file.path)
             sha.update(data)
             payload.write(data)
             left -= len(data)
         xattrs = content_item.xattrs_of(fd)
-        if not same(known, os.fstat(fd)):
-            raise changed(one.file.path)
+        if not unchanged(known, os.fstat(fd)):
+            raise changed_meanwhile(one.file.path)
     finally:
         os.close(fd)
     payload.write(format_.padding(known.st_size))

@@ -248,7 +248,7 @@ class RpmResource(Resource):
             brought = self._brought(where, items, way)
             written += brought
             size += sum(os.stat(name, dir_fd=where.fd).st_size for name in brought)
-            storage_store.settle(store, written)
+            storage_store.flush(store, written)
         known = database.installed(self._ts)
         self._still()
         return {

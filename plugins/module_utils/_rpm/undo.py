@@ -228,7 +228,7 @@ class RpmUndo(Undo):
                     ):
                         for path, item in items.read(section):
                             if item.kind == content_item.FILE:
-                                content_item.sound(store, path, item)
+                                content_item.verify(store, path, item)
         steps = self._steps()
         if steps.installs or steps.erases:
             lock.wait()

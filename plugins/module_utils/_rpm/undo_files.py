@@ -270,7 +270,7 @@ def _dressed(tree: Tree, name: str, item: Item) -> bool:
         return False
     fd = tree.open_file(name)
     try:
-        content_item.dress(fd, item)
+        content_item.apply_metadata(fd, item)
     finally:
         os.close(fd)
     return True
@@ -290,7 +290,7 @@ def _write(places: Places, path: str, item: Item, archive: t.Any) -> None:
                 break
             write_all(fd, data)
             left -= len(data)
-        content_item.dress(fd, item)
+        content_item.apply_metadata(fd, item)
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -147,7 +147,7 @@ class Overwritten:
         for kept in self._kept.values():
             if kept.at:
                 with Tree(kept.layer.where.path, os.dup(kept.layer.where.fd)) as store:
-                    content_item.sound(store, kept.at, kept.item)
+                    content_item.verify(store, kept.at, kept.item)
 
     def mend(self) -> None:
         """Make everything what it was; can be repeated."""

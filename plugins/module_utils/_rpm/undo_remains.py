@@ -100,7 +100,7 @@ class Leftovers:
                         to.unlink(_name(path))
                         found, digest, xattrs = content_item.copy(tree, name, to, _name(path))
                         self._items[path] = content_item.item_of(FILE, found, digest)._replace(xattrs=xattrs)
-            to.settle()
+            to.flush()
         self._where.write(_NOTES, json.dumps({"items": self._items, "directories": sorted(self._directories)}).encode())
 
     def differences(self) -> list[tuple[str, str]]:

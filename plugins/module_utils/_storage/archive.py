@@ -219,7 +219,7 @@ def _extract(where: PrivateDir, point: Point, directory: PrivateDir) -> None:
                 tarball.read(fd, _suffix(where, point), tree)
             except compression.Refused as error:
                 raise _unusable(where, point["archive"]["name"], str(error)) from error
-            storage_store.settle(tree, [path for path, is_directory in tree.walk() if not is_directory])
+            storage_store.flush(tree, [path for path, is_directory in tree.walk() if not is_directory])
     finally:
         os.close(fd)
 

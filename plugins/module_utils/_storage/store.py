@@ -211,7 +211,7 @@ def check_space(state: PrivateDir, files: int, size: int) -> None:
         )
 
 
-def settle(store: Tree, copied: t.Sequence[str]) -> None:
+def flush(store: Tree, copied: t.Sequence[str]) -> None:
     """Make a store's content durable: the files that were copied, and all names."""
     if len(copied) < _MANY or not _syncfs(store.fd):
         for relative in copied:
@@ -220,7 +220,7 @@ def settle(store: Tree, copied: t.Sequence[str]) -> None:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-    store.settle()
+    store.flush()
 
 
 def _syncfs(fd: int) -> bool:

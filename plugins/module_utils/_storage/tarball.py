@@ -25,7 +25,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.compressi
     decompressor,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._content.item import DIRECTORY, FILE, Item, dress
+from ansible_collections.intellistream.sage.plugins.module_utils._content.item import (
+    DIRECTORY,
+    FILE,
+    Item,
+    apply_metadata,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, parts
 
@@ -100,14 +105,14 @@ def read(fd: int, suffix: str, into: Tree | None) -> Written:
                     if write_to >= 0:
                         write_all(write_to, data)
                 if write_to >= 0:
-                    dress(write_to, item)
+                    apply_metadata(write_to, item)
             if item.kind == DIRECTORY:
                 directories.append((info.name, item))
             seal.add(info.name, item, sha.hexdigest())
     if into is not None:
         # Last, and the deepest first: their content would change their times, their modes forbid content.
         for path, item in reversed(directories):
-            dress(into.enter(path), item)
+            apply_metadata(into.enter(path), item)
         into.forget()
     return seal.written()
 

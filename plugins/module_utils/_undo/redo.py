@@ -44,17 +44,22 @@ class Redo:
         self._session, self._chosen, self._partial, self._how = session, chosen, partial, how
         self._wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
         self._needed = bool(self._wanted) and not how.resumed and not how.keep_broken and _finished(chosen)
-        self._beside: fork.Beside | None = None
-        if self._needed and session.writes and _long(spec for dummy, spec in self._wanted) and fork.worthwhile():
-            self._beside = fork.Beside(self._capture)
+        self._fork: fork.ForkedCall | None = None
+        if (
+            self._needed
+            and session.writes
+            and _long(spec for dummy, spec in self._wanted)
+            and fork.has_second_processor()
+        ):
+            self._fork = fork.ForkedCall(self._capture)
 
     def __enter__(self) -> Redo:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._beside is not None:
-            self._beside.stop()
-            self._beside = None
+        if self._fork is not None:
+            self._fork.stop()
+            self._fork = None
             self._discard()
 
     def _discard(self) -> None:
@@ -73,8 +78,8 @@ class Redo:
     def _captured(self) -> Event | None:
         """The event of the capture; None when it was refused."""
         event: Event | None = None
-        if self._beside is not None:
-            event, self._beside = self._beside.result(), None
+        if self._fork is not None:
+            event, self._fork = self._fork.result(), None
         try:
             # Whatever stopped the other process is found out here; the capture discards what that has left.
             return event or self._capture()

@@ -49,7 +49,7 @@ class Request(t.NamedTuple):
     kinds: t.Sequence[str] = ()
     erase_installed_after: str = ""
     keep_broken: bool = False
-    window: check.Wish | None = None
+    window: check.TimeBudget | None = None
 
     @property
     def partial(self) -> bool:
@@ -195,7 +195,7 @@ def _execute(
         # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
         for event in undo_redo.restored(chosen):
             session.add(event)
-    took = {**check.work(chosen.points)._asdict(), "seconds": round(time.monotonic() - begun, 3)}
+    took = {**check.undo_work(chosen.points)._asdict(), "seconds": round(time.monotonic() - begun, 3)}
     for part in reversed(chosen.parts):
         whole = part.whole and not request.partial
         session.add(

@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import in_two
+from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item, manifest
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
@@ -96,7 +96,7 @@ def capture(venv: Tree, wanted: t.Collection[str], where: PrivateDir, items: Wri
         for found in loose(venv):
             taken.take(found)
         directories = taken.directories()
-        storage_store.settle(store, taken.copied)
+        storage_store.flush(store, taken.copied)
     return {
         "dirs": directories,
         "files": taken.files,
@@ -245,7 +245,9 @@ class Taken:
     def link(self, rows: t.Mapping[str, Row], installed_ns: int) -> list[str]:
         """Link all files that look as RECORD says, and return the others."""
         others: list[str] = []
-        for part in in_two(lambda half: [_link(self.venv, self.store, half, installed_ns)], list(rows.items())):
+        for part in split_over_two_processes(
+            lambda half: [_link(self.venv, self.store, half, installed_ns)], list(rows.items())
+        ):
             # A second process's has come as JSON.
             linked = Linked(*part)
             self.items.write(linked.lines)

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError
-from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import in_two
+from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._content import aside as content_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole as content_whole
 from ansible_collections.intellistream.sage.plugins.module_utils._content.hardlinks import put_links
@@ -254,7 +254,7 @@ class VenvUndo(Undo):
                 venv.unlink(relative)
             self._tidy(venv, info, self.infos)
             self._modes(venv, mend=True)
-            venv.settle()
+            venv.flush()
 
     def _put(self, venv: Tree, target: Target) -> None:
         with target.store() as store:
@@ -265,7 +265,9 @@ class VenvUndo(Undo):
             # Before the sources change: what was compiled from the others is nobody's then.
             undo_strays.remove_bytecode(venv, changed)
             content = [one for one in whole if not _in_info(one.path)]
-            others = set(in_two(lambda part: [one.path for one in put_links(store, venv, part)], content))
+            others = set(
+                split_over_two_processes(lambda part: [one.path for one in put_links(store, venv, part)], content)
+            )
             put += [(one.path, one.item) for one in whole if one.path in others or _in_info(one.path)]
             for path, item in sorted(put, key=lambda one: (_in_info(one[0]), *_record_last(one[0]))):
                 put_back(store, path, venv, path, item)

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import in_two
+from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._content import hardlinks
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
 from ansible_collections.intellistream.sage.plugins.module_utils._content.hardlinks import Known
@@ -99,7 +99,7 @@ class Target:
             for path, item in self.files():
                 looks = hardlinks.UNSEEN
                 if item.kind == FILE and not (self.here and not content_item.difference(venv, path, item, store, path)):
-                    found = hardlinks.looks(content_item.sound(store, path, item))
+                    found = hardlinks.looks(content_item.verify(store, path, item))
                     looks = found if item.shared and found[1:] == item[2:7] else looks
                 seen += hardlinks.LOOKS.pack(*looks)
         self._seen = seen
@@ -109,7 +109,9 @@ class Target:
         number = len(self._seen) // hardlinks.LOOKS.size
         if self.untouchable or not number:
             return self._differences(venv, slice(None))
-        return in_two(lambda part: self._differences(venv, slice(part[0], part[-1] + 1)), range(number))
+        return split_over_two_processes(
+            lambda part: self._differences(venv, slice(part[0], part[-1] + 1)), range(number)
+        )
 
     def _differences(self, venv: Tree, part: slice) -> list[str]:
         left = []
@@ -149,7 +151,7 @@ def loose(layer: Layer) -> Target:
 
 def suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
     """Files that do not look as RECORD says, with the time of their last change."""
-    for path in in_two(lambda part: _unlike(venv, part, installed_ns), list(rows.items())):
+    for path in split_over_two_processes(lambda part: _unlike(venv, part, installed_ns), list(rows.items())):
         info = venv.lstat(path)
         if info is not None:
             yield path, info.st_ctime_ns

@@ -12,8 +12,12 @@ import tempfile
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import Question, Wish, decided, resolved
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import open_place
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet import decide as fleet_decide
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
+    BarrierVote,
+    DecisionQuery,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import open_log
 from ansible_collections.intellistream.sage.tests.unit.crash import driver
 
 if t.TYPE_CHECKING:
@@ -28,15 +32,15 @@ class Unclear(SageError):
 
 def decide(root: str) -> dict[str, t.Any]:
     """At the barrier, all prepared."""
-    return decided(root, Wish(RUN, "commit", ["a", "b"], ["a", "b"]), False)
+    return fleet_decide.decide(root, BarrierVote(RUN, "commit", ["a", "b"], ["a", "b"]), False)
 
 
 def resolve(root: str) -> dict[str, t.Any]:
     """A host that is in doubt asks, where the place is."""
-    place = open_place(root)
+    place = open_log(root)
     assert place is not None
     with place:
-        return resolved(root, Question(RUN, place.identity, hosts=["a"]), False)
+        return fleet_decide.resolve_doubt(root, DecisionQuery(RUN, place.identity, hosts=["a"]), False)
 
 
 ACTS = {"decide": decide, "resolve": resolve}

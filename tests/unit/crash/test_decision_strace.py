@@ -22,8 +22,8 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     IDENTITY,
-    Decision,
-    open_place,
+    FleetDecision,
+    open_log,
 )
 from ansible_collections.intellistream.sage.tests.unit.crash.decision_driver import RUN, decide, resolve
 from ansible_collections.intellistream.sage.tests.unit.crash.test_crash import WHY_NOT
@@ -59,7 +59,7 @@ def _before(root: pathlib.Path, situation: str) -> None:
     root.parent.mkdir()
     if situation == "nothing":
         return
-    place = open_place(str(root), create=True)
+    place = open_log(str(root), create=True)
     assert place is not None
     place.__exit__()
     if situation == "decided":
@@ -70,8 +70,8 @@ def _before(root: pathlib.Path, situation: str) -> None:
         os.link(root / f"{RUN}.json", root / f".{RUN}.json.1.0.tmp")
 
 
-def _read(root: pathlib.Path) -> Decision | None:
-    place = open_place(str(root))
+def _read(root: pathlib.Path) -> FleetDecision | None:
+    place = open_log(str(root))
     if place is None:
         return None
     with place:

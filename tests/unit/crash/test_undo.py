@@ -78,7 +78,7 @@ def attempt(
 
     result = UNCLEAR
     # The calls of a second process are not counted; those are ended by the test with strace.
-    fork.worthwhile = lambda: False
+    fork.has_second_processor = lambda: False
     try:
         for name in calls:
             setattr(os, name, spoiled(getattr(os, name)))

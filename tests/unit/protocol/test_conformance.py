@@ -25,13 +25,17 @@ from hypothesis import strategies as st
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
-    Question,
-    Wish,
-    decided,
-    opened,
-    resolved,
+    BarrierVote,
+    DecisionQuery,
+    decide,
+    open_run,
+    resolve_doubt,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import alone, hear, prepare
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
+    learn_decision,
+    prepare,
+    record_undo_undecided,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import Standing, standing
@@ -96,7 +100,7 @@ class Host:
     def by_itself(self) -> None:
         """Its dead-man's switch fires."""
         with self.engine.session() as session:
-            assert alone(session)
+            assert record_undo_undecided(session)
             session.commit()
         self.alone = True
         self.back()
@@ -138,7 +142,7 @@ class Host:
     def tell(self, decision: str, killed: bool) -> None:
         """It hears what was decided, and goes by it."""
         with self.engine.session() as session:
-            found = hear(session, RUN, decision)
+            found = learn_decision(session, RUN, decision)
             session.commit()
         if found.to is not None:
             self.back(killed)
@@ -201,7 +205,7 @@ class Fleet:
         self.top = pathlib.Path(tempfile.mkdtemp())
         self.path = str(self.top / "place")
         self.file = os.path.join(self.path, f"{RUN}.json")
-        self.place = str(opened(self.path, RUN, False)["place"])
+        self.place = str(open_run(self.path, RUN, False)["place"])
         self.hosts = {name: kind(self.top / name) for name in NAMES}
         self.heard: set[str] = set()
         self.first = True
@@ -231,7 +235,7 @@ class Fleet:
             if found.to is not None:
                 host.back(killed)
             elif found.asks:
-                told = resolved(self.path, Question(RUN, found.place, hosts=[name]), False)
+                told = resolve_doubt(self.path, DecisionQuery(RUN, found.place, hosts=[name]), False)
                 self.unsynced = False
                 host.tell(told["decision"], killed)
             if killed:
@@ -322,7 +326,7 @@ class Fleet:
         self.unsynced = not written and crash == "after"
 
     def _decided(self) -> dict[str, t.Any]:
-        return decided(self.path, Wish(RUN, "commit", list(NAMES), sorted(self.heard)), False)
+        return decide(self.path, BarrierVote(RUN, "commit", list(NAMES), sorted(self.heard)), False)
 
     def power_fails(self) -> None:
         """What nobody synced is gone."""
@@ -380,15 +384,15 @@ def test_all_end_alike(kind: type[Host]) -> None:
 
 @pytest.mark.parametrize("kind", [Host, BackHost])
 def test_a_resolver_that_wrote_nothing_would_be_found(kind: type[Host], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = resolved
-    monkeypatch.setitem(globals(), "resolved", lambda path, question, dummy: real(path, question, True))
+    real = resolve_doubt
+    monkeypatch.setitem(globals(), "resolve_doubt", lambda path, question, dummy: real(path, question, True))
     with pytest.raises((AssertionError, StateError)):
         _play(1000, kind)
 
 
 @pytest.mark.parametrize("kind", [Host, BackHost])
 def test_a_controller_that_counts_wrong_would_be_found(kind: type[Host], monkeypatch: pytest.MonkeyPatch) -> None:
-    wish = Wish(RUN, "commit", [*NAMES], [*NAMES])
-    monkeypatch.setattr(Fleet, "_decided", lambda self: decided(self.path, wish, False))
+    wish = BarrierVote(RUN, "commit", [*NAMES], [*NAMES])
+    monkeypatch.setattr(Fleet, "_decided", lambda self: decide(self.path, wish, False))
     with pytest.raises(AssertionError):
         _play(1000, kind)

@@ -92,7 +92,7 @@ def test_missing_version(sage: Bench) -> None:
 def test_a_tool_that_lies(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = command.checked
 
-    def nothing(argv: t.Sequence[str], **options: t.Any) -> command.Outcome:
+    def nothing(argv: t.Sequence[str], **options: t.Any) -> command.CommandOutcome:
         return real(["/bin/true"], **options) if "install" in argv else real(argv, **options)
 
     monkeypatch.setattr(command, "checked", nothing)
@@ -145,7 +145,7 @@ def test_refusals(sage: Bench) -> None:
 def test_partly_done_is_said(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = command.checked
 
-    def break_second(argv: t.Sequence[str], **options: t.Any) -> command.Outcome:
+    def break_second(argv: t.Sequence[str], **options: t.Any) -> command.CommandOutcome:
         if "install" in argv and "--require-hashes" not in argv:
             return real(["/bin/false"], **options)
         return real(argv, **options)

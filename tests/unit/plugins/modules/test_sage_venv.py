@@ -63,7 +63,7 @@ def test_nothing_new_enough(bench: Bench) -> None:
 def test_failure_leaves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = command.checked
 
-    def fail(argv: t.Sequence[str], **options: t.Any) -> command.Outcome:
+    def fail(argv: t.Sequence[str], **options: t.Any) -> command.CommandOutcome:
         if "venv" in argv:
             with open(os.path.join(bench.venv, "pyvenv.cfg"), "w", encoding="utf-8"):
                 pass

@@ -14,7 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
-from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import Beside, in_two
+from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import ForkedCall, split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 if t.TYPE_CHECKING:
@@ -34,21 +34,21 @@ def _gone(pid: int) -> bool:
 
 
 def test_a_result_of_any_size() -> None:
-    assert Beside(lambda: ["x" * 100_000] * 3).result() == ["x" * 100_000] * 3
+    assert ForkedCall(lambda: ["x" * 100_000] * 3).result() == ["x" * 100_000] * 3
 
 
 def test_what_failed_or_was_killed_has_none() -> None:
-    assert Beside(_fails).result() is None
-    assert Beside(lambda: os.kill(os.getpid(), signal.SIGKILL)).result() is None
+    assert ForkedCall(_fails).result() is None
+    assert ForkedCall(lambda: os.kill(os.getpid(), signal.SIGKILL)).result() is None
 
 
 def test_stopped() -> None:
     begun = time.monotonic()
-    beside = Beside(lambda: time.sleep(60))
-    beside.stop()
-    beside.stop()
+    child = ForkedCall(lambda: time.sleep(60))
+    child.stop()
+    child.stop()
     assert time.monotonic() - begun < 30
-    assert beside.result() is None
+    assert child.result() is None
 
 
 def test_it_dies_with_its_parent(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
 
     child = os.fork()
     if child == 0:
-        Beside(work)
+        ForkedCall(work)
         while not named.exists():
             time.sleep(0.01)
         os._exit(0)
@@ -98,16 +98,16 @@ def _who(items: t.Sequence[int]) -> list[str]:
 
 
 def test_many_items_are_shared_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fork, "worthwhile", lambda: True)
+    monkeypatch.setattr(fork, "has_second_processor", lambda: True)
     monkeypatch.setattr(fork, "_MANY", 5)
-    assert {who.split()[1] for who in in_two(_who, range(4))} == {str(os.getpid())}
-    found = in_two(_who, range(5))
+    assert {who.split()[1] for who in split_over_two_processes(_who, range(4))} == {str(os.getpid())}
+    found = split_over_two_processes(_who, range(5))
     assert [who.split()[0] for who in found] == ["0", "1", "2", "3", "4"]
     assert len({who.split()[1] for who in found}) == 2
 
 
 def test_what_the_second_could_not_do_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fork, "worthwhile", lambda: True)
+    monkeypatch.setattr(fork, "has_second_processor", lambda: True)
     monkeypatch.setattr(fork, "_MANY", 2)
     parent = os.getpid()
 
@@ -116,6 +116,6 @@ def test_what_the_second_could_not_do_is_done_again(monkeypatch: pytest.MonkeyPa
             os.kill(os.getpid(), signal.SIGKILL)
         return _who(items)
 
-    assert in_two(work, range(4)) == [f"{number} {parent}" for number in range(4)]
+    assert split_over_two_processes(work, range(4)) == [f"{number} {parent}" for number in range(4)]
     with pytest.raises(ZeroDivisionError):
-        in_two(lambda items: [str(1 // number) for number in items], [1, 1, 1, 0])
+        split_over_two_processes(lambda items: [str(1 // number) for number in items], [1, 1, 1, 0])

@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import alone
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import record_undo_undecided
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import _guarded
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
@@ -183,7 +183,7 @@ def test_a_rollback_that_was_killed_is_finished(host: BackHost, monkeypatch: pyt
 def test_killed_between_the_end_and_its_record(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
     name = host.promise()["target"]
     host.told("commit")
-    monkeypatch.setattr(participant, "delivered", _interrupt)
+    monkeypatch.setattr(participant, "record_rollback_done", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         host.back(name)
     monkeypatch.undo()
@@ -220,14 +220,14 @@ def test_a_switch_that_fires_on_a_promise(host: BackHost) -> None:
     host.begin("3")
     host.promise()
     with host.engine.session() as session:
-        assert alone(session)
+        assert record_undo_undecided(session)
         session.commit()
     # It is not known yet whether it may.
     assert host.standing.asks
     host.told("commit")
     host.back("last")
     with host.engine.session() as session:
-        assert not alone(session)
+        assert not record_undo_undecided(session)
     assert host.standing.state == "committed"
 
 

@@ -95,7 +95,7 @@ def test_it_does_not_fire_when_somebody_was_heard_of(host: SageHost) -> None:
     assert not _fire(host)
     assert snapshot(host.data) == before
     with host.engine.reading() as session:
-        assert 90 < deadman_switch_mark.told(session)["seconds_left"] <= 100
+        assert 90 < deadman_switch_mark.status(session)["seconds_left"] <= 100
 
 
 @pytest.mark.parametrize("how", ["ended", "rolled back", "nothing to roll back", "disarmed", "reset", "another begun"])
@@ -111,9 +111,9 @@ def test_it_does_not_fire_when_it_is_over(host: SageHost, how: str) -> None:
         assert (host.store.parent / "deadman.json").exists()
         assert not rollback(host.engine, Back(to="verification"), False)["changed"]
     elif how == "disarmed":
-        assert switch.disarmed(host.engine, True)["changed"]
-        assert switch.disarmed(host.engine, False)["changed"]
-        assert not switch.disarmed(host.engine, False)["changed"]
+        assert switch.disarm(host.engine, True)["changed"]
+        assert switch.disarm(host.engine, False)["changed"]
+        assert not switch.disarm(host.engine, False)["changed"]
     elif how == "reset":
         host.engine.reset()
     else:
@@ -129,7 +129,7 @@ def test_the_record_counts_when_disarming_was_interrupted(host: SageHost, monkey
     host.begin("2")
     before = snapshot(host.data)
     _due(host)
-    monkeypatch.setattr(deadman_switch_mark, "attend", lambda session: None)
+    monkeypatch.setattr(deadman_switch_mark, "renew_or_disarm", lambda session: None)
     _all_done(host)
     assert (host.store.parent / "deadman.json").exists()
     assert _fire(host)
@@ -207,7 +207,7 @@ def test_nothing_was_captured(tmp_path: Path) -> None:
 
 def test_another_boot(host: SageHost) -> None:
     """A job that outlives a reboot goes by the clock, but never waits longer than it was to."""
-    mark = deadman_switch_mark.make("x", "token", 100.0)._replace(boot="another", due=1e12)
+    mark = deadman_switch_mark.make("x", "token", 100.0)._replace(boot_id="another", due=1e12)
     assert 90 < mark.left() <= 100
     assert mark._replace(wall=time.time() - 5).left() < 0
     assert mark._replace(wall=time.time() + 1e6).left() == 100
@@ -215,16 +215,16 @@ def test_another_boot(host: SageHost) -> None:
 
 def test_what_cannot_be_armed(host: SageHost, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="No installation is at work"):
-        switch.armed(host.engine, 10.0, "auto", False)
+        switch.arm(host.engine, 10.0, "auto", False)
     host.begin("2")
     with pytest.raises(InputError, match="at least one second"):
-        switch.armed(host.engine, 0.0, "auto", False)
+        switch.arm(host.engine, 0.0, "auto", False)
     before = snapshot(host.store.parent)
-    assert switch.armed(host.engine, 10.0, "auto", True)["changed"]
+    assert switch.arm(host.engine, 10.0, "auto", True)["changed"]
     assert snapshot(host.store.parent) == before
     monkeypatch.setattr(switch, "_START", dict.fromkeys(switch.METHODS, lambda argv, mark: ""))
     with pytest.raises(StateError, match="systemd: not usable here; at: not usable here"):
-        switch.armed(host.engine, 10.0, "auto", False)
+        switch.arm(host.engine, 10.0, "auto", False)
     assert not list(host.store.parent.glob("deadman*"))
 
 
@@ -234,9 +234,9 @@ def test_a_process_of_its_own(host: SageHost, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(stray_processes.MARK, "whatever@/")
     before = snapshot(host.data)
     name = host.begin("2")
-    made = switch.armed(host.engine, 3.0, "process", False)
+    made = switch.arm(host.engine, 3.0, "process", False)
     assert (made["armed"], made["method"], made["changed"]) == (True, "process", True)
-    same = switch.armed(host.engine, 3.0, "process", False)
+    same = switch.arm(host.engine, 3.0, "process", False)
     assert (same["armed"], same["changed"]) == (True, False)
     begun = time.monotonic()
     while time.monotonic() - begun < 5:

@@ -18,17 +18,17 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import decide as fleet_decide
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
-    Question,
-    Wish,
-    decided,
-    opened,
-    resolved,
+    BarrierVote,
+    DecisionQuery,
+    decide,
+    open_run,
+    resolve_doubt,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
-    Place,
-    Vote,
-    make,
-    open_place,
+    DecisionLog,
+    PartVote,
+    make_decision,
+    open_log,
 )
 
 HOSTS = ["a", "b", "c"]
@@ -39,19 +39,19 @@ class Fleet:
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
-        self.identity = str(opened(str(path), "r0", False)["place"])
+        self.identity = str(open_run(str(path), "r0", False)["place"])
 
     def decide(
         self, prepared: t.Sequence[str] = ("a", "b", "c"), check_mode: bool = False, **values: t.Any
     ) -> dict[str, t.Any]:
         """All hosts but those left out are prepared."""
-        wish = Wish(**{"run": "r1", "want": "commit", "hosts": HOSTS, "prepared": list(prepared), **values})
-        return decided(str(self.path), wish, check_mode)
+        wish = BarrierVote(**{"run": "r1", "want": "commit", "hosts": HOSTS, "prepared": list(prepared), **values})
+        return decide(str(self.path), wish, check_mode)
 
     def ask(self, *hosts: str, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
         """Hosts are in doubt."""
-        question = Question(**{"run": "r1", "place": self.identity, "where": "there", "hosts": hosts, **values})
-        return resolved(str(self.path), question, check_mode)
+        question = DecisionQuery(**{"run": "r1", "place": self.identity, "where": "there", "hosts": hosts, **values})
+        return resolve_doubt(str(self.path), question, check_mode)
 
     def files(self) -> list[str]:
         """What lies there, the identity left out."""
@@ -65,20 +65,20 @@ def fleet(tmp_path: pathlib.Path) -> Fleet:
 
 def test_opening_makes_a_place_and_a_run(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "x" / "fleet")
-    told = opened(path, None, True)
+    told = open_run(path, None, True)
     assert told["changed"]
     assert not (tmp_path / "x").exists()
-    told = opened(path, None, False)
+    told = open_run(path, None, False)
     assert (told["changed"], told["decision"], told["in_doubt"]) == (True, None, False)
     assert told["where"] == f"{os.uname().nodename}:{path}"
-    again = opened(path, "mine", False)
+    again = open_run(path, "mine", False)
     assert (again["changed"], again["run"], again["place"]) == (False, "mine", told["place"])
     assert again["run"] != told["run"]
 
 
 def test_a_run_that_was_decided_is_told_when_it_is_opened_again(fleet: Fleet) -> None:
     fleet.decide()
-    assert opened(str(fleet.path), "r1", False)["decision"] == "commit"
+    assert open_run(str(fleet.path), "r1", False)["decision"] == "commit"
 
 
 def test_all_prepared(fleet: Fleet) -> None:
@@ -135,10 +135,10 @@ def test_switches_that_fire_too_soon(fleet: Fleet) -> None:
 
 def test_check_mode_predicts_and_writes_nothing(tmp_path: pathlib.Path, fleet: Fleet) -> None:
     absent = str(tmp_path / "absent")
-    told = decided(absent, Wish("r1", "commit", HOSTS, ["a"]), True)
+    told = decide(absent, BarrierVote("r1", "commit", HOSTS, ["a"]), True)
     assert (told["decision"], told["changed"]) == ("abort", True)
-    assert resolved(absent, Question("r1", "p", word="commit"), True)["decision"] == "commit"
-    assert resolved(absent, Question("r1", "p"), True)["in_doubt"]
+    assert resolve_doubt(absent, DecisionQuery("r1", "p", word="commit"), True)["decision"] == "commit"
+    assert resolve_doubt(absent, DecisionQuery("r1", "p"), True)["in_doubt"]
     assert not pathlib.Path(absent).exists()
     before = {path.name: path.stat().st_mtime_ns for path in [fleet.path, *fleet.path.iterdir()]}
     predicted = [fleet.decide(check_mode=True), fleet.decide(check_mode=True, parts=2), fleet.ask("a", check_mode=True)]
@@ -163,11 +163,11 @@ def test_presumed_abort_is_written_before_anybody_acts_on_it(fleet: Fleet) -> No
 
 def test_a_slow_controller_that_loses_at_the_last_moment(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(*args: t.Any) -> t.Any:
-        monkeypatch.setattr(fleet_decide, "make", make)
+        monkeypatch.setattr(fleet_decide, "make_decision", make_decision)
         fleet.ask("a")
-        return make(*args)
+        return make_decision(*args)
 
-    monkeypatch.setattr(fleet_decide, "make", late)
+    monkeypatch.setattr(fleet_decide, "make_decision", late)
     told = fleet.decide()
     assert (told["decision"], told["changed"]) == ("abort", False)
     assert "this controller wanted commit" in told["msg"]
@@ -183,8 +183,8 @@ def test_elsewhere_nothing_is_decided(tmp_path: pathlib.Path, fleet: Fleet) -> N
     fleet.decide()
     other = Fleet(tmp_path / "other")
     for path in (other.path, tmp_path / "absent"):
-        question = Question("r1", fleet.identity, "deploy:/fleet", ["a"])
-        told = resolved(str(path), question, path != other.path)
+        question = DecisionQuery("r1", fleet.identity, "deploy:/fleet", ["a"])
+        told = resolve_doubt(str(path), question, path != other.path)
         assert (told["decision"], told["in_doubt"], told["changed"]) == (None, True, False)
         assert "deploy:/fleet" in told["msg"]
         assert "sage_fleet_resolve" in told["msg"]
@@ -261,10 +261,10 @@ def test_a_part_that_never_votes(fleet: Fleet) -> None:
 
 
 def test_two_controllers_that_take_the_same_part(fleet: Fleet) -> None:
-    place = open_place(str(fleet.path), create=True)
+    place = open_log(str(fleet.path), create=True)
     assert place is not None
     with place:
-        place.vote(Vote("r1", 1, 2, ["b"], [], None))
+        place.vote(PartVote("r1", 1, 2, ["b"], [], None))
     with pytest.raises(InputError, match="for other hosts"):
         fleet.decide(["a"], hosts=["a"], part=1, parts=2)
 
@@ -275,7 +275,7 @@ def test_a_vote_that_came_too_late(fleet: Fleet, monkeypatch: pytest.MonkeyPatch
         def killed(*args: t.Any) -> t.NoReturn:
             raise KeyboardInterrupt
 
-        patched.setattr(Place, "votes", killed)
+        patched.setattr(DecisionLog, "votes", killed)
         with pytest.raises(KeyboardInterrupt):
             fleet.decide(["a"], hosts=["a"], part=1, parts=2, left={"a": 0.2})
     time.sleep(0.25)

@@ -25,13 +25,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import write_once
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     IDENTITY,
-    Decision,
-    Place,
-    Vote,
+    DecisionLog,
+    FleetDecision,
+    PartVote,
     check_run,
-    make,
+    make_decision,
     new_run,
-    open_place,
+    open_log,
 )
 
 if t.TYPE_CHECKING:
@@ -41,14 +41,14 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fil
 NOBODY = 65534
 
 
-def _open(path: pathlib.Path) -> Place:
-    place = open_place(str(path), create=True)
+def _open(path: pathlib.Path) -> DecisionLog:
+    place = open_log(str(path), create=True)
     assert place is not None
     return place
 
 
-def _decision(place: Place, decision: str = "commit", run: str = "r1") -> Decision:
-    return make(run, decision, ["b", "a"], "because", place.identity)
+def _decision(place: DecisionLog, decision: str = "commit", run: str = "r1") -> FleetDecision:
+    return make_decision(run, decision, ["b", "a"], "because", place.identity)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
-def place(path: pathlib.Path) -> t.Iterator[Place]:
+def place(path: pathlib.Path) -> t.Iterator[DecisionLog]:
     with _open(path) as opened:
         yield opened
 
@@ -66,7 +66,7 @@ def _files(path: pathlib.Path) -> list[str]:
     return sorted(one.name for one in path.iterdir())
 
 
-def test_what_was_written_first_stands(path: pathlib.Path, place: Place) -> None:
+def test_what_was_written_first_stands(path: pathlib.Path, place: DecisionLog) -> None:
     assert place.read("r1") is None
     first, made = place.write(_decision(place))
     assert made
@@ -86,14 +86,14 @@ def test_what_was_written_first_stands(path: pathlib.Path, place: Place) -> None
 
 
 def test_looking_writes_nothing(path: pathlib.Path) -> None:
-    assert open_place(str(path)) is None
+    assert open_log(str(path)) is None
     path.mkdir(parents=True, mode=0o755)
-    assert open_place(str(path)) is None
+    assert open_log(str(path)) is None
     assert _files(path) == []
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
     with _open(path) as place:
         place.write(_decision(place))
-    looking = open_place(str(path))
+    looking = open_log(str(path))
     assert looking is not None
     with looking:
         assert looking.read("r1") is not None
@@ -105,13 +105,13 @@ def test_two_places_of_one_name_are_two(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("run", ["", ".r", "-r", "a/b", "..", "a b", "ä", "a\n", "r" * 101, "a\0"])
-def test_what_no_run_can_be_called(place: Place, run: str) -> None:
+def test_what_no_run_can_be_called(place: DecisionLog, run: str) -> None:
     for asked in (place.read, check_run):
         with pytest.raises(InputError):
             asked(run)
 
 
-def test_ids_of_runs(place: Place) -> None:
+def test_ids_of_runs(place: DecisionLog) -> None:
     runs = {new_run() for dummy in range(50)}
     assert len(runs) == 50
     assert all(check_run(run) == run for run in runs)
@@ -124,7 +124,9 @@ def _damage(path: pathlib.Path, **changes: t.Any) -> None:
 
 @pytest.mark.parametrize("name", ["r1.json", IDENTITY])
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": 2}', "\xff\xfe"])
-def test_what_is_no_decision_is_not_taken_for_one(path: pathlib.Path, place: Place, name: str, content: str) -> None:
+def test_what_is_no_decision_is_not_taken_for_one(
+    path: pathlib.Path, place: DecisionLog, name: str, content: str
+) -> None:
     place.write(_decision(place))
     (path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(StateError, match="cannot be trusted") as caught, _open(path) as again:
@@ -133,14 +135,14 @@ def test_what_is_no_decision_is_not_taken_for_one(path: pathlib.Path, place: Pla
     assert (path / name).read_bytes() == content.encode("latin-1")
 
 
-def test_edited(path: pathlib.Path, place: Place) -> None:
+def test_edited(path: pathlib.Path, place: DecisionLog) -> None:
     place.write(_decision(place))
     _damage(path / "r1.json", decision="abort")
     with pytest.raises(StateError, match="changed after"):
         place.read("r1")
 
 
-def test_whole_but_about_something_else(path: pathlib.Path, place: Place) -> None:
+def test_whole_but_about_something_else(path: pathlib.Path, place: DecisionLog) -> None:
     place.write(_decision(place))
     (path / "r2.json").write_bytes((path / "r1.json").read_bytes())
     (path / "r2.json").chmod(0o600)
@@ -152,11 +154,11 @@ def test_whole_but_about_something_else(path: pathlib.Path, place: Place) -> Non
         place.read("r3")
 
 
-def test_decisions_without_an_identity_are_nobodys(path: pathlib.Path, place: Place) -> None:
+def test_decisions_without_an_identity_are_nobodys(path: pathlib.Path, place: DecisionLog) -> None:
     place.write(_decision(place))
     (path / IDENTITY).unlink()
     with pytest.raises(StateError, match="not known"):
-        open_place(str(path), create=True)
+        open_log(str(path), create=True)
 
 
 def _symlink(file: pathlib.Path) -> None:
@@ -193,11 +195,11 @@ def _foreign(file: pathlib.Path) -> None:
     "make_unsafe", [_symlink, _directory, _fifo, _open_to_others, _linked, pytest.param(_foreign, marks=ROOT_ONLY)]
 )
 def test_what_others_could_have_written(
-    path: pathlib.Path, place: Place, make_unsafe: t.Callable[[pathlib.Path], None], create: bool
+    path: pathlib.Path, place: DecisionLog, make_unsafe: t.Callable[[pathlib.Path], None], create: bool
 ) -> None:
     place.write(_decision(place))
     make_unsafe(path / "r1.json")
-    again = open_place(str(path), create)
+    again = open_log(str(path), create)
     assert again is not None
     with pytest.raises(UnsafePath), again:
         again.read("r1")
@@ -205,22 +207,22 @@ def test_what_others_could_have_written(
 
 @ROOT_ONLY
 @pytest.mark.parametrize("create", [True, False])
-def test_another_users_directory(path: pathlib.Path, place: Place, create: bool) -> None:
+def test_another_users_directory(path: pathlib.Path, place: DecisionLog, create: bool) -> None:
     os.chown(path, NOBODY, -1)
     with pytest.raises(UnsafePath):
-        open_place(str(path), create)
+        open_log(str(path), create)
 
 
-def test_a_directory_where_others_can_write(path: pathlib.Path, place: Place) -> None:
+def test_a_directory_where_others_can_write(path: pathlib.Path, place: DecisionLog) -> None:
     path.chmod(0o777)
     with pytest.raises(UnsafePath):
-        open_place(str(path))
+        open_log(str(path))
     # As everywhere, our own is closed again.
     _open(path).__exit__()
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
-def test_unreadable(path: pathlib.Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable(path: pathlib.Path, place: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     place.write(_decision(place))
     real = os.open
 
@@ -237,7 +239,7 @@ def test_unreadable(path: pathlib.Path, place: Place, monkeypatch: pytest.Monkey
         place.write(_decision(place, "abort"))
 
 
-def test_no_disk_is_no_decision(path: pathlib.Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_disk_is_no_decision(path: pathlib.Path, place: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(fd: int, data: bytes) -> None:
         os.write(fd, data[:10])
         raise OSError(28, "No space left on device")
@@ -252,7 +254,7 @@ def test_no_disk_is_no_decision(path: pathlib.Path, place: Place, monkeypatch: p
 
 
 def test_a_directory_that_was_not_synced_is_synced_by_the_reader(
-    path: pathlib.Path, place: Place, monkeypatch: pytest.MonkeyPatch
+    path: pathlib.Path, place: DecisionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
     fail = True
@@ -276,7 +278,7 @@ def test_a_directory_that_was_not_synced_is_synced_by_the_reader(
     assert synced
 
 
-def test_no_hard_links(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_hard_links(place: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*args: t.Any, **kwargs: t.Any) -> None:
         raise OSError(1, "Operation not permitted")
 
@@ -285,7 +287,7 @@ def test_no_hard_links(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         place.write(_decision(place))
 
 
-def test_a_writer_killed_between_link_and_unlink(path: pathlib.Path, place: Place) -> None:
+def test_a_writer_killed_between_link_and_unlink(path: pathlib.Path, place: DecisionLog) -> None:
     place.write(_decision(place))
     left = path / ".r1.json.1.00.tmp"
     os.link(path / "r1.json", left)
@@ -295,7 +297,9 @@ def test_a_writer_killed_between_link_and_unlink(path: pathlib.Path, place: Plac
     assert _files(path) == [IDENTITY, "r1.json"]
 
 
-def test_a_writer_whose_staged_file_is_tidied_away_begins_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_whose_staged_file_is_removed_begins_again(
+    place: DecisionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.link
     times = []
 
@@ -310,15 +314,15 @@ def test_a_writer_whose_staged_file_is_tidied_away_begins_again(place: Place, mo
     assert len(times) == 3
 
 
-def test_votes(place: Place) -> None:
-    vote = Vote("r1", 1, 2, ["a"], [], None)
+def test_votes(place: DecisionLog) -> None:
+    vote = PartVote("r1", 1, 2, ["a"], [], None)
     assert place.votes("r1", 2) == []
     assert place.vote(vote) == vote
     # What was said first stands.
     assert place.vote(vote._replace(missing=["a"])) == vote
-    place.vote(Vote("r1", 2, 2, ["b"], ["b"], 5.0))
+    place.vote(PartVote("r1", 2, 2, ["b"], ["b"], 5.0))
     assert [one.missing for one in place.votes("r1", 2)] == [[], ["b"]]
-    place.vote(Vote("r2", 1, 3, ["a"], [], None))
+    place.vote(PartVote("r2", 1, 3, ["a"], [], None))
     with pytest.raises(InputError, match="2 parts here, and into 3"):
         place.votes("r2", 2)
 
@@ -394,7 +398,7 @@ def test_writers_that_are_killed_at_any_time(path: pathlib.Path) -> None:
     assert [name for name in _files(directory) if name.endswith(".tmp")] == []
 
 
-def test_readers_while_others_write(path: pathlib.Path, place: Place) -> None:
+def test_readers_while_others_write(path: pathlib.Path, place: DecisionLog) -> None:
     """Between link and unlink a file has two names; that is nothing to refuse."""
     wrong: list[Exception] = []
     ended = threading.Event()
@@ -420,10 +424,10 @@ def test_readers_while_others_write(path: pathlib.Path, place: Place) -> None:
 
 
 def test_a_place_that_another_one_makes_meanwhile(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = write_once.OnceDir.read
+    real = write_once.WriteOnceDir.read
     other: list[str] = []
 
-    def read(files: write_once.OnceDir, name: str) -> dict[str, t.Any] | None:
+    def read(files: write_once.WriteOnceDir, name: str) -> dict[str, t.Any] | None:
         found = real(files, name)
         if not other and name == IDENTITY:
             other.append("")
@@ -432,6 +436,6 @@ def test_a_place_that_another_one_makes_meanwhile(path: pathlib.Path, monkeypatc
                 other[0] = place.identity
         return found
 
-    monkeypatch.setattr(write_once.OnceDir, "read", read)
+    monkeypatch.setattr(write_once.WriteOnceDir, "read", read)
     with _open(path) as place:
         assert [place.identity] == other

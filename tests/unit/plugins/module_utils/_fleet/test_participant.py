@@ -13,7 +13,11 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import alone, hear, prepare
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
+    learn_decision,
+    prepare,
+    record_undo_undecided,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits, _guarded, decide
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
 from ansible_collections.intellistream.sage.plugins.module_utils._records import standing as standing_module
@@ -55,7 +59,7 @@ class FleetHost(SageHost):
     def hear(self, decision: str, run: str = "r1") -> Standing:
         """It is told what was decided."""
         with self.engine.session() as session:
-            found = hear(session, run, decision)
+            found = learn_decision(session, run, decision)
             session.commit()
             return found
 
@@ -146,7 +150,7 @@ def test_commit(host: FleetHost) -> None:
     assert (found.state, found.asks, found.to) == ("committed", False, None)
     assert host.now.status == "completed"
     with host.engine.session() as session:
-        hear(session, "r1", "commit")
+        learn_decision(session, "r1", "commit")
         assert not session.changed
     assert snapshot(host.data) == was
     with pytest.raises(StateError, match="now hears abort"):
@@ -210,7 +214,7 @@ def test_a_host_that_undid_itself_has_to_ask(host: FleetHost, decision: str, sta
     was = snapshot(host.data)
     name = host.prepare("2")
     with host.engine.session() as session:
-        assert alone(session)
+        assert record_undo_undecided(session)
         session.commit()
     host.back(name)
     assert snapshot(host.data) == was
@@ -228,7 +232,7 @@ def test_a_host_that_undid_itself_after_it_had_committed(host: FleetHost) -> Non
     name = host.prepare("2")
     host.hear("commit")
     with host.engine.session() as session:
-        assert alone(session)
+        assert record_undo_undecided(session)
         session.commit()
     assert host.standing.state == "committed"
     host.back(name)
@@ -245,7 +249,7 @@ def test_who_rolls_back_what_was_committed_has_not_diverged(host: FleetHost) -> 
 
 def test_a_switch_that_fires_without_a_fleet(host: FleetHost) -> None:
     with host.engine.session() as session:
-        assert not alone(session)
+        assert not record_undo_undecided(session)
         assert not session.changed
 
 

@@ -16,7 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check as maintenance_check
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
-from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Wish
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
@@ -35,7 +35,7 @@ def _call(host: SageHost, left: float, version: str = "", check: bool = False, *
     capture = [{"kind": "files", "paths": [str(host.file)]}]
     started = {"phase": "python_deps", "status": "started", "capture": capture}
     inputs = {"python_deps": {"version": version}} if version else None
-    wish = Wish(left, time.monotonic(), expected)
+    wish = TimeBudget(left, time.monotonic(), expected)
     return checkpoint(host.engine, Request(inputs, True, {}, [started], window=wish), check)
 
 
@@ -77,7 +77,7 @@ def test_times_are_learnt(host: SageHost) -> None:
         history = session.recent(5)
         assert [one.install_id for one in history] == [one.install_id for one in session.history()]
         assert session.recent(1)[0].install_id == history[-1].install_id
-    done, seconds = maintenance_check.undos(history)[0]
+    done, seconds = maintenance_check.past_undos(history)[0]
     assert seconds > 0
     assert done.distributions == 1
     assert done.files > 0
@@ -100,7 +100,7 @@ def test_a_phase_that_began_has_less_left(host: SageHost) -> None:
 
 
 def test_seconds_pass_on_the_host(host: SageHost) -> None:
-    wish = Wish(10.0, time.monotonic() - 4, {})
+    wish = TimeBudget(10.0, time.monotonic() - 4, {})
     assert wish.now() == pytest.approx(6.0, abs=0.5)
 
 
@@ -110,7 +110,7 @@ def test_a_rollback_that_does_not_fit_changes_nothing(host: SageHost) -> None:
     after = snapshot(host.data)
     for check in (True, False):
         with pytest.raises(WindowOver, match=r"The window ends in 9\.0 s, and the rollback takes 1\d s \(default\)"):
-            rollback(host.engine, Back(window=Wish(9.0, time.monotonic(), {})), check)
+            rollback(host.engine, Back(window=TimeBudget(9.0, time.monotonic(), {})), check)
     assert snapshot(host.data) == after
-    rollback(host.engine, Back(window=Wish(90.0, time.monotonic(), {})), False)
+    rollback(host.engine, Back(window=TimeBudget(90.0, time.monotonic(), {})), False)
     assert snapshot(host.data) == before

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate as maintenance_estimate
-from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Expected, Rates, Work
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, Rates, UndoWork
 
-WORK = st.builds(Work, st.integers(0, 100_000), st.integers(0, 10**10), st.integers(0, 300))
+WORK = st.builds(UndoWork, st.integers(0, 100_000), st.integers(0, 10**10), st.integers(0, 300))
 SECONDS = st.floats(0.01, 3_600)
 PAST = st.lists(st.tuples(WORK, SECONDS), max_size=5)
 NAMES = st.sampled_from(sorted(maintenance_estimate.PHASE_SECONDS))
 
 
 @given(past=PAST, work=WORK, more=WORK)
-def test_estimates_of_undos(past: list[tuple[Work, float]], work: Work, more: Work) -> None:
+def test_estimates_of_undos(past: list[tuple[UndoWork, float]], work: UndoWork, more: UndoWork) -> None:
     rates = maintenance_estimate.rates(past)
     estimate = maintenance_estimate.undo(work, rates).seconds
     for done, seconds in past:
@@ -36,13 +36,13 @@ def test_estimates_of_undos(past: list[tuple[Work, float]], work: Work, more: Wo
 
 
 @given(work=WORK)
-def test_who_knows_nothing_assumes_the_defaults(work: Work) -> None:
+def test_who_knows_nothing_assumes_the_defaults(work: UndoWork) -> None:
     """A clock that stood still or was set back tells nothing."""
     assert maintenance_estimate.rates([]) == maintenance_estimate.rates([(work, 0.0), (work, -5.0)]) == Rates()
 
 
 @given(past=st.lists(st.tuples(WORK, SECONDS), min_size=1, max_size=5), work=WORK)
-def test_a_slower_past_gives_longer_estimates(past: list[tuple[Work, float]], work: Work) -> None:
+def test_a_slower_past_gives_longer_estimates(past: list[tuple[UndoWork, float]], work: UndoWork) -> None:
     slower = [(done, seconds * 2) for done, seconds in past]
     assert (
         maintenance_estimate.undo(work, maintenance_estimate.rates(slower)).seconds
@@ -59,7 +59,7 @@ def test_phases(name: str, past: list[float], passed: float) -> None:
         assert found.seconds >= max(known) - 0.1
     else:
         assert found.seconds == maintenance_estimate.PHASE_SECONDS[name]
-    assert maintenance_estimate.phase(name, past, 7.0) == Expected(7.0, True)
+    assert maintenance_estimate.phase(name, past, 7.0) == Estimate(7.0, True)
     assert 0 <= maintenance_estimate.remaining(found, passed).seconds <= found.seconds
 
 
@@ -90,8 +90,8 @@ def test_durations_for_people(seconds: float, text: str) -> None:
 
 
 def test_work_adds_up() -> None:
-    total: t.Any = Work(1, 2, 3) + Work(10, 20, 30)
-    assert total == Work(11, 22, 33)
-    assert Work(5_000, 0, 0).seconds == pytest.approx(1.0)
-    assert Work(0, 100_000_000, 0).seconds == pytest.approx(1.0)
-    assert Work(0, 0, 150).seconds == pytest.approx(12.0)
+    total: t.Any = UndoWork(1, 2, 3) + UndoWork(10, 20, 30)
+    assert total == UndoWork(11, 22, 33)
+    assert UndoWork(5_000, 0, 0).seconds == pytest.approx(1.0)
+    assert UndoWork(0, 100_000_000, 0).seconds == pytest.approx(1.0)
+    assert UndoWork(0, 0, 150).seconds == pytest.approx(12.0)

@@ -244,7 +244,7 @@ def test_undone_redone_and_undone_without_keeping(host: Host) -> None:
 def test_by_two_processes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is put back and verified is as much as one process alone would."""
     monkeypatch.setattr(fork, "_MANY", 2)
-    monkeypatch.setattr(fork, "worthwhile", lambda: True)
+    monkeypatch.setattr(fork, "has_second_processor", lambda: True)
     host.install("one", pack="1.0", fresh="1.0")
     wanted = host.look()
     second = host.install("two", pack="2.0", fresh="2.0")

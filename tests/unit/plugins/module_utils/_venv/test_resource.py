@@ -190,7 +190,7 @@ def test_capture_by_two_processes(host: Host, monkeypatch: pytest.MonkeyPatch, k
 
     monkeypatch.setattr(os, "link", linking)
     monkeypatch.setattr(fork, "_MANY", 2)
-    monkeypatch.setattr(fork, "worthwhile", lambda: True)
+    monkeypatch.setattr(fork, "has_second_processor", lambda: True)
     assert captured() == alone
     assert list(alone[1].values()).count(False) == 1
     host.venv.install("pack", "2.0")
