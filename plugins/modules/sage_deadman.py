@@ -10,15 +10,15 @@ module: sage_deadman
 version_added: 1.0.0
 short_description: Let a host take an installation back by itself
 description:
-  - Arms a dead-man's switch. When the host has heard nothing for O(after) seconds, it takes the installation that is at
-    work back by itself, without the controller, without Ansible and without a network.
-  - Every call of M(intellistream.sage.sage_checkpoint) is heard, and makes the time begin anew. So O(after) has to be
-    longer than the longest phase takes.
+  - Arms a dead-man's switch. After O(after) seconds of silence the host takes the installation that is at work back by
+    itself, without the controller, without Ansible and without a network.
+  - Every call of M(intellistream.sage.sage_checkpoint) makes the time begin anew. So O(after) has to be longer than the
+    longest phase takes.
   - Ending the installation disarms the switch, in the very call that ends it, and so does rolling it back with
     M(intellistream.sage.sage_rollback). O(state=disarmed) is for everything else.
   - It never fires while another call is at work on the record, nor for another installation than the one it was armed
     for. That it fired is recorded before it touches anything. Then nothing goes on from there.
-  - What the installation has left at work on the host is ended before. It is found by the variable
+  - Processes that the installation has left at work on the host are ended before. They are found by the variable
     C(SAGE_INSTALLATION) in its environment, C(<install id>@<root>), which the role sets for all tasks.
   - After a reboot only C(at) still fires. Otherwise the next contact takes back what was begun.
 extends_documentation_fragment:
@@ -28,7 +28,7 @@ options:
   state:
     description:
       - V(armed) needs an installation that has begun and not ended.
-      - V(disarmed) also stops what waits. It does nothing when no switch is armed.
+      - V(disarmed) also stops the timer, job or process that waits. It does nothing when no switch is armed.
     type: str
     choices: [armed, disarmed]
     default: armed
@@ -52,7 +52,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Take it back unless somebody is heard of every ten minutes
+- name: Take the installation back after ten minutes of silence
   intellistream.sage.sage_deadman:
     root: /opt/sage
     after: 600
@@ -60,10 +60,10 @@ EXAMPLES = r"""
 - name: Change the network
   ansible.builtin.import_tasks: network.yml
 
-- name: Come anew, so that it is known to work
+- name: Reconnect, so that the new network is known to work
   ansible.builtin.meta: reset_connection
 
-- name: Let it be
+- name: Disarm the switch
   intellistream.sage.sage_deadman:
     root: /opt/sage
     state: disarmed
@@ -74,7 +74,7 @@ msg:
   description: What was done, for people.
   returned: success
   type: str
-  sample: It fires after 600 s in which nobody was heard of.
+  sample: It fires after 600 s of silence.
 armed:
   description: Whether it is armed now.
   returned: success
@@ -86,17 +86,19 @@ method:
   type: str
   sample: systemd
 seconds_left:
-  description: Seconds until it fires, unless somebody is heard of. Null when it is not armed.
+  description: Seconds until it fires, unless a call comes before. Null when it is not armed.
   returned: success
   type: float
   sample: 600.0
 fires_at:
-  description: The same as a time of the host, which may be wrong about the time.
+  description: The same as a time of the host's clock, which may be wrong.
   returned: success
   type: str
   sample: "2025-11-15T14:40:00.000+08:00"
 fired:
-  description: When it has fired for the current installation, C(time), C(after) and C(by). Else null.
+  description:
+    - When it has fired for the current installation, C(time), C(after) how many seconds of silence, and C(by) which
+      method. Else null.
   returned: success
   type: dict
   sample: null
@@ -125,8 +127,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     options = module.params
     if options["state"] == "disarmed":
-        return disarm(engine(module), module.check_mode)
-    return arm(engine(module), options["after"], options["method"], module.check_mode)
+        return {**disarm(engine(module), module.check_mode)}
+    return {**arm(engine(module), options["after"], options["method"], module.check_mode)}
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ extends_documentation_fragment:
 options:
   fleet_dir:
     description:
-      - The directory of the decisions, a C(<run>.json) for each run. It is made with mode 0700 when needed, and only
+      - The decision log, a directory with a C(<run>.json) for each run. It is made with mode 0700 when needed, and only
         the user who runs the controller may be able to write there.
       - Controllers that share a run share this directory. It needs hard links, and a file system that keeps what was
         synced.
@@ -33,7 +33,7 @@ options:
         is changed on a host.
       - V(decided) decides, or tells what was decided, once all hosts have been prepared or have not.
       - V(resolved) tells what hosts that are in doubt have to do. If nobody has decided, it decides V(abort). If this
-        is not the place that the hosts were told to ask, it decides nothing, and says so in RV(in_doubt).
+        is not the decision log that the hosts were told to ask, it decides nothing, and says so in RV(in_doubt).
     type: str
     choices: [opened, decided, resolved]
     required: true
@@ -91,9 +91,9 @@ options:
       - The seconds it takes to deliver a commit to all hosts. If less is left on one host, V(abort) is decided.
     type: float
     default: 60
-  place:
+  decision_log:
     description:
-      - The identity that the hosts remember. Required with O(state=resolved).
+      - The identity of the decision log that the hosts remember. Required with O(state=resolved).
     type: str
   where:
     description:
@@ -135,7 +135,7 @@ EXAMPLES = r"""
   intellistream.sage.sage_decision:
     state: resolved
     run: "{{ doubt.run }}"
-    place: "{{ doubt.place }}"
+    decision_log: "{{ doubt.decision_log }}"
     where: "{{ doubt.where }}"
     hosts: ["{{ inventory_hostname }}"]
     word: "{{ sage_fleet_resolve | default(omit) }}"
@@ -180,19 +180,19 @@ time:
   type: str
   sample: "2025-11-15T14:30:00.000+08:00"
 deadline:
-  description: By when all hosts have to hear of a commit, if they have a dead-man's switch.
+  description: By when all hosts have to learn of a commit, if they have a dead-man's switch.
   returned: success
   type: str
   sample: "2025-11-15T06:40:00+00:00"
-place:
+decision_log:
   description:
-    - The identity of the directory, which hosts remember with the run. It tells directories of the same name on
+    - The identity of the decision log, which hosts remember with the run. It tells directories of the same name on
       different controllers apart.
   returned: success
   type: str
   sample: 0d5a4a2f7e2a4f0b9f0c5c8c6c1e9f11
 where:
-  description: Where the directory was made, for people.
+  description: Where the decision log was made, for people.
   returned: success
   type: str
   sample: deploy.example.org:/home/deploy/.local/state/intellistream-sage/fleet
@@ -233,14 +233,14 @@ SPEC = ArgumentSpec(
         "wait": {"type": "float", "default": 600},
         "seconds_left": {"type": "dict", "default": {}},
         "seconds_needed": {"type": "float", "default": 60},
-        "place": {"type": "str"},
+        "decision_log": {"type": "str"},
         "where": {"type": "str", "default": ""},
         "word": {"type": "str", "choices": ["commit", "abort"]},
     },
     {
         "required_if": [
             ("state", "decided", ["run"]),
-            ("state", "resolved", ["run", "place"]),
+            ("state", "resolved", ["run", "decision_log"]),
         ]
     },
 )
@@ -251,31 +251,39 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     options = module.params
     path, check_mode = options["fleet_dir"], module.check_mode
     if options["state"] == "opened":
-        return open_run(path, options["run"], check_mode)
+        return {**open_run(path, options["run"], check_mode)}
     if options["state"] == "resolved":
-        question = DecisionQuery(
-            options["run"], options["place"], options["where"], options["hosts"], options["word"] or ""
+        query = DecisionQuery(
+            options["run"],
+            options["decision_log"],
+            where=options["where"],
+            hosts=options["hosts"],
+            word=options["word"] or "",
         )
-        return resolve_doubt(path, question, check_mode)
-    wish = BarrierVote(
+        return {**resolve_doubt(path, query, check_mode)}
+    vote = BarrierVote(
         options["run"],
         options["want"],
-        options["hosts"],
-        options["prepared"],
-        options["why"] or "",
-        options["part"],
-        options["parts"],
-        options["wait"],
-        _seconds(options["seconds_left"]),
-        options["seconds_needed"],
+        hosts=options["hosts"],
+        prepared=options["prepared"],
+        why=options["why"] or "",
+        part=options["part"],
+        parts=options["parts"],
+        wait=options["wait"],
+        seconds_left=_seconds(options["seconds_left"]),
+        seconds_needed=options["seconds_needed"],
     )
-    return decide(path, wish, check_mode)
+    return {**decide(path, vote, check_mode)}
 
 
-def _seconds(left: dict[str, t.Any]) -> dict[str, float]:
+def _seconds(by_host: t.Mapping[str, object]) -> dict[str, float]:
+    """Numbers by host, however YAML spelled them.
+
+    :raises InputError: one is no number.
+    """
     try:
-        return {str(host): float(seconds) for host, seconds in left.items()}
-    except (TypeError, ValueError) as error:
+        return {str(host): float(str(seconds)) for host, seconds in by_host.items()}
+    except ValueError as error:
         raise InputError("seconds_left has to be numbers of seconds by host.", untouched="everything.") from error
 
 

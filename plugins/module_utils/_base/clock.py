@@ -18,17 +18,28 @@ def now() -> str:
 
 def local(seconds: float) -> str:
     """Seconds since the epoch in the same form."""
-    here = time.localtime(seconds)
-    hours, minutes = divmod(abs(here.tm_gmtoff) // 60, 60)
-    sign = "-" if here.tm_gmtoff < 0 else "+"
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', here)}.{int(seconds % 1 * 1000):03d}{sign}{hours:02d}:{minutes:02d}"
+    moment = time.localtime(seconds)
+    hours, minutes = divmod(abs(moment.tm_gmtoff) // 60, 60)
+    sign = "-" if moment.tm_gmtoff < 0 else "+"
+    date = time.strftime("%Y-%m-%dT%H:%M:%S", moment)
+    return f"{date}.{int(seconds % 1 * 1000):03d}{sign}{hours:02d}:{minutes:02d}"
+
+
+def utc(seconds: float) -> str:
+    """Seconds since the epoch as ISO time in UTC, without fractions: C(2025-11-15T06:30:00+00:00)."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + "+00:00"
 
 
 def new_install_id(last: str | None) -> str:
-    """An install id later than C(last): also within one second, and after the clock was set back."""
-    wanted = time.strftime(_ID)
-    if last is None or wanted > last:
-        return wanted
+    """An install id, C(YYYYMMDD_HHMMSS) in local time.
+
+    It is later than C(last): also within one second, and after the clock was set back.
+
+    :param last: the latest install id there is, or None.
+    """
+    current = time.strftime(_ID)
+    if last is None or current > last:
+        return current
     # Taken apart by hand: strptime would import half a dozen modules.
     date, clock = int(last[:8]), int(last[9:])
     moment = (date // 10000, date // 100 % 100, date % 100, clock // 10000, clock // 100 % 100, clock % 100, 0, 0, -1)

@@ -2,27 +2,35 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Other processes of this host, as the kernel tells of them."""
+"""Other processes of this host, as the kernel tells of them; a process is its id."""
 
 from __future__ import annotations
 
 import os
 
 
+def running() -> list[int]:
+    """All processes; none where there is no C(/proc), on another system than Linux."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
 def name(process: int) -> str:
-    """The name of a process."""
+    """The name of a process; V(gone) when it has ended."""
     return (_stat(process) or ["gone"])[0]
 
 
 def ancestors() -> set[int]:
     """This process, and those that started it."""
-    found: set[int] = set()
+    chain: set[int] = set()
     process = os.getpid()
-    while process > 0 and process not in found:
-        found.add(process)
-        known = _stat(process)
-        process = int(known[2]) if known else 0
-    return found
+    while process > 0 and process not in chain:
+        chain.add(process)
+        facts = _stat(process)
+        process = int(facts[2]) if facts else 0
+    return chain
 
 
 def _stat(process: int) -> list[str]:

@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
+    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget, WindowFacts
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 
 Result = dict[str, t.Any]
@@ -101,7 +101,7 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
 
 def _check_window(
     session: Session, request: Request, verdict: Verdict | None, transitions: t.Sequence[Result]
-) -> Result | None:
+) -> WindowFacts | None:
     """Refuse to begin a phase that, with an undo, would not end inside the window; what was captured for it goes."""
     last = {one["phase"]: one["status"] for one in transitions}
     begins = [

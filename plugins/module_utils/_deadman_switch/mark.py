@@ -4,8 +4,9 @@
 
 """The file by which a dead-man's switch is armed, renewed and disarmed.
 
-It is read and written under the engine's lock only, and without it no switch fires. So disarming is removing it, and
-that happens with the call that ends an installation, or has taken it back.
+C(deadman.json) in the state directory: one JSON object with the fields of M(Mark), written anew by every call of the
+record. It is read and written under the engine's lock only, and without it no switch fires. So disarming is removing
+it, and that happens with the call that ends an installation, or has taken it back.
 """
 
 from __future__ import annotations
@@ -19,24 +20,28 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
+    FiredFacts = dict[str, t.Any]
+
 NAME = "deadman.json"
 PROGRAM = "deadman.pyz"
 # What it could not do, for people.
 LOG = "deadman.log"
 
-Facts = dict[str, t.Any]
-
 
 class Mark(t.NamedTuple):
     """An armed switch.
 
-    :ivar token: tells it from one that was armed before.
-    :ivar after: seconds of silence after which it fires.
-    :ivar boot_id: which boot of the host C(due) counts in.
-    :ivar due: seconds since that boot.
-    :ivar wall: the same as seconds since the epoch, for after a reboot.
-    :ivar method: V(systemd), V(at) or V(process).
-    :ivar handle: the timer's unit, the job's number or the process id.
+    Written by M(intellistream.sage.sage_deadman) and, renewed, by every call of the record; read by those and by the
+    switch's program.
+
+    :ivar install_id: the installation that it takes back.
+    :ivar token: 16 random hexadecimal digits; they tell it from one that was armed before.
+    :ivar after: after how many seconds of silence it fires.
+    :ivar boot_id: which boot of the host C(due) counts in; empty where the kernel does not say.
+    :ivar due: when it fires, in seconds since that boot, suspended time included.
+    :ivar wall: the same in seconds since the epoch, for after a reboot.
+    :ivar method: what starts its program: V(systemd), V(at) or V(process); empty until that is known.
+    :ivar handle: the timer's unit, the job's number or the process id, as text.
     """
 
     install_id: str
@@ -48,20 +53,35 @@ class Mark(t.NamedTuple):
     method: str = ""
     handle: str = ""
 
-    def left(self) -> float:
-        """Seconds until it is due."""
+    def seconds_left(self) -> float:
+        """Seconds until it is due; negative when it is overdue."""
         if self.boot_id == boot_id():
-            return self.due - _passed()
+            return self.due - _seconds_since_boot()
         # Another boot's clock says nothing; the other one may have been set.
         return min(self.after, self.wall - time.time())
 
     def renewed(self) -> Mark:
-        """The same, heard of now."""
-        return self._replace(boot_id=boot_id(), due=_passed() + self.after, wall=time.time() + self.after)
+        """The same, with its time beginning anew."""
+        due = _seconds_since_boot() + self.after
+        return self._replace(boot_id=boot_id(), due=due, wall=time.time() + self.after)
+
+
+class SwitchStatus(t.TypedDict):
+    """What people and the controller want to know of the switch.
+
+    :ivar armed: it is armed, for the current installation.
+    :ivar seconds_left: seconds until it fires; None when it is not armed.
+    :ivar fired: when it fired for the current installation, after how many seconds of silence, and by which method;
+        None when it did not.
+    """
+
+    armed: bool
+    seconds_left: float | None
+    fired: FiredFacts | None
 
 
 def boot_id() -> str:
-    """What tells this boot from others."""
+    """What tells this boot from others; empty where the kernel does not say."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             return stream.read().strip()
@@ -69,38 +89,41 @@ def boot_id() -> str:
         return ""
 
 
-def _passed() -> float:
-    """Seconds that nobody sets, and that go on while the host sleeps."""
+def _seconds_since_boot() -> float:
+    """Seconds since the boot, of a clock that nobody sets, and that goes on while the host sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def make(install_id: str, token: str, after: float) -> Mark:
     """A switch that is armed now."""
-    return Mark(install_id, token, after, "", 0.0, 0.0).renewed()
+    return Mark(install_id, token, after=after, boot_id="", due=0.0, wall=0.0).renewed()
 
 
-def read(where: PrivateDir | None) -> Mark | None:
-    """What is armed; None when nothing is, or it cannot be understood."""
-    content = where.read(NAME) if where is not None else None
+def read(state: PrivateDir | None) -> Mark | None:
+    """What is armed; None when nothing is, or it cannot be understood.
+
+    :param state: the state directory; None when there is none yet.
+    """
+    content = state.read(NAME) if state is not None else None
     if content is None:
         return None
     try:
-        found = json.loads(content)
-        return Mark(*(found[name] for name in Mark._fields))
+        fields = json.loads(content)
+        return Mark(**{name: fields[name] for name in Mark._fields})
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def write(where: PrivateDir, mark: Mark) -> None:
+def write(state: PrivateDir, mark: Mark) -> None:
     """Arm, durably.
 
     :raises StorageError: the disk refused; what was armed before still is.
     """
-    where.write(NAME, json.dumps(mark._asdict()).encode())
+    state.write(NAME, json.dumps(mark._asdict()).encode())
 
 
 def at_work(installation: Installation | None, mark: Mark) -> bool:
-    """The installation that it was armed for is the current one, and has not ended."""
+    """Whether the installation that it was armed for is the current one, and has not ended."""
     return (
         installation is not None
         and installation.install_id == mark.install_id
@@ -109,7 +132,10 @@ def at_work(installation: Installation | None, mark: Mark) -> bool:
 
 
 def renew_or_disarm(session: Session) -> None:
-    """Whoever comes is heard of: a switch begins anew, or is disarmed when what it is for has ended."""
+    """Renew the switch, since the controller was heard of; disarm it when its installation has ended.
+
+    :raises StorageError: the disk refused; what was armed before still is.
+    """
     mark = read(session.where) if session.writes else None
     if mark is None or session.where is None:
         return
@@ -120,22 +146,22 @@ def renew_or_disarm(session: Session) -> None:
 
 
 def remove(session: Session) -> None:
-    """Disarm; what waits finds that out by itself."""
+    """Disarm; the program that waits finds that out by itself."""
     if session.where is not None and session.writes and session.where.read(NAME) is not None:
         session.where.remove(NAME)
         session.where.remove(PROGRAM)
 
 
-def status(session: Session, before: Facts | None = None) -> Facts:
-    """What people and the controller want to know.
+def status(session: Session, before: FiredFacts | None = None) -> SwitchStatus:
+    """What people and the controller want to know of the switch.
 
     :param before: C(fired) of the installation that was current when the call began.
     """
     mark = read(session.where)
-    one = session.installation
-    armed = mark is not None and at_work(one, mark)
+    installation = session.installation
+    armed = mark is not None and at_work(installation, mark)
     return {
         "armed": armed,
-        "seconds_left": round(mark.left(), 1) if mark is not None and armed else None,
-        "fired": before or (one.fired if one is not None else None),
+        "seconds_left": round(mark.seconds_left(), 1) if mark is not None and armed else None,
+        "fired": before or (installation.fired if installation is not None else None),
     }

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The program of a dead-man's switch: waits until nobody was heard of for too long, then takes everything back.
+"""The program of a dead-man's switch: it waits until the controller was silent for too long, then takes all back.
 
 It runs on the host alone, without Ansible: M(_base.zipapp) makes one file of it. What starts it, and when, does not
 matter: only the file by which it is armed does (M(_deadman_switch.mark)), which is looked at under the engine's lock.
@@ -23,16 +23,17 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry.carry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
 
-# So soon it finds out that it was disarmed.
-_LOOK = 2.0
+# Seconds: how soon it finds out that it was disarmed, and how long it waits after an error.
+_POLL = 2.0
 _PAUSE = 30.0
 _TRIES = 20
+_LOG_BYTES = 20_000
 
 
 def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
     """Wait, and fire when it is time.
 
-    :param settings: P(Engine)'s parameters.
+    :param settings: the parameters of P(Engine).
     :param arguments: the token of the switch; one that was armed later is another's.
     :returns: the exit status; 0 unless everything was to be taken back and could not be.
     """
@@ -47,7 +48,7 @@ def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
             return 0
         except Busy:
             # Somebody is at work here: there is no silence.
-            time.sleep(_LOOK)
+            time.sleep(_POLL)
         except ConflictError as error:
             _log(engine, str(error))
             return 1
@@ -58,22 +59,23 @@ def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
 
 
 def _wait(engine: Engine, token: str) -> None:
-    """Until it is due, or was disarmed."""
+    """Return when it is due, or was disarmed."""
     while True:
         with engine.reading() as session:
             mark = deadman_switch_mark.read(session.where)
-        left = mark.left() if mark is not None and mark.token == token else 0.0
-        if left <= 0:
+        seconds = mark.seconds_left() if mark is not None and mark.token == token else 0.0
+        if seconds <= 0:
             return
-        time.sleep(min(left, _LOOK))
+        time.sleep(min(seconds, _POLL))
 
 
 def fire(engine: Engine, token: str) -> bool:
-    """Take everything back, unless it was disarmed or somebody was heard of.
+    """Take everything back, unless it was disarmed or renewed.
 
     The lock is held from the last look to the end, so no controller's call comes in between.
 
-    :returns: False when somebody was heard of, so that there is more to wait.
+    :param token: of the switch that this program belongs to.
+    :returns: False when it was renewed, so that there is more to wait.
     :raises SageError: it could not be taken back.
     """
     with engine.reading() as session:
@@ -83,32 +85,33 @@ def fire(engine: Engine, token: str) -> bool:
         mark = deadman_switch_mark.read(session.where)
         if mark is None or mark.token != token:
             return True
-        one = session.installation
-        if one is None or not deadman_switch_mark.at_work(one, mark):
+        installation = session.installation
+        if installation is None or not deadman_switch_mark.at_work(installation, mark):
             deadman_switch_mark.remove(session)
             return True
-        if mark.left() > 0:
+        if mark.seconds_left() > 0:
             return False
-        if one.fired is None:
-            # Before anything is touched: who comes next has to hear of it.
+        if installation.fired is None:
+            # Before anything is touched: who comes next has to learn of it.
             participant.record_undo_undecided(session)
             session.add({"event": "fired", "after": mark.after, "by": mark.method})
-            if not one.active_points:
+            if not installation.active_points:
                 # Nothing was captured since nothing was changed.
                 session.add({"event": "ended", "status": "rolled_back"})
             session.commit()
-        stray_processes.kill(one.install_id, engine.root)
-        rollback.go_back(session, rollback.Request(to=one.install_id), False)
+        stray_processes.kill(installation.install_id, engine.root)
+        rollback.go_back(session, rollback.Request(to=installation.install_id), False)
         deadman_switch_mark.remove(session)
         return True
 
 
 def _log(engine: Engine, text: str) -> None:
-    """For people; a disk that is full is no reason to give up."""
+    """Tell people, in C(deadman.log); a disk that is full is no reason to give up."""
     try:
         with engine.reading() as session:
             if session.where is not None:
                 before = session.where.read(deadman_switch_mark.LOG) or b""
-                session.where.write(deadman_switch_mark.LOG, before[-20_000:] + f"{clock.now()} {text}\n".encode())
+                line = f"{clock.now()} {text}\n".encode()
+                session.where.write(deadman_switch_mark.LOG, before[-_LOG_BYTES:] + line)
     except (SageError, OSError):
         return

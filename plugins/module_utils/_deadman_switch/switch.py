@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A dead-man's switch: the host takes an installation back when it has not heard of the controller for too long."""
+"""A dead-man's switch: the host takes an installation back when the controller was silent for too long."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import signal
 import sys
 import time
 import typing as t
@@ -17,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import cl
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import SwitchStatus
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import Mark
@@ -24,10 +26,8 @@ if t.TYPE_CHECKING:
 
 METHODS = ("systemd", "at", "process")
 
-Result = dict[str, t.Any]
-
 _PYTHON = "/usr/bin/python3"
-_OLDEST = (3, 9)
+_OLDEST_PYTHON = (3, 9)
 # The service outlives a session of ssh, and leaves nothing behind, also when it fails.
 _TIMER = (
     "systemd-run",
@@ -36,13 +36,45 @@ _TIMER = (
     "--timer-property=AccuracySec=1s",
     "--timer-property=RemainAfterElapse=no",
 )
-_SECONDS = 20.0
+# Seconds that a command of the system may take.
+_TIMEOUT = 20.0
+# atd counts in minutes.
+_MINUTE = 60
 
 
-def arm(engine: Engine, after: float, method: str, check_mode: bool) -> Result:
+class ArmedDiff(t.TypedDict, total=False):
+    """One side of what C(--diff) shows; empty when nothing changed."""
+
+    armed: bool
+
+
+class SwitchDiff(t.TypedDict):
+    """What C(--diff) shows."""
+
+    before: ArmedDiff
+    after: ArmedDiff
+
+
+class SwitchResult(SwitchStatus):
+    """The result of M(intellistream.sage.sage_deadman).
+
+    :ivar changed: the switch was armed or disarmed, or would be in check mode.
+    :ivar msg: what was done, for people.
+    :ivar method: one of C(METHODS); None when it is not armed.
+    :ivar fires_at: local ISO time when it fires, by the host's clock; None when it is not armed.
+    """
+
+    changed: bool
+    msg: str
+    method: str | None
+    fires_at: str | None
+    diff: SwitchDiff
+
+
+def arm(engine: Engine, after: float, method: str, check_mode: bool) -> SwitchResult:
     """Arm the switch for the installation that is at work.
 
-    :param after: seconds of silence.
+    :param after: after how many seconds of silence it fires.
     :param method: one of C(METHODS), or V(auto) for the first that works.
     :raises InputError: nothing is at work, or it can do nothing in time.
     :raises StateError: nothing here can start it.
@@ -51,10 +83,11 @@ def arm(engine: Engine, after: float, method: str, check_mode: bool) -> Result:
         raise InputError("A dead-man's switch needs at least one second.", untouched="everything.")
     with engine.reading() if check_mode else engine.session() as session:
         before = deadman_switch_mark.status(session)
-        one = session.installation
-        if one is None or session.where is None or not (one.unfinished or one.status == "prepared"):
+        installation = session.installation
+        at_work = installation is not None and (installation.unfinished or installation.status == "prepared")
+        if installation is None or session.where is None or not at_work:
             if check_mode:
-                # What would begin was not begun.
+                # In check mode the installation that would begin was not begun.
                 return _result(session, before, True, f"It would be armed, to fire after {after:g} s of silence.")
             raise InputError(
                 "No installation is at work here, so there is nothing that a dead-man's switch could take back.",
@@ -62,18 +95,20 @@ def arm(engine: Engine, after: float, method: str, check_mode: bool) -> Result:
                 advice="Begin one with intellistream.sage.sage_checkpoint first.",
             )
         mark = deadman_switch_mark.read(session.where)
-        if mark is not None and mark.install_id == one.install_id and mark.after == after and _lives(mark):
+        is_same = mark is not None and (mark.install_id, mark.after) == (installation.install_id, after)
+        if mark is not None and is_same and _is_pending(mark):
             deadman_switch_mark.renew_or_disarm(session)
             return _result(session, before, False, "It is armed already.")
         if not check_mode:
             if mark is not None:
                 _stop(mark)
-            _arm(engine, session, deadman_switch_mark.make(one.install_id, os.urandom(8).hex(), after), method)
-        return _result(session, before, True, f"It fires after {after:g} s in which nobody was heard of.")
+            mark = deadman_switch_mark.make(installation.install_id, os.urandom(8).hex(), after)
+            _arm(engine, session, mark, method)
+        return _result(session, before, True, f"It fires after {after:g} s of silence.")
 
 
-def disarm(engine: Engine, check_mode: bool) -> Result:
-    """Disarm the switch, and stop what waits."""
+def disarm(engine: Engine, check_mode: bool) -> SwitchResult:
+    """Disarm the switch, and stop the timer, job or process that waits to start its program."""
     with engine.reading() as session:
         before = deadman_switch_mark.status(session)
         mark = deadman_switch_mark.read(session.where)
@@ -87,26 +122,28 @@ def disarm(engine: Engine, check_mode: bool) -> Result:
         return _result(session, before, mark is not None, "Disarmed.")
 
 
-def _result(session: Session, before: Result, changed: bool, text: str) -> Result:
+def _result(session: Session, before: SwitchStatus, changed: bool, text: str) -> SwitchResult:
     mark = deadman_switch_mark.read(session.where)
-    now = deadman_switch_mark.status(session)
-    after = now["armed"] if session.writes else not before["armed"]
-    due = time.time() + mark.left() if mark is not None and now["armed"] else None
+    status = deadman_switch_mark.status(session)
+    armed_after = status["armed"] if session.writes else not before["armed"]
+    due = time.time() + mark.seconds_left() if mark is not None and status["armed"] else None
+    diff: SwitchDiff = {"before": {}, "after": {}}
+    if changed:
+        diff = {"before": {"armed": before["armed"]}, "after": {"armed": armed_after}}
     return {
+        **status,
         "changed": changed,
         "msg": text,
-        **now,
         "method": mark.method if mark is not None else None,
         "fires_at": clock.local(due) if due is not None else None,
-        "diff": {"before": {"armed": before["armed"]}, "after": {"armed": after}}
-        if changed
-        else {"before": {}, "after": {}},
+        "diff": diff,
     }
 
 
 def _arm(engine: Engine, session: Session, mark: Mark, method: str) -> None:
-    where = session.where
-    if where is None:
+    """Write the program and the mark, and have the program started by the first method that works."""
+    state = session.where
+    if state is None:
         return
     python = _python()
     settings = {
@@ -115,22 +152,22 @@ def _arm(engine: Engine, session: Session, mark: Mark, method: str) -> None:
         "lock_timeout": 3600.0,
         "repackage_dir": engine.repackage_dir,
     }
-    where.write(deadman_switch_mark.PROGRAM, zipapp.build(program, settings, python, whole=True))
-    argv = [python, "-I", os.path.join(where.path, deadman_switch_mark.PROGRAM), mark.token]
+    state.write(deadman_switch_mark.PROGRAM, zipapp.build(program, settings, python, whole=True))
+    argv = [python, "-I", os.path.join(state.path, deadman_switch_mark.PROGRAM), mark.token]
     # Where it was disarmed there is no program any more, and nothing to do.
-    later = ["/bin/sh", "-c", 'test ! -e "$2" || exec "$0" "$@"', *argv]
+    if_still_armed = ["/bin/sh", "-c", 'test ! -e "$2" || exec "$0" "$@"', *argv]
     # Armed first: what is started finds it, and what could not be started leaves nothing.
     mark = mark.renewed()
-    deadman_switch_mark.write(where, mark)
+    deadman_switch_mark.write(state, mark)
     refused = []
     for name in METHODS if method == "auto" else [method]:
         try:
-            handle = _START[name](argv if name == "process" else later, mark)
+            handle = _START[name](argv if name == "process" else if_still_armed, mark)
         except SageError as error:
             refused.append(f"{name}: {error.what}")
             continue
         if handle:
-            deadman_switch_mark.write(where, mark._replace(method=name, handle=handle))
+            deadman_switch_mark.write(state, mark._replace(method=name, handle=handle))
             return
         refused.append(f"{name}: not usable here")
     deadman_switch_mark.remove(session)
@@ -144,59 +181,64 @@ def _arm(engine: Engine, session: Session, mark: Mark, method: str) -> None:
 def _python() -> str:
     """The system's Python, which has the package managers' libraries; else the one that runs this."""
     if os.access(_PYTHON, os.X_OK):
-        found = command.run([_PYTHON, "-I", "-S", "-c", "import sys; print(*sys.version_info[:2])"], timeout=_SECONDS)
-        if found.rc == 0 and tuple(int(part) for part in found.stdout.split()) >= _OLDEST:
+        asked = command.run([_PYTHON, "-I", "-S", "-c", "import sys; print(*sys.version_info[:2])"], timeout=_TIMEOUT)
+        if asked.rc == 0 and tuple(int(part) for part in asked.stdout.split()) >= _OLDEST_PYTHON:
             return _PYTHON
     return sys.executable
 
 
 def _by_systemd(argv: t.Sequence[str], mark: Mark) -> str:
-    """A timer of the system's manager; empty where that does not run, or is not ours."""
+    """Start a timer of the system's manager.
+
+    :returns: its unit; empty where the manager does not run, or is not ours.
+    :raises InstallerError: it was refused.
+    """
     if not os.path.isdir("/run/systemd/system") or os.geteuid() != 0:
         return ""
     unit = f"sage-deadman-{mark.token}"
-    about = f"Take back installation {mark.install_id}, unless it ends"
+    description = f"Take back installation {mark.install_id}, unless it ends"
     command.checked(
-        [*_TIMER, f"--unit={unit}", f"--description={about}", f"--on-active={mark.after:g}", "--", *argv],
-        timeout=_SECONDS,
+        [*_TIMER, f"--unit={unit}", f"--description={description}", f"--on-active={mark.after:g}", "--", *argv],
+        timeout=_TIMEOUT,
     )
     return unit
 
 
 def _by_at(argv: t.Sequence[str], mark: Mark) -> str:
-    """A job of atd, which counts in minutes: it comes early rather than late, and waits then."""
-    if not any(processes.name(process) == "atd" for process in _running()) or mark.after < 60:
+    """Make a job of atd, which counts in minutes: it starts early rather than late, and waits then.
+
+    :returns: its number; empty where atd does not run, or the time is too short for it.
+    :raises InstallerError: it was refused.
+    """
+    if not any(processes.name(process) == "atd" for process in processes.running()) or mark.after < _MINUTE:
         return ""
     line = " ".join(shlex.quote(part) for part in argv)
-    done = command.run(
-        ["at", "-M", f"now + {int(mark.after // 60)} minutes"],
+    outcome = command.run(
+        ["at", "-M", f"now + {int(mark.after // _MINUTE)} minutes"],
         stdin=f"exec {line} >/dev/null 2>&1\n",
-        timeout=_SECONDS,
+        timeout=_TIMEOUT,
         without=(stray_processes.MARK,),
     )
-    found = re.search(r"^job (\d+) ", done.stderr, re.MULTILINE)
-    if done.rc != 0 or found is None:
-        raise command.failed(done)
-    return found[1]
+    job = re.search(r"^job (\d+) ", outcome.stderr, re.MULTILINE)
+    if outcome.rc != 0 or job is None:
+        raise command.failed(outcome)
+    return job[1]
 
 
 def _by_process(argv: t.Sequence[str], dummy: Mark) -> str:
-    """A process of its own session, which nobody waits for, and which carries nobody's mark."""
+    """Start the program in a session of its own; nobody waits for it, and it carries no installation's id.
+
+    :returns: its process id.
+    :raises InstallerError: it cannot be started.
+    """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     if os.environ.get("HOME"):
         environment["HOME"] = os.environ["HOME"]
     return str(command.detached(argv, environment))
 
 
-def _running() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return []
-
-
-def _is_its(mark: Mark) -> bool:
-    """The recorded process is the one that was started then."""
+def _is_its_process(mark: Mark) -> bool:
+    """Whether the recorded process is the one that was started then."""
     try:
         with open(f"/proc/{int(mark.handle)}/cmdline", "rb") as stream:
             return stream.read().split(b"\0")[-2:-1] == [mark.token.encode()]
@@ -204,27 +246,27 @@ def _is_its(mark: Mark) -> bool:
         return False
 
 
-def _lives(mark: Mark) -> bool:
-    """What has to start it, or waits, is still there."""
+def _is_pending(mark: Mark) -> bool:
+    """Whether the timer, job or process that starts the program is still there."""
     if mark.method == "process":
-        return _is_its(mark)
+        return _is_its_process(mark)
     if mark.boot_id != deadman_switch_mark.boot_id():
         return False
     if mark.method == "systemd":
         units = (f"{mark.handle}.timer", f"{mark.handle}.service")
-        return any(command.run(["systemctl", "is-active", unit], timeout=_SECONDS).rc == 0 for unit in units)
-    return mark.method == "at" and mark.left() > 60
+        return any(command.run(["systemctl", "is-active", unit], timeout=_TIMEOUT).rc == 0 for unit in units)
+    return mark.method == "at" and mark.seconds_left() > _MINUTE
 
 
 def _stop(mark: Mark) -> None:
-    """End what waits; it would find out by itself, but later."""
+    """Stop what waits to start the program; it would find out by itself, but later."""
     try:
         if mark.method == "systemd":
-            command.run(["systemctl", "stop", f"{mark.handle}.timer", f"{mark.handle}.service"], timeout=_SECONDS)
+            command.run(["systemctl", "stop", f"{mark.handle}.timer", f"{mark.handle}.service"], timeout=_TIMEOUT)
         elif mark.method == "at":
-            command.run(["atrm", mark.handle], timeout=_SECONDS)
-        elif mark.method == "process" and _is_its(mark):
-            os.kill(int(mark.handle), 15)
+            command.run(["atrm", mark.handle], timeout=_TIMEOUT)
+        elif mark.method == "process" and _is_its_process(mark):
+            os.kill(int(mark.handle), signal.SIGTERM)
     except (SageError, OSError):
         return
 

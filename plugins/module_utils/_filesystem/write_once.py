@@ -7,6 +7,9 @@
 A file is linked to its name when it is whole and on the disk. A link never replaces anything, so of any number of
 writers one wins, on this machine or over NFS, and the others read what it wrote. Whoever reads a file syncs its
 directory first, since its writer may not have come to that: what was read once is there for good.
+
+A file is one JSON object: C(format), an integer, 1 today; C(hash), the SHA-256 in hex of all the other fields as JSON
+with sorted keys; and what was written. Writers stage it as C(.<name>.<process id>.<random>.tmp) in the same directory.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
     write_all,
 )
 
-Content = dict[str, t.Any]
+# The fields of a file, without its hash.
+Content = dict[str, object]
 
 _FORMAT = 1
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -59,18 +63,20 @@ class WriteOnceDir:
         """The files' names, sorted."""
         return [name for name in self._directory.names() if not name.endswith(".tmp")]
 
-    def write(self, name: str, content: Content) -> tuple[Content, bool]:
+    def write(self, name: str, content: t.Mapping[str, object]) -> tuple[Content, bool]:
         """Write a file, unless there is one.
 
+        :param content: what JSON can hold.
         :returns: what is in the file now, durably, and whether it was written by this call.
+        :raises StateError: what is in the file is damaged, edited, somebody else's, or cannot be read.
         :raises StorageError: the disk refused; what is in the file is not known to be durable.
         """
-        made = self._write(name, _encode(content))
-        found = self.read(name)
-        if found is None:
-            raise damaged(self.place(name), "it went away")
-        self._tidy(name)
-        return found, made
+        is_ours = self._write(name, _encode(content))
+        standing = self.read(name)
+        if standing is None:
+            raise damaged(self.path_of(name), "it went away")
+        self._remove_strays(name)
+        return standing, is_ours
 
     def read(self, name: str) -> Content | None:
         """What is in a file, durable when this returns; None when there is none.
@@ -83,28 +89,29 @@ class WriteOnceDir:
         try:
             content = json.loads(data)
         except ValueError as error:
-            raise damaged(self.place(name), "it is no JSON") from error
+            raise damaged(self.path_of(name), "it is no JSON") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise damaged(self.place(name), f"it is not of format {_FORMAT}")
+            raise damaged(self.path_of(name), f"it is not of format {_FORMAT}")
         if content.pop("hash", None) != _hash(content):
-            raise damaged(self.place(name), "it was changed after it was written")
+            raise damaged(self.path_of(name), "it was changed after it was written")
         return content
 
-    def place(self, name: str) -> str:
+    def path_of(self, name: str) -> str:
         """A file's path, for messages."""
         return os.path.join(self.path, name)
 
     def _write(self, name: str, data: bytes) -> bool:
+        """Write a file, unless there is one; whether this call did."""
         for dummy in range(_TRIES):
             staged = f".{name}.{os.getpid()}.{os.urandom(8).hex()}.tmp"
             try:
                 self._stage(staged, data)
                 return self._link(staged, name)
             except FileNotFoundError:
-                # Who found that the file stands has tidied it away.
+                # Who found that the file stands has removed it.
                 continue
             except OSError as error:
-                raise storage_error(self.place(name), error) from error
+                raise storage_error(self.path_of(name), error) from error
             finally:
                 self._directory.remove(staged)
         raise StateError(f"What is written in {self.path} goes away at once.", untouched="everything.")
@@ -118,6 +125,7 @@ class WriteOnceDir:
             os.close(fd)
 
     def _link(self, staged: str, name: str) -> bool:
+        """Give a staged file its name; False when that is taken."""
         fd = self._directory.fd
         try:
             os.link(staged, name, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
@@ -134,6 +142,7 @@ class WriteOnceDir:
         return True
 
     def _read(self, name: str) -> bytes | None:
+        """The bytes of a file that nobody else could have written, durable; None when there is none."""
         for dummy in range(_TRIES):
             try:
                 fd = os.open(name, os.O_RDONLY | _FLAGS, dir_fd=self._directory.fd)
@@ -141,51 +150,52 @@ class WriteOnceDir:
                 return None
             except OSError as error:
                 if error.errno in (errno.ELOOP, errno.EMLINK):
-                    refuse(self.place(name), "it is a symbolic link")
-                raise storage_error(self.place(name), error) from error
+                    refuse(self.path_of(name), "it is a symbolic link")
+                raise storage_error(self.path_of(name), error) from error
             info = os.fstat(fd)
             try:
-                _check(self.place(name), info, stat.S_IFREG)
+                _check(self.path_of(name), info, stat.S_IFREG)
             except StateError:
                 os.close(fd)
                 raise
             with os.fdopen(fd, "rb") as stream:
                 try:
-                    if info.st_nlink > 1 + self._staged(name, info):
+                    if info.st_nlink > 1 + self._count_staged(name, info):
                         # Its writer removes the other name at this moment, or somebody made one elsewhere.
                         continue
                     data = stream.read()
                     if not self.readonly:
                         self._directory.sync()
                         if info.st_nlink > 1:
-                            self._tidy(name)
-                    now = os.stat(name, dir_fd=self._directory.fd, follow_symlinks=False)
+                            self._remove_strays(name)
+                    current = os.stat(name, dir_fd=self._directory.fd, follow_symlinks=False)
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    raise storage_error(self.place(name), error) from error
-                if os.path.samestat(now, info):
+                    raise storage_error(self.path_of(name), error) from error
+                if os.path.samestat(current, info):
                     return data
-        return refuse(self.place(name), "it is hard-linked to another name, or somebody keeps replacing it")
+        return refuse(self.path_of(name), "it is hard-linked to another name, or somebody keeps replacing it")
 
-    def _others(self, name: str) -> list[str]:
+    def _staged_names(self, name: str) -> list[str]:
         """Names under which writers staged this file."""
-        return [one for one in self._directory.names() if one.startswith(f".{name}.") and one.endswith(".tmp")]
+        names = self._directory.names()
+        return [staged for staged in names if staged.startswith(f".{name}.") and staged.endswith(".tmp")]
 
-    def _tidy(self, name: str) -> None:
-        """What killed writers left is of no use once the file stands; one that lives does without."""
-        for other in self._others(name):
-            self._directory.remove(other)
+    def _remove_strays(self, name: str) -> None:
+        """Remove what killed writers staged, of no use once the file stands; a writer that lives does without."""
+        for staged in self._staged_names(name):
+            self._directory.remove(staged)
 
-    def _staged(self, name: str, info: os.stat_result) -> int:
+    def _count_staged(self, name: str, info: os.stat_result) -> int:
         """How many of a file's links are such names: their writers live still, or were killed."""
-        found = 0
-        for other in self._others(name):
+        links = 0
+        for staged in self._staged_names(name):
             try:
-                found += os.path.samestat(os.stat(other, dir_fd=self._directory.fd, follow_symlinks=False), info)
+                links += os.path.samestat(os.stat(staged, dir_fd=self._directory.fd, follow_symlinks=False), info)
             except FileNotFoundError:
                 pass
-        return found
+        return links
 
 
 def open_write_once(path: str, create: bool) -> WriteOnceDir | None:
@@ -207,21 +217,24 @@ def open_write_once(path: str, create: bool) -> WriteOnceDir | None:
     return WriteOnceDir(directory)
 
 
-def damaged(path: str, why: str) -> StateError:
-    """The error to raise when a file is not what was written."""
+def damaged(path: str, reason: str) -> StateError:
+    """The error to raise when a file is not what was written.
+
+    :param reason: how that shows, half a sentence.
+    """
     return StateError(
-        f"{path} cannot be trusted: {why}.",
+        f"{path} cannot be trusted: {reason}.",
         untouched="everything; hosts that wait for a decision stay in doubt.",
         advice="Restore it from a copy. Never remove it: a missing decision means abort, and hosts may have committed.",
     )
 
 
-def _encode(content: Content) -> bytes:
-    whole = {"format": _FORMAT, **content}
-    return (json.dumps({**whole, "hash": _hash(whole)}, sort_keys=True, indent=1) + "\n").encode("ascii")
+def _encode(content: t.Mapping[str, object]) -> bytes:
+    fields = {"format": _FORMAT, **content}
+    return (json.dumps({**fields, "hash": _hash(fields)}, sort_keys=True, indent=1) + "\n").encode("ascii")
 
 
-def _hash(content: Content) -> str:
+def _hash(content: t.Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
 

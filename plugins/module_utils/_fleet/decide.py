@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a fleet run is decided, and what who comes later makes of it. The protocol is in docs/fleet.md."""
+"""How a fleet run is decided on the controller, at the barrier and later for hosts in doubt. See docs/fleet.md."""
 
 from __future__ import annotations
 
 import time
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     ABORT,
@@ -21,34 +22,44 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
     new_run,
     open_log,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import (
+    decided_before,
+    newly_decided,
+    predicted,
+    undecided,
+)
 
-Result = dict[str, t.Any]
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
 
 _WORD = "the admin's word"
 
 
 class BarrierVote(t.NamedTuple):
-    """What a controller wants at the barrier.
+    """What a controller says of its hosts once all of them are prepared, or are not going to be.
 
-    :ivar want: V(commit) or V(abort).
+    :ivar run: the id of the fleet run.
+    :ivar vote: V(commit) or V(abort).
     :ivar hosts: all hosts of the run that this controller knows.
-    :ivar prepared: those of them that said that they are prepared.
+    :ivar prepared: those of C(hosts) that said that they are prepared.
+    :ivar why: the reason, for people; empty for one that is made from the rest.
     :ivar part: which of C(parts) controllers of the run this is, from 1; each has hosts of its own.
-    :ivar wait: seconds to wait for the others' votes.
-    :ivar left: host → seconds until its dead-man's switch fires.
-    :ivar needed: seconds to deliver a commit.
+    :ivar parts: how many controllers share the run.
+    :ivar wait: how many seconds to wait for the votes of the other controllers.
+    :ivar seconds_left: host → seconds until its dead-man's switch fires; hosts without one are missing.
+    :ivar seconds_needed: how many seconds it takes to deliver a commit to all hosts.
     """
 
     run: str
-    want: str
+    vote: str
     hosts: list[str]
     prepared: list[str]
     why: str = ""
     part: int = 1
     parts: int = 1
     wait: float = 0.0
-    left: t.Mapping[str, float] = {}
-    needed: float = 0.0
+    seconds_left: t.Mapping[str, float] = {}
+    seconds_needed: float = 0.0
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -56,244 +67,237 @@ class BarrierVote(t.NamedTuple):
         :raises InputError: nothing was decided.
         """
         check_run(self.run)
-        strange = sorted({*self.prepared, *self.left} - set(self.hosts))
-        wrong = ""
+        strangers = sorted({*self.prepared, *self.seconds_left} - set(self.hosts))
+        problem = ""
         if not self.hosts:
-            wrong = "A run without hosts cannot be decided."
-        elif strange:
-            wrong = f"{', '.join(strange)} is not among the hosts of run {self.run}."
+            problem = "A run without hosts cannot be decided."
+        elif strangers:
+            problem = f"{', '.join(strangers)} is not among the hosts of run {self.run}."
         elif not 1 <= self.part <= self.parts:
-            wrong = f"There is no part {self.part} of {self.parts}."
-        if wrong:
-            raise InputError(wrong, untouched="everything; nothing was decided.")
+            problem = f"There is no part {self.part} of {self.parts}."
+        if problem:
+            raise InputError(problem, untouched="everything; nothing was decided.")
+
+    def decision(self, waited: float, why: str = "") -> tuple[str, str]:
+        """What this controller's own hosts allow.
+
+        :param waited: seconds since C(seconds_left) was measured.
+        :param why: the reason for a commit, where the vote has none.
+        :returns: V(commit) or V(abort), and why.
+        """
+        missing = sorted(set(self.hosts) - set(self.prepared))
+        too_late = sorted(
+            host
+            for host in self.hosts
+            if host in self.seconds_left and self.seconds_left[host] - waited <= self.seconds_needed
+        )
+        if self.vote != COMMIT:
+            return ABORT, self.why or "the controller wanted it"
+        if missing:
+            return ABORT, f"not prepared: {_some(missing)}"
+        if too_late:
+            return (
+                ABORT,
+                f"less than {self.seconds_needed:g} s are left until the dead-man's switch fires on {_some(too_late)}",
+            )
+        return COMMIT, self.why or why or f"all {len(set(self.hosts))} hosts are prepared"
 
 
 class DecisionQuery(t.NamedTuple):
     """What a controller asks for hosts that are in doubt.
 
-    :ivar place: the identity of the place that they were told to ask.
-    :ivar where: the same for people.
-    :ivar hosts: who asks.
+    :ivar run: the id of the fleet run.
+    :ivar decision_log: the identity of the decision log that the hosts were told to ask.
+    :ivar where: where that is, for people; may be empty.
+    :ivar hosts: the hosts that ask.
     :ivar word: what the admin says, V(commit) or V(abort), where there is no decision; else empty.
     """
 
     run: str
-    place: str
+    decision_log: str
     where: str = ""
     hosts: t.Sequence[str] = ()
     word: str = ""
 
 
-def open_run(path: str, run: str | None, check_mode: bool) -> Result:
-    """Get a place ready before anything is changed on any host.
+def open_run(path: str, run: str | None, check_mode: bool) -> DecisionResult:
+    """Get the decision log ready before anything is changed on any host.
 
-    :param run: its id; one is made when there is none.
+    :param path: the directory of the decision log.
+    :param run: the id of the run; one is made when there is none.
+    :returns: the identity of the decision log, and the decision if the run was decided before.
     :raises StateError: no decision could be kept there.
     """
-    name = check_run(run) if run else new_run()
-    existed = open_log(path)
-    if existed is not None:
-        existed.__exit__()
-    place = open_log(path, create=not check_mode)
-    if place is None:
-        return {**_empty(name), "changed": True, "in_doubt": False, "msg": f"{path} would be made for decisions."}
-    with place:
-        found = place.read(name)
-        if found is not None:
-            return _told(found, place)
-        text = f"What is decided about run {name} will be written in {place.where}."
-        known = {"place": place.identity, "where": place.where}
-        return {**_empty(name), **known, "changed": existed is None, "in_doubt": False, "msg": text}
+    run_id = check_run(run) if run else new_run()
+    existing = open_log(path)
+    if existing is not None:
+        existing.close()
+    log = open_log(path, create=not check_mode)
+    if log is None:
+        return undecided(run_id, f"{path} would be made for decisions.", changed=True)
+    with log:
+        decision = log.read(run_id)
+        if decision is not None:
+            return decided_before(decision, log)
+        text = f"What is decided about run {run_id} will be written in {log.where}."
+        return undecided(run_id, text, log.identity, log.where, changed=existing is None)
 
 
-def decide(path: str, wish: BarrierVote, check_mode: bool) -> Result:
+def decide(path: str, vote: BarrierVote, check_mode: bool) -> DecisionResult:
     """Decide, or find out what was decided; the result is durable.
 
     With several parts this waits for the votes of the others.
 
+    :param path: the directory of the decision log.
+    :raises InputError: the vote makes no sense, or does not fit the votes of the other parts.
+    :raises StateError: there is a decision, but it is about other hosts.
     :raises StorageError: nothing is decided that anybody may act on.
     """
-    wish.check()
+    vote.check()
     begun = time.monotonic()
-    place = open_log(path, create=not check_mode)
-    if place is None:
-        want, why = _own(wish, 0.0)
-        return _predicted(make_decision(wish.run, want, wish.hosts, why, ""))
-    with place:
-        found = place.read(wish.run)
-        if found is not None:
-            return _stands(found, place, wish)
-        want, why = _own(wish, 0.0)
-        hosts = wish.hosts
-        if wish.parts > 1 and want == COMMIT:
+    log = open_log(path, create=not check_mode)
+    if log is None:
+        decision, why = vote.decision(0.0)
+        return predicted(make_decision(vote.run, decision, vote.hosts, why, ""))
+    with log:
+        standing = log.read(vote.run)
+        if standing is not None:
+            return _written_first(standing, log, vote)
+        decision, why = vote.decision(0.0)
+        hosts = vote.hosts
+        if vote.parts > 1 and decision == COMMIT:
             if check_mode:
-                return {**_empty(wish.run), "changed": True, "msg": f"Part {wish.part} would vote for commit."}
-            want, why, hosts, found = _with_others(place, wish, begun)
-            if found is not None:
-                return _stands(found, place, wish)
-        left = min(wish.left.values()) - (time.monotonic() - begun) if wish.left else None
-        if want == COMMIT:
+                return undecided(vote.run, f"Part {vote.part} would vote for commit.", changed=True, in_doubt=True)
+            decision, why, hosts, standing = _decide_with_others(log, vote, begun)
+            if standing is not None:
+                return _written_first(standing, log, vote)
+        left = min(vote.seconds_left.values()) - (time.monotonic() - begun) if vote.seconds_left else None
+        if decision == COMMIT:
             # Also what the waiting took.
-            want, why = _own(wish, time.monotonic() - begun, why)
-        deadline = _iso(time.time() + left) if left is not None and want == COMMIT else None
-        wanted = make_decision(wish.run, want, hosts, why, place.identity, deadline)
+            decision, why = vote.decision(time.monotonic() - begun, why)
+        deadline = clock.utc(time.time() + left) if left is not None and decision == COMMIT else None
+        proposal = make_decision(vote.run, decision, hosts, why, log.identity, deadline)
         if check_mode:
-            return {**_predicted(wanted), "where": place.where}
-        found, mine = place.write(wanted)
-        return _new(found, place) if mine else _stands(found, place, wish, wanted)
+            return predicted(proposal, log.where)
+        standing, is_ours = log.write(proposal)
+        return newly_decided(standing, log) if is_ours else _written_first(standing, log, vote, proposal)
 
 
-def _stands(found: FleetDecision, place: DecisionLog, wish: BarrierVote, wanted: FleetDecision | None = None) -> Result:
-    """Somebody else had decided."""
-    _fits(found, DecisionQuery(wish.run, place.identity, hosts=wish.hosts))
-    told = _told(found, place)
-    if wanted is not None and wanted.decision != found.decision:
-        told["msg"] += f" That was written first; this controller wanted {wanted.decision} ({wanted.why})."
-    return told
+def _written_first(
+    standing: FleetDecision, log: DecisionLog, vote: BarrierVote, proposal: FleetDecision | None = None
+) -> DecisionResult:
+    """Another call had decided."""
+    _check_fits(standing, DecisionQuery(vote.run, log.identity, hosts=vote.hosts))
+    result = decided_before(standing, log)
+    if proposal is not None and proposal.decision != standing.decision:
+        result["msg"] += f" That was written first; this controller wanted {proposal.decision} ({proposal.why})."
+    return result
 
 
-def _own(wish: BarrierVote, passed: float, why: str = "") -> tuple[str, str]:
-    """What this controller's own hosts allow, and why."""
-    missing = sorted(set(wish.hosts) - set(wish.prepared))
-    late = sorted(host for host in wish.hosts if host in wish.left and wish.left[host] - passed <= wish.needed)
-    if wish.want != COMMIT:
-        return ABORT, wish.why or "the controller wanted it"
-    if missing:
-        return ABORT, f"not prepared: {_some(missing)}"
-    if late:
-        return ABORT, f"less than {wish.needed:g} s are left until the dead-man's switch fires on {_some(late)}"
-    return COMMIT, wish.why or why or f"all {len(set(wish.hosts))} hosts are prepared"
-
-
-def _with_others(
-    place: DecisionLog, wish: BarrierVote, begun: float
+def _decide_with_others(
+    log: DecisionLog, vote: BarrierVote, begun: float
 ) -> tuple[str, str, list[str], FleetDecision | None]:
-    """Vote, and wait for the votes of the other parts, or for a decision."""
-    until = time.time() + min(wish.left.values()) - wish.needed if wish.left else None
-    mine = place.vote(PartVote(wish.run, wish.part, wish.parts, sorted(set(wish.hosts)), [], until))
-    if sorted(set(mine.hosts)) != sorted(set(wish.hosts)):
+    """Vote, and wait for the votes of the other parts, or for a decision.
+
+    :param begun: when the call began, by the monotonic clock.
+    :returns: what all votes allow, why, for which hosts; and the decision, when one was written meanwhile.
+    """
+    until = time.time() + min(vote.seconds_left.values()) - vote.seconds_needed if vote.seconds_left else None
+    own_hosts = sorted(set(vote.hosts))
+    recorded = log.vote(PartVote(vote.run, vote.part, parts=vote.parts, hosts=own_hosts, until=until))
+    if sorted(set(recorded.hosts)) != own_hosts:
         raise InputError(
-            f"Part {wish.part} of run {wish.run} has voted already, for other hosts.",
+            f"Part {vote.part} of run {vote.run} has voted already, for other hosts.",
             untouched="everything; nothing was decided.",
             advice="Give each part a number of its own, and each run an id of its own.",
         )
     pause = 0.1
     while True:
-        votes = place.votes(wish.run, wish.parts)
-        hosts = sorted({host for vote in votes for host in vote.hosts})
-        if len(votes) == wish.parts:
-            late = [vote.part for vote in votes if vote.until is not None and vote.until <= time.time()]
-            if late:
-                return ABORT, f"the dead-man's switches of part {late[0]} could fire too early", hosts, None
-            return COMMIT, f"all {len(hosts)} hosts of {wish.parts} parts are prepared", hosts, None
-        found = place.read(wish.run)
-        if found is not None:
-            return "", "", hosts, found
-        if time.monotonic() - begun >= wish.wait:
-            absent = sorted(set(range(1, wish.parts + 1)) - {vote.part for vote in votes})
-            text = f"part {', '.join(map(str, absent))} of {wish.parts} did not vote in {wish.wait:g} s"
+        votes = log.votes(vote.run, vote.parts)
+        hosts = sorted({host for part_vote in votes for host in part_vote.hosts})
+        if len(votes) == vote.parts:
+            too_late = [each.part for each in votes if each.until is not None and each.until <= time.time()]
+            if too_late:
+                return ABORT, f"the dead-man's switches of part {too_late[0]} could fire too early", hosts, None
+            return COMMIT, f"all {len(hosts)} hosts of {vote.parts} parts are prepared", hosts, None
+        standing = log.read(vote.run)
+        if standing is not None:
+            return "", "", hosts, standing
+        if time.monotonic() - begun >= vote.wait:
+            absent = sorted(set(range(1, vote.parts + 1)) - {part_vote.part for part_vote in votes})
+            text = f"part {', '.join(map(str, absent))} of {vote.parts} did not vote in {vote.wait:g} s"
             return ABORT, text, hosts, None
         time.sleep(pause)
         pause = min(pause * 1.5, 2.0)
 
 
-def resolve_doubt(path: str, question: DecisionQuery, check_mode: bool) -> Result:
+def resolve_doubt(path: str, query: DecisionQuery, check_mode: bool) -> DecisionResult:
     """What hosts that are in doubt have to do: what was decided, or what is decided now.
 
-    At the right place nothing written means that nobody decided, so abort is written before anybody acts on it.
-    Elsewhere it means nothing.
+    In the decision log that the hosts were told to ask, a missing decision means that nobody decided, so abort is
+    written before anybody acts on it. In any other it means nothing.
 
+    :param path: the directory of a decision log.
     :raises StateError: there is a decision, but not one that these hosts can go by.
     """
-    check_run(question.run)
-    place = open_log(path, create=not check_mode)
-    if place is None and not question.word:
-        return _doubt(question, f"{path} does not exist")
-    if place is None:
-        return _predicted(_by_word(question))
-    with place:
-        found = place.read(question.run)
-        if found is not None:
-            _fits(found, question)
-            told = _told(found, place)
-            if question.word and question.word != found.decision:
-                told["msg"] += f" The admin's word ({question.word}) does not count against it."
-            return told
-        if question.place != place.identity and not question.word:
-            return _doubt(question, f"{place.where} is another place")
+    check_run(query.run)
+    log = open_log(path, create=not check_mode)
+    if log is None and not query.word:
+        return _in_doubt(query, f"{path} does not exist")
+    if log is None:
+        return predicted(_by_word(query))
+    with log:
+        standing = log.read(query.run)
+        if standing is not None:
+            _check_fits(standing, query)
+            result = decided_before(standing, log)
+            if query.word and query.word != standing.decision:
+                result["msg"] += f" The admin's word ({query.word}) does not count against it."
+            return result
+        if query.decision_log != log.identity and not query.word:
+            return _in_doubt(query, f"{log.where} is another decision log")
         why = "nobody had decided when it was asked for (presumed abort)"
-        wanted = make_decision(question.run, ABORT, question.hosts, why, place.identity)
-        wanted = _by_word(question) if question.word else wanted
+        proposal = make_decision(query.run, ABORT, query.hosts, why, log.identity)
+        proposal = _by_word(query) if query.word else proposal
         if check_mode:
-            return {**_predicted(wanted), "where": place.where}
-        found, mine = place.write(wanted)
-        if mine:
-            return _new(found, place)
-        _fits(found, question)
-        return _told(found, place)
+            return predicted(proposal, log.where)
+        standing, is_ours = log.write(proposal)
+        if is_ours:
+            return newly_decided(standing, log)
+        _check_fits(standing, query)
+        return decided_before(standing, log)
 
 
-def _by_word(question: DecisionQuery) -> FleetDecision:
-    return make_decision(question.run, question.word, question.hosts, _WORD, question.place)
+def _by_word(query: DecisionQuery) -> FleetDecision:
+    return make_decision(query.run, query.word, query.hosts, _WORD, query.decision_log)
 
 
-def _fits(found: FleetDecision, question: DecisionQuery) -> None:
-    strangers = sorted(set(question.hosts) - set(found.hosts))
-    wrong = ""
-    if found.place != question.place:
-        wrong = f"The decision about run {question.run} is of another place than the hosts were told to ask."
-    elif found.decision == COMMIT and strangers and found.why != _WORD:
-        wrong = f"Commit was decided about run {question.run} without {_some(strangers)}."
-    if wrong:
+def _check_fits(decision: FleetDecision, query: DecisionQuery) -> None:
+    """Refuse a decision that is about another run of the same id."""
+    strangers = sorted(set(query.hosts) - set(decision.hosts))
+    problem = ""
+    if decision.decision_log != query.decision_log:
+        problem = f"The decision about run {query.run} is of another decision log than the hosts were told to ask."
+    elif decision.decision == COMMIT and strangers and decision.why != _WORD:
+        problem = f"Commit was decided about run {query.run} without {_some(strangers)}."
+    if problem:
         raise StateError(
-            wrong,
+            problem,
             untouched="everything; the hosts stay in doubt.",
             advice="Two fleet runs had the same id. Find out which is meant; then give sage_fleet_resolve.",
         )
 
 
-def _new(made: FleetDecision, place: DecisionLog) -> Result:
-    return {**_told(made, place), "changed": True, "diff": _diff(made)}
-
-
-def _told(found: FleetDecision, place: DecisionLog) -> Result:
-    text = f"Run {found.run}: {found.decision}, since {found.why}. Decided at {found.time} by {found.by}."
-    same: Result = {"before": {}, "after": {}}
-    return {**found._asdict(), "where": place.where, "in_doubt": False, "msg": text, "changed": False, "diff": same}
-
-
-def _predicted(decision: FleetDecision) -> Result:
-    text = f"Run {decision.run} would be decided: {decision.decision}, since {decision.why}."
-    return {**decision._asdict(), "where": "", "in_doubt": False, "msg": text, "changed": True, "diff": _diff(decision)}
-
-
-def _diff(decision: FleetDecision) -> Result:
-    return {
-        "before": {"run": decision.run, "decision": None},
-        "after": {"run": decision.run, "decision": decision.decision, "why": decision.why, "hosts": decision.hosts},
-    }
-
-
-def _empty(run: str) -> Result:
-    """A result without a decision."""
-    nothing: Result = dict.fromkeys(FleetDecision._fields)
-    return {**nothing, "run": run, "hosts": [], "where": "", "in_doubt": True, "diff": {"before": {}, "after": {}}}
-
-
-def _doubt(question: DecisionQuery, why: str) -> Result:
-    who = question.where or f"the place {question.place}"
+def _in_doubt(query: DecisionQuery, reason: str) -> DecisionResult:
+    """The result for hosts that have to stay as they are."""
+    knows = query.where or f"the decision log {query.decision_log}"
     text = (
-        f"Run {question.run} cannot be decided here: {why}, and only {who} knows whether it was. "
-        f"What to do: run again from there, bring {question.run}.json of there here, or give "
+        f"Run {query.run} cannot be decided here: {reason}, and only {knows} knows whether it was. "
+        f"What to do: run again from there, bring {query.run}.json of there here, or give "
         "sage_fleet_resolve=commit or sage_fleet_resolve=abort if you know what the other hosts of the run did."
     )
-    known = {"place": question.place, "where": question.where}
-    return {**_empty(question.run), **known, "changed": False, "msg": text}
+    return undecided(query.run, text, query.decision_log, query.where, changed=False, in_doubt=True)
 
 
 def _some(names: t.Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _iso(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + "+00:00"

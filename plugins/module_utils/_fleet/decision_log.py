@@ -2,11 +2,16 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The place where decisions about fleet runs lie, on the controller: each is written once, and never changes."""
+"""The decision log of fleet runs, a directory on the controller: each decision is written once, and never changes.
+
+It holds an identity (C(.identity)), one decision per run (C(<run>.json)), and, where several controllers share a run,
+one vote per controller (C(.<run>.<part>.vote)). All are write-once files of M(_filesystem.write_once).
+"""
 
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
@@ -17,20 +22,43 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.wri
     open_write_once,
 )
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.write_once import Content
+
 COMMIT, ABORT = "commit", "abort"
-IDENTITY = ".place"
+IDENTITY = ".identity"
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
-class FleetDecision(t.NamedTuple):
-    """What was decided about a run.
+class LogIdentity(t.NamedTuple):
+    """The content of C(.identity): what tells a decision log from others.
 
+    Written by the first controller that opens the directory; read by every call of
+    M(intellistream.sage.sage_decision).
+
+    :ivar decision_log: 32 random hexadecimal digits. Hosts remember it with the run, so a directory of the same name on
+        another controller is not mistaken for this one.
+    :ivar where: the controller's host name and the directory, C(host:/path), as it was made. For people.
+    """
+
+    decision_log: str
+    where: str
+
+
+class FleetDecision(t.NamedTuple):
+    """The content of C(<run>.json): what was decided about a run.
+
+    Written by the first controller that decides; read by every controller that decides or asks about the run.
+
+    :ivar run: the id of the run, which is also the file's name.
     :ivar decision: V(commit) or V(abort).
-    :ivar hosts: whom it is about.
-    :ivar time: ISO time.
-    :ivar by: which controller decided.
-    :ivar place: the identity of the place that the run's hosts were told to ask.
-    :ivar deadline: ISO time by which all hosts have to hear of a commit, when they have a dead-man's switch.
+    :ivar hosts: the names of the hosts that it is about, sorted. Of a presumed abort, the hosts that asked first.
+    :ivar time: local ISO time with milliseconds and zone when it was decided.
+    :ivar by: host name, user id and process id of the controller, in words.
+    :ivar why: the reason, for people.
+    :ivar decision_log: the identity of the decision log that the run's hosts were told to ask.
+    :ivar deadline: ISO time (UTC) by which all hosts have to learn of a commit, when they have a dead-man's switch;
+        else None. For people: no clock of a host is compared with it.
     """
 
     run: str
@@ -39,141 +67,162 @@ class FleetDecision(t.NamedTuple):
     time: str
     by: str
     why: str
-    place: str
+    decision_log: str
     deadline: str | None = None
 
 
 class PartVote(t.NamedTuple):
-    """What one of several controllers of a run, each with hosts of its own, says of them.
+    """The content of C(.<run>.<part>.vote): what one of several controllers of a run says of its hosts.
 
-    :ivar part: its number, from 1.
-    :ivar parts: how many there are.
-    :ivar missing: those of its hosts that are not prepared.
+    Written by that controller when all its hosts are prepared; read by the other controllers of the run.
+
+    :ivar run: the id of the run.
+    :ivar part: the number of the controller, from 1 to C(parts).
+    :ivar parts: how many controllers there are.
+    :ivar hosts: the names of its hosts, sorted.
     :ivar until: seconds since the epoch until which a commit could still be delivered to them; None when at any time.
+        Clocks of controllers are compared here, and only here.
     """
 
     run: str
     part: int
     parts: int
     hosts: list[str]
-    missing: list[str]
     until: float | None
 
 
 class DecisionLog:
-    """A directory with decisions.
+    """An open decision log, as a context manager.
 
     :ivar path: the directory.
-    :ivar identity: what tells it from a directory of the same name on another controller.
+    :ivar identity: what tells it from others, see M(LogIdentity.decision_log).
     :ivar where: where it was made, for people.
     """
 
-    def __init__(self, files: WriteOnceDir, identity: str, where: str) -> None:
+    def __init__(self, files: WriteOnceDir, identity: LogIdentity) -> None:
         self._files = files
         self.path = files.path
-        self.identity = identity
-        self.where = where
+        self.identity = identity.decision_log
+        self.where = identity.where
 
     def __enter__(self) -> DecisionLog:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the directory back."""
         self._files.close()
 
     def read(self, run: str) -> FleetDecision | None:
         """What was decided about a run, durable when this returns; None when nothing was.
 
+        :raises InputError: this cannot be the id of a run.
         :raises StateError: there is something, but it is damaged, edited, somebody else's or cannot be read.
         """
-        name = _name(run)
+        name = _decision_name(run)
         content = self._files.read(name)
         if content is None:
             return None
-        found = _made(FleetDecision, content, self._files.place(name))
-        if found.run != run or found.decision not in (COMMIT, ABORT):
-            raise damaged(self._files.place(name), f"it is no decision about run {run}")
-        return found
+        path = self._files.path_of(name)
+        decision = _parsed(FleetDecision, content, path)
+        if decision.run != run or decision.decision not in (COMMIT, ABORT):
+            raise damaged(path, f"it is no decision about run {run}")
+        return decision
 
     def write(self, decision: FleetDecision) -> tuple[FleetDecision, bool]:
         """Decide, unless that was done before.
 
         :returns: the decision that stands, durable, and whether it is this one.
+        :raises StateError: what stands is damaged, edited, somebody else's or cannot be read.
         :raises StorageError: the disk refused; nobody may act on anything.
         """
-        dummy, made = self._files.write(_name(decision.run), decision._asdict())
-        found = self.read(decision.run)
-        if found is None:
-            raise damaged(self._files.place(_name(decision.run)), "it went away")
-        return found, made
+        name = _decision_name(decision.run)
+        dummy, is_ours = self._files.write(name, decision._asdict())
+        standing = self.read(decision.run)
+        if standing is None:
+            raise damaged(self._files.path_of(name), "it went away")
+        return standing, is_ours
 
     def vote(self, vote: PartVote) -> PartVote:
-        """Say what one's hosts are; what was said first stands, and is returned.
+        """Record what a controller says of its hosts; what it said first stands, and is returned.
 
+        :raises StateError: what stands is damaged, edited, somebody else's or cannot be read.
         :raises StorageError: the disk refused; nothing was said.
         """
-        name = _vote(vote.run, vote.part)
+        name = _vote_name(vote.run, vote.part)
         content, dummy = self._files.write(name, vote._asdict())
-        return _made(PartVote, content, self._files.place(name))
+        return _parsed(PartVote, content, self._files.path_of(name))
 
     def votes(self, run: str, parts: int) -> list[PartVote]:
-        """What the controllers of a run have said.
+        """What the controllers of a run have said so far, by part.
 
+        :param parts: how many controllers there are.
         :raises InputError: they do not agree on how many they are.
+        :raises StateError: a vote is damaged, edited, somebody else's or cannot be read.
         """
-        names = [_vote(run, part) for part in range(1, parts + 1)]
-        contents = [(name, self._files.read(name)) for name in names]
-        found = [_made(PartVote, content, self._files.place(name)) for name, content in contents if content is not None]
-        if any(vote.parts != parts for vote in found):
+        votes = []
+        for part in range(1, parts + 1):
+            name = _vote_name(run, part)
+            content = self._files.read(name)
+            if content is not None:
+                votes.append(_parsed(PartVote, content, self._files.path_of(name)))
+        if any(vote.parts != parts for vote in votes):
             raise InputError(
-                f"Run {run} is cut into {parts} parts here, and into {' and '.join(str(one.parts) for one in found)} "
+                f"Run {run} is cut into {parts} parts here, and into {' and '.join(str(vote.parts) for vote in votes)} "
                 "elsewhere.",
                 untouched="everything.",
                 advice="Give all controllers of the run the same number of parts.",
             )
-        return found
+        return votes
 
 
-_Made = t.TypeVar("_Made", FleetDecision, PartVote)
+_Parsed = t.TypeVar("_Parsed", LogIdentity, FleetDecision, PartVote)
 
 
-def _made(kind: type[_Made], content: dict[str, t.Any], path: str) -> _Made:
+def _parsed(kind: type[_Parsed], content: Content, path: str) -> _Parsed:
+    """The content of a file as what it is; the file's hash says that its fields are as they were written."""
     try:
-        return kind(**{key: content[key] for key in kind._fields})
+        fields: dict[str, t.Any] = {name: content[name] for name in kind._fields}
     except KeyError as error:
         raise damaged(path, f"it lacks {error}") from error
+    return kind(**fields)
 
 
 def open_log(path: str, create: bool = False) -> DecisionLog | None:
-    """Open a place.
+    """Open a decision log.
 
+    :param path: its directory.
     :param create: make it when there is none; else nothing is written in it either.
     :returns: None when there is none and C(create) is false.
+    :raises StateError: it has decisions but no identity, or a damaged one.
     :raises UnsafePath: others can write there.
     """
     files = open_write_once(path, create)
     if files is None:
         return None
     try:
-        # In this order: another controller may be making the place, and decides after that.
-        decided = any(name.endswith(".json") for name in files.names())
-        identity = files.read(IDENTITY)
-        if identity is None:
-            if decided:
+        # In this order: another controller may be making the decision log, and decides after that.
+        has_decisions = any(name.endswith(".json") for name in files.names())
+        content = files.read(IDENTITY)
+        if content is None:
+            if has_decisions:
                 raise StateError(
                     f"{path} has decisions but no {IDENTITY}: whose they are is not known.",
                     untouched="everything.",
                     advice=f"Restore {IDENTITY} from a copy, or name another directory.",
                 )
             if create:
-                new = {"place": os.urandom(16).hex(), "where": f"{os.uname().nodename}:{path}"}
-                identity, dummy = files.write(IDENTITY, new)
+                made = LogIdentity(os.urandom(16).hex(), f"{os.uname().nodename}:{path}")
+                content, dummy = files.write(IDENTITY, made._asdict())
+        if content is not None:
+            return DecisionLog(files, _parsed(LogIdentity, content, files.path_of(IDENTITY)))
     except BaseException:
         files.close()
         raise
-    if identity is None:
-        files.close()
-        return None
-    return DecisionLog(files, str(identity.get("place")), str(identity.get("where")))
+    files.close()
+    return None
 
 
 def check_run(run: str) -> str:
@@ -191,24 +240,31 @@ def check_run(run: str) -> str:
 
 
 def new_run() -> str:
-    """An id that no other run has."""
-    import time
-
+    """An id that no other run has: the time in UTC, and random digits."""
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(5).hex()}"
 
 
 def make_decision(
-    run: str, decision: str, hosts: t.Iterable[str], why: str, place: str, deadline: str | None = None
+    run: str, decision: str, hosts: t.Iterable[str], why: str, decision_log: str, deadline: str | None = None
 ) -> FleetDecision:
-    """A decision of this controller, now."""
+    """A decision of this controller, now; see M(FleetDecision) for the parameters."""
     by = f"{os.uname().nodename}, user id {os.geteuid()}, process {os.getpid()}"
-    return FleetDecision(run, decision, sorted(set(hosts)), clock.now(), by, why, place, deadline)
+    return FleetDecision(
+        run,
+        decision,
+        hosts=sorted(set(hosts)),
+        time=clock.now(),
+        by=by,
+        why=why,
+        decision_log=decision_log,
+        deadline=deadline,
+    )
 
 
-def _name(run: str) -> str:
+def _decision_name(run: str) -> str:
     return f"{check_run(run)}.json"
 
 
-def _vote(run: str, part: int) -> str:
+def _vote_name(run: str, part: int) -> str:
     # Begins with a dot, as no run does.
     return f".{check_run(run)}.{part}.vote"

@@ -12,73 +12,111 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import WindowOver
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
-from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, UndoWork, spell
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, UndoSize, spell
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
-Facts = dict[str, t.Any]
-
-# More would cost what the history costs.
+# Installations. More would cost what the history costs.
 _RECENT = 5
+# Seconds from a failure to the undo that belongs to it.
 _BEGINS_WITHIN = 120.0
 
 
-class TimeBudget(t.NamedTuple):
-    """What the controller says about time.
+class WindowFacts(t.TypedDict):
+    """What was estimated when a phase began in a maintenance window; all in seconds.
 
-    :ivar left: seconds until the window ended, when it asked. Clocks of two hosts are never compared.
-    :ivar asked: what this host's monotonic clock said then.
-    :ivar expected: phase → seconds that the user knows it takes.
+    :ivar left: until the window ends.
+    :ivar undo: an undo of the whole installation.
+    :ivar undo_measured: that is known from this host's record; else it is a default.
+    :ivar expected: phase → what it takes.
+    :ivar measured: the phases of which that is known from the record or from the user.
     """
 
     left: float
-    asked: float
+    undo: float
+    undo_measured: bool
+    expected: dict[str, float]
+    measured: list[str]
+
+
+class Comparison(t.TypedDict):
+    """What something was expected to take and what it took, in seconds; C(took) is None where it has not ended."""
+
+    expected: float
+    took: float | None
+
+
+class Timing(t.TypedDict):
+    """What was estimated for an installation, and what it took.
+
+    :ivar phases: phase → the comparison.
+    :ivar undo: the same of an undo.
+    :ivar left: seconds that were left of the window when the last phase began.
+    """
+
+    phases: dict[str, Comparison]
+    undo: Comparison
+    left: float
+
+
+class TimeBudget(t.NamedTuple):
+    """What a maintenance window leaves, as the controller says. Clocks of two hosts are never compared.
+
+    :ivar seconds: seconds until the window ends, when the controller asked.
+    :ivar asked_at: what this host's monotonic clock said then.
+    :ivar expected: phase → seconds that the user says it takes.
+    """
+
+    seconds: float
+    asked_at: float
     expected: t.Mapping[str, float]
 
-    def now(self) -> float:
-        """Seconds that are left now."""
-        return self.left - (time.monotonic() - self.asked)
+    def seconds_left(self) -> float:
+        """Seconds that are left now; negative when the window is over."""
+        return self.seconds - (time.monotonic() - self.asked_at)
 
 
 def seconds_between(start: str, end: str) -> float:
-    """Between two ISO times of one host."""
+    """Seconds between two ISO times of one host."""
     return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
 
 
-def undo_work(points: t.Iterable[t.Mapping[str, t.Any]]) -> UndoWork:
-    """What undoing these points has to do."""
-    total = UndoWork()
+def undo_size(points: t.Iterable[t.Mapping[str, t.Any]]) -> UndoSize:
+    """How much undoing these points has to do."""
+    total = UndoSize()
     for point in points:
-        for taken in point.get("resources") or ():
-            total += UndoWork(taken.get("files") or 0, taken.get("bytes") or 0, len(taken.get("changes") or ()))
-        total += UndoWork(0, 0, sum(len(spec.get("distributions") or ()) for spec in point.get("specs") or ()))
+        for resource in point.get("resources") or ():
+            changes = resource.get("changes") or ()
+            total += UndoSize(resource.get("files") or 0, resource.get("bytes") or 0, len(changes))
+        total += UndoSize(0, 0, sum(len(spec.get("distributions") or ()) for spec in point.get("specs") or ()))
     return total
 
 
 def phase_durations(history: t.Iterable[Installation]) -> dict[str, list[float]]:
     """Phase → seconds that it took where it was completed; a phase that was taken over counts once."""
-    found: dict[str, dict[tuple[str, str], float]] = {}
-    for one in history:
-        for name, phase in one.phases.items():
+    by_phase: dict[str, dict[tuple[str, str], float]] = {}
+    for installation in history:
+        for name, phase in installation.phases.items():
             if phase.status == "completed" and phase.started and phase.ended:
                 key = (phase.started, phase.ended)
-                found.setdefault(name, {})[key] = seconds_between(*key)
-    return {name: list(times.values()) for name, times in found.items()}
+                by_phase.setdefault(name, {})[key] = seconds_between(*key)
+    return {name: list(times.values()) for name, times in by_phase.items()}
 
 
-def past_undos(history: t.Iterable[Installation]) -> list[tuple[UndoWork, float]]:
-    """What past undos had to do, and how long they took."""
+def past_undos(history: t.Iterable[Installation]) -> list[tuple[UndoSize, float]]:
+    """How much past undos had to do, and how many seconds they took."""
+    undos = [installation.undo for installation in history]
     return [
-        (UndoWork(one.undo["files"], one.undo["bytes"], one.undo["distributions"]), _from_failure(one.undo))
-        for one in history
-        if one.undo is not None
+        (UndoSize(undo["files"], undo["bytes"], undo["distributions"]), _from_failure(undo))
+        for undo in undos
+        if undo is not None
     ]
 
 
 def _from_failure(undo: t.Mapping[str, t.Any]) -> float:
-    """With what it took to begin: the connection, and the start of the module."""
+    """The seconds of an undo with what it took to begin: the connection, and the start of the module."""
     seconds = float(undo["seconds"])
     if not undo["failed"]:
         return seconds
@@ -87,54 +125,55 @@ def _from_failure(undo: t.Mapping[str, t.Any]) -> float:
     return max(seconds, since) if since < seconds + _BEGINS_WITHIN else seconds
 
 
-def check(session: Session, wish: TimeBudget, begins: t.Sequence[str], left_to_run: t.Sequence[str]) -> Facts:
+def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run: t.Sequence[str]) -> WindowFacts:
     """Whether the phases that begin now, and an undo, still fit; what was estimated is recorded with the session.
 
     :param begins: the phases that begin now.
-    :param left_to_run: all phases that the run will go through, when it begins. Those that are known from the record
-        have to fit together.
+    :param to_run: all phases that the run will go through, when it begins. Those that are known from the record have to
+        fit together.
     :raises WindowOver: they do not.
     """
     installation = session.required()
-    history = [one for one in session.recent(_RECENT) if one.install_id != installation.install_id]
-    known = phase_durations([*history, installation])
-    undo = estimate.undo(undo_work(installation.active_points), estimate.rates(past_undos([*history, installation])))
-    left = round(wish.now(), 1)
+    recent = session.recent(_RECENT)
+    history = [*(past for past in recent if past.install_id != installation.install_id), installation]
+    past_durations = phase_durations(history)
+    undo = estimate.undo(undo_size(installation.active_points), estimate.rates(past_undos(history)))
+    left = round(budget.seconds_left(), 1)
     expected = {
-        name: estimate.phase(name, known.get(name) or (), wish.expected.get(name))
-        for name in dict.fromkeys([*begins, *left_to_run])
+        name: estimate.phase(name, past_durations.get(name) or (), budget.expected.get(name))
+        for name in dict.fromkeys([*begins, *to_run])
     }
     for name in begins:
-        now = expected[name]
+        remaining = expected[name]
         started = installation.phases[name].started
         if started:
-            now = estimate.remaining(now, seconds_between(started, installation.updated))
-        _refuse(left, {name: now}, undo)
+            remaining = estimate.remaining(remaining, seconds_between(started, installation.updated))
+        _refuse(left, {name: remaining}, undo)
         session.add(
             {"event": "window", "phase": name, "expected": expected[name].seconds, "undo": undo.seconds, "left": left}
         )
-    if left_to_run:
-        _refuse(left, {name: one for name, one in expected.items() if one.measured}, undo)
+    if to_run:
+        _refuse(left, {name: phase for name, phase in expected.items() if phase.measured}, undo)
     return {
         "left": left,
         "undo": undo.seconds,
         "undo_measured": undo.measured,
-        "expected": {name: one.seconds for name, one in expected.items()},
-        "measured": [name for name, one in expected.items() if one.measured],
+        "expected": {name: phase.seconds for name, phase in expected.items()},
+        "measured": [name for name, phase in expected.items() if phase.measured],
     }
 
 
-def check_undo(session: Session, wish: TimeBudget, points: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+def check_undo(session: Session, budget: TimeBudget, points: t.Iterable[t.Mapping[str, t.Any]]) -> None:
     """Whether a rollback of these points still fits, when nobody has to notice first that it is needed.
 
     :raises WindowOver: it does not.
     """
-    undo = estimate.undo(undo_work(points), estimate.rates(past_undos(session.recent(_RECENT))))
-    left, needed = round(wish.now(), 1), undo.seconds - estimate.OVERHEAD
+    undo = estimate.undo(undo_size(points), estimate.rates(past_undos(session.recent(_RECENT))))
+    left, needed = round(budget.seconds_left(), 1), undo.seconds - estimate.OVERHEAD
     if estimate.fits(left, needed):
         return
     raise WindowOver(
-        f"The window {_ends(left)}, and the rollback takes {spell(needed)}{'' if undo.measured else ' (default)'}.",
+        f"The window {_ends(left)}, and the rollback takes {spell(needed)}{_by_default(undo)}.",
         untouched="everything.",
         advice="Give it a longer window.",
         left=left,
@@ -146,37 +185,39 @@ def _ends(left: float) -> str:
     return f"ends in {spell(left)}" if left >= 0 else f"ended {spell(-left)} ago"
 
 
+def _by_default(expected: Estimate) -> str:
+    return "" if expected.measured else " (default)"
+
+
 def _refuse(left: float, phases: t.Mapping[str, Estimate], undo: Estimate) -> None:
-    needed = sum(one.seconds for one in phases.values())
+    """Refuse phases that, with an undo, would not end in the C(left) seconds of the window."""
+    needed = sum(phase.seconds for phase in phases.values())
     if not phases or estimate.fits(left, needed + undo.seconds):
         return
-    listed = ", ".join(
-        f"{name} {spell(one.seconds)}{'' if one.measured else ' (default)'}" for name, one in phases.items()
-    )
+    listed = ", ".join(f"{name} {spell(phase.seconds)}{_by_default(phase)}" for name, phase in phases.items())
     raise WindowOver(
         f"The window {_ends(left)}, and {spell(needed + undo.seconds)} are needed: {listed}; "
-        f"undo {spell(undo.seconds)}{'' if undo.measured else ' (default)'}.",
+        f"undo {spell(undo.seconds)}{_by_default(undo)}.",
         untouched="what this phase would have changed.",
-        advice="Give it a longer window. What this host is known to take comes from its own record; "
-        "sage_expected_seconds says better than a default.",
+        advice="Give it a longer window. Estimates come from this host's own record; where that has none, "
+        "sage_expected_seconds is better than the default.",
         left=left,
-        expected={name: one.seconds for name, one in phases.items()},
+        expected={name: phase.seconds for name, phase in phases.items()},
         undo=undo.seconds,
     )
 
 
-def timing(installation: Installation | None) -> Facts | None:
+def timing(installation: Installation | None) -> Timing | None:
     """What was estimated for an installation, and what it took; None when no window was set for it."""
     if installation is None or not installation.window:
         return None
-    phases = {}
-    for name, one in installation.window.items():
+    phases: dict[str, Comparison] = {}
+    for name, estimated in installation.window.items():
         phase = installation.phases[name]
-        ended = phase.status in ("completed", "failed") and phase.started and phase.ended
-        took = (
-            round(seconds_between(phase.started, phase.ended), 1) if ended and phase.started and phase.ended else None
-        )
-        phases[name] = {"expected": one["expected"], "took": took}
+        took = None
+        if phase.status in ("completed", "failed") and phase.started and phase.ended:
+            took = round(seconds_between(phase.started, phase.ended), 1)
+        phases[name] = {"expected": estimated["expected"], "took": took}
     last = list(installation.window.values())[-1]
-    undone = installation.undo["seconds"] if installation.undo is not None else None
-    return {"phases": phases, "undo": {"expected": last["undo"], "took": undone}, "left": last["left"]}
+    undo_took = installation.undo["seconds"] if installation.undo is not None else None
+    return {"phases": phases, "undo": {"expected": last["undo"], "took": undo_took}, "left": last["left"]}

@@ -4,7 +4,7 @@
 
 """The arithmetic of a maintenance window: how long a phase and an undo take, and whether both still fit.
 
-Durations only, in seconds; no clock is read here. What is estimated how, docs/fleet-window.md tells.
+Durations only, in seconds; no clock is read here. docs/fleet-window.md tells how each is estimated.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ FILES_PER_DISTRIBUTION = 400
 UNDO_FACTOR = 1.5
 # To notice, to connect, to record the failure and to start, on a host that is busy.
 OVERHEAD = 10.0
-# An undo that was shorter tells nothing about how it grows, and no next one is sure to begin faster.
+# Seconds. An undo that had less to do tells nothing about how it grows, and none is sure to begin faster.
 _TELLING = 1.0
-_SHORTEST = 1.0
+_SHORTEST_BEGINNING = 1.0
 
 
-class UndoWork(t.NamedTuple):
-    """What an undo has to put back and to remove.
+class UndoSize(t.NamedTuple):
+    """How much an undo has to put back and to remove.
 
-    :ivar files: captured files.
-    :ivar bytes: their content.
-    :ivar distributions: those that the change replaces or adds.
+    :ivar files: how many files were captured.
+    :ivar bytes: the size of their content.
+    :ivar distributions: how many distributions the change replaces or adds.
     """
 
     files: int = 0
@@ -51,22 +51,22 @@ class UndoWork(t.NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long that takes on a slow host, once it has begun."""
+        """How many seconds that takes on a slow host, once it has begun."""
         files = self.files + FILES_PER_DISTRIBUTION * self.distributions
         return files / FILES_PER_SECOND + self.bytes / BYTES_PER_SECOND
 
-    def __add__(self, other: object) -> UndoWork:
+    def __add__(self, other: object) -> UndoSize:
         """Both together."""
-        if not isinstance(other, UndoWork):
+        if not isinstance(other, UndoSize):
             return NotImplemented
-        return UndoWork(self.files + other.files, self.bytes + other.bytes, self.distributions + other.distributions)
+        return UndoSize(self.files + other.files, self.bytes + other.bytes, self.distributions + other.distributions)
 
 
 class Rates(t.NamedTuple):
     """How fast a host is at undoing.
 
     :ivar beginning: seconds before it grows with the work.
-    :ivar slowness: how many times as long as M(UndoWork.seconds) the work takes.
+    :ivar slowness: how many times as long as M(UndoSize.seconds) the work takes.
     :ivar measured: how many undos tell so; 0 for the defaults.
     """
 
@@ -78,6 +78,7 @@ class Rates(t.NamedTuple):
 class Estimate(t.NamedTuple):
     """How long something is going to take.
 
+    :ivar seconds: that long.
     :ivar measured: it is known from this host's record, or somebody said so; else it is a default.
     """
 
@@ -85,33 +86,33 @@ class Estimate(t.NamedTuple):
     measured: bool
 
 
-def rates(undos: t.Iterable[tuple[UndoWork, float]]) -> Rates:
+def rates(undos: t.Iterable[tuple[UndoSize, float]]) -> Rates:
     """What past undos tell, the slowest of them in both respects.
 
-    :param undos: what each had to do, and the seconds it took.
+    :param undos: how much each had to do, and the seconds it took.
     """
-    known = [(work.seconds, seconds) for work, seconds in undos if seconds > 0]
-    if not known:
+    past = [(size.seconds, seconds) for size, seconds in undos if seconds > 0]
+    if not past:
         return Rates()
-    slowness = max((seconds / work for work, seconds in known if work >= _TELLING), default=1.0)
-    beginning = max(_SHORTEST, *(seconds - slowness * work for work, seconds in known))
-    return Rates(beginning, slowness, len(known))
+    slowness = max((seconds / by_default for by_default, seconds in past if by_default >= _TELLING), default=1.0)
+    beginning = max(_SHORTEST_BEGINNING, *(seconds - slowness * by_default for by_default, seconds in past))
+    return Rates(beginning, slowness, len(past))
 
 
-def undo(work: UndoWork, rate: Rates) -> Estimate:
+def undo(size: UndoSize, rate: Rates) -> Estimate:
     """How long an undo takes, from the decision to undo to its end."""
-    seconds = OVERHEAD + UNDO_FACTOR * (rate.beginning + rate.slowness * work.seconds)
+    seconds = OVERHEAD + UNDO_FACTOR * (rate.beginning + rate.slowness * size.seconds)
     return Estimate(round(seconds, 1), bool(rate.measured))
 
 
-def phase(name: str, durations: t.Sequence[float], said: float | None = None) -> Estimate:
+def phase(name: str, durations: t.Sequence[float], from_user: float | None = None) -> Estimate:
     """How long a phase takes.
 
-    :param durations: what it took before on this host; the longest counts.
-    :param said: what the user knows, which counts instead.
+    :param durations: the seconds that it took before on this host; the longest counts.
+    :param from_user: the seconds that the user says, which count instead.
     """
-    if said is not None:
-        return Estimate(said, True)
+    if from_user is not None:
+        return Estimate(from_user, True)
     sensible = [seconds for seconds in durations if seconds >= 0]
     if sensible:
         return Estimate(round(PHASE_FACTOR * max(sensible), 1), True)
@@ -119,12 +120,15 @@ def phase(name: str, durations: t.Sequence[float], said: float | None = None) ->
 
 
 def remaining(expected: Estimate, passed: float) -> Estimate:
-    """The same for a phase that began some time ago; clocks that were set do not make it longer than it is."""
+    """What remains of a phase that began C(passed) seconds ago.
+
+    A clock that was set back meanwhile does not make it longer than it is.
+    """
     return Estimate(min(expected.seconds, max(0.0, round(expected.seconds - passed, 1))), expected.measured)
 
 
 def fits(left: float, needed: float) -> bool:
-    """Whether what is needed ends before the window does."""
+    """Whether what takes C(needed) seconds ends before the window, which has C(left) seconds left."""
     return needed <= left
 
 

@@ -195,7 +195,7 @@ def _execute(
         # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
         for event in undo_redo.restored(chosen):
             session.add(event)
-    took = {**check.undo_work(chosen.points)._asdict(), "seconds": round(time.monotonic() - begun, 3)}
+    took = {**check.undo_size(chosen.points)._asdict(), "seconds": round(time.monotonic() - begun, 3)}
     for part in reversed(chosen.parts):
         whole = part.whole and not request.partial
         session.add(

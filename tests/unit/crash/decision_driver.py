@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
 from ansible_collections.intellistream.sage.tests.unit.crash import driver
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 RUN = "r1"
@@ -30,17 +31,17 @@ class Unclear(SageError):
     """What a module would show without advice."""
 
 
-def decide(root: str) -> dict[str, t.Any]:
+def decide(root: str) -> DecisionResult:
     """At the barrier, all prepared."""
     return fleet_decide.decide(root, BarrierVote(RUN, "commit", ["a", "b"], ["a", "b"]), False)
 
 
-def resolve(root: str) -> dict[str, t.Any]:
-    """A host that is in doubt asks, where the place is."""
-    place = open_log(root)
-    assert place is not None
-    with place:
-        return fleet_decide.resolve_doubt(root, DecisionQuery(RUN, place.identity, hosts=["a"]), False)
+def resolve(root: str) -> DecisionResult:
+    """A host that is in doubt asks, where the decision log is."""
+    log = open_log(root)
+    assert log is not None
+    with log:
+        return fleet_decide.resolve_doubt(root, DecisionQuery(RUN, log.identity, hosts=["a"]), False)
 
 
 ACTS = {"decide": decide, "resolve": resolve}
@@ -59,8 +60,8 @@ def _action(name: str) -> t.Callable[[Engine], None]:
 def main() -> None:
     """All is imported once, so that no call of the children is an import's."""
     where = pathlib.Path(tempfile.mkdtemp())
-    decide(str(where / "place"))
-    resolve(str(where / "place"))
+    decide(str(where / "log"))
+    resolve(str(where / "log"))
     shutil.rmtree(where)
     driver.ACTIONS.update({name: _action(name) for name in ACTS})
     driver.main()

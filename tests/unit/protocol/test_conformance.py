@@ -47,6 +47,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 if t.TYPE_CHECKING:
     import random
 
+    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
+
 NAMES = ("a", "b", "c")
 RUN = "r1"
 
@@ -205,7 +207,7 @@ class Fleet:
         self.top = pathlib.Path(tempfile.mkdtemp())
         self.path = str(self.top / "place")
         self.file = os.path.join(self.path, f"{RUN}.json")
-        self.place = str(open_run(self.path, RUN, False)["place"])
+        self.place = str(open_run(self.path, RUN, False)["decision_log"])
         self.hosts = {name: kind(self.top / name) for name in NAMES}
         self.heard: set[str] = set()
         self.first = True
@@ -237,7 +239,7 @@ class Fleet:
             elif found.asks:
                 told = resolve_doubt(self.path, DecisionQuery(RUN, found.place, hosts=[name]), False)
                 self.unsynced = False
-                host.tell(told["decision"], killed)
+                host.tell(str(told["decision"]), killed)
             if killed:
                 return
 
@@ -325,7 +327,7 @@ class Fleet:
         # What there was had been read, and so synced.
         self.unsynced = not written and crash == "after"
 
-    def _decided(self) -> dict[str, t.Any]:
+    def _decided(self) -> DecisionResult:
         return decide(self.path, BarrierVote(RUN, "commit", list(NAMES), sorted(self.heard)), False)
 
     def power_fails(self) -> None:

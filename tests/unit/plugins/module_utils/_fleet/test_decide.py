@@ -31,6 +31,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
     open_log,
 )
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
+
 HOSTS = ["a", "b", "c"]
 
 
@@ -39,23 +42,25 @@ class Fleet:
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
-        self.identity = str(open_run(str(path), "r0", False)["place"])
+        self.identity = str(open_run(str(path), "r0", False)["decision_log"])
 
     def decide(
         self, prepared: t.Sequence[str] = ("a", "b", "c"), check_mode: bool = False, **values: t.Any
-    ) -> dict[str, t.Any]:
+    ) -> DecisionResult:
         """All hosts but those left out are prepared."""
-        wish = BarrierVote(**{"run": "r1", "want": "commit", "hosts": HOSTS, "prepared": list(prepared), **values})
+        wish = BarrierVote(**{"run": "r1", "vote": "commit", "hosts": HOSTS, "prepared": list(prepared), **values})
         return decide(str(self.path), wish, check_mode)
 
-    def ask(self, *hosts: str, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
+    def ask(self, *hosts: str, check_mode: bool = False, **values: t.Any) -> DecisionResult:
         """Hosts are in doubt."""
-        question = DecisionQuery(**{"run": "r1", "place": self.identity, "where": "there", "hosts": hosts, **values})
+        question = DecisionQuery(
+            **{"run": "r1", "decision_log": self.identity, "where": "there", "hosts": hosts, **values}
+        )
         return resolve_doubt(str(self.path), question, check_mode)
 
     def files(self) -> list[str]:
         """What lies there, the identity left out."""
-        return sorted(name for name in os.listdir(self.path) if name != ".place")
+        return sorted(name for name in os.listdir(self.path) if name != ".identity")
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def fleet(tmp_path: pathlib.Path) -> Fleet:
     return Fleet(tmp_path / "fleet")
 
 
-def test_opening_makes_a_place_and_a_run(tmp_path: pathlib.Path) -> None:
+def test_opening_makes_a_decision_log_and_a_run(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "x" / "fleet")
     told = open_run(path, None, True)
     assert told["changed"]
@@ -72,7 +77,7 @@ def test_opening_makes_a_place_and_a_run(tmp_path: pathlib.Path) -> None:
     assert (told["changed"], told["decision"], told["in_doubt"]) == (True, None, False)
     assert told["where"] == f"{os.uname().nodename}:{path}"
     again = open_run(path, "mine", False)
-    assert (again["changed"], again["run"], again["place"]) == (False, "mine", told["place"])
+    assert (again["changed"], again["run"], again["decision_log"]) == (False, "mine", told["decision_log"])
     assert again["run"] != told["run"]
 
 
@@ -103,7 +108,7 @@ def test_one_that_is_not_prepared_is_enough(fleet: Fleet, prepared: list[str]) -
 
 
 def test_abort_for_a_reason(fleet: Fleet) -> None:
-    told = fleet.decide(want="abort", why="the window is over")
+    told = fleet.decide(vote="abort", why="the window is over")
     assert (told["decision"], told["why"]) == ("abort", "the window is over")
 
 
@@ -112,7 +117,7 @@ def test_abort_for_a_reason(fleet: Fleet) -> None:
     [
         {"hosts": [], "prepared": []},
         {"prepared": ["a", "x"]},
-        {"left": {"x": 5.0}},
+        {"seconds_left": {"x": 5.0}},
         {"part": 0},
         {"part": 3, "parts": 2},
         {"run": "../r1"},
@@ -125,12 +130,12 @@ def test_what_makes_no_sense_decides_nothing(fleet: Fleet, values: dict[str, t.A
 
 
 def test_switches_that_fire_too_soon(fleet: Fleet) -> None:
-    told = fleet.decide(left={"a": 500.0, "b": 20.0}, needed=30.0, run="r2")
+    told = fleet.decide(seconds_left={"a": 500.0, "b": 20.0}, seconds_needed=30.0, run="r2")
     assert told["decision"] == "abort"
     assert told["why"] == "less than 30 s are left until the dead-man's switch fires on b"
-    told = fleet.decide(left={"a": 500.0}, needed=30.0)
+    told = fleet.decide(seconds_left={"a": 500.0}, seconds_needed=30.0)
     assert told["decision"] == "commit"
-    assert told["deadline"] > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 400))
+    assert str(told["deadline"]) > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 400))
 
 
 def test_check_mode_predicts_and_writes_nothing(tmp_path: pathlib.Path, fleet: Fleet) -> None:
@@ -153,7 +158,7 @@ def test_check_mode_predicts_and_writes_nothing(tmp_path: pathlib.Path, fleet: F
 def test_presumed_abort_is_written_before_anybody_acts_on_it(fleet: Fleet) -> None:
     told = fleet.ask("b")
     assert (told["decision"], told["changed"], told["in_doubt"]) == ("abort", True, False)
-    assert "presumed abort" in told["why"]
+    assert "presumed abort" in str(told["why"])
     assert fleet.files() == ["r1.json"]
     # The first controller was only slow.
     slow = fleet.decide()
@@ -192,16 +197,16 @@ def test_elsewhere_nothing_is_decided(tmp_path: pathlib.Path, fleet: Fleet) -> N
     # The decision may be brought there.
     (other.path / "r1.json").write_bytes((fleet.path / "r1.json").read_bytes())
     (other.path / "r1.json").chmod(0o600)
-    assert other.ask("a", place=fleet.identity)["decision"] == "commit"
+    assert other.ask("a", decision_log=fleet.identity)["decision"] == "commit"
 
 
 def test_the_admins_word(tmp_path: pathlib.Path, fleet: Fleet) -> None:
     other = Fleet(tmp_path / "other")
-    told = other.ask("a", place=fleet.identity, word="commit")
+    told = other.ask("a", decision_log=fleet.identity, word="commit")
     assert (told["decision"], told["changed"], told["why"]) == ("commit", True, "the admin's word")
     # It holds for the other hosts too, without being said again, and against being said otherwise.
-    assert other.ask("b", place=fleet.identity)["decision"] == "commit"
-    told = other.ask("c", place=fleet.identity, word="abort")
+    assert other.ask("b", decision_log=fleet.identity)["decision"] == "commit"
+    told = other.ask("c", decision_log=fleet.identity, word="abort")
     assert told["decision"] == "commit"
     assert "does not count" in told["msg"]
     # Nor does it count against a decision.
@@ -215,12 +220,12 @@ def test_a_decision_about_others(fleet: Fleet) -> None:
         fleet.ask("a", "d")
     with pytest.raises(StateError, match="without d"):
         fleet.decide(["d"], hosts=["d"])
-    with pytest.raises(StateError, match="another place"):
-        fleet.ask("a", place="0" * 32)
+    with pytest.raises(StateError, match="another decision log"):
+        fleet.ask("a", decision_log="0" * 32)
 
 
 def test_parts_commit_when_all_have_voted(fleet: Fleet) -> None:
-    told: list[dict[str, t.Any]] = []
+    told: list[DecisionResult] = []
 
     def first() -> None:
         told.append(fleet.decide(["a"], hosts=["a"], part=1, parts=2, wait=30.0))
@@ -235,11 +240,11 @@ def test_parts_commit_when_all_have_voted(fleet: Fleet) -> None:
     assert [one["decision"] for one in told] == ["commit", "commit"]
     assert [one["hosts"] for one in told] == [HOSTS, HOSTS]
     assert sorted(one["changed"] for one in told) == [False, True]
-    assert "2 parts" in told[0]["why"]
+    assert "2 parts" in str(told[0]["why"])
 
 
 def test_a_part_that_fails_ends_the_others_waiting(fleet: Fleet) -> None:
-    told: list[dict[str, t.Any]] = []
+    told: list[DecisionResult] = []
 
     def first() -> None:
         told.append(fleet.decide(["a"], hosts=["a"], part=1, parts=2, wait=60.0))
@@ -261,10 +266,10 @@ def test_a_part_that_never_votes(fleet: Fleet) -> None:
 
 
 def test_two_controllers_that_take_the_same_part(fleet: Fleet) -> None:
-    place = open_log(str(fleet.path), create=True)
-    assert place is not None
-    with place:
-        place.vote(PartVote("r1", 1, 2, ["b"], [], None))
+    log = open_log(str(fleet.path), create=True)
+    assert log is not None
+    with log:
+        log.vote(PartVote("r1", 1, 2, ["b"], None))
     with pytest.raises(InputError, match="for other hosts"):
         fleet.decide(["a"], hosts=["a"], part=1, parts=2)
 
@@ -277,15 +282,15 @@ def test_a_vote_that_came_too_late(fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 
         patched.setattr(DecisionLog, "votes", killed)
         with pytest.raises(KeyboardInterrupt):
-            fleet.decide(["a"], hosts=["a"], part=1, parts=2, left={"a": 0.2})
+            fleet.decide(["a"], hosts=["a"], part=1, parts=2, seconds_left={"a": 0.2})
     time.sleep(0.25)
     told = fleet.decide(["b"], hosts=["b"], part=2, parts=2)
     assert told["decision"] == "abort"
-    assert "could fire too early" in told["why"]
+    assert "could fire too early" in str(told["why"])
 
 
 def test_what_is_written(fleet: Fleet) -> None:
     fleet.decide()
     content = json.loads((fleet.path / "r1.json").read_text())
-    keys = {"format", "run", "decision", "hosts", "time", "by", "why", "place", "deadline", "hash"}
+    keys = {"format", "run", "decision", "hosts", "time", "by", "why", "decision_log", "deadline", "hash"}
     assert set(content) == keys

@@ -42,13 +42,13 @@ NOBODY = 65534
 
 
 def _open(path: pathlib.Path) -> DecisionLog:
-    place = open_log(str(path), create=True)
-    assert place is not None
-    return place
+    log = open_log(str(path), create=True)
+    assert log is not None
+    return log
 
 
-def _decision(place: DecisionLog, decision: str = "commit", run: str = "r1") -> FleetDecision:
-    return make_decision(run, decision, ["b", "a"], "because", place.identity)
+def _decision(log: DecisionLog, decision: str = "commit", run: str = "r1") -> FleetDecision:
+    return make_decision(run, decision, ["b", "a"], "because", log.identity)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
-def place(path: pathlib.Path) -> t.Iterator[DecisionLog]:
+def log(path: pathlib.Path) -> t.Iterator[DecisionLog]:
     with _open(path) as opened:
         yield opened
 
@@ -66,16 +66,16 @@ def _files(path: pathlib.Path) -> list[str]:
     return sorted(one.name for one in path.iterdir())
 
 
-def test_what_was_written_first_stands(path: pathlib.Path, place: DecisionLog) -> None:
-    assert place.read("r1") is None
-    first, made = place.write(_decision(place))
+def test_what_was_written_first_stands(path: pathlib.Path, log: DecisionLog) -> None:
+    assert log.read("r1") is None
+    first, made = log.write(_decision(log))
     assert made
-    assert (first.decision, first.hosts, first.place) == ("commit", ["a", "b"], place.identity)
-    assert place.write(_decision(place, "abort")) == (first, False)
-    assert place.write(_decision(place, "abort", "r2"))[0].decision == "abort"
+    assert (first.decision, first.hosts, first.decision_log) == ("commit", ["a", "b"], log.identity)
+    assert log.write(_decision(log, "abort")) == (first, False)
+    assert log.write(_decision(log, "abort", "r2"))[0].decision == "abort"
     with _open(path) as again:
         assert again.read("r1") == first
-        assert (again.identity, again.where) == (place.identity, place.where)
+        assert (again.identity, again.where) == (log.identity, log.where)
     assert _files(path) == [IDENTITY, "r1.json", "r2.json"]
     assert stat.S_IMODE((path / "r1.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
@@ -91,8 +91,8 @@ def test_looking_writes_nothing(path: pathlib.Path) -> None:
     assert open_log(str(path)) is None
     assert _files(path) == []
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
-    with _open(path) as place:
-        place.write(_decision(place))
+    with _open(path) as log:
+        log.write(_decision(log))
     looking = open_log(str(path))
     assert looking is not None
     with looking:
@@ -105,13 +105,13 @@ def test_two_places_of_one_name_are_two(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("run", ["", ".r", "-r", "a/b", "..", "a b", "ä", "a\n", "r" * 101, "a\0"])
-def test_what_no_run_can_be_called(place: DecisionLog, run: str) -> None:
-    for asked in (place.read, check_run):
+def test_what_no_run_can_be_called(log: DecisionLog, run: str) -> None:
+    for asked in (log.read, check_run):
         with pytest.raises(InputError):
             asked(run)
 
 
-def test_ids_of_runs(place: DecisionLog) -> None:
+def test_ids_of_runs(log: DecisionLog) -> None:
     runs = {new_run() for dummy in range(50)}
     assert len(runs) == 50
     assert all(check_run(run) == run for run in runs)
@@ -125,9 +125,9 @@ def _damage(path: pathlib.Path, **changes: t.Any) -> None:
 @pytest.mark.parametrize("name", ["r1.json", IDENTITY])
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": 2}', "\xff\xfe"])
 def test_what_is_no_decision_is_not_taken_for_one(
-    path: pathlib.Path, place: DecisionLog, name: str, content: str
+    path: pathlib.Path, log: DecisionLog, name: str, content: str
 ) -> None:
-    place.write(_decision(place))
+    log.write(_decision(log))
     (path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(StateError, match="cannot be trusted") as caught, _open(path) as again:
         again.write(_decision(again, "abort"))
@@ -135,27 +135,27 @@ def test_what_is_no_decision_is_not_taken_for_one(
     assert (path / name).read_bytes() == content.encode("latin-1")
 
 
-def test_edited(path: pathlib.Path, place: DecisionLog) -> None:
-    place.write(_decision(place))
+def test_edited(path: pathlib.Path, log: DecisionLog) -> None:
+    log.write(_decision(log))
     _damage(path / "r1.json", decision="abort")
     with pytest.raises(StateError, match="changed after"):
-        place.read("r1")
+        log.read("r1")
 
 
-def test_whole_but_about_something_else(path: pathlib.Path, place: DecisionLog) -> None:
-    place.write(_decision(place))
+def test_whole_but_about_something_else(path: pathlib.Path, log: DecisionLog) -> None:
+    log.write(_decision(log))
     (path / "r2.json").write_bytes((path / "r1.json").read_bytes())
     (path / "r2.json").chmod(0o600)
     with pytest.raises(StateError, match="no decision about run r2"):
-        place.read("r2")
+        log.read("r2")
     (path / "r3.json").write_bytes(write_once._encode({"run": "r3"}))
     (path / "r3.json").chmod(0o600)
     with pytest.raises(StateError, match="lacks 'decision'"):
-        place.read("r3")
+        log.read("r3")
 
 
-def test_decisions_without_an_identity_are_nobodys(path: pathlib.Path, place: DecisionLog) -> None:
-    place.write(_decision(place))
+def test_decisions_without_an_identity_are_nobodys(path: pathlib.Path, log: DecisionLog) -> None:
+    log.write(_decision(log))
     (path / IDENTITY).unlink()
     with pytest.raises(StateError, match="not known"):
         open_log(str(path), create=True)
@@ -195,9 +195,9 @@ def _foreign(file: pathlib.Path) -> None:
     "make_unsafe", [_symlink, _directory, _fifo, _open_to_others, _linked, pytest.param(_foreign, marks=ROOT_ONLY)]
 )
 def test_what_others_could_have_written(
-    path: pathlib.Path, place: DecisionLog, make_unsafe: t.Callable[[pathlib.Path], None], create: bool
+    path: pathlib.Path, log: DecisionLog, make_unsafe: t.Callable[[pathlib.Path], None], create: bool
 ) -> None:
-    place.write(_decision(place))
+    log.write(_decision(log))
     make_unsafe(path / "r1.json")
     again = open_log(str(path), create)
     assert again is not None
@@ -207,13 +207,13 @@ def test_what_others_could_have_written(
 
 @ROOT_ONLY
 @pytest.mark.parametrize("create", [True, False])
-def test_another_users_directory(path: pathlib.Path, place: DecisionLog, create: bool) -> None:
+def test_another_users_directory(path: pathlib.Path, log: DecisionLog, create: bool) -> None:
     os.chown(path, NOBODY, -1)
     with pytest.raises(UnsafePath):
         open_log(str(path), create)
 
 
-def test_a_directory_where_others_can_write(path: pathlib.Path, place: DecisionLog) -> None:
+def test_a_directory_where_others_can_write(path: pathlib.Path, log: DecisionLog) -> None:
     path.chmod(0o777)
     with pytest.raises(UnsafePath):
         open_log(str(path))
@@ -222,8 +222,8 @@ def test_a_directory_where_others_can_write(path: pathlib.Path, place: DecisionL
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
-def test_unreadable(path: pathlib.Path, place: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    place.write(_decision(place))
+def test_unreadable(path: pathlib.Path, log: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.write(_decision(log))
     real = os.open
 
     def refused(name: str, *args: t.Any, **kwargs: t.Any) -> int:
@@ -233,13 +233,13 @@ def test_unreadable(path: pathlib.Path, place: DecisionLog, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "open", refused)
     with pytest.raises(UnsafePath, match="No permission"):
-        place.read("r1")
+        log.read("r1")
     # Nor is it taken for one that could be written.
     with pytest.raises(UnsafePath, match="No permission"):
-        place.write(_decision(place, "abort"))
+        log.write(_decision(log, "abort"))
 
 
-def test_no_disk_is_no_decision(path: pathlib.Path, place: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_disk_is_no_decision(path: pathlib.Path, log: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(fd: int, data: bytes) -> None:
         os.write(fd, data[:10])
         raise OSError(28, "No space left on device")
@@ -247,14 +247,14 @@ def test_no_disk_is_no_decision(path: pathlib.Path, place: DecisionLog, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(write_once, "write_all", full)
         with pytest.raises(StorageError):
-            place.write(_decision(place))
+            log.write(_decision(log))
     assert _files(path) == [IDENTITY]
-    assert place.read("r1") is None
-    assert place.write(_decision(place))[1]
+    assert log.read("r1") is None
+    assert log.write(_decision(log))[1]
 
 
 def test_a_directory_that_was_not_synced_is_synced_by_the_reader(
-    path: pathlib.Path, place: DecisionLog, monkeypatch: pytest.MonkeyPatch
+    path: pathlib.Path, log: DecisionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
     fail = True
@@ -267,39 +267,37 @@ def test_a_directory_that_was_not_synced_is_synced_by_the_reader(
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(StorageError):
-        place.write(_decision(place))
+        log.write(_decision(log))
     # It is there, and nobody may act on it while it cannot be made durable.
     assert "r1.json" in _files(path)
     with pytest.raises(StorageError):
-        place.read("r1")
+        log.read("r1")
     fail = False
-    found, made = place.write(_decision(place, "abort"))
+    found, made = log.write(_decision(log, "abort"))
     assert (found.decision, made) == ("commit", False)
     assert synced
 
 
-def test_no_hard_links(place: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_hard_links(log: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*args: t.Any, **kwargs: t.Any) -> None:
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", link)
     with pytest.raises(StateError, match="no hard links"):
-        place.write(_decision(place))
+        log.write(_decision(log))
 
 
-def test_a_writer_killed_between_link_and_unlink(path: pathlib.Path, place: DecisionLog) -> None:
-    place.write(_decision(place))
+def test_a_writer_killed_between_link_and_unlink(path: pathlib.Path, log: DecisionLog) -> None:
+    log.write(_decision(log))
     left = path / ".r1.json.1.00.tmp"
     os.link(path / "r1.json", left)
-    assert place.read("r1") is not None
+    assert log.read("r1") is not None
     (path / ".r1.json.2.00.tmp").write_text("half")
-    place.write(_decision(place, "abort"))
+    log.write(_decision(log, "abort"))
     assert _files(path) == [IDENTITY, "r1.json"]
 
 
-def test_a_writer_whose_staged_file_is_removed_begins_again(
-    place: DecisionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_writer_whose_staged_file_is_removed_begins_again(log: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.link
     times = []
 
@@ -310,21 +308,21 @@ def test_a_writer_whose_staged_file_is_removed_begins_again(
         real(staged, name, **kwargs)
 
     monkeypatch.setattr(os, "link", link)
-    assert place.write(_decision(place))[1]
+    assert log.write(_decision(log))[1]
     assert len(times) == 3
 
 
-def test_votes(place: DecisionLog) -> None:
-    vote = PartVote("r1", 1, 2, ["a"], [], None)
-    assert place.votes("r1", 2) == []
-    assert place.vote(vote) == vote
+def test_votes(log: DecisionLog) -> None:
+    vote = PartVote("r1", 1, 2, ["a"], None)
+    assert log.votes("r1", 2) == []
+    assert log.vote(vote) == vote
     # What was said first stands.
-    assert place.vote(vote._replace(missing=["a"])) == vote
-    place.vote(PartVote("r1", 2, 2, ["b"], ["b"], 5.0))
-    assert [one.missing for one in place.votes("r1", 2)] == [[], ["b"]]
-    place.vote(PartVote("r2", 1, 3, ["a"], [], None))
+    assert log.vote(vote._replace(until=7.0)) == vote
+    log.vote(PartVote("r1", 2, 2, ["b"], 5.0))
+    assert [one.until for one in log.votes("r1", 2)] == [None, 5.0]
+    log.vote(PartVote("r2", 1, 3, ["a"], None))
     with pytest.raises(InputError, match="2 parts here, and into 3"):
-        place.votes("r2", 2)
+        log.votes("r2", 2)
 
 
 def _race(path: pathlib.Path, number: int, ready: int, answers: int) -> t.NoReturn:
@@ -332,16 +330,16 @@ def _race(path: pathlib.Path, number: int, ready: int, answers: int) -> t.NoRetu
     try:
         decision = "commit" if number % 2 else "abort"
         os.read(ready, 1)
-        with _open(path) as place:
-            found, made = place.write(_decision(place, decision)._replace(why=str(number)))
-            answer = [number, found.decision, found.why, made, place.identity]
+        with _open(path) as log:
+            found, made = log.write(_decision(log, decision)._replace(why=str(number)))
+            answer = [number, found.decision, found.why, made, log.identity]
             os.write(answers, json.dumps(answer).encode().ljust(200))
         status = 0
     finally:
         os._exit(status)
 
 
-@pytest.mark.parametrize("prepared", [True, False], ids=["an old place", "a new place"])
+@pytest.mark.parametrize("prepared", [True, False], ids=["an old log", "a new log"])
 def test_of_many_writers_one_wins(path: pathlib.Path, prepared: bool) -> None:
     for dummy in range(5):
         directory = path.with_name(new_run())
@@ -379,9 +377,9 @@ def test_writers_that_are_killed_at_any_time(path: pathlib.Path) -> None:
         for number in range(4):
             child = os.fork()
             if not child:
-                with _open(directory) as place:
+                with _open(directory) as log:
                     decision = "commit" if number % 2 else "abort"
-                    os.write(answers, place.write(_decision(place, decision, run))[0].decision[:5].encode())
+                    os.write(answers, log.write(_decision(log, decision, run))[0].decision[:5].encode())
                 os._exit(0)
             children.append(child)
         for child in children:
@@ -391,14 +389,14 @@ def test_writers_that_are_killed_at_any_time(path: pathlib.Path) -> None:
         os.close(answers)
         with os.fdopen(came, "rb") as stream:
             said = stream.read()
-        told = {said[place : place + 5].decode() for place in range(0, len(said), 5)}
-        with _open(directory) as place:
-            found, dummy = place.write(_decision(place, "abort", run))
+        told = {said[log : log + 5].decode() for log in range(0, len(said), 5)}
+        with _open(directory) as log:
+            found, dummy = log.write(_decision(log, "abort", run))
         assert told <= {found.decision[:5]}
     assert [name for name in _files(directory) if name.endswith(".tmp")] == []
 
 
-def test_readers_while_others_write(path: pathlib.Path, place: DecisionLog) -> None:
+def test_readers_while_others_write(path: pathlib.Path, log: DecisionLog) -> None:
     """Between link and unlink a file has two names; that is nothing to refuse."""
     wrong: list[Exception] = []
     ended = threading.Event()
@@ -416,7 +414,7 @@ def test_readers_while_others_write(path: pathlib.Path, place: DecisionLog) -> N
     for reader in readers:
         reader.start()
     for number in range(150):
-        place.write(_decision(place, run=f"r{number}"))
+        log.write(_decision(log, run=f"r{number}"))
     ended.set()
     for reader in readers:
         reader.join()
@@ -431,11 +429,11 @@ def test_a_place_that_another_one_makes_meanwhile(path: pathlib.Path, monkeypatc
         found = real(files, name)
         if not other and name == IDENTITY:
             other.append("")
-            with _open(path) as place:
-                place.write(_decision(place, "commit"))
-                other[0] = place.identity
+            with _open(path) as log:
+                log.write(_decision(log, "commit"))
+                other[0] = log.identity
         return found
 
     monkeypatch.setattr(write_once.WriteOnceDir, "read", read)
-    with _open(path) as place:
-        assert [place.identity] == other
+    with _open(path) as log:
+        assert [log.identity] == other

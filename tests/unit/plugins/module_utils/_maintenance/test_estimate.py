@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate as maintenance_estimate
-from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, Rates, UndoWork
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, Rates, UndoSize
 
-WORK = st.builds(UndoWork, st.integers(0, 100_000), st.integers(0, 10**10), st.integers(0, 300))
+WORK = st.builds(UndoSize, st.integers(0, 100_000), st.integers(0, 10**10), st.integers(0, 300))
 SECONDS = st.floats(0.01, 3_600)
 PAST = st.lists(st.tuples(WORK, SECONDS), max_size=5)
 NAMES = st.sampled_from(sorted(maintenance_estimate.PHASE_SECONDS))
 
 
 @given(past=PAST, work=WORK, more=WORK)
-def test_estimates_of_undos(past: list[tuple[UndoWork, float]], work: UndoWork, more: UndoWork) -> None:
+def test_estimates_of_undos(past: list[tuple[UndoSize, float]], work: UndoSize, more: UndoSize) -> None:
     rates = maintenance_estimate.rates(past)
     estimate = maintenance_estimate.undo(work, rates).seconds
     for done, seconds in past:
@@ -36,13 +36,13 @@ def test_estimates_of_undos(past: list[tuple[UndoWork, float]], work: UndoWork, 
 
 
 @given(work=WORK)
-def test_who_knows_nothing_assumes_the_defaults(work: UndoWork) -> None:
+def test_who_knows_nothing_assumes_the_defaults(work: UndoSize) -> None:
     """A clock that stood still or was set back tells nothing."""
     assert maintenance_estimate.rates([]) == maintenance_estimate.rates([(work, 0.0), (work, -5.0)]) == Rates()
 
 
 @given(past=st.lists(st.tuples(WORK, SECONDS), min_size=1, max_size=5), work=WORK)
-def test_a_slower_past_gives_longer_estimates(past: list[tuple[UndoWork, float]], work: UndoWork) -> None:
+def test_a_slower_past_gives_longer_estimates(past: list[tuple[UndoSize, float]], work: UndoSize) -> None:
     slower = [(done, seconds * 2) for done, seconds in past]
     assert (
         maintenance_estimate.undo(work, maintenance_estimate.rates(slower)).seconds
@@ -90,8 +90,8 @@ def test_durations_for_people(seconds: float, text: str) -> None:
 
 
 def test_work_adds_up() -> None:
-    total: t.Any = UndoWork(1, 2, 3) + UndoWork(10, 20, 30)
-    assert total == UndoWork(11, 22, 33)
-    assert UndoWork(5_000, 0, 0).seconds == pytest.approx(1.0)
-    assert UndoWork(0, 100_000_000, 0).seconds == pytest.approx(1.0)
-    assert UndoWork(0, 0, 150).seconds == pytest.approx(12.0)
+    total: t.Any = UndoSize(1, 2, 3) + UndoSize(10, 20, 30)
+    assert total == UndoSize(11, 22, 33)
+    assert UndoSize(5_000, 0, 0).seconds == pytest.approx(1.0)
+    assert UndoSize(0, 100_000_000, 0).seconds == pytest.approx(1.0)
+    assert UndoSize(0, 0, 150).seconds == pytest.approx(12.0)
