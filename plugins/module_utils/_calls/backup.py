@@ -78,7 +78,7 @@ def backup(
                 continue
             # One whose change has ended stands for that change, also when it came to nothing.
             if (
-                point.get("left") is None
+                point.get("after") is None
                 and point.get("specs") == cleaned
                 and session.where is not None
                 and still_holds(session.where, point)

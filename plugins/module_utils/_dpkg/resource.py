@@ -50,7 +50,7 @@ key, its info the package file's name: an item for the package file, then for ea
 C(extra/<key>), as P(_captured.copy) made it; links and directories have items but nothing in the content
 directory.
 
-C(left) returns {"packages": key → {"version", "state", "want", "auto", "conffiles": path → fingerprint},
+C(after) returns {"packages": key → {"version", "state", "want", "auto", "conffiles": path → fingerprint},
 "inexact": key → reasons} of each package in C(changes) that is there after the change, C(known) as above.
 """
 
@@ -209,7 +209,7 @@ class DpkgResource(Resource):
                 "known": view.database.known(),
             }
 
-    def left(self, manifest: Facts) -> Facts:
+    def after(self, manifest: Facts) -> Facts:
         database = Database()
         settle.succeeded(database)
         auto = database.auto()

@@ -270,13 +270,13 @@ def _inexact(goal: Goal, layers: t.Sequence[Layer]) -> list[str]:
     found: list[str] = []
     for layer in layers:
         reasons = layer.manifest["packages"].get(goal.key, {}).get("inexact") or []
-        later = (layer.left or {}).get("inexact", {}).get(goal.key)
+        later = (layer.after or {}).get("inexact", {}).get(goal.key)
         new = layer.manifest.get("incoming", {}).get(goal.key) or []
         unknown = goal.key in (layer.manifest.get("unknown") or [])
         known = list(later if later is not None else new)
         if unknown:
             known.append("what it overwrote of others could not be known before")
-        if unknown and layer.left is None:
+        if unknown and layer.after is None:
             known.append("its scripts could not be read before")
         found += [f"{goal.title}: {reason}" for reason in [*reasons, *known] if f"{goal.title}: {reason}" not in found]
     return found

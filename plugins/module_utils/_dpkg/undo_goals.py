@@ -156,13 +156,13 @@ def goals(layers: t.Sequence[Layer]) -> dict[Slot, Goal]:
                 continue
             key = kept.key if kept is not None else f"{change['name']}:{change['arch']}"
             # Left is told of all packages of the change; what is not named is not there.
-            left = (layer.left or {}).get("packages", {})
+            left = (layer.after or {}).get("packages", {})
             remained = next((left[name] for name in left if key_slot(name, native) == slot), None)
             old = found.get(slot)
             versions = set(old.versions) if old is not None else set()
             versions |= {change["before"], change["after"]}
             versions |= {kept.facts["version"]} if kept is not None else set()
-            versions |= {remained["version"] if remained else None} if layer.left is not None else set()
+            versions |= {remained["version"] if remained else None} if layer.after is not None else set()
             # A package that loses all of its files to another one disappears.
             versions |= {None} if kept is not None and kept.key in (layer.manifest.get("taken") or []) else set()
             found[slot] = Goal(
@@ -171,7 +171,7 @@ def goals(layers: t.Sequence[Layer]) -> dict[Slot, Goal]:
                 old.saved if old is not None else kept,
                 versions,
                 remained,
-                layer.left is not None,
+                layer.after is not None,
                 layer.completed,
                 old.layer if old is not None else layer,
                 (old is not None and old.again)

@@ -73,7 +73,7 @@ class FilesResource(Resource):
         facts: Facts = by_name.captures().files().capture(self.paths, where, items)
         return facts
 
-    def left(self, manifest: Facts) -> Facts | None:
+    def after(self, manifest: Facts) -> Facts | None:
         return self.observe() if manifest["files"] <= _SETTLED else None
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:

@@ -55,8 +55,8 @@ class FilesUndo(Undo):
                 left.pop(path, None)
                 for name, each in layer.items.read(section) if how.resumed and layer.items is not None else ():
                     self._brought.setdefault(listing.join(path, name), []).append(listing.brief_of(each))
-                if layer.left is not None and path in layer.left.get("paths", {}):
-                    left[path] = layer.left["paths"][path]
+                if layer.after is not None and path in layer.after.get("paths", {}):
+                    left[path] = layer.after["paths"][path]
                 # Inside something an older capture holds: that one decides.
                 if any(path == old.path or path.startswith(f"{old.path}/") for old in chosen):
                     continue

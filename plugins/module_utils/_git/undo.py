@@ -53,7 +53,7 @@ class GitUndo(Undo):
             self.plan["remove"] += compared.removals()
             self.changed = compared.others()
             # An interrupted attempt leaves changes too; what is not captured is kept all the same.
-            self.conflicts += compared.lost() if self.resumed else compared.conflicts() + self._moved(layers[-1].left)
+            self.conflicts += compared.lost() if self.resumed else compared.conflicts() + self._moved(layers[-1].after)
         except GitError as error:
             self.plan["restore"].append(target)
             self.conflicts.append(

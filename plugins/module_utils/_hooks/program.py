@@ -80,7 +80,7 @@ def after(engine: Engine, manager: str) -> str:
     with engine.reading() as session:
         points = session.installation.active_points if session.installation is not None else []
         name = ""
-        if points and str(points[-1].get("description")).startswith(f"{manager}: ") and points[-1].get("left") is None:
+        if points and str(points[-1].get("description")).startswith(f"{manager}: ") and points[-1].get("after") is None:
             name = points[-1]["point"]
     if name:
         backup.settled(engine, name, False)
@@ -91,7 +91,7 @@ def _captured(engine: Engine, kind: str, changes: t.Sequence[t.Mapping[str, t.An
     """A playbook has captured the very same just now, for instance by M(intellistream.sage.sage_backup)."""
     with engine.reading() as session:
         points = session.installation.active_points if session.installation is not None else []
-        if not points or points[-1].get("left") is not None or session.where is None:
+        if not points or points[-1].get("after") is not None or session.where is None:
             return False
         taken = [one for one in points[-1].get("resources") or [] if one["kind"] == kind]
         known = {_key(change) for one in taken for change in one.get("changes") or []}

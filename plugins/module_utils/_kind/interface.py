@@ -30,7 +30,7 @@ class Layer(t.NamedTuple):
     :ivar items: what C(capture) wrote to its writer; None when it wrote nothing.
     :ivar completed: the change that followed ran to its end.
     :ivar time: when it was captured, seconds since the epoch.
-    :ivar left: facts that were observed once the change had ended; None when nobody looked.
+    :ivar after: facts that were observed once the change had ended; None when nobody looked.
     """
 
     spec: Facts
@@ -39,7 +39,7 @@ class Layer(t.NamedTuple):
     items: Items | None = None
     completed: bool = True
     time: float = 0.0
-    left: Facts | None = None
+    after: Facts | None = None
 
 
 class How(t.NamedTuple):
@@ -108,7 +108,7 @@ class Resource(abc.ABC):
     """Something that can be captured and put back.
 
     :cvar kind: its name in options and in the ledger.
-    :cvar settles: what a change left is recorded, see M(left).
+    :cvar settles: what a change left is recorded, see M(after).
     :ivar path: what it is about, for messages and for telling two resources apart.
     """
 
@@ -145,8 +145,8 @@ class Resource(abc.ABC):
         :raises CaptureError: something cannot be captured.
         """
 
-    def left(self, manifest: Facts) -> Facts | None:
-        """What the change after a capture left, for C(Layer.left); None when an undo knows that by itself.
+    def after(self, manifest: Facts) -> Facts | None:
+        """What the change after a capture left, for C(Layer.after); None when an undo knows that by itself.
 
         :param manifest: what the capture returned.
         :raises ChangeFailed: the change did not succeed, although nobody said so.

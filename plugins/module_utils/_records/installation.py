@@ -210,7 +210,7 @@ class Installation:
     def _on_settled(self, event: Event, _time: str) -> None:
         for point in self.points:
             if point["point"] == event.get("point"):
-                point["left"] = event.get("left") or []
+                point["after"] = event.get("after") or []
 
     def _on_pruned(self, event: Event, time: str) -> None:
         for point in self.points:

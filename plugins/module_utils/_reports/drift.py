@@ -52,9 +52,9 @@ def drift(session: Session) -> list[Line]:
                 facts = {**facts, "distributions": plain}
             lines += _guarded(kind, path, _compare, spec, facts)
     for point in installation.active_points:
-        for left in point.get("left") or ():
-            if left["spec"]["kind"] in ("dpkg", "rpm"):
-                lines += _guarded(left["spec"]["kind"], "", _compare, left["spec"], left["facts"])
+        for settled in point.get("after") or ():
+            if settled["spec"]["kind"] in ("dpkg", "rpm"):
+                lines += _guarded(settled["spec"]["kind"], "", _compare, settled["spec"], settled["facts"])
     for path, versions in environments.items():
         lines += _guarded("venv", path, _environment, path, versions, _others(session, path))
     return sorted({tuple(line.values()): line for line in lines}.values(), key=lambda line: tuple(line.values()))

@@ -60,12 +60,12 @@ def _left_alone(state: PrivateDir, point: t.Mapping[str, t.Any]) -> list[str]:
     """Captured paths that the change did not touch; what somebody did to them since is theirs."""
     found = []
     with contextlib.ExitStack() as stack:
-        for layer in layers(state, point, stack, left=point.get("left") or ()) if point.get("left") else ():
-            if layer.spec["kind"] != "files" or layer.left is None or layer.items is None:
+        for layer in layers(state, point, stack, after=point.get("after") or ()) if point.get("after") else ():
+            if layer.spec["kind"] != "files" or layer.after is None or layer.items is None:
                 continue
             for section in layer.items.sections:
                 captured = {path: listing.brief_of(item) for path, item in layer.items.read(section)}
-                if captured == layer.left["paths"].get(section.name):
+                if captured == layer.after["paths"].get(section.name):
                     found.append(section.name)
     return found
 

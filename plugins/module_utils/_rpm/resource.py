@@ -41,7 +41,7 @@ C([epoch:]version-release). An item is a L(_captured.Item) as a list. Ghost dire
 themselves, not what is in them. What is listed is brought back where it is gone; a ghost that is there
 belongs to whoever writes it.
 
-M(RpmResource.left) returns C(known) and C(config) of the changed packages as they are after the change,
+M(RpmResource.after) returns C(known) and C(config) of the changed packages as they are after the change,
 C(inexact) (key → reasons) of what is there then, and C(unplanned) (key → C(name), C(arch), C(before), C(after),
 C(ours): in the same transaction as what was planned) of all that changed without being planned. Which packages
 dnf's versionlock holds is not part of any capture.
@@ -285,7 +285,7 @@ class RpmResource(Resource):
                 advice="Wait for that to end, then run again.",
             )
 
-    def left(self, manifest: Facts) -> Facts:
+    def after(self, manifest: Facts) -> Facts:
         from ansible_collections.intellistream.sage.plugins.module_utils._rpm.settle import left
 
         return left(self._ts, manifest, self.state)

@@ -94,7 +94,7 @@ def left_of(layers: t.Sequence[Layer]) -> dict[str, t.Sequence[t.Any]]:
     """What the newest change of each configuration file left of it, where somebody looked."""
     found: dict[str, t.Sequence[t.Any]] = {}
     for layer in layers:
-        found.update((layer.left or {}).get("config") or {})
+        found.update((layer.after or {}).get("config") or {})
     return found
 
 

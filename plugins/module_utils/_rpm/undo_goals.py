@@ -73,7 +73,7 @@ def goals(layers: t.Sequence[Layer], unplanned: t.Sequence[t.Mapping[str, Facts]
     """
     found: dict[str, Goal] = {}
     for layer, beside in zip(layers, unplanned):
-        left = (layer.left or {}).get("known")
+        left = (layer.after or {}).get("known")
         more = [{**one, "key": key} for key, one in beside.items() if one["ours"]]
         for change in [*layer.manifest["changes"], *more]:
             key = change["key"]

@@ -119,7 +119,7 @@ class Overwritten:
                 found = undo_conflicts.found_at(places, path)
                 # Killed, rpm knows nothing yet of what it unpacked.
                 if found is None or found.kind == ABSENT:
-                    touched = self._resumed or kept.layer.left is None
+                    touched = self._resumed or kept.layer.after is None
                 else:
                     touched = undo_conflicts.was_packed(found, kept.layer.time)
                 if path not in brought and not touched and not path.endswith(LEFTOVERS):

@@ -70,8 +70,8 @@ def each(ts: t.Any, layers: t.Sequence[Layer], resumed: bool) -> list[dict[str, 
     """
     per_layer: list[dict[str, Facts]] = []
     for number, layer in enumerate(layers):
-        if layer.left is not None:
-            per_layer.append(layer.left.get("unplanned") or {})
+        if layer.after is not None:
+            per_layer.append(layer.after.get("unplanned") or {})
         elif number + 1 == len(layers):
             now = found(layer.manifest, database.installed(ts))
             per_layer.append({key: one for key, one in now.items() if one["ours"] or resumed})

@@ -157,12 +157,12 @@ def layers(
     point: t.Mapping[str, t.Any],
     stack: ExitStack,
     completed: bool = True,
-    left: t.Sequence[t.Mapping[str, t.Any]] = (),
+    after: t.Sequence[t.Mapping[str, t.Any]] = (),
 ) -> list[Layer]:
     """The captures of a recorded point, in their order, manifests checked.
 
     :param completed: the change that followed ran to its end.
-    :param left: facts recorded once it had ended, mappings C(spec), C(facts).
+    :param after: facts recorded once it had ended, mappings C(spec), C(facts).
     :param stack: closes the directories.
     :raises StoreError: content is gone or was changed.
     """
@@ -179,7 +179,7 @@ def layers(
                     stack.enter_context(store.items(where, number, manifest)),
                     completed,
                     dt.datetime.fromisoformat(point["time"]).timestamp(),
-                    _left(spec, left),
+                    _after(spec, after),
                 )
             )
         return found
@@ -198,7 +198,7 @@ def _opened(state: PrivateDir, point: t.Mapping[str, t.Any], stack: ExitStack) -
     return where
 
 
-def _left(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:
+def _after(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:
     """The facts about the same resource among those recorded after the change."""
     for one in results:
         if _key(one["spec"]) == _key(spec):
@@ -216,7 +216,7 @@ def settle(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> Event | No
     """
     if state is None:
         return None
-    before = {_key(one["spec"]): one for one in point.get("left") or ()}
+    before = {_key(one["spec"]): one for one in point.get("after") or ()}
     with ExitStack() as stack:
         where = None
         for spec, taken in zip(point["specs"], point["resources"]):
@@ -226,13 +226,13 @@ def settle(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> Event | No
             if not resource.settles:
                 continue
             where = where or _opened(state, point, stack)
-            facts = resource.left(store.read_manifest(where, taken))
+            facts = resource.after(store.read_manifest(where, taken))
             if facts is not None:
                 before[_key(spec)] = {"spec": spec, "facts": facts}
-    left = list(before.values())
-    if not left or point.get("left") == left:
+    after = list(before.values())
+    if not after or point.get("after") == after:
         return None
-    return {"event": "settled", "installations": [point["install_id"]], "point": point["point"], "left": left}
+    return {"event": "settled", "installations": [point["install_id"]], "point": point["point"], "after": after}
 
 
 def _key(spec: Spec) -> str:

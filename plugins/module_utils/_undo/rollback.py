@@ -141,8 +141,8 @@ def _compute(
             # What a point made by hand was for is not known; nothing is put aside on suspicion.
             # A rollback that ended with differences left neither side either.
             done = (phase is None or phase.done) and point["point"] not in begun and not point.get("incomplete")
-            left = point.get("left") or (phase.result if phase is not None and phase.done else [])
-            for taken, layer in zip(point["resources"], layers(session.where, point, stack, done, left)):
+            after = point.get("after") or (phase.result if phase is not None and phase.done else [])
+            for taken, layer in zip(point["resources"], layers(session.where, point, stack, done, after)):
                 if kinds and taken["kind"] not in kinds:
                     continue
                 # All captured files are one resource: an older capture may hold what a newer one is inside of.

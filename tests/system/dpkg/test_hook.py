@@ -62,7 +62,7 @@ def test_a_run_of_apt_is_captured_and_undone(host: pathlib.Path) -> None:
     found = {(one["name"], one["before"], one["after"]) for one in taken["changes"]}
     assert found == {("foo", "1", "2"), ("bar", "1", "2"), ("goo", None, "1")}
     # What it left is recorded, too.
-    assert point["left"][0]["facts"]["known"]["foo:all"] == "2 ii"
+    assert point["after"][0]["facts"]["known"]["foo:all"] == "2 ii"
     assert status("foo") == "2 ii"
     undo(host, "apt")
     assert oracle.diff(before, oracle.snapshot()) == []

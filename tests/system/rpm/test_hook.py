@@ -69,7 +69,7 @@ def test_a_run_of_dnf_is_captured_and_undone(host: pathlib.Path) -> None:
         ("goo", "noarch", None, "1-1"),
     }
     # What it left is recorded, too.
-    assert point["left"]
+    assert point["after"]
     assert installed() == ["bar-2-1.noarch", "foo-2-1.noarch", "goo-1-1.noarch"]
     undo(host)
     assert oracle.diff(before, oracle.snapshot()) == []

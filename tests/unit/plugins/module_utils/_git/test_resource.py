@@ -399,7 +399,7 @@ def test_a_head_that_somebody_moved_is_a_conflict(work: Path) -> None:
     taken = Taken(work)
     change(work, "updated")
     left = GitResource(str(work)).observe()
-    layers = [Layer({}, taken.manifest, taken.where, left=left)]
+    layers = [Layer({}, taken.manifest, taken.where, after=left)]
     assert GitResource(str(work)).undo(layers, How()).conflicts == []
     commit(work, "newer")
     assert "the installation left it at" in GitResource(str(work)).undo(layers, How()).conflicts[0]
