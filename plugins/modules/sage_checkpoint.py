@@ -427,7 +427,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec 
     STATE_OPTIONS,
     ArgumentSpec,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint, reset
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    checkpoint,
+    reset,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES
@@ -497,7 +501,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         window = TimeBudget(
             options["seconds_left"], asked, {name: float(value) for name, value in options["expected"].items()}
         )
-    request = Request(
+    request = CheckpointRequest(
         options["inputs"],
         options["resume"],
         labels,

@@ -87,7 +87,7 @@ fleet:
   contains:
     state:
       description:
-        - V(in_doubt), it waits for the decision. V(aborting), it has to be rolled back. V(going_back), so it has, since
+        - V(in_doubt), it waits for the decision. V(aborting), it has to be rolled back. V(committing), so it has, since
           the run is one that rolls back and was committed. V(undid_itself), it was rolled back without having heard the
           decision. V(committed). V(aborted). V(diverged), it was rolled back although the decision was that it stays.
       type: str
@@ -124,8 +124,8 @@ fleet:
       description: The installation.
       type: str
       sample: "20251115_143000"
-    back:
-      description: The rollback that it promised to the run, or null if the run is one that installs.
+    rollback:
+      description: The rollback that it is prepared for, or null if the run is one that installs.
       type: dict
       sample: null
   sample: null

@@ -90,8 +90,8 @@ rollback_points:
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.finished import look
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

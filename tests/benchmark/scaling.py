@@ -29,7 +29,7 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTIONS = CHECKOUT / ".ansible" / "collections"
 sys.path.insert(0, str(COLLECTIONS))
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 VERSION = "1.0"
@@ -172,7 +172,7 @@ class Fleet:
                 }
                 for phase, event in last.items()
             ]
-            checkpoint(Engine(str(root)), Request(inputs, True, {}, transitions), False)
+            checkpoint(Engine(str(root)), CheckpointRequest(inputs, True, {}, transitions), False)
 
     def _moved(self, spec: dict[str, t.Any], root: pathlib.Path) -> dict[str, t.Any]:
         text = json.dumps(spec).replace(str(self.root(0)), str(root))

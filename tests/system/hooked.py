@@ -17,13 +17,15 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 if TYPE_CHECKING:
     import pathlib
 
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
+
 
 def settings(root: pathlib.Path, strict: bool = False) -> dict[str, Any]:
     """The module's options."""
     return {"root": str(root), "checkpoint_dir": None, "repackage_dir": None, "lock_timeout": 1, "strict": strict}
 
 
-def points(root: pathlib.Path) -> list[dict[str, Any]]:
+def points(root: pathlib.Path) -> list[Point]:
     """All rollback points that could be undone."""
     with Engine(str(root)).reading() as session:
         return [point for one in session.history() for point in one.active_points]

@@ -87,6 +87,27 @@ class LedgerBroken(StateError):
         self.number = number
 
 
+class UnknownFormat(StateError):
+    """What was recorded has a format, or an event, that this version of the collection does not know.
+
+    :param what: what that is, and where; no full stop.
+    :param writer: the version of the collection that wrote it, where that is known.
+    :param untouched: what was left as it was.
+    """
+
+    def __init__(self, what: str, *, writer: str = "", untouched: str = "everything.", **details: t.Any) -> None:
+        by = f"version {writer} of intellistream.sage" if writer else "another version of intellistream.sage"
+        super().__init__(
+            f"{what}: {by} wrote it.",
+            untouched=untouched,
+            advice=f"Use {f'version {writer}' if writer else 'that version'} or a newer one: upgrade the collection on "
+            "this controller (ansible-galaxy collection install --upgrade intellistream.sage), or run the playbook "
+            "where it was run last.",
+            writer=writer,
+            **details,
+        )
+
+
 class UnsafePath(StateError):
     """A path leads through a symbolic link, a foreign owner or a place others can write to."""
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
     StoreError,
+    UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How
@@ -27,6 +28,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 
@@ -53,12 +55,12 @@ def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
     return {"changed": event is not None, "rollback_point": brief(found), "diff": {"before": {}, "after": word}}
 
 
-def still_holds(state: PrivateDir, point: t.Mapping[str, t.Any]) -> bool:
+def still_holds(state: PrivateDir, point: Point) -> bool:
     """Whether all that a point captured is still as it was, so that another capture would be the same."""
     with ExitStack() as stack:
         try:
             found = layers(state, point, stack)
-        except StoreError:
+        except (StoreError, UnknownFormat):
             return False
         return not any(make(layer.spec["kind"], layer.spec).undo([layer], How()).touches() for layer in found)
 

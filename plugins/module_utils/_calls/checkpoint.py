@@ -22,12 +22,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry.regis
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget, WindowFacts
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Described, Fired, Observed
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 
 Result = dict[str, t.Any]
 
 
-class Request(t.NamedTuple):
+class CheckpointRequest(t.NamedTuple):
     """What the caller wants of one call.
 
     :ivar inputs: what is wanted, by phase; None leaves the current installation as it is.
@@ -38,7 +39,7 @@ class Request(t.NamedTuple):
     :ivar prepare: C(run), C(place), C(where), C(install_id): the installation that ends waits for that run's decision.
     :ivar decided: mapping C(run), C(decision): what was decided.
     :ivar window: what is left of a maintenance window; None without one.
-    :ivar whole: nothing of the installation that begins or continues is kept when it is not finished.
+    :ivar all_or_nothing: nothing of the installation that begins or continues is kept when it is not finished.
     """
 
     inputs: dict[str, dict[str, t.Any]] | None
@@ -49,10 +50,10 @@ class Request(t.NamedTuple):
     prepare: dict[str, str] | None = None
     decided: dict[str, str] | None = None
     window: TimeBudget | None = None
-    whole: bool = False
+    all_or_nothing: bool = False
 
 
-def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
+def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> Result:
     """Carry the request out, or with C(check_mode) tell what it would do.
 
     :raises SageError: nothing was recorded.
@@ -69,7 +70,7 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
             learn_decision(session, **request.decided)
         fleet = standing(session.installation)
         # Who promised a rollback and need not do it may have to be recovered as before.
-        heard = request.decided is not None and fleet is not None and fleet.back is not None
+        heard = request.decided is not None and fleet is not None and fleet.rollback is not None
         recover = _to_recover(session) if request.recover or heard else None
         if fleet is not None and (request.inputs is not None or request.decided is not None or request.recover):
             recover = fleet.to or recover
@@ -100,7 +101,7 @@ def checkpoint(engine: Engine, request: Request, check_mode: bool) -> Result:
 
 
 def _check_window(
-    session: Session, request: Request, verdict: Verdict | None, transitions: t.Sequence[Result]
+    session: Session, request: CheckpointRequest, verdict: Verdict | None, transitions: t.Sequence[Result]
 ) -> WindowFacts | None:
     """Refuse to begin a phase that, with an undo, would not end inside the window; what was captured for it goes."""
     last = {one["phase"]: one["status"] for one in transitions}
@@ -122,13 +123,13 @@ def _check_window(
             from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 
             installation = session.required()
-            for point in session.unrecorded("captured"):
-                storage_store.discard(session.where, installation.install_id, point["point"])
+            for point in session.unrecorded_points():
+                storage_store.discard(session.where, installation.install_id, point)
         raise
 
 
 def _result(
-    session: Session, verdict: Verdict | None, before: Result, changed: bool, fired: Result | None = None
+    session: Session, verdict: Verdict | None, before: Result, changed: bool, fired: Fired | None = None
 ) -> Result:
     return {
         "changed": changed,
@@ -190,7 +191,7 @@ def _to_recover(session: Session) -> str | None:
     if installation.fired is not None and (installation.unfinished or installation.status == "prepared"):
         # Its dead-man's switch was to take all of it back, and could not.
         return installation.install_id
-    if installation.whole and installation.unfinished and installation.active_points:
+    if installation.all_or_nothing and installation.unfinished and installation.active_points:
         return installation.install_id
     captured = {point.get("phase") for point in installation.active_points}
     killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
@@ -201,7 +202,7 @@ def _to_recover(session: Session) -> str | None:
     return "last" if pending else None
 
 
-def _judge(session: Session, request: Request) -> Verdict | None:
+def _judge(session: Session, request: CheckpointRequest) -> Verdict | None:
     """The verdict on what is wanted; begins the installation that it asks for."""
     if request.inputs is None:
         return None
@@ -228,7 +229,7 @@ def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | Non
         return
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture, clean, settle
 
-    result = None
+    result: list[Observed] | None = None
     if transition.get("result"):
         specs = [clean(spec) for spec in transition["result"]]
         result = [{"spec": spec, "facts": make(spec["kind"], spec).observe()} for spec in specs]
@@ -248,14 +249,17 @@ def _fleet(session: Session) -> Result | None:
     return found.as_dict() if found is not None else None
 
 
-def _describe(session: Session, request: Request) -> None:
+def _describe(session: Session, request: CheckpointRequest) -> None:
     installation = session.installation
     if installation is None:
         return
     new = {name: value for name, value in redact(request.labels).items() if value is not None}
-    whole = request.whole and installation.unfinished and not installation.whole
-    if whole or any(installation.labels.get(name) != value for name, value in new.items()):
-        session.add({"event": "described", **new, **({"whole": True} if whole else {})})
+    becomes = request.all_or_nothing and installation.unfinished and not installation.all_or_nothing
+    if becomes or any(installation.labels.get(name) != value for name, value in new.items()):
+        event = t.cast("Described", {"event": "described", **new})
+        if becomes:
+            event["all_or_nothing"] = True
+        session.add(event)
 
 
 def _summary(session: Session) -> Result:

@@ -28,6 +28,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, go_back
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import RollbackTerms
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 
 
@@ -54,7 +55,7 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
     with engine.reading() if check_mode else engine.session() as session:
         promised = participant.committed_rollback(session.installation)
         # What was decided comes first, whatever is named.
-        result = go_back(session, request if promised is None else Request(**promised), check_mode)
+        result = go_back(session, request if promised is None else _request(promised), check_mode)
         if promised is not None and not check_mode:
             participant.record_rollback_done(session)
             session.commit()
@@ -90,14 +91,34 @@ def _record(session: Session, request: Request, result: Result, fleet: t.Mapping
             untouched="everything.",
             advice="Finish it: run resolve_sage.yml, or the same rollback without sage_fleet_policy=atomic.",
         )
-    back = {
+    terms: RollbackTerms = {
         "to": result["target"],
         "force": request.force,
         "kinds": list(request.kinds),
         "erase_installed_after": _fixed(request.erase_installed_after),
         "keep_broken": request.keep_broken,
     }
-    session.add({"event": "promised", **fleet, "back": back, "points": result["undone"]})
+    session.add(
+        {
+            "event": "rollback_prepared",
+            "run": fleet["run"],
+            "decision_log": fleet["place"],
+            "where": fleet["where"],
+            "rollback": terms,
+            "points": result["undone"],
+        }
+    )
+
+
+def _request(terms: RollbackTerms) -> Request:
+    """The rollback that was prepared; what a later version may have recorded with it stays in the record."""
+    return Request(
+        to=terms["to"],
+        force=terms["force"],
+        kinds=terms["kinds"],
+        erase_installed_after=terms["erase_installed_after"],
+        keep_broken=terms["keep_broken"],
+    )
 
 
 def _fixed(date: str) -> str:

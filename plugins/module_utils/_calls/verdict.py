@@ -6,6 +6,8 @@
 
 Compares what was recorded with what is there. A phase whose recorded result no longer holds is
 never skipped; one whose result holds is never repeated.
+
+M(look) asks at the least cost whether nothing at all is left to do: a rerun of a finished installation asks no more.
 """
 
 from __future__ import annotations
@@ -14,13 +16,19 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
+from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Facts, Observed, Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
 
-Inputs = dict[str, dict[str, t.Any]]
+Inputs = t.Mapping[str, t.Mapping[str, t.Any]]
 
 
 class Verdict(t.NamedTuple):
@@ -40,11 +48,6 @@ class Verdict(t.NamedTuple):
     def phases_to_run(self) -> list[str]:
         """That phase and all that rest on it."""
         return list(PHASES[PHASES.index(self.phase) :]) if self.phase else []
-
-    @property
-    def inputs_changed(self) -> bool:
-        """Something else is wanted than what the installation was begun for."""
-        return any(reason["reason"].startswith("input ") for reason in self.reasons)
 
     def as_dict(self) -> dict[str, t.Any]:
         """The verdict as JSON-able data."""
@@ -82,7 +85,7 @@ def judge(installation: Installation | None, inputs: Inputs | None, host: dict[s
     return Verdict("outdated" if installation.status == "completed" else "unfinished", first, reasons)
 
 
-def _changed_inputs(recorded: dict[str, t.Any], inputs: Inputs | None, phase: str) -> list[str]:
+def _changed_inputs(recorded: Facts, inputs: Inputs | None, phase: str) -> list[str]:
     if inputs is None:
         return []
     wanted = inputs.get(phase) or {}
@@ -93,7 +96,7 @@ def _changed_inputs(recorded: dict[str, t.Any], inputs: Inputs | None, phase: st
     ]
 
 
-def _drift(results: list[dict[str, t.Any]]) -> list[str]:
+def _drift(results: list[Observed]) -> list[str]:
     reasons: list[str] = []
     for result in results:
         try:
@@ -107,3 +110,29 @@ def _drift(results: list[dict[str, t.Any]]) -> list[str]:
         except SageError as error:
             reasons.append(error.what)
     return reasons
+
+
+def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> Result:
+    """C(finished), the verdict as C(resume), and what M(_records.progress.told) tells.
+
+    :raises StateError: the record cannot be read.
+    """
+    where = open_state(root, checkpoint_dir)
+    try:
+        record = Record(where, where.path if where is not None else root)
+        installation = record.installation
+        verdict = judge(record.effective(), redact(inputs), base_host.facts())
+        finished = (
+            verdict.phase is None
+            and installation is not None
+            and installation.status == "completed"
+            and installation.undoing is None
+            and not installation.rollback_pending
+            and not record.repaired
+            and not (where is not None and was_run(where))
+        )
+        told = progress.told(installation)
+        return {"changed": False, "finished": finished, "resume": verdict.as_dict(), **told}
+    finally:
+        if where is not None:
+            where.close()

@@ -15,14 +15,17 @@ import json
 import time
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnknownFormat
+
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Fired
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
-    FiredFacts = dict[str, t.Any]
-
 NAME = "deadman.json"
+# Of that file, see docs/formats.md.
+FORMAT = 1
 PROGRAM = "deadman.pyz"
 # What it could not do, for people.
 LOG = "deadman.log"
@@ -42,6 +45,7 @@ class Mark(t.NamedTuple):
     :ivar wall: the same in seconds since the epoch, for after a reboot.
     :ivar method: what starts its program: V(systemd), V(at) or V(process); empty until that is known.
     :ivar handle: the timer's unit, the job's number or the process id, as text.
+    :ivar more: fields that this version does not know, as a newer one of the same format wrote them.
     """
 
     install_id: str
@@ -52,6 +56,7 @@ class Mark(t.NamedTuple):
     wall: float
     method: str = ""
     handle: str = ""
+    more: t.Mapping[str, t.Any] = {}
 
     def seconds_left(self) -> float:
         """Seconds until it is due; negative when it is overdue."""
@@ -77,7 +82,7 @@ class SwitchStatus(t.TypedDict):
 
     armed: bool
     seconds_left: float | None
-    fired: FiredFacts | None
+    fired: Fired | None
 
 
 def boot_id() -> str:
@@ -103,15 +108,28 @@ def read(state: PrivateDir | None) -> Mark | None:
     """What is armed; None when nothing is, or it cannot be understood.
 
     :param state: the state directory; None when there is none yet.
+    :raises UnknownFormat: another version armed it.
     """
     content = state.read(NAME) if state is not None else None
     if content is None:
         return None
     try:
         fields = json.loads(content)
-        return Mark(**{name: fields[name] for name in Mark._fields})
-    except (ValueError, KeyError, TypeError):
+        number = fields.pop("format")
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    if number != FORMAT:
+        raise UnknownFormat(
+            f"{NAME} has format {number!r}, this version reads {FORMAT}",
+            untouched="everything; the dead-man's switch stays armed.",
+            format=number,
+            known=FORMAT,
+        )
+    try:
+        known = [fields.pop(name) for name in Mark._fields[:-1]]
+    except KeyError:
+        return None
+    return Mark._make([*known, fields])
 
 
 def write(state: PrivateDir, mark: Mark) -> None:
@@ -119,7 +137,8 @@ def write(state: PrivateDir, mark: Mark) -> None:
 
     :raises StorageError: the disk refused; what was armed before still is.
     """
-    state.write(NAME, json.dumps(mark._asdict()).encode())
+    fields = mark._asdict()
+    state.write(NAME, json.dumps({"format": FORMAT, **fields.pop("more"), **fields}).encode())
 
 
 def at_work(installation: Installation | None, mark: Mark) -> bool:
@@ -152,7 +171,7 @@ def remove(session: Session) -> None:
         session.where.remove(PROGRAM)
 
 
-def status(session: Session, before: FiredFacts | None = None) -> SwitchStatus:
+def status(session: Session, before: Fired | None = None) -> SwitchStatus:
     """What people and the controller want to know of the switch.
 
     :param before: C(fired) of the installation that was current when the call began.

@@ -21,7 +21,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StateError, UnknownFormat
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import refuse, storage_error
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import (
     PrivateDir,
@@ -82,6 +82,7 @@ class WriteOnceDir:
         """What is in a file, durable when this returns; None when there is none.
 
         :raises StateError: it is damaged, edited, somebody else's, or cannot be read.
+        :raises UnknownFormat: another version wrote it.
         """
         data = self._read(name)
         if data is None:
@@ -90,10 +91,15 @@ class WriteOnceDir:
             content = json.loads(data)
         except ValueError as error:
             raise damaged(self.path_of(name), "it is no JSON") from error
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise damaged(self.path_of(name), f"it is not of format {_FORMAT}")
-        if content.pop("hash", None) != _hash(content):
+        if not isinstance(content, dict) or content.pop("hash", None) != _hash(content):
             raise damaged(self.path_of(name), "it was changed after it was written")
+        if content.get("format") != _FORMAT:
+            raise UnknownFormat(
+                f"{self.path_of(name)} has format {content.get('format')!r}, this version reads {_FORMAT}",
+                untouched="everything; hosts that wait for a decision stay in doubt.",
+                format=content.get("format"),
+                known=_FORMAT,
+            )
         return content
 
     def path_of(self, name: str) -> str:

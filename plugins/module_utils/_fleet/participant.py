@@ -25,6 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import RollbackTerms
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
@@ -60,7 +61,7 @@ def prepare(
         )
     if was == "completed":
         return None
-    session.add({"event": "prepared", "run": run, "place": place, "where": where})
+    session.add({"event": "prepared", "run": run, "decision_log": place, "where": where})
     return standing(installation)
 
 
@@ -85,8 +86,8 @@ def learn_decision(session: Session, run: str, decision: str) -> Standing:
         from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
 
         # What rollback.sh took back is in no record yet.
-        undone = session.where is not None and was_run(session.where)
-        session.add({"event": "committed" if decision == COMMIT else "aborted", "run": run, "undone": undone})
+        by_script = session.where is not None and was_run(session.where)
+        session.add({"event": "committed" if decision == COMMIT else "aborted", "run": run, "by_script": by_script})
         if decision == ABORT and installation.status == "prepared" and not installation.active_points:
             # Nothing was captured since nothing was changed: it is back already.
             session.add({"event": "ended", "status": "rolled_back"})
@@ -106,25 +107,25 @@ def record_undo_undecided(session: Session) -> bool:
     :returns: whether it stands in a fleet run, so that somebody has to hear of it.
     """
     found = standing(session.installation)
-    if found is None or found.state not in (IN_DOUBT, COMMITTED) or (found.back and not found.asks):
+    if found is None or found.state not in (IN_DOUBT, COMMITTED) or (found.rollback and not found.asks):
         return False
-    session.add({"event": "alone", "run": found.run})
+    session.add({"event": "unilateral", "run": found.run})
     return True
 
 
-def committed_rollback(installation: Installation | None) -> dict[str, t.Any] | None:
+def committed_rollback(installation: Installation | None) -> RollbackTerms | None:
     """The rollback that has to be done here since a fleet run decided so; None when there is none.
 
     :raises InDoubt: it was promised, and nobody knows yet whether it is to be done.
     """
     found = standing(installation)
-    if found is None or found.back is None:
+    if found is None or found.rollback is None:
         return None
     if found.asks:
         refuse_undecided(installation)
-    return found.back if found.to is not None else None
+    return found.rollback if found.to is not None else None
 
 
 def record_rollback_done(session: Session) -> None:
     """Record that a rollback was done as promised; with the session's next commit."""
-    session.add({"event": "delivered"})
+    session.add({"event": "rollback_done"})

@@ -16,6 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
 
 _DAY = 86400
@@ -98,21 +99,25 @@ def decide(history: t.Sequence[Installation], usage: Usage, limits: Limits, now:
 
 def pending(history: t.Sequence[Installation]) -> set[str]:
     """Installations that an interrupted rollback still has to work on, or the decision about a fleet run."""
-    promised = {point for one in history[-1:] if one.promised for point in (one.fleet or {}).get("points") or ()}
+    current = history[-1] if history else None
+    prepared: set[str] = set()
+    if current is not None and current.fleet is not None and current.rollback_pending:
+        prepared.update(current.fleet["points"])
     return {
         one.install_id
         for one in history
-        if one.undoing or one.status == "prepared" or any(point["point"] in promised for point in one.points)
+        if one.undoing or one.status == "prepared" or any(point["point"] in prepared for point in one.points)
     }
 
 
-def _there(one: Installation) -> list[dict[str, t.Any]]:
+def _there(one: Installation) -> list[Point]:
     return [point for point in one.points if not point.get("pruned")]
 
 
-def _redone(point: dict[str, t.Any]) -> list[str]:
+def _redone(point: Point) -> list[str]:
     """What a redo point undid."""
-    return list((point.get("redo") or {}).get("points") or [])
+    redo = point.get("redo")
+    return redo["points"] if redo else []
 
 
 def _good(history: t.Sequence[Installation]) -> list[Installation]:

@@ -21,11 +21,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry impor
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Archived, Point, Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
-
-Point = dict[str, t.Any]
-Result = dict[str, t.Any]
 
 
 def retain(engine: Engine, limits: policy.Limits, check_mode: bool) -> Result:
@@ -63,7 +61,6 @@ class Cleaning:
         self.session = session
         self.changed = False
         self.warnings: list[str] = []
-        self._limits = limits
         self._points: dict[str, Point] = {}
         self._busy: set[str] = set()
         self._doubled: list[str] = []
@@ -176,7 +173,12 @@ class Cleaning:
         store.check_space(where, 1, self._usage.of(name))
         record = archive.pack(where, point)
         try:
-            self.session.add({"event": "archived", "installations": [point["install_id"]], "points": {name: record}})
+            event: Archived = {
+                "event": "archived",
+                "installations": [point["install_id"]],
+                "points": {name: record},
+            }
+            self.session.add(event)
             self.session.commit()
         except SageError as error:
             self._warn(f"Rollback point {name} stays uncompressed", error)

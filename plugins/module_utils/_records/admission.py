@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Fired, InDoubt
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import (
     ABORTING,
-    GOING_BACK,
+    COMMITTING,
     IN_DOUBT,
     UNDID_ITSELF,
     standing,
@@ -41,25 +41,25 @@ def refuse_undecided(installation: Installation | None) -> None:
 
     :raises InDoubt: it has.
     """
-    found = standing(installation)
-    if found is None or not (found.asks or found.to):
+    stands = standing(installation)
+    if stands is None or not (stands.asks or stands.to):
         return
     what = {
-        IN_DOUBT: f"is prepared for fleet run {found.run} and has not heard whether to commit",
-        UNDID_ITSELF: f"went back without having heard what was decided about fleet run {found.run}",
-        ABORTING: f"of fleet run {found.run} is being rolled back, and is not back yet",
-        GOING_BACK: f"is being rolled back in fleet run {found.run}, and is not back yet",
-    }[found.state]
-    if found.back and found.asks:
-        what = f"is to be rolled back in fleet run {found.run}, and has not heard whether all hosts are"
+        IN_DOUBT: f"is prepared for fleet run {stands.run} and has not heard whether to commit",
+        UNDID_ITSELF: f"went back without having heard what was decided about fleet run {stands.run}",
+        ABORTING: f"of fleet run {stands.run} is being rolled back, and is not back yet",
+        COMMITTING: f"is being rolled back in fleet run {stands.run}, and is not back yet",
+    }[stands.state]
+    if stands.rollback and stands.asks:
+        what = f"is to be rolled back in fleet run {stands.run}, and has not heard whether all hosts are"
     raise InDoubt(
-        f"Installation {found.install_id} {what}.",
+        f"Installation {stands.install_id} {what}.",
         untouched="everything.",
-        advice=f"Roll back to {found.to}."
-        if found.to
-        else f"The decision is at {found.where or found.place}: run the playbook there. Or give "
+        advice=f"Roll back to {stands.to}."
+        if stands.to
+        else f"The decision is at {stands.where or stands.place}: run the playbook there. Or give "
         "sage_fleet_resolve=commit or sage_fleet_resolve=abort if you know what the other hosts of that run did.",
-        fleet=found.as_dict(),
+        fleet=stands.as_dict(),
     )
 
 
@@ -71,14 +71,14 @@ def refuse_fired(installation: Installation, goes_on: bool) -> None:
     """
     if installation.fired is None or not (goes_on or installation.unfinished or installation.status == "prepared"):
         return
-    back = installation.status == "rolled_back"
+    rolled_back = installation.status == "rolled_back"
     raise Fired(
         f"The dead-man's switch of installation {installation.install_id} fired at {installation.fired['time']}, after "
         f"{installation.fired['after']:g} s in which nobody was heard of: everything "
-        f"{'was taken back' if back else 'is to be taken back, and is not yet'}.",
+        f"{'was taken back' if rolled_back else 'is to be taken back, and is not yet'}.",
         untouched="everything.",
         advice="Run again. Give sage_deadman more than the longest phase takes."
-        if back
+        if rolled_back
         else f"Roll back to {installation.install_id}, which tells what is in the way.",
         fired=installation.fired,
     )

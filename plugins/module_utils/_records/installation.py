@@ -11,13 +11,25 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnknownFormat
+from ansible_collections.intellistream.sage.plugins.module_utils._records import standing
+
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry, Event
+    from ansible_collections.intellistream.sage.plugins.module_utils._records import events
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Event, Facts, Point, Result
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
 DONE = ("completed", "skipped")
-_SOMETIMES = ("fleet", "window", "undo", "fired", "whole")
+_SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
+_LABELS = ("install_mode", "environment_name", "python_path")
+
+
+def _fields(event: Event, *without: str) -> dict[str, t.Any]:
+    """All fields of an event, those of later versions included, but what every event may have, and C(without)."""
+    known = ("event", "installations", "ignorable", *without)
+    return {name: value for name, value in event.items() if name not in known}
 
 
 class Phase:
@@ -28,41 +40,46 @@ class Phase:
     :ivar ended: ISO time of the latest end, or None.
     :ivar data: what the caller said about it: free text, a mapping, or None.
     :ivar failure: what the caller said when it last failed, kept after the undo.
-    :ivar result: recorded facts: a list of mappings C(spec), C(facts).
+    :ivar result: recorded facts of what it has made.
+    :ivar more: fields of the latest C(phase) event that this version does not know.
     """
 
-    __slots__ = ("name", "status", "started", "ended", "data", "failure", "result")
+    __slots__ = ("name", "status", "started", "ended", "data", "failure", "result", "more")
 
-    def __init__(self, name: str, **values: t.Any) -> None:
+    def __init__(self, name: str, record: events.PhaseRecord | None = None) -> None:
+        record = record or {}
         self.name = name
-        self.status: str = values.get("status", "pending")
-        self.started: str | None = values.get("started")
-        self.ended: str | None = values.get("ended")
-        self.data: t.Any = values.get("data")
-        self.failure: t.Any = values.get("failure")
-        self.result: list[dict[str, t.Any]] = values.get("result") or []
+        self.status: str = record.get("status", "pending")
+        self.started: str | None = record.get("started")
+        self.ended: str | None = record.get("ended")
+        self.data: t.Any = record.get("data")
+        self.failure: t.Any = record.get("failure")
+        self.result: list[events.Observed] = record.get("result") or []
+        self.more: Facts = {name: value for name, value in record.items() if name not in self.__slots__}
 
     @property
     def done(self) -> bool:
         """Nothing is left to do in it."""
         return self.status in DONE
 
-    def as_dict(self) -> dict[str, t.Any]:
+    def as_dict(self) -> events.PhaseRecord:
         """The phase as JSON-able data."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "name"}
+        fields = {name: getattr(self, name) for name in self.__slots__ if name not in ("name", "more")}
+        return t.cast("events.PhaseRecord", {**self.more, **fields})
 
-    def move(self, status: str, time: str, data: t.Any, result: list[dict[str, t.Any]] | None) -> None:
-        """Take the phase to C(status)."""
-        self.status = status
-        self.data = data
-        if status == "started":
+    def move(self, event: events.PhaseMoved, time: str) -> None:
+        """Take the phase to the status of a C(phase) event."""
+        self.status = event["status"]
+        self.data = event.get("data")
+        self.more = _fields(event, "phase", "status", "data", "result")
+        if self.status == "started":
             self.started, self.ended, self.result, self.failure = time, None, [], None
         else:
             self.ended = time
-        if status == "failed":
-            self.failure = data
-        if result is not None:
-            self.result = result
+        if self.status == "failed":
+            self.failure = self.data
+        if event.get("result") is not None:
+            self.result = event["result"]
 
 
 class Installation:
@@ -73,15 +90,16 @@ class Installation:
     :ivar inputs: what was wanted, by phase.
     :ivar environment: facts of the host it began on.
     :ivar points: rollback points in the order of their capture; C(undone) tells which were used up.
-    :ivar fleet: the fleet run it was prepared for, see M(_fleet.participant); None when there was none. With C(back)
-        it is one that rolls back, and C(points) are those it would undo.
-    :ivar window: phase → C(expected), C(undo), C(left), in seconds, when it began; empty without a window.
+    :ivar fleet: the fleet run it was prepared for, see M(_fleet.participant); None when there was none. With
+        C(rollback) it is one that rolls back, and C(points) are those it would undo.
+    :ivar window: phase → seconds that were expected and left when it began; empty without a window.
     :ivar undo: what its latest rollback had to do, and C(seconds) that it took; None when there was none.
         C(failed) is when the phase had failed that was the reason, or None.
-    :ivar whole: it belongs to a run that is all or none: nothing of it is kept when it is not finished.
+    :ivar all_or_nothing: it belongs to a run that is all or none: nothing of it is kept when it is not finished.
     :ivar undoings: point and time of its undoing → how many points there were on the host's timeline by then. Clocks
         are set back; the order of the ledger is not. Only known where the whole history was folded.
-    :ivar fired: C(time), C(after), C(by) when its dead-man's switch fired; None when it did not.
+    :ivar fired: when and why its dead-man's switch fired; None when it did not.
+    :ivar more: fields of its C(begun) and C(described) events that this version does not know.
     """
 
     def __init__(self, install_id: str, begin: int, time: str) -> None:
@@ -90,19 +108,20 @@ class Installation:
         self.begun = time
         self.updated = time
         self.status = "running"
-        self.inputs: dict[str, t.Any] = {}
-        self.environment: dict[str, t.Any] = {}
-        self.labels: dict[str, str] = {"install_mode": "", "environment_name": "", "python_path": ""}
+        self.inputs: dict[str, Facts] = {}
+        self.environment: dict[str, str] = {}
+        self.labels: dict[str, str] = dict.fromkeys(_LABELS, "")
         self.previous: int | None = None
         self.phases: dict[str, Phase] = {name: Phase(name) for name in PHASES}
-        self.points: list[dict[str, t.Any]] = []
-        self.undoing: dict[str, t.Any] | None = None
-        self.fleet: dict[str, t.Any] | None = None
-        self.window: dict[str, dict[str, float]] = {}
-        self.undo: dict[str, t.Any] | None = None
+        self.points: list[Point] = []
+        self.undoing: events.Undoing | None = None
+        self.fleet: events.FleetRecord | None = None
+        self.window: dict[str, events.WindowTimes] = {}
+        self.undo: events.UndoTime | None = None
         self.undoings: dict[tuple[str, str], int] = {}
-        self.fired: dict[str, t.Any] | None = None
-        self.whole = False
+        self.fired: events.Fired | None = None
+        self.all_or_nothing = False
+        self.more: Facts = {}
 
     @property
     def unfinished(self) -> bool:
@@ -110,19 +129,19 @@ class Installation:
         return self.status in ("running", "failed")
 
     @property
-    def promised(self) -> bool:
+    def rollback_pending(self) -> bool:
         """It has to be rolled back if a fleet run decides or has decided so, and is not yet."""
-        fleet = self.fleet or {}
-        return bool(fleet.get("back")) and fleet.get("decision") != "abort" and not fleet.get("delivered")
+        return standing.rollback_pending(self.fleet)
 
     @property
-    def active_points(self) -> list[dict[str, t.Any]]:
+    def active_points(self) -> list[Point]:
         """Rollback points that can still be undone, oldest first."""
         return [point for point in self.points if not point.get("undone")]
 
-    def as_dict(self) -> dict[str, t.Any]:
+    def as_dict(self) -> Result:
         """The installation as JSON-able data."""
         return {
+            **self.more,
             "install_id": self.install_id,
             "status": self.status,
             "begun": self.begun,
@@ -136,48 +155,59 @@ class Installation:
         }
 
     def apply(self, event: Event, time: str) -> None:
-        """Fold one event in; an event of a kind from a later version is passed over."""
-        handler = getattr(self, f"_on_{event.get('event')}", None)
+        """Fold one event in.
+
+        :raises UnknownFormat: it is of a kind from another version, and not marked as C(ignorable).
+        """
+        check_known(event)
+        handler = getattr(self, f"_on_{event['event']}", None)
         if handler is not None:
             handler(event, time)
         self.updated = time
 
-    def _on_begun(self, event: Event, _time: str) -> None:
+    def _on_begun(self, event: events.Begun, _time: str) -> None:
         self.inputs = event.get("inputs") or {}
         self.environment = event.get("environment") or {}
         self.previous = event.get("previous")
-        for name, values in (event.get("carried") or {}).items():
-            self.phases[name] = Phase(name, **values)
-        self._on_described(event, _time)
+        for name, record in (event.get("carried") or {}).items():
+            self.phases[name] = Phase(name, record)
+        self._describe(event)
 
-    def _on_described(self, event: Event, _time: str) -> None:
-        self.labels.update({name: event[name] for name in self.labels if event.get(name) is not None})
-        self.whole = bool(event.get("whole", self.whole))
+    def _on_described(self, event: events.Described, _time: str) -> None:
+        self._describe(event)
 
-    def _on_phase(self, event: Event, time: str) -> None:
+    def _describe(self, event: events.Begun | events.Described) -> None:
+        fields = _fields(event, "inputs", "environment", "previous", "carried")
+        self.all_or_nothing = bool(fields.pop("all_or_nothing", self.all_or_nothing))
+        for name in _LABELS:
+            label = fields.pop(name, None)
+            if label is not None:
+                self.labels[name] = label
+        self.more.update(fields)
+
+    def _on_phase(self, event: events.PhaseMoved, time: str) -> None:
         name, status = event["phase"], event["status"]
         if status == "started":
             # What comes after rests on this phase, so it has to be done again.
             for later in PHASES[PHASES.index(name) + 1 :]:
                 self.phases[later] = Phase(later)
-        self.phases[name].move(status, time, event.get("data"), event.get("result"))
+        self.phases[name].move(event, time)
         self.status = "failed" if status == "failed" else "running"
         if all(phase.done for phase in self.phases.values()):
             self.status = "completed"
 
-    def _on_captured(self, event: Event, time: str) -> None:
-        point = {name: value for name, value in event.items() if name != "event"}
-        self.points.append({"install_id": self.install_id, "time": time, **point})
+    def _on_captured(self, event: events.Captured, time: str) -> None:
+        self.points.append(t.cast("Point", {"install_id": self.install_id, "time": time, **_fields(event)}))
 
-    def _on_undoing(self, event: Event, _time: str) -> None:
+    def _on_undoing(self, event: events.Undoing, _time: str) -> None:
         self.undoing = event
 
-    def _on_undone(self, event: Event, time: str) -> None:
+    def _on_undone(self, event: events.Undone, time: str) -> None:
         self.undoing = None
-        if event.get("took"):
-            failed = [phase.ended for phase in self.phases.values() if phase.status == "failed" and phase.ended]
-            self.undo = {**event["took"], "failed": max(failed, default=None), "ended": time}
-        if event.get("outcome") != "exact":
+        if event.get("work"):
+            failures = [phase.ended for phase in self.phases.values() if phase.status == "failed" and phase.ended]
+            self.undo = {**event["work"], "failed": max(failures, default=None), "ended": time}
+        if event["outcome"] != "exact":
             for point in self.points:
                 if point["point"] == event.get("redo"):
                     # What this rollback was to undo still counts, and so does what it captured before.
@@ -189,97 +219,117 @@ class Installation:
         for name in event.get("phases") or []:
             if self.phases[name].status != "pending":
                 self.phases[name].status, self.phases[name].ended = "rolled_back", time
-        if event.get("installation"):
-            self.status = "rolled_back"
-        elif event.get("phases"):
-            # A point that was captured by hand belongs to no phase; undoing it finishes or breaks none.
-            self.status = "failed"
+        # A point that was captured by hand belongs to no phase; undoing it finishes or breaks none.
+        self.status = event.get("status") or ("failed" if event.get("phases") else self.status)
 
-    def _on_redone(self, event: Event, _time: str) -> None:
+    def _on_redone(self, event: events.Redone, _time: str) -> None:
         """A rollback was undone: what it had changed of the record is as before."""
-        was = event.get("was") or {}
-        self.status = was.get("status", self.status)
-        for name, status in (was.get("phases") or {}).items():
+        before = event["before"]
+        self.status = before["status"]
+        for name, status in before["phases"].items():
             self.phases[name].status = status
         for point in self.points:
-            if point["point"] in (was.get("undone") or {}):
+            if point["point"] in before["undone"]:
                 point.pop("undone", None)
-                if was["undone"][point["point"]]:
-                    point["undone"] = was["undone"][point["point"]]
+                undone = before["undone"][point["point"]]
+                if undone is not None:
+                    point["undone"] = undone
 
-    def _on_settled(self, event: Event, _time: str) -> None:
+    def _on_settled(self, event: events.Settled, _time: str) -> None:
         for point in self.points:
-            if point["point"] == event.get("point"):
-                point["after"] = event.get("after") or []
+            if point["point"] == event["point"]:
+                point["after"] = event["after"]
 
-    def _on_pruned(self, event: Event, time: str) -> None:
+    def _on_pruned(self, event: events.Pruned, time: str) -> None:
         for point in self.points:
-            if point["point"] in (event.get("points") or []):
+            if point["point"] in event["points"]:
                 point["pruned"] = time
 
-    def _on_archived(self, event: Event, _time: str) -> None:
+    def _on_archived(self, event: events.Archived, _time: str) -> None:
         for point in self.points:
-            if point["point"] in (event.get("points") or {}):
+            if point["point"] in event["points"]:
                 point["archive"] = event["points"][point["point"]]
 
-    def _on_prepared(self, event: Event, time: str) -> None:
+    def _on_prepared(self, event: events.Prepared, time: str) -> None:
         self.status = "prepared"
-        self.fleet = {name: event.get(name) for name in ("run", "place", "where")}
-        self.fleet["since"] = time
+        self._join(event, time, standing.ASKING)
 
-    def _on_promised(self, event: Event, time: str) -> None:
-        self.fleet = {name: event.get(name) for name in ("run", "place", "where", "back", "points")}
-        self.fleet["since"] = time
+    def _on_rollback_prepared(self, event: events.RollbackPrepared, time: str) -> None:
+        self._join(event, time, standing.ROLLBACK_ASKING)
 
-    def _on_delivered(self, _event: Event, _time: str) -> None:
-        self.fleet = {**(self.fleet or {}), "delivered": True}
+    def _join(self, event: events.Prepared | events.RollbackPrepared, time: str, learned: str) -> None:
+        self.fleet = t.cast("events.FleetRecord", {**_fields(event), "since": time, "learned": learned})
 
-    def _on_committed(self, event: Event, _time: str) -> None:
-        fleet = self.fleet or {}
-        if fleet.get("back"):
-            self.fleet = {**fleet, "decision": "commit"}
-            return
-        in_doubt = self.status == "prepared" and not self.undoing and not event.get("undone")
-        self.fleet = {**fleet, "decision": "commit", "diverged": not in_doubt}
-        if in_doubt:
+    def _on_rollback_done(self, event: events.RollbackDone, _time: str) -> None:
+        self._learn(event)
+
+    def _on_committed(self, event: events.Decided, _time: str) -> None:
+        if self._learn(event) in (standing.LEARNED_COMMIT, standing.LEARNED_COMMIT_ALONE):
             self.status = "completed"
 
-    def _on_aborted(self, event: Event, _time: str) -> None:
-        fleet = self.fleet or {}
-        # What it had promised it did without being told, by its script.
-        diverged = {"diverged": True} if fleet.get("back") and event.get("undone") else {}
-        self.fleet = {**fleet, "decision": "abort", **diverged}
+    def _on_aborted(self, event: events.Decided, _time: str) -> None:
+        self._learn(event)
 
-    def _on_alone(self, event: Event, _time: str) -> None:
-        self.fleet = {**(self.fleet or {}), "alone": True}
+    def _on_unilateral(self, event: events.Unilateral, _time: str) -> None:
+        self._learn(event)
 
-    def _on_window(self, event: Event, _time: str) -> None:
-        self.window[event["phase"]] = {name: event[name] for name in ("expected", "undo", "left")}
+    def _learn(self, event: Event) -> str:
+        """Fold in an event of the fleet; returns what is known of the decision then."""
+        if self.fleet is None:
+            return ""
+        self.fleet["learned"] = standing.learned(self, event)
+        return self.fleet["learned"]
 
-    def _on_fired(self, event: Event, time: str) -> None:
-        self.fired = {"time": time, "after": event.get("after"), "by": event.get("by")}
+    def _on_window(self, event: events.Window, _time: str) -> None:
+        self.window[event["phase"]] = t.cast("events.WindowTimes", _fields(event, "phase"))
 
-    def _on_ended(self, event: Event, _time: str) -> None:
+    def _on_fired(self, event: events.SwitchFired, time: str) -> None:
+        self.fired = t.cast("events.Fired", {"time": time, **_fields(event)})
+
+    def _on_ended(self, event: events.Ended, _time: str) -> None:
         self.status = event["status"]
+
+
+EVENTS = frozenset(name[len("_on_") :] for name in vars(Installation) if name.startswith("_on_"))
+
+
+def check_known(event: Event, entry: Entry | None = None) -> None:
+    """Refuse an event that nothing is known of, unless whoever wrote it said that it may be ignored.
+
+    :param entry: the line of the ledger that it stands in.
+    :raises UnknownFormat: an event of another version.
+    """
+    if event.get("event") in EVENTS or event.get("ignorable"):
+        return
+    where = f"Entry {entry.seq} of the ledger" if entry is not None else "The record"
+    raise UnknownFormat(
+        f"{where} has an event {event.get('event')!r} that this version does not know",
+        writer=entry.writer if entry is not None else "",
+        event=event.get("event"),
+        entry=entry.seq if entry is not None else None,
+    )
 
 
 def fold(entries: t.Iterable[Entry], into: list[Installation] | None = None) -> list[Installation]:
     """All installations of these entries, oldest first.
 
     :param into: installations that the entries go on from; changed and returned.
+    :raises UnknownFormat: an event of another version, and not marked as C(ignorable).
     """
-    known = {one.install_id: one for one in into or []}
+    by_id = {installation.install_id: installation for installation in into or []}
     for entry in entries:
-        one = known.get(entry.install_id)
-        if one is None:
-            one = known[entry.install_id] = Installation(entry.install_id, entry.begin, entry.time)
+        if entry.install_id not in by_id:
+            by_id[entry.install_id] = Installation(entry.install_id, entry.begin, entry.time)
         for event in entry.events:
+            # Also one about installations that are not looked at here.
+            check_known(event, entry)
             # An undo is one call and one entry, but may reach back over several installations.
-            for target in event.get("installations") or [entry.install_id]:
-                if target in known:
-                    known[target].apply(event, entry.time)
-                    if event.get("event") == "undone":
-                        points = sum(len(each.points) for each in known.values())
-                        undone = {(point, entry.time): points for point in event.get("points") or []}
-                        known[target].undoings.update(undone)
-    return list(known.values())
+            for install_id in event.get("installations") or [entry.install_id]:
+                if install_id not in by_id:
+                    continue
+                by_id[install_id].apply(event, entry.time)
+                if event["event"] == "undone":
+                    points = sum(len(installation.points) for installation in by_id.values())
+                    undone = {(point, entry.time): points for point in event.get("points") or []}
+                    by_id[install_id].undoings.update(undone)
+    return list(by_id.values())

@@ -9,6 +9,9 @@ SHA-256 of itself and of the line before it, so that nothing can be changed, dro
 unnoticed (S. Haber, W. S. Stornetta, "How to Time-Stamp a Digital Document", 1991). It also
 carries the byte offset of the first line of its installation, so that reading the current
 installation costs the same on the first day and after ten years.
+
+Each line carries the number of the format it is written in, and the version of the collection that wrote it.
+docs/formats.md specifies both, and what a version does that finds another number.
 """
 
 from __future__ import annotations
@@ -18,16 +21,21 @@ import json
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, UnknownFormat
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import storage_error
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, write_all
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Event
 
 NAME = "ledger.jsonl"
 TORN = "ledger.torn"
 GENESIS = "0" * 64
+# Of lines and of all events. Each change that another version would misread raises it.
+FORMAT = 1
+# Of this collection, as in galaxy.yml.
+VERSION = "1.0.0"
 _BLOCK = 16384
-
-Event = dict[str, t.Any]
 
 
 class Entry(t.NamedTuple):
@@ -40,6 +48,8 @@ class Entry(t.NamedTuple):
     :ivar events: what happened, in order.
     :ivar prev: hash of the line before, or 64 zeros.
     :ivar hash: SHA-256 (hex) of this line's other fields.
+    :ivar format: the number of the format.
+    :ivar writer: the version of the collection that wrote it.
     """
 
     seq: int
@@ -49,6 +59,8 @@ class Entry(t.NamedTuple):
     events: list[Event]
     prev: str
     hash: str
+    format: int = FORMAT
+    writer: str = VERSION
 
 
 # ASCII only, so that a line is a line for every reader, whatever U+2028 means to it.
@@ -64,16 +76,31 @@ def _digest(line: bytes) -> str:
 
 
 def _parse(line: bytes) -> Entry:
-    """One line as an entry; ValueError says why it is none."""
+    """One line as an entry; what a later version may have added to it stays on disk.
+
+    :raises ValueError: it is none; the message says why.
+    :raises UnknownFormat: it is of another format.
+    """
     try:
-        entry = Entry(**json.loads(line))
+        fields = json.loads(line)
+        entry = Entry(**{name: fields[name] for name in Entry._fields})
         # The bytes themselves, since JSON can say the same in other bytes.
         bare = line.replace(b'"hash":"%s",' % entry.hash.encode("ascii"), b"", 1)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, KeyError):
         raise ValueError("is not an entry") from None
     if entry.hash != _digest(bare):
         raise ValueError("was altered: its hash does not fit its content")
-    return entry
+    if entry.format == FORMAT:
+        return entry
+    if fields.get("ignorable"):
+        return entry._replace(events=[])
+    raise UnknownFormat(
+        f"Entry {entry.seq} of the ledger has format {entry.format!r}, this version reads {FORMAT}",
+        writer=entry.writer,
+        entry=entry.seq,
+        format=entry.format,
+        known=FORMAT,
+    )
 
 
 def _broken(number: int, why: str) -> LedgerBroken:
@@ -129,6 +156,7 @@ class Ledger:
         """The last complete entry.
 
         :raises LedgerBroken: it is not what was written.
+        :raises UnknownFormat: it is of another format.
         """
         end = self.size()
         if not end:
@@ -140,6 +168,7 @@ class Ledger:
         """All entries from the byte C(offset) on, their chain checked.
 
         :raises LedgerBroken: with the number of the first entry that does not fit.
+        :raises UnknownFormat: one is of another format.
         """
         return self._parse_all(offset, self._read(offset, self.size()))
 
@@ -198,6 +227,8 @@ class Ledger:
             raise storage_error(self._path, error) from error
         size = os.fstat(fd).st_size
         fields: dict[str, t.Any] = {
+            "format": FORMAT,
+            "writer": VERSION,
             "seq": last.seq + 1 if last else 1,
             "time": time,
             "install_id": install_id,

@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, fold
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
 
@@ -31,7 +32,7 @@ KEYS = (
 )
 
 
-def view(installation: Installation) -> dict[str, t.Any]:
+def view(installation: Installation) -> Result:
     """The eleven keys with the original's meaning.
 
     A skipped phase counts as completed: nothing is left to do in it. A phase that failed and was
@@ -55,7 +56,7 @@ def view(installation: Installation) -> dict[str, t.Any]:
     }
 
 
-def told(installation: Installation | None) -> dict[str, t.Any]:
+def told(installation: Installation | None) -> Result:
     """What modules return of an installation."""
     if installation is None:
         return {"install_id": None, "progress": {}, "phases": {}, "data": {}, "rollback_points": []}
@@ -70,9 +71,9 @@ def told(installation: Installation | None) -> dict[str, t.Any]:
 
 def _current(installation: Installation) -> str:
     """The phase at work, else the first one that is not done, else the last."""
-    for wanted in (("started",), ("failed", "rolled_back"), ("pending",)):
+    for statuses in (("started",), ("failed", "rolled_back"), ("pending",)):
         for name in PHASES:
-            if installation.phases[name].status in wanted:
+            if installation.phases[name].status in statuses:
                 return name
     return PHASES[-1]
 
@@ -95,11 +96,11 @@ def condition(content: bytes | None, entries: t.Iterable[Entry]) -> str:
     """
     if content is None:
         return "missing"
-    known: list[Installation] = []
+    history: list[Installation] = []
     views = [b""]
     for entry in entries:
-        known = fold([entry], known)
-        views.append(render(next(one for one in known if one.install_id == entry.install_id)))
+        history = fold([entry], history)
+        views.append(render(next(current for current in history if current.install_id == entry.install_id)))
     if content in views:
         return "current" if content == views[-1] else "stale" if content else "corrupt"
     try:

@@ -67,10 +67,11 @@ class Record:
 
     def effective(self) -> Installation | None:
         """The installation whose result is on the host: the latest that was not undone."""
-        found = self.installation
-        while found is not None and found.status in ("rolled_back", "abandoned"):
-            found = self._installation_at(found.previous) if found.previous is not None else None
-        return found
+        installation = self.installation
+        while installation is not None and installation.status in ("rolled_back", "abandoned"):
+            before = installation.previous
+            installation = self._installation_at(before) if before is not None else None
+        return installation
 
     def history(self) -> list[Installation]:
         """All installations, oldest first, the whole chain checked.

@@ -37,7 +37,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Event
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
+        Event,
+        Facts,
+        Observed,
+        PhaseMoved,
+    )
 
 
 class Session(Record):
@@ -54,19 +59,21 @@ class Session(Record):
 
     def begin(
         self,
-        inputs: dict[str, t.Any],
-        environment: dict[str, t.Any],
+        inputs: dict[str, Facts],
+        environment: dict[str, str],
         carry_from: Installation | None = None,
         carry: t.Sequence[str] = (),
     ) -> Installation:
         """Begin an installation.
 
+        :param inputs: what is wanted, by phase.
+        :param environment: facts of the host.
         :param carry_from: the installation whose finished phases are taken over.
         :param carry: the names of those phases.
         """
         admission.refuse(self.installation, goes_on=False)
         before = self.installation
-        install_id = clock.new_install_id(before.install_id if before else None)
+        install_id = clock.new_install_id(before.install_id if before is not None else None)
         if before is not None and before.unfinished:
             # Recorded in the entry that replaces it: one call, one entry.
             self._events.append({"event": "ended", "status": "abandoned", "installations": [before.install_id]})
@@ -100,7 +107,7 @@ class Session(Record):
         self._time = self._time or clock.now()
         return self._time
 
-    def move(self, phase: str, status: str, data: t.Any = None, result: list[dict[str, t.Any]] | None = None) -> bool:
+    def move(self, phase: str, status: str, data: t.Any = None, result: list[Observed] | None = None) -> bool:
         """Take a phase to a status.
 
         :returns: False when it is there already, with the same data.
@@ -111,18 +118,18 @@ class Session(Record):
         if status not in STATUSES:
             raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
         admission.refuse(self.installation, goes_on=True)
-        now = self.required().phases[phase]
-        if now.status == status and now.data == data:
+        before = self.required().phases[phase]
+        if before.status == status and before.data == data:
             return False
-        event: Event = {"event": "phase", "phase": phase, "status": status, "data": data}
+        event: PhaseMoved = {"event": "phase", "phase": phase, "status": status, "data": data}
         if result is not None:
             event["result"] = result
         self.add(event)
         return True
 
-    def unrecorded(self, kind: str) -> list[Event]:
-        """Events of a kind that this session has taken and not recorded yet."""
-        return [event for event in self._events if event["event"] == kind]
+    def unrecorded_points(self) -> list[str]:
+        """Rollback points that this session has taken and not recorded yet."""
+        return [event["point"] for event in self._events if event["event"] == "captured"]
 
     @property
     def changed(self) -> bool:
@@ -142,18 +149,18 @@ class Session(Record):
             or self._ledger is None
         ):
             return
-        now = self.installation
-        begin = None if self._begins else now.begin
+        installation = self.installation
+        begin = None if self._begins else installation.begin
         # What needs space comes first, so that a full disk leaves the old state in both files.
-        view = progress.render(now)
+        view = progress.render(installation)
         self.where.stage(progress.NAME, view)
         try:
             # Not the installation's own time: events may be about others alone.
-            self._last = self._ledger.append(self._last, now.install_id, self._events, self._now(), begin)
+            self._last = self._ledger.append(self._last, installation.install_id, self._events, self._now(), begin)
         except StateError:
             self.where.unstage(progress.NAME)
             raise
-        now.begin = self._last.begin
+        installation.begin = self._last.begin
         self._events, self._begins, self._view, self._time = [], False, view, ""
         try:
             self.where.publish(progress.NAME)

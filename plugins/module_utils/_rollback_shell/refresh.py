@@ -10,7 +10,11 @@ import contextlib
 import hashlib
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    InputError,
+    StoreError,
+    UnknownFormat,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.render import NAME, render
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
@@ -19,6 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
@@ -36,14 +41,16 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
         headers = _headers(session.where, chosen)
         if any(point.get("redo") for point in chosen.points):
             why = "a rollback that reached further back lies in between."
-        points = [{**point, "left_alone": _left_alone(session.where, point)} for point in chosen.points]
-    except (InputError, StoreError, FileNotFoundError):
+        points: list[dict[str, t.Any]] = [
+            {**point, "left_alone": _left_alone(session.where, point)} for point in chosen.points
+        ]
+    except (InputError, StoreError, UnknownFormat, FileNotFoundError):
         # Pruned, archived or damaged: the module can tell more about that than a script.
         why = "what was captured is archived, removed or damaged."
         chosen, headers = targets.Chosen([], session.installation.begun, session.installation.install_id), {}
         points = []
     # The same points give the same script, so it is written only when they change.
-    generation = hashlib.sha256(" ".join(point["point"] for point in points).encode()).hexdigest()
+    generation = hashlib.sha256(" ".join(str(point["point"]) for point in points).encode()).hexdigest()
     target = {
         "tid": chosen.tid,
         "time": chosen.time,
@@ -56,7 +63,7 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
         session.where.write(NAME, script)
 
 
-def _left_alone(state: PrivateDir, point: t.Mapping[str, t.Any]) -> list[str]:
+def _left_alone(state: PrivateDir, point: Point) -> list[str]:
     """Captured paths that the change did not touch; what somebody did to them since is theirs."""
     found = []
     with contextlib.ExitStack() as stack:

@@ -125,7 +125,9 @@ class RpmUndo(Undo):
 
     def _find_strays(self, ts: t.Any) -> None:
         """Find what a killed change made before any package owned it, where the capture could tell what was to come."""
-        open_ended = [layer for layer in self._layers if self._how.resumed or layer.after is None or not layer.completed]
+        open_ended = [
+            layer for layer in self._layers if self._how.resumed or layer.after is None or not layer.completed
+        ]
         if not open_ended:
             return
         paths: set[str] = set()

@@ -29,7 +29,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 _CHUNK = 1 << 20
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
-Record = dict[str, t.Any]
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import ArchiveRecord
+
 Point = t.Mapping[str, t.Any]
 
 
@@ -38,7 +40,7 @@ def temporary(point: str, what: str) -> str:
     return f".{point}.{what}"
 
 
-def pack(state: PrivateDir, point: Point) -> Record:
+def pack(state: PrivateDir, point: Point) -> ArchiveRecord:
     """Write the archive of a point and read it back; the directory stays.
 
     :returns: what the ledger keeps of it: C(name), C(sha256), C(bytes), C(files), C(content) (bytes).
@@ -58,7 +60,13 @@ def pack(state: PrivateDir, point: Point) -> Record:
                 os.fsync(fd)
                 if tarball.read(fd, suffix, None) != written:
                     raise _unusable(where, name, "it was not read back as it was written")
-                record = {"name": name, "sha256": _digest(fd), "bytes": os.fstat(fd).st_size}
+                record: ArchiveRecord = {
+                    "name": name,
+                    "sha256": _digest(fd),
+                    "bytes": os.fstat(fd).st_size,
+                    "files": written.files,
+                    "content": written.bytes,
+                }
             finally:
                 os.close(fd)
             os.rename(half, name, src_dir_fd=where.fd, dst_dir_fd=where.fd)
@@ -74,10 +82,10 @@ def pack(state: PrivateDir, point: Point) -> Record:
         except SageError:
             where.remove(half)
             raise
-    return {**record, "files": written.files, "content": written.bytes}
+    return record
 
 
-def drop(state: PrivateDir, point: Point, record: Record) -> None:
+def drop(state: PrivateDir, point: Point, record: ArchiveRecord) -> None:
     """Remove an archive that was never recorded."""
     with _beside(state, point) as where:
         where.remove(record["name"])
@@ -224,7 +232,7 @@ def _extract(where: PrivateDir, point: Point, directory: PrivateDir) -> None:
         os.close(fd)
 
 
-def _room(where: PrivateDir, directory: PrivateDir, record: Record) -> None:
+def _room(where: PrivateDir, directory: PrivateDir, record: ArchiveRecord) -> None:
     info = os.fstatvfs(directory.fd)
     needed = record.get("content", 0) + record.get("files", 0) * storage_store.PER_FILE + storage_store.RESERVE
     available = info.f_bavail * info.f_frsize

@@ -23,6 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     CaptureError,
     InputError,
     StoreError,
+    UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Items, Writer
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_ancestors
@@ -163,6 +164,7 @@ def read_manifest(point: PrivateDir, resource: t.Mapping[str, t.Any]) -> dict[st
     """The manifest a C(captured) event names, checked against the hash in the ledger.
 
     :raises StoreError: it is missing or was changed.
+    :raises UnknownFormat: it is of another format.
     """
     name = str(resource.get("manifest"))
     data = point.read(name) if name.endswith(".json") and "/" not in name else None
@@ -183,11 +185,11 @@ def read_manifest(point: PrivateDir, resource: t.Mapping[str, t.Any]) -> dict[st
         )
     manifest: dict[str, t.Any] = json.loads(data)
     if manifest.get("format") != FORMAT:
-        raise StoreError(
-            f"The manifest {path} has format {manifest.get('format')!r}, this version reads {FORMAT}.",
-            untouched="everything.",
-            advice="Use the version of the collection that captured it.",
+        raise UnknownFormat(
+            f"The manifest {path} has format {manifest.get('format')!r}, this version reads {FORMAT}",
             file=path,
+            format=manifest.get("format"),
+            known=FORMAT,
         )
     return manifest
 

@@ -30,13 +30,20 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline impor
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
+        Captured,
+        Facts,
+        Observed,
+        Point,
+        Result,
+        Settled,
+        Spec,
+        TakenResource,
+    )
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
 _KEPT = ("kind", "path", "paths", "whole", "packages", "state", "changes")
-
-Event = dict[str, t.Any]
-Spec = dict[str, t.Any]
 
 
 def clean(spec: t.Mapping[str, t.Any]) -> Spec:
@@ -52,7 +59,9 @@ def clean(spec: t.Mapping[str, t.Any]) -> Spec:
     return kept
 
 
-def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str) -> Event:
+def capture(
+    session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str
+) -> Captured:
     """Capture resources; the caller records the returned event once, which makes the point exist.
 
     Nothing is recorded here. What was captured is on disk and checked when this returns. In a
@@ -64,7 +73,7 @@ def capture(session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: s
     installation = session.required()
     name = next_name(installation)
     cleaned = [clean(spec) for spec in specs]
-    event: Event = {
+    event: Captured = {
         "event": "captured",
         "point": name,
         "phase": phase,
@@ -113,7 +122,7 @@ def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
     store.check_space(state, sum(need[0] for need in needs), sum(need[1] for need in needs))
 
 
-def _predicted(resource: Resource) -> dict[str, t.Any]:
+def _predicted(resource: Resource) -> TakenResource:
     files, size = resource.need()
     return {
         "kind": resource.kind,
@@ -125,7 +134,7 @@ def _predicted(resource: Resource) -> dict[str, t.Any]:
     }
 
 
-def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any]:
+def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
     begun = time.monotonic()
     with store.content_dir(point, number, create=True) as where, store.writer(point, number) as items:
         facts = resource.capture(where, items)
@@ -133,7 +142,7 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any
         digest = items.finish()
     data = store.encode({**facts, "kind": resource.kind, "path": resource.path, "items": digest})
     point.write(f"{number}.json", data)
-    taken = {
+    taken: TakenResource = {
         "kind": resource.kind,
         "path": resource.path,
         "manifest": f"{number}.json",
@@ -154,10 +163,10 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> dict[str, t.Any
 
 def layers(
     state: PrivateDir,
-    point: t.Mapping[str, t.Any],
+    point: Point,
     stack: ExitStack,
     completed: bool = True,
-    after: t.Sequence[t.Mapping[str, t.Any]] = (),
+    after: t.Sequence[Observed] = (),
 ) -> list[Layer]:
     """The captures of a recorded point, in their order, manifests checked.
 
@@ -191,14 +200,14 @@ def layers(
         ) from error
 
 
-def _opened(state: PrivateDir, point: t.Mapping[str, t.Any], stack: ExitStack) -> PrivateDir:
+def _opened(state: PrivateDir, point: Point, stack: ExitStack) -> PrivateDir:
     if not point.get("archive"):
         return stack.enter_context(store.point_dir(state, point["install_id"], point["point"]))
     where: PrivateDir = by_name.undos().unpacked(state, point, stack)
     return where
 
 
-def _after(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:
+def _after(spec: Spec, results: t.Sequence[Observed]) -> Facts | None:
     """The facts about the same resource among those recorded after the change."""
     for one in results:
         if _key(one["spec"]) == _key(spec):
@@ -206,7 +215,7 @@ def _after(spec: Spec, results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, 
     return None
 
 
-def settle(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> Event | None:
+def settle(state: PrivateDir | None, point: Point) -> Settled | None:
     """What the change after a point left, as an event; None when there is nothing that needs it.
 
     What an installation leaves in an environment is known from its plan, and git knows its own. What this
@@ -239,7 +248,7 @@ def _key(spec: Spec) -> str:
     return repr([spec.get(name) for name in ("kind", "path", "paths", "packages", "changes")])
 
 
-def brief(point: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def brief(point: Point | Captured) -> Result:
     """What a user wants to know of a rollback point."""
     resources = point.get("resources") or []
     return {

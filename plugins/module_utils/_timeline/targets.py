@@ -17,7 +17,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import by
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 
-Point = dict[str, t.Any]
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
 
 
 class Part(t.NamedTuple):
@@ -25,13 +26,13 @@ class Part(t.NamedTuple):
 
     :ivar points: those of its rollback points that are undone, oldest first.
     :ivar phases: its phases that are rolled back.
-    :ivar whole: all of it is undone.
+    :ivar entire: all of it is undone.
     """
 
     installation: Installation
     points: list[Point]
     phases: list[str]
-    whole: bool
+    entire: bool
 
 
 class Chosen(t.NamedTuple):
@@ -179,7 +180,7 @@ def _time(text: str) -> dt.datetime:
 def _listed(timeline: t.Sequence[Point]) -> set[str]:
     """Points whose undoing was recorded so that it can itself be undone, and still stands."""
     rollbacks = [point for point in timeline if not point.get("undone")]
-    return {name for point in rollbacks for name in (point.get("redo") or {}).get("points") or ()}
+    return {name for point in rollbacks if point.get("redo") for name in point["redo"]["points"]}
 
 
 def _counting(timeline: t.Sequence[Point], cut: int) -> set[str]:
@@ -254,8 +255,8 @@ def _from(points: t.Sequence[Point]) -> t.Sequence[str]:
 
 def taken_back(one: Installation, going: t.AbstractSet[str]) -> bool:
     """Whether going back through these points takes back the rollback that was interrupted in an installation."""
-    undoing = one.undoing or {}
-    return undoing.get("redo") in going and not going >= set(undoing.get("points") or ())
+    undoing = one.undoing
+    return undoing is not None and undoing.get("redo") in going and not going >= set(undoing["points"])
 
 
 def widen(history: t.Sequence[Installation], chosen: Chosen) -> Chosen:
@@ -273,7 +274,7 @@ def widen(history: t.Sequence[Installation], chosen: Chosen) -> Chosen:
             if point["point"] in going or (point["point"] in begun and not point.get("undone"))
         ]
         phases = {*part.phases, *(one.undoing.get("phases") or ())}
-        entire = part.whole or bool(one.undoing.get("whole"))
+        entire = part.entire or bool(one.undoing.get("entire"))
         parts[one.install_id] = Part(one, points, [name for name in PHASES if name in phases], entire)
     ordered = [parts[one.install_id] for one in history if one.install_id in parts]
     return Chosen([part for part in ordered if part.points], chosen.time, chosen.tid)

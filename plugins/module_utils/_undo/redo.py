@@ -16,7 +16,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import (
-    Spec,
     capture,
     next_name,
     settle,
@@ -26,7 +25,12 @@ if t.TYPE_CHECKING:
     import contextlib
 
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Undo
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Event
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
+        Captured,
+        Event,
+        RecordBefore,
+        Spec,
+    )
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen
 
@@ -71,13 +75,13 @@ class Redo:
             # There is an error already, and retention removes what no record names.
             return
 
-    def _capture(self) -> Event:
+    def _capture(self) -> Captured:
         specs = [spec for dummy, spec in self._wanted]
         return capture(self._session, specs, None, f"before the rollback to {self._chosen.time}")
 
-    def _captured(self) -> Event | None:
+    def _captured(self) -> Captured | None:
         """The event of the capture; None when it was refused."""
-        event: Event | None = None
+        event: Captured | None = None
         if self._fork is not None:
             event, self._fork = self._fork.result(), None
         try:
@@ -100,7 +104,7 @@ class Redo:
                 return None
             event["redo"] = {
                 "points": [] if self._partial else [point["point"] for point in chosen.points],
-                "was": {} if self._partial else _was(session, chosen),
+                "before": {} if self._partial else _before(session, chosen),
             }
             session.add(event)
             name = str(event["point"])
@@ -132,15 +136,15 @@ def _pending(chosen: Chosen, partial: bool) -> str | None:
     """The point that an interrupted rollback had captured before it began; None when that is taken back now."""
     going = {point["point"] for point in chosen.points}
     begun = [part.installation for part in chosen.parts if not targets.taken_back(part.installation, going)]
-    names = [(one.undoing or {}).get("redo") for one in begun]
+    names = [one.undoing.get("redo") for one in begun if one.undoing]
     return next((str(name) for name in names if name and (partial or name not in going)), None)
 
 
-def _was(session: Session, chosen: Chosen) -> dict[str, t.Any]:
+def _before(session: Session, chosen: Chosen) -> dict[str, RecordBefore]:
     """The record of the installations that a rollback changes, as it is before."""
     names = {part.installation.install_id for part in chosen.parts}
     for point in chosen.points:
-        names.update((point.get("redo") or {}).get("was") or ())
+        names.update(point["redo"]["before"] if point.get("redo") else ())
     return {
         one.install_id: {
             "status": one.status,
@@ -177,5 +181,5 @@ def restored(chosen: Chosen) -> t.Iterator[Event]:
     for point in reversed(chosen.points):
         if point.get("incomplete"):
             continue
-        for install_id, was in ((point.get("redo") or {}).get("was") or {}).items():
-            yield {"event": "redone", "installations": [install_id], "was": was}
+        for install_id, before in (point["redo"]["before"] if point.get("redo") else {}).items():
+            yield {"event": "redone", "installations": [install_id], "before": before}

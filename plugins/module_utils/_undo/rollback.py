@@ -29,6 +29,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Undone, UndoWork
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
@@ -99,7 +100,7 @@ def _how(session: Session, request: Request, history: t.Sequence[Installation], 
         after = dates.parse(request.erase_installed_after, dt.datetime.now(dt.timezone.utc)).timestamp()
     return How(
         # What was begun by force is finished by force.
-        force=request.force or any(bool((one.undoing or {}).get("force")) for one in interrupted),
+        force=request.force or any(one.undoing is not None and bool(one.undoing.get("force")) for one in interrupted),
         resumed=bool(interrupted) or (session.where is not None and script_marks.was_run(session.where)),
         ours=_ours(history),
         erase_after=after,
@@ -134,7 +135,7 @@ def _compute(
         return []
     captures: dict[tuple[str, str], list[Layer]] = {}
     # Points of rollbacks that were interrupted: they left what neither side has.
-    begun = {(one.undoing or {}).get("redo") for one in interrupted}
+    begun = {one.undoing.get("redo") for one in interrupted if one.undoing is not None}
     for part in chosen.parts:
         for point in part.points:
             phase = part.installation.phases.get(point.get("phase") or "")
@@ -169,7 +170,7 @@ def _execute(
                 "installations": [part.installation.install_id],
                 "points": [point["point"] for point in part.points],
                 "phases": part.phases,
-                "whole": part.whole,
+                "entire": part.entire,
                 "force": how.force,
                 "redo": result["redo_point"],
                 "plan": plan,
@@ -193,26 +194,32 @@ def _execute(
         ) from error
     if not left and not request.partial:
         # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
-        for event in undo_redo.restored(chosen):
-            session.add(event)
-    took = {**check.undo_size(chosen.points)._asdict(), "seconds": round(time.monotonic() - begun, 3)}
+        for redone in undo_redo.restored(chosen):
+            session.add(redone)
+    needed = check.undo_size(chosen.points)
+    work: UndoWork = {
+        "files": needed.files,
+        "bytes": needed.bytes,
+        "distributions": needed.distributions,
+        "seconds": round(time.monotonic() - begun, 3),
+    }
     for part in reversed(chosen.parts):
-        whole = part.whole and not request.partial
-        session.add(
-            {
-                "event": "undone",
-                "installations": [part.installation.install_id],
-                "points": [] if request.partial else [point["point"] for point in part.points],
-                "phases": [] if request.partial else part.phases,
-                "installation": "rolled_back" if whole else None,
-                "outcome": "differs" if left else "exact",
-                "differences": left,
-                # Of all of it, so with one installation only.
-                **({"took": took} if part is chosen.parts[-1] else {}),
-            }
-        )
-    for event in undo_redo.ended(session, chosen, result["redo_point"], bool(left)):
+        entire = part.entire and not request.partial
+        event: Undone = {
+            "event": "undone",
+            "installations": [part.installation.install_id],
+            "points": [] if request.partial else [point["point"] for point in part.points],
+            "phases": [] if request.partial else part.phases,
+            "status": "rolled_back" if entire else None,
+            "outcome": "differs" if left else "exact",
+            "differences": left,
+        }
+        if part is chosen.parts[-1]:
+            # Of all of it, so with one installation only.
+            event["work"] = work
         session.add(event)
+    for ended in undo_redo.ended(session, chosen, result["redo_point"], bool(left)):
+        session.add(ended)
     session.commit()
     if session.where is not None and not left:
         script_marks.forget(session.where)

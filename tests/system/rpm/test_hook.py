@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +24,7 @@ from ansible_collections.intellistream.sage.tests.system.rpm.capturing import CO
 from ansible_collections.intellistream.sage.tests.system.rpms import SHELL, installed
 
 if TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 
@@ -33,7 +34,7 @@ def undo(root: pathlib.Path) -> None:
     assert result["exact"] == (not result["inexact"])
 
 
-def changes(point: dict[str, Any]) -> set[tuple[str, str, str | None, str | None]]:
+def changes(point: Point) -> set[tuple[str, str, str | None, str | None]]:
     (taken,) = point["resources"]
     return {(one["name"], one["arch"], one["before"], one["after"]) for one in taken["changes"]}
 

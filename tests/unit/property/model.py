@@ -24,7 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StoreError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request as Wanted
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Wanted
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
@@ -33,6 +33,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
 
 NAMES = ("pack", "other", "fresh")
 HAND = "handmade"
@@ -198,7 +201,7 @@ class World:
         if todo:
             self.call(None, *({"phase": phase, "status": "completed"} for phase in todo if phase in PHASES[2:]))
 
-    def _points(self) -> list[dict[str, t.Any]]:
+    def _points(self) -> list[Point]:
         return [point for one in self.history() for point in one.points]
 
     def _write(self, path: str, text: str) -> None:
@@ -366,7 +369,7 @@ class World:
     def _reachable(self, moment: int) -> bool:
         """Whether what had been changed by then was not undone since without having been kept."""
         points = self._points()
-        kept = {name for point in points for name in (point.get("redo") or {}).get("points") or ()}
+        kept = {name for point in points if point.get("redo") for name in point["redo"]["points"]}
         return moment >= 0 and not any(
             point.get("undone") and point["point"] not in kept and point["undone"] >= self.moments[moment].time
             for point in points

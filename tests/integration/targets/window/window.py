@@ -182,11 +182,11 @@ def hangs() -> None:
             raise Wrong(f"{what}: {took:.0f} s of {window}")
         undone = one.recorded("undone")[-1]
         estimate = one.recorded("window")[-1]["undo"]
-        if undone["took"]["seconds"] > estimate:
-            raise Wrong(f"the undo took {undone['took']}, and {estimate} s were estimated")
+        if undone["work"]["seconds"] > estimate:
+            raise Wrong(f"the undo took {undone['work']}, and {estimate} s were estimated")
         print(
             f"  {what}: undone {took:.0f} s into a window of {window} s; "
-            f"undo {undone['took']['seconds']} s, estimated {estimate} s"
+            f"undo {undone['work']['seconds']} s, estimated {estimate} s"
         )
 
 

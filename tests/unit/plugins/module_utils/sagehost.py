@@ -9,7 +9,11 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint, prunable
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    checkpoint,
+    prunable,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
@@ -55,7 +59,7 @@ class SageHost:
 
     def call(self, check_mode: bool = False, **values: t.Any) -> Result:
         """One call of sage_checkpoint."""
-        request = Request(values.get("inputs"), True, {}, values.get("transitions") or [])
+        request = CheckpointRequest(values.get("inputs"), True, {}, values.get("transitions") or [])
         return checkpoint(self.engine, request, check_mode)
 
     def begin(self, version: str) -> str:

@@ -16,11 +16,16 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint, reset
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    checkpoint,
+    reset,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 INPUTS: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1"}}
 
@@ -39,7 +44,7 @@ def _call(
     check_mode: bool = False,
 ) -> dict[str, t.Any]:
     moves = [one if isinstance(one, dict) else {"phase": one[0], "status": one[1]} for one in transitions]
-    return checkpoint(engine, Request(inputs, resume, labels or {}, moves), check_mode)
+    return checkpoint(engine, CheckpointRequest(inputs, resume, labels or {}, moves), check_mode)
 
 
 def _finish(engine: Engine, inputs: dict[str, dict[str, t.Any]] | None = None) -> dict[str, t.Any]:
@@ -139,7 +144,7 @@ def test_after_an_undo_the_one_before_counts(engine: Engine) -> None:
     _finish(engine, INPUTS)
     _finish(engine, {"python_deps": {"version": "2"}})
     with engine.session() as session:
-        session.add({"event": "undone", "outcome": "exact", "points": [], "phases": [], "installation": True})
+        session.add({"event": "undone", "outcome": "exact", "points": [], "phases": [], "status": "rolled_back"})
         session.commit()
     assert _call(engine, inputs=INPUTS, check_mode=True)["resume"]["state"] == "finished"
     verdict = _call(engine, inputs={"python_deps": {"version": "2"}})["resume"]
@@ -256,7 +261,7 @@ def test_recover_begins_nothing_after_a_killed_phase(engine: Engine, tmp_path: p
     _call(engine, ("environment_setup", "completed"), ("submodule_sync", "skipped"), begin, inputs=INPUTS)
     precious.write_text("half changed when it was killed")
 
-    request = Request(INPUTS, True, {}, [], recover=True)
+    request = CheckpointRequest(INPUTS, True, {}, [], recover=True)
     state = _state(engine)
     for check_mode in (True, False):
         result = checkpoint(engine, request, check_mode)
@@ -275,12 +280,14 @@ def test_recover_finishes_a_rollback_that_was_killed(engine: Engine, tmp_path: p
     precious.write_text("before")
     backup(engine, [{"kind": "files", "paths": [str(precious)]}], None, "", False)
     precious.write_text("after")
-    request = Request(None, True, {}, [], recover=True)
+    request = CheckpointRequest(None, True, {}, [], recover=True)
     assert checkpoint(engine, request, False)["recover"] is None
     with engine.session() as session:
         [point] = session.required().active_points
         session.add(
-            {"event": "undoing", "installations": [point["install_id"]], "points": [point["point"]], "phases": []}
+            recorded(
+                {"event": "undoing", "installations": [point["install_id"]], "points": [point["point"]], "phases": []}
+            )
         )
         session.commit()
     assert checkpoint(engine, request, False)["recover"] == {"to": "last"}
@@ -295,5 +302,5 @@ def test_recover_leaves_ended_phases_alone(engine: Engine, tmp_path: pathlib.Pat
     _call(engine, {"phase": "environment_setup", "status": "started", "capture": capture}, inputs=INPUTS)
     precious.write_text("made")
     _call(engine, ("environment_setup", "completed"), ("python_deps", "started"))
-    assert checkpoint(engine, Request(INPUTS, True, {}, [], recover=True), False)["recover"] is None
+    assert checkpoint(engine, CheckpointRequest(INPUTS, True, {}, [], recover=True), False)["recover"] is None
     assert precious.read_text() == "made"

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Rollback
@@ -33,7 +33,7 @@ def host(tmp_path: pathlib.Path) -> SageHost:
 
 
 def _call(host: SageHost, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
-    request = Request(**{"inputs": None, "resume": True, "labels": {}, "transitions": [], **values})
+    request = CheckpointRequest(**{"inputs": None, "resume": True, "labels": {}, "transitions": [], **values})
     return checkpoint(host.engine, request, check_mode)
 
 
@@ -103,7 +103,7 @@ def test_nothing_is_wanted_but_what_has_to_be_taken_back(host: SageHost) -> None
 def test_what_was_to_be_all_or_none_goes_back_whole(host: SageHost) -> None:
     was = snapshot(host.data)
     name = host.begin("2")
-    _call(host, inputs={"python_deps": {"version": "2"}}, whole=True)
+    _call(host, inputs={"python_deps": {"version": "2"}}, all_or_nothing=True)
     _call(host, transitions=[{"phase": "python_deps", "status": "completed"}])
     for inputs in ({"python_deps": {"version": "3"}}, None):
         told = _call(host, recover=True, inputs=inputs)

@@ -12,9 +12,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.finished import look
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import BEGUN
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Target
@@ -44,7 +44,7 @@ def _look(host: SageHost, inputs: dict[str, dict[str, t.Any]] | None = None) -> 
     """Look, and compare with the whole call in check mode; nothing is written."""
     before = snapshot(host.path)
     found = look(host.engine.root, None, inputs or WANTED)
-    whole = checkpoint(host.engine, Request(inputs or WANTED, True, {}, [], recover=True), True)
+    whole = checkpoint(host.engine, CheckpointRequest(inputs or WANTED, True, {}, [], recover=True), True)
     left = whole["changed"] or whole["recover"] or (whole["fleet"] or {}).get("asks") or whole["resume"]["phase"]
     assert found["finished"] == (not left)
     if found["finished"]:
@@ -112,7 +112,7 @@ def _in_doubt(host: SageHost) -> None:
     host.call(inputs={"python_deps": {"version": "2.0"}})
     waits = {"run": "r1", "place": "p" * 32, "where": "deploy:/fleet"}
     host.begin("1.0")
-    checkpoint(host.engine, Request(None, True, {}, _done(host), prepare=waits), False)
+    checkpoint(host.engine, CheckpointRequest(None, True, {}, _done(host), prepare=waits), False)
 
 
 def _promised(host: SageHost) -> None:
@@ -125,7 +125,7 @@ def _going_back(host: SageHost) -> None:
 
 
 def _hear(host: SageHost, decision: str) -> None:
-    checkpoint(host.engine, Request(None, True, {}, [], decided={"run": "r1", "decision": decision}), False)
+    checkpoint(host.engine, CheckpointRequest(None, True, {}, [], decided={"run": "r1", "decision": decision}), False)
 
 
 @pytest.mark.parametrize(

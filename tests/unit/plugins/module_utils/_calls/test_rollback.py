@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InputError,
     StateError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request as Call
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Call
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
@@ -107,7 +107,7 @@ def test_commit(host: BackHost) -> None:
     name = host.promise()["target"]
     assert host.told("commit")["recover"] == {"to": name}
     found = host.standing
-    assert (found.state, found.asks, found.to) == ("going_back", False, name)
+    assert (found.state, found.asks, found.to) == ("committing", False, name)
     # Killed here: whoever comes next knows without asking.
     host.refuses()
     host.back(name)
@@ -173,7 +173,7 @@ def test_a_rollback_that_was_killed_is_finished(host: BackHost, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         host.back(name)
     monkeypatch.undo()
-    assert (host.standing.state, host.standing.to) == ("going_back", name)
+    assert (host.standing.state, host.standing.to) == ("committing", name)
     host.refuses()
     host.back(name)
     assert snapshot(host.data) == host.before[name]
@@ -187,7 +187,7 @@ def test_killed_between_the_end_and_its_record(host: BackHost, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         host.back(name)
     monkeypatch.undo()
-    assert host.standing.state == "going_back"
+    assert host.standing.state == "committing"
     # There is nothing left to do, and it says so.
     assert rollback(host.engine, Request(name), False)["undone"] == []
     assert host.standing.state == "committed"

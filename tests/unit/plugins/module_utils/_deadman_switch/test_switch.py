@@ -22,7 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InputError,
     StateError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes, switch
@@ -63,7 +63,7 @@ def _fire(host: SageHost) -> bool:
 
 def _all_done(host: SageHost, **values: t.Any) -> dict[str, t.Any]:
     ended = [{"phase": name, "status": "completed"} for name in PHASES]
-    return checkpoint(host.engine, Request(None, True, {}, ended, **values), False)
+    return checkpoint(host.engine, CheckpointRequest(None, True, {}, ended, **values), False)
 
 
 def test_it_takes_everything_back_and_tells(host: SageHost) -> None:
@@ -171,7 +171,9 @@ def test_a_prepared_host_tells_that_it_went_alone(host: SageHost) -> None:
     assert found.state == standing.UNDID_ITSELF
     with pytest.raises(InDoubt):
         host.call(transitions=[{"phase": "verification", "status": "completed"}])
-    heard = checkpoint(host.engine, Request(None, True, {}, [], decided={"run": "r1", "decision": "commit"}), False)
+    heard = checkpoint(
+        host.engine, CheckpointRequest(None, True, {}, [], decided={"run": "r1", "decision": "commit"}), False
+    )
     assert heard["fleet"]["state"] == standing.DIVERGED
     # Then a run may begin.
     host.begin("3")
@@ -187,7 +189,7 @@ def test_a_conflict_is_left_to_people(host: SageHost) -> None:
     # The run that comes next finishes it, and nothing else.
     with pytest.raises(Fired, match="is not yet"):
         host.call(transitions=[{"phase": "verification", "status": "completed"}])
-    found = checkpoint(host.engine, Request({}, True, {}, [], recover=True), False)
+    found = checkpoint(host.engine, CheckpointRequest({}, True, {}, [], recover=True), False)
     assert found["recover"] == {"to": name}
     (site.parent / "pack-7.dist-info").rename(site)
     rollback(host.engine, Back(to=name), False)
@@ -196,7 +198,7 @@ def test_a_conflict_is_left_to_people(host: SageHost) -> None:
 
 def test_nothing_was_captured(tmp_path: Path) -> None:
     engine = Engine(str(tmp_path))
-    checkpoint(engine, Request({}, True, {}, [{"phase": "environment_setup", "status": "started"}]), False)
+    checkpoint(engine, CheckpointRequest({}, True, {}, [{"phase": "environment_setup", "status": "started"}]), False)
     with engine.session() as session:
         assert session.where is not None
         mark = deadman_switch_mark.make(session.required().install_id, "token", 1.0)

@@ -26,6 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
@@ -318,7 +319,7 @@ def test_a_prepared_one_counts_for_nothing_yet(status: str) -> None:
     history = []
     for name in ("a", "b"):
         one = Installation(name, 0, "2025-06-01T00:00:00+00:00")
-        one.apply({"event": "captured", "point": f"{name}.1", "phase": "python_deps"}, one.begun)
+        one.apply(recorded({"event": "captured", "point": f"{name}.1", "phase": "python_deps"}), one.begun)
         one.status = "completed" if name == "a" else status
         history.append(one)
 
@@ -342,6 +343,5 @@ def test_a_later_run_prepares_anew(host: FleetHost) -> None:
 
 
 def test_every_state_is_named() -> None:
-    names = {value for name, value in vars(standing_module).items() if name.isupper() and isinstance(value, str)}
-    states = names - {"commit", "abort"}
-    assert states == {"in_doubt", "aborting", "going_back", "undid_itself", "committed", "aborted", "diverged"}
+    states = {state for by_status in standing_module.STANDS.values() for state in by_status.values()}
+    assert states == {"in_doubt", "aborting", "committing", "undid_itself", "committed", "aborted", "diverged"}

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import WindowOver
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check as maintenance_check
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
@@ -36,7 +36,7 @@ def _call(host: SageHost, left: float, version: str = "", check: bool = False, *
     started = {"phase": "python_deps", "status": "started", "capture": capture}
     inputs = {"python_deps": {"version": version}} if version else None
     wish = TimeBudget(left, time.monotonic(), expected)
-    return checkpoint(host.engine, Request(inputs, True, {}, [started], window=wish), check)
+    return checkpoint(host.engine, CheckpointRequest(inputs, True, {}, [started], window=wish), check)
 
 
 def test_what_does_not_fit_leaves_nothing(host: SageHost) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Decision, Limits, decide
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 NOW = dt.datetime(2025, 6, 1, tzinfo=dt.timezone.utc)
 
@@ -35,11 +36,11 @@ def _one(name: str, status: str = "completed", points: int = 2, age: int = 0, **
     """An installation C(age) days old."""
     time = (NOW - dt.timedelta(days=age)).isoformat()
     one = Installation(name, 0, time)
-    one.apply({"event": "begun"}, time)
+    one.apply(recorded({"event": "begun"}), time)
     for number in range(1, points + 1):
-        one.apply({"event": "captured", "point": f"{name}.{number}", "phase": "python_deps"}, time)
+        one.apply(recorded({"event": "captured", "point": f"{name}.{number}", "phase": "python_deps"}), time)
     for phase in PHASES if status == "completed" else ():
-        one.apply({"event": "phase", "phase": phase, "status": "completed"}, time)
+        one.apply(recorded({"event": "phase", "phase": phase, "status": "completed"}), time)
     one.status = status
     for key, value in values.items():
         setattr(one, key, value)
@@ -54,7 +55,7 @@ def _undo(one: Installation, *names: str) -> None:
 
 def _redo(one: Installation, name: str, *undone: str) -> None:
     event = {"event": "captured", "point": f"{one.install_id}.{name}", "phase": None, "redo": {"points": list(undone)}}
-    one.apply(event, NOW.isoformat())
+    one.apply(recorded(event), NOW.isoformat())
 
 
 def _decide(history: list[Installation], usage: Usage | None = None, **limits: t.Any) -> Decision:
@@ -91,7 +92,7 @@ def test_age_counts_from_the_end_of_an_installation() -> None:
     history = [_one("a", age=30), _one("b", age=1), _one("c", age=20), _one("d", age=1)]
     assert _decide(history, days=10).prune == ["a.1", "a.2"]
     # That it was archived or looked at later makes no installation younger.
-    history[0].apply({"event": "archived", "points": {}}, NOW.isoformat())
+    history[0].apply(recorded({"event": "archived", "points": {}}), NOW.isoformat())
     assert _decide(history, days=10).prune == ["a.1", "a.2"]
 
 
@@ -178,7 +179,7 @@ def test_what_was_pruned_is_not_pruned_again() -> None:
     history = [_one(name) for name in "abc"]
     first = _decide(history, installations=1)
     for one in history:
-        one.apply({"event": "pruned", "points": first.prune}, NOW.isoformat())
+        one.apply(recorded({"event": "pruned", "points": first.prune}), NOW.isoformat())
     assert _decide(history, installations=1) == Decision([], [], 2, [])
 
 
@@ -189,7 +190,7 @@ def test_older_good_ones_are_compressed_once() -> None:
     assert _decide(history, archive=True, uncompressed=9).archive == []
     assert _decide(history, archive=True, uncompressed=0).archive == ["a.1", "c.1", "c.2", "d.1", "d.2"]
     assert _decide(history, archive=True, installations=2).archive == ["c.1", "c.2"]
-    history[2].apply({"event": "archived", "points": {"c.1": {"name": "c.1.tar.gz"}}}, NOW.isoformat())
+    history[2].apply(recorded({"event": "archived", "points": {"c.1": {"name": "c.1.tar.gz"}}}), NOW.isoformat())
     usage = Sizes(history)
     usage.alone.discard("a.1")
     assert _decide(history, usage, archive=True).archive == ["c.2"]

@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive as storage_archive
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -178,7 +179,7 @@ def test_nothing_of_an_interrupted_rollback_is_touched(host: SageHost) -> None:
     names = [host.install(version) for version in "123"]
     (host.store / names[1] / "unknown").mkdir()
     with host.engine.session() as session:
-        session.add({"event": "undoing", "installations": [names[1]], "points": [f"{names[1]}.1"]})
+        session.add(recorded({"event": "undoing", "installations": [names[1]], "points": [f"{names[1]}.1"]}))
         session.commit()
     done = host.clean(installations=1, archive=True, bytes=1)
     assert done["pruned"] == [f"{names[0]}.1"]

@@ -12,17 +12,22 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 
 def _installation(*events: dict[str, t.Any]) -> Installation:
     installation = Installation("20251115_143000", 0, "t0")
     for number, event in enumerate(events, 1):
-        installation.apply(event, f"t{number}")
+        installation.apply(recorded(event), f"t{number}")
     return installation
 
 
 def _phase(phase: str, status: str, **more: t.Any) -> dict[str, t.Any]:
     return {"event": "phase", "phase": phase, "status": status, **more}
+
+
+def _interrupted(installation: Installation) -> bool:
+    return installation.undoing is not None
 
 
 def _statuses(installation: Installation) -> list[str]:
@@ -73,8 +78,8 @@ def test_times_data_failure_and_result_of_a_phase() -> None:
     assert (phase.started, phase.ended, phase.data, phase.failure) == ("t1", "t2", "no disk", "no disk")
     assert failed.status == "failed"
     assert failed.unfinished
-    failed.apply(_phase("python_deps", "started"), "t3")
-    failed.apply(_phase("python_deps", "completed", result=[{"spec": {}, "facts": {}}]), "t4")
+    failed.apply(recorded(_phase("python_deps", "started")), "t3")
+    failed.apply(recorded(_phase("python_deps", "completed", result=[{"spec": {}, "facts": {}}])), "t4")
     assert (phase.started, phase.ended, phase.data, phase.failure) == ("t3", "t4", None, None)
     assert phase.result == [{"spec": {}, "facts": {}}]
     assert failed.updated == "t4"
@@ -85,30 +90,29 @@ def test_points_and_what_an_undo_uses_up() -> None:
     installation = _installation(_phase("python_deps", "started"), captured, _phase("python_deps", "failed", data="x"))
     assert [point["point"] for point in installation.active_points] == ["20251115_143000.1"]
     undoing = {"event": "undoing", "points": ["20251115_143000.1"]}
-    installation.apply(undoing, "t4")
-    before = installation.undoing
-    assert before == undoing
+    installation.apply(recorded(undoing), "t4")
+    assert installation.undoing == recorded(undoing)
     undone = {"event": "undone", "points": ["20251115_143000.1"], "phases": ["python_deps"]}
-    installation.apply({**undone, "outcome": "failed"}, "t5")
-    assert installation.undoing is None
+    installation.apply(recorded({**undone, "outcome": "failed"}), "t5")
+    assert not _interrupted(installation)
     assert installation.active_points
-    installation.apply({**undone, "outcome": "exact"}, "t6")
+    installation.apply(recorded({**undone, "outcome": "exact"}), "t6")
     assert installation.active_points == []
     assert installation.points[0]["undone"] == "t6"
     assert installation.phases["python_deps"].status == "rolled_back"
     assert installation.phases["python_deps"].failure == "x"
     assert installation.status == "failed"
-    installation.apply({**undone, "outcome": "exact", "installation": True}, "t7")
+    installation.apply(recorded({**undone, "outcome": "exact", "status": "rolled_back"}), "t7")
     assert installation.status == "rolled_back"
 
 
-def test_an_event_from_a_later_version_is_passed_over() -> None:
-    installation = _installation({"event": "from_the_future"}, {})
-    assert installation.as_dict() == {**_installation().as_dict(), "updated": "t2"}
+def test_an_event_that_may_be_ignored_changes_nothing() -> None:
+    installation = _installation({"event": "from_the_future", "ignorable": True})
+    assert installation.as_dict() == {**_installation().as_dict(), "updated": "t1"}
 
 
 def _entry(seq: int, install_id: str, *events: dict[str, t.Any]) -> Entry:
-    return Entry(seq, f"t{seq}", install_id, 0, list(events), "", "")
+    return Entry(seq, f"t{seq}", install_id, 0, list(map(recorded, events)), "", "")
 
 
 def test_fold_keeps_installations_apart_and_in_order() -> None:

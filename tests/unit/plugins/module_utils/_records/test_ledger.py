@@ -26,6 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger
     Entry,
     Ledger,
 )
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 JSON: st.SearchStrategy[t.Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
@@ -45,8 +46,14 @@ def _fill(state: PrivateDir, *texts: t.Any) -> list[Entry]:
     ledger = Ledger(state)
     for text in texts:
         last = ledger.tail()
-        ledger.append(last, "20251115_143000", [{"event": "test", "text": text}], "now", last.begin if last else None)
+        ledger.append(
+            last, "20251115_143000", [recorded({"event": "test", "text": text})], "now", last.begin if last else None
+        )
     return ledger.since(0)
+
+
+def _text(entry: Entry) -> t.Any:
+    return dict(entry.events[0])["text"]
 
 
 def _raw(state: PrivateDir) -> pathlib.Path:
@@ -72,7 +79,7 @@ def test_every_entry_is_one_line_of_ascii(state: PrivateDir) -> None:
     assert content.isascii()
     assert content.count(b"\n") == 2
     assert len(content.splitlines()) == 2
-    assert [entry.events[0]["text"] for entry in entries] == [TEXT, TEXT * 10_000]
+    assert [_text(entry) for entry in entries] == [TEXT, TEXT * 10_000]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -81,7 +88,7 @@ def test_any_json_comes_back_as_it_was(state: PrivateDir, values: list[t.Any]) -
     state.remove(NAME)
     entries = _fill(state, *values)
     for value, entry in zip(values, entries):
-        assert records_ledger._dump(entry.events[0]["text"]) == records_ledger._dump(value)
+        assert records_ledger._dump(_text(entry)) == records_ledger._dump(value)
 
 
 def test_every_changed_byte_is_noticed_with_its_entry(state: PrivateDir) -> None:
@@ -178,13 +185,14 @@ def test_a_ledger_of_nothing_but_junk(state: PrivateDir) -> None:
 def test_short_writes_are_continued(state: PrivateDir, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[:7]))
-    assert [entry.events[0]["text"] for entry in _fill(state, "one", "two")] == ["one", "two"]
+    assert [_text(entry) for entry in _fill(state, "one", "two")] == ["one", "two"]
 
 
 FULL = """
 import resource, signal, sys
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Ledger
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 ledger = Ledger(open_state("/", sys.argv[1], create=True))
 resource.setrlimit(resource.RLIMIT_FSIZE, (ledger.size() + 20,) * 2)
@@ -228,7 +236,7 @@ def test_reading_the_current_installation_does_not_read_the_history(
 ) -> None:
     _fill(state, *["x" * 1000] * 200)
     ledger = Ledger(state)
-    last = ledger.append(ledger.tail(), "next", [{"event": "begun"}], "now", None)
+    last = ledger.append(ledger.tail(), "next", [recorded({"event": "begun"})], "now", None)
     read: list[int] = []
     real = os.pread
 

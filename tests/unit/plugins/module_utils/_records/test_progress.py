@@ -15,10 +15,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 
 def _entries(*lines: list[dict[str, t.Any]]) -> list[Entry]:
-    return [Entry(seq, f"t{seq}", "20251115_143000", 0, events, "", "") for seq, events in enumerate(lines, 1)]
+    return [
+        Entry(seq, f"t{seq}", "20251115_143000", 0, list(map(recorded, events)), "", "")
+        for seq, events in enumerate(lines, 1)
+    ]
 
 
 def _after(*events: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -85,7 +89,7 @@ def test_backup_created_and_can_rollback() -> None:
 @pytest.mark.parametrize("text", ["安装", "a\nb\"'", "\ud800", "$(id) {{ x }} \0"])
 def test_labels_survive(text: str) -> None:
     installation = Installation("20251115_143000", 0, "t0")
-    installation.apply({"event": "described", "install_mode": text}, "t1")
+    installation.apply(recorded({"event": "described", "install_mode": text}), "t1")
     content = progress.render(installation)
     assert json.loads(content)["install_mode"] == text
     assert content.endswith(b"}\n")
@@ -93,7 +97,7 @@ def test_labels_survive(text: str) -> None:
 
 def test_chinese_is_readable_in_the_file() -> None:
     installation = Installation("20251115_143000", 0, "t0")
-    installation.apply({"event": "described", "environment_name": "环境"}, "t1")
+    installation.apply(recorded({"event": "described", "environment_name": "环境"}), "t1")
     assert "环境".encode() in progress.render(installation)
 
 
@@ -123,6 +127,6 @@ def test_condition(content: bytes | None, condition: str) -> None:
 
 def test_the_file_of_an_installation_that_was_just_replaced_is_stale() -> None:
     ended = {"event": "ended", "status": "abandoned", "installations": ["20251115_143000"]}
-    entries = [*ENTRIES, Entry(4, "t4", "20251115_150000", 9, [ended, {"event": "begun"}], "", "")]
+    entries = [*ENTRIES, Entry(4, "t4", "20251115_150000", 9, [recorded(ended), recorded({"event": "begun"})], "", "")]
     assert progress.condition(progress.render(fold(ENTRIES)[0]), entries) == "stale"
     assert progress.condition(progress.render(fold(entries)[1]), entries) == "current"

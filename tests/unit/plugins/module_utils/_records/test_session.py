@@ -33,6 +33,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import NAME as PROGRESS
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 NOBODY = 65534
@@ -154,7 +155,7 @@ def test_effective_is_the_latest_that_was_not_undone(engine: Engine) -> None:
         session.commit()
         first = session.installation
         session.begin({}, {})
-        session.add({"event": "undone", "outcome": "exact", "points": [], "phases": [], "installation": True})
+        session.add({"event": "undone", "outcome": "exact", "points": [], "phases": [], "status": "rolled_back"})
         session.commit()
         found = session.effective()
         assert first is not None
@@ -180,11 +181,13 @@ def _carry_out(session: Session, what: str, which: str) -> None:
         session.begin({which: {"n": 1}}, {"os": "x"}, session.installation, PHASES[: PHASES.index(which)][:1])
     elif what == "captured":
         point = f"{session.required().install_id}.{len(session.required().points) + 1}"
-        session.add({"event": "captured", "point": point, "phase": which, "resources": []})
+        session.add(recorded({"event": "captured", "point": point, "phase": which, "resources": []}))
     elif what == "undone":
         points = [point["point"] for point in session.required().active_points[-1:]]
         outcome = {"event": "undone", "outcome": "failed" if which == "failed" else "exact", "points": points}
-        session.add({**outcome, "phases": ["python_deps"], "installation": which == "whole"})
+        session.add(
+            recorded({**outcome, "phases": ["python_deps"], "status": "rolled_back" if which == "whole" else None})
+        )
     else:
         session.move(which, what, {"安": f"'{which}'"})
 

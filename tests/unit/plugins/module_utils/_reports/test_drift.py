@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -41,7 +41,7 @@ class Host:
         return {"kind": "venv", "path": str(self.venv.path), "distributions": named}
 
     def checkpoint(self, *transitions: dict[str, t.Any], inputs: dict[str, dict[str, t.Any]] | None = None) -> None:
-        checkpoint(self.engine, Request(inputs, True, {}, list(transitions)), False)
+        checkpoint(self.engine, CheckpointRequest(inputs, True, {}, list(transitions)), False)
 
     def install(self, wanted: str = "1", also: t.Sequence[dict[str, t.Any]] = (), **versions: str) -> None:
         """As the role does it: capture, install, record."""

@@ -17,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen, fixed, resolve, widen
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def installation(name: str, *phases: str | None) -> Installation:
     one = Installation(name, 0, f"2025-11-15T14:30:0{name}.000+00:00")
     for number, phase in enumerate(phases, 1):
         event: dict[str, Any] = {"event": "captured", "point": f"{name}.{number}", "phase": phase, "resources": []}
-        one.apply(event, f"2025-11-15T14:31:0{number}.000+00:00")
+        one.apply(recorded(event), f"2025-11-15T14:31:0{number}.000+00:00")
     return one
 
 
@@ -42,7 +43,7 @@ def test_install_id_is_all_of_it_and_all_after() -> None:
     history = [installation("1", *HISTORY), installation("2", "python_deps")]
     chosen = resolve(history, "1")
     assert points(chosen) == ["1.1", "1.2", "1.3", "2.1"]
-    assert [part.whole for part in chosen.parts] == [True, True]
+    assert [part.entire for part in chosen.parts] == [True, True]
     assert chosen.tid == "1"
 
 
@@ -55,7 +56,7 @@ def test_last_is_the_installation_when_a_phase_captured_last() -> None:
 def test_last_is_the_point_when_it_was_made_by_hand() -> None:
     chosen = resolve([installation("1", *HISTORY, None)], "last")
     assert points(chosen) == ["1.4"]
-    assert (chosen.parts[0].phases, chosen.parts[0].whole) == ([], False)
+    assert (chosen.parts[0].phases, chosen.parts[0].entire) == ([], False)
 
 
 def test_phase_is_what_it_captured_first_and_all_after() -> None:
@@ -72,14 +73,14 @@ def test_phase_without_a_capture_is_the_next_one() -> None:
 
 def test_what_was_undone_is_not_undone_again() -> None:
     one = installation("1", *HISTORY)
-    one.apply({"event": "undone", "points": ["1.3"], "phases": ["sage_packages"], "outcome": "exact"}, "t")
+    one.apply(recorded({"event": "undone", "points": ["1.3"], "phases": ["sage_packages"], "outcome": "exact"}), "t")
     assert points(resolve([one], "1.2")) == ["1.2"]
     assert points(resolve([one], "sage_packages")) == []
 
 
 def test_interrupted_rollback_is_finished_first() -> None:
     one = installation("1", *HISTORY)
-    one.apply({"event": "undoing", "points": ["1.2", "1.3"]}, "t")
+    one.apply(recorded({"event": "undoing", "points": ["1.2", "1.3"]}), "t")
     assert points(widen([one], resolve([one], "1.3"))) == ["1.2", "1.3"]
     assert points(widen([one], resolve([one], "1.1"))) == ["1.1", "1.2", "1.3"]
 
@@ -123,10 +124,10 @@ def test_what_was_undone_without_being_kept_cannot_be_reached_again() -> None:
     """The second point was made on what the first one led to, and that is nowhere any more."""
     one = installation("1", "python_deps", None)
     undone = {"event": "undone", "points": ["1.1", "1.2"], "phases": [], "outcome": "exact"}
-    one.apply(undone, "2025-11-15T14:32:00.000+00:00")
+    one.apply(recorded(undone), "2025-11-15T14:32:00.000+00:00")
     assert points(resolve([one], "1.2")) == []
     event: dict[str, Any] = {"event": "captured", "point": "1.3", "phase": None, "resources": []}
-    one.apply(event, "2025-11-15T14:33:00.000+00:00")
+    one.apply(recorded(event), "2025-11-15T14:33:00.000+00:00")
     assert points(resolve([one], "1.3")) == ["1.3"]
     with pytest.raises(InputError, match="not kept"):
         resolve([one], "1.2")

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock, fork
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Request as Wanted
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Wanted
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation

@@ -1,0 +1,328 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The vocabulary of the record as types. docs/formats.md says what each field means.
+
+For type checkers only: nothing imports this file when a module runs.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+# What a kind of resource keeps for itself: JSON that nobody else looks into.
+Facts = dict[str, t.Any]
+# Options of a resource, as the ledger keeps them: C(kind), and what that kind needs.
+Spec = dict[str, t.Any]
+# What a module returns.
+Result = dict[str, t.Any]
+
+
+class Observed(t.TypedDict):
+    """Facts of a resource, once a phase or a change had ended."""
+
+    spec: Spec
+    facts: Facts
+
+
+class PhaseRecord(t.TypedDict, total=False):
+    """A phase as it is carried from one installation to the next."""
+
+    status: str
+    started: str | None
+    ended: str | None
+    data: t.Any
+    failure: t.Any
+    result: list[Observed]
+
+
+class RecordBefore(t.TypedDict):
+    """An installation's record before a rollback; C(undone) is point → time."""
+
+    status: str
+    phases: dict[str, str]
+    undone: dict[str, str | None]
+
+
+class Redo(t.TypedDict):
+    """What makes a point a redo point: the points that its rollback undid, and the record before by install id."""
+
+    points: list[str]
+    before: dict[str, RecordBefore]
+
+
+class CapturedResource(t.TypedDict):
+    """What is captured of a resource, or would be."""
+
+    kind: str
+    path: str
+    files: int
+    bytes: int
+
+
+class TakenResource(CapturedResource, total=False):
+    """The same with where it lies. C(plan) is of check mode, and never recorded."""
+
+    manifest: str
+    sha256: str
+    items: str
+    seconds: float
+    changes: list[Facts]
+    inexact: list[str]
+    plan: t.Any
+
+
+class ArchiveRecord(t.TypedDict):
+    """The archive of a point; C(content) is bytes before compression."""
+
+    name: str
+    sha256: str
+    bytes: int
+    files: int
+    content: int
+
+
+class UndoWork(t.TypedDict):
+    """What a rollback had to do, and took."""
+
+    files: int
+    bytes: int
+    distributions: int
+    seconds: float
+
+
+class UndoTime(UndoWork):
+    """The same of an installation's latest rollback, with the failure that led to it."""
+
+    failed: str | None
+    ended: str
+
+
+class RollbackTerms(t.TypedDict):
+    """The rollback that a host has prepared: fields of M(_undo.rollback)'s request."""
+
+    to: str
+    force: bool
+    kinds: list[str]
+    erase_installed_after: str
+    keep_broken: bool
+
+
+class WindowTimes(t.TypedDict):
+    """Seconds that were expected when a phase began, and that were left."""
+
+    expected: float
+    undo: float
+    left: float
+
+
+class Fired(t.TypedDict):
+    """A dead-man's switch that fired, after so many seconds of silence."""
+
+    time: str
+    after: float
+    by: str
+
+
+class FleetRun(t.TypedDict):
+    """The run that an installation is prepared for; C(learned) is a state of M(_records.standing)."""
+
+    run: str
+    decision_log: str
+    where: str
+    since: str
+    learned: str
+
+
+class FleetRecord(FleetRun, total=False):
+    """The same, with what is to be rolled back if the run is a rollback."""
+
+    rollback: RollbackTerms
+    points: list[str]
+
+
+class _Any(t.TypedDict, total=False):
+    installations: list[str]
+    ignorable: bool
+
+
+class _Labels(_Any, total=False):
+    install_mode: str
+    environment_name: str
+    python_path: str
+    all_or_nothing: bool
+
+
+class Begun(_Labels):
+    event: t.Literal["begun"]
+    inputs: dict[str, Facts]
+    environment: dict[str, str]
+    previous: int | None
+    carried: dict[str, PhaseRecord]
+
+
+class Described(_Labels):
+    event: t.Literal["described"]
+
+
+class _PhaseResult(_Any, total=False):
+    result: list[Observed]
+
+
+class PhaseMoved(_PhaseResult):
+    event: t.Literal["phase"]
+    phase: str
+    status: str
+    data: t.Any
+
+
+class _CapturedRedo(_Any, total=False):
+    redo: Redo
+
+
+class Captured(_CapturedRedo):
+    event: t.Literal["captured"]
+    point: str
+    phase: str | None
+    description: str
+    specs: list[Spec]
+    resources: list[TakenResource]
+
+
+class Settled(_Any):
+    event: t.Literal["settled"]
+    point: str
+    after: list[Observed]
+
+
+class Undoing(_Any):
+    event: t.Literal["undoing"]
+    points: list[str]
+    phases: list[str]
+    entire: bool
+    force: bool
+    redo: str | None
+    plan: dict[str, list[str]]
+
+
+class _UndoneMore(_Any, total=False):
+    points: list[str]
+    phases: list[str]
+    status: str | None
+    differences: list[str]
+    work: UndoWork
+    redo: str
+
+
+class Undone(_UndoneMore):
+    event: t.Literal["undone"]
+    outcome: str
+
+
+class Redone(_Any):
+    event: t.Literal["redone"]
+    before: RecordBefore
+
+
+class Pruned(_Any):
+    event: t.Literal["pruned"]
+    points: list[str]
+
+
+class Archived(_Any):
+    event: t.Literal["archived"]
+    points: dict[str, ArchiveRecord]
+
+
+class Prepared(_Any):
+    event: t.Literal["prepared"]
+    run: str
+    decision_log: str
+    where: str
+
+
+class RollbackPrepared(_Any):
+    event: t.Literal["rollback_prepared"]
+    run: str
+    decision_log: str
+    where: str
+    rollback: RollbackTerms
+    points: list[str]
+
+
+class RollbackDone(_Any):
+    event: t.Literal["rollback_done"]
+
+
+class Decided(_Any):
+    event: t.Literal["committed", "aborted"]
+    run: str
+    by_script: bool
+
+
+class Unilateral(_Any):
+    event: t.Literal["unilateral"]
+    run: str
+
+
+class Window(_Any):
+    event: t.Literal["window"]
+    phase: str
+    expected: float
+    undo: float
+    left: float
+
+
+class SwitchFired(_Any):
+    event: t.Literal["fired"]
+    after: float
+    by: str
+
+
+class Ended(_Any):
+    event: t.Literal["ended"]
+    status: str
+
+
+Event = t.Union[
+    Begun,
+    Described,
+    PhaseMoved,
+    Captured,
+    Settled,
+    Undoing,
+    Undone,
+    Redone,
+    Pruned,
+    Archived,
+    Prepared,
+    RollbackPrepared,
+    RollbackDone,
+    Decided,
+    Unilateral,
+    Window,
+    SwitchFired,
+    Ended,
+]
+
+
+class _PointLater(t.TypedDict, total=False):
+    redo: Redo
+    after: list[Observed]
+    undone: str
+    pruned: str
+    archive: ArchiveRecord
+    incomplete: bool
+
+
+class Point(_PointLater):
+    """A rollback point: its C(captured) event, and what later events made of it."""
+
+    install_id: str
+    time: str
+    point: str
+    phase: str | None
+    description: str
+    specs: list[Spec]
+    resources: list[TakenResource]

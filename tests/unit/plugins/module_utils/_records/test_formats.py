@@ -1,0 +1,380 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The record is a format: what other versions wrote is refused by name, and what they added is kept.
+
+docs/formats.md specifies it. C(format_1.jsonl) is a ledger that this format wrote, with every event in it;
+C(SAGE_WRITE_FORMAT=1) writes it anew, which only a change of the format needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StateError, UnknownFormat
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import open_run
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import make_decision, open_log
+from ansible_collections.intellistream.sage.plugins.module_utils._records import events as vocabulary
+from ansible_collections.intellistream.sage.plugins.module_utils._records import ledger as records_ledger
+from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import EVENTS, PHASES, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import FORMAT, VERSION, Entry, Ledger
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils import everything
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
+
+WRITTEN = pathlib.Path(__file__).with_name(f"format_{FORMAT}.jsonl")
+TOP = pathlib.Path(__file__).resolve().parents[5]
+# Below these, names are data: of inputs, of packages, of a kind of resource.
+_DATA = {"inputs", "environment", "facts", "spec", "specs", "plan", "data", "failure", "changes"}
+
+
+@pytest.fixture
+def engine(tmp_path: pathlib.Path) -> Engine:
+    engine = Engine(str(tmp_path / "sage"), lock_timeout=5)
+    with engine.session() as session:
+        session.begin({"python_deps": {"version": "1"}}, {"os": "debian"})
+        session.move("python_deps", "completed", "kept")
+        session.commit()
+    return engine
+
+
+def _ledger(engine: Engine) -> pathlib.Path:
+    return pathlib.Path(engine.path, records_ledger.NAME)
+
+
+def _append(engine: Engine, events: t.Sequence[dict[str, t.Any]], **fields: t.Any) -> None:
+    """What another version would write: a line with a right hash, and these fields in it."""
+    with t.cast("t.ContextManager[t.Any]", open_state(engine.root)) as state:
+        last = Ledger(state).tail()
+    assert last is not None
+    line = {
+        "format": FORMAT,
+        "writer": "9.8.7",
+        "seq": last.seq + 1,
+        "time": last.time,
+        "install_id": last.install_id,
+        "begin": last.begin,
+        "events": list(events),
+        "prev": last.hash,
+        **fields,
+    }
+    line["hash"] = records_ledger._digest(records_ledger._dump(line))
+    with _ledger(engine).open("ab") as stream:
+        stream.write(records_ledger._dump(line) + b"\n")
+
+
+def _files(engine: Engine) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in pathlib.Path(engine.path).iterdir() if path.is_file()}
+
+
+def _refuses(engine: Engine, says: str) -> None:
+    """Every way to the record says the same, and changes nothing."""
+    before = {name: content for name, content in _files(engine).items() if name != "lock"}
+
+    def begin() -> None:
+        with engine.session() as session:
+            session.begin({}, {})
+            session.commit()
+
+    for use in (
+        begin,
+        lambda: report.report(engine, None, False),
+        lambda: report.report(engine, None, True),
+        lambda: rollback(engine, RollbackRequest(), True),
+    ):
+        with pytest.raises(UnknownFormat, match=says) as caught:
+            use()
+        assert "version 9.8.7 of intellistream.sage wrote it" in caught.value.what
+        assert "upgrade the collection" in caught.value.advice
+        assert caught.value.details["writer"] == "9.8.7"
+    assert {name: content for name, content in _files(engine).items() if name != "lock"} == before
+
+
+def test_e26_an_event_of_a_newer_version_is_refused_by_name(engine: Engine) -> None:
+    """Case E26: an older controller passed over silently what a newer one had recorded."""
+    _append(engine, [{"event": "phase", "phase": "cleanup", "status": "completed"}, {"event": "quarantined", "of": 1}])
+    _refuses(engine, "Entry 2 of the ledger has an event 'quarantined' that this version does not know")
+
+
+def test_e26_also_one_about_another_installation(engine: Engine) -> None:
+    _append(engine, [{"event": "quarantined", "installations": ["20200101_000000"]}])
+    _refuses(engine, "quarantined")
+
+
+@pytest.mark.parametrize("number", [FORMAT + 1, FORMAT - 1, str(FORMAT), None])
+def test_e26_a_line_of_another_format_is_refused(engine: Engine, number: t.Any) -> None:
+    _append(engine, [], format=number)
+    _refuses(engine, re.escape(f"Entry 2 of the ledger has format {number!r}, this version reads {FORMAT}"))
+
+
+def test_what_is_marked_as_ignorable_is_passed_over(engine: Engine) -> None:
+    with engine.reading() as session:
+        assert session.installation is not None
+        before = session.installation.as_dict()
+    _append(engine, [{"event": "quarantined", "ignorable": True}])
+    _append(engine, [{"event": "phase", "phase": "cleanup", "status": "failed"}], format=FORMAT + 1, ignorable=True)
+    with engine.session() as session:
+        assert session.installation is not None
+        assert session.installation.as_dict() == before
+        session.move("cleanup", "completed")
+        session.commit()
+        assert [entry.seq for entry in session.entries()] == [1, 2, 3, 4]
+        assert session.history()[0].phases["cleanup"].status == "completed"
+
+
+def test_fields_of_a_newer_version_are_kept(engine: Engine) -> None:
+    """On disk, in what is folded, and in what is recorded again."""
+    redo = {"points": [], "before": {}, "color": "redo"}
+    taken = {"kind": "files", "path": "/x", "files": 1, "bytes": 1, "color": "taken"}
+    point = {"point": "p.1", "phase": None, "description": "", "specs": [], "resources": [taken], "redo": redo}
+    result = [{"spec": {"kind": "files"}, "facts": {}, "color": "result"}]
+    archived = {"p.1": {"name": "p.1.tar.gz", "color": "archive"}}
+    _append(
+        engine,
+        [
+            {"event": "described", "color": "described"},
+            {"event": "phase", "phase": "python_deps", "status": "completed", "result": result, "color": "phase"},
+            {"event": "captured", **point, "color": "point"},
+            {"event": "settled", "point": "p.1", "after": result, "color": "not kept by the point, which says nothing"},
+            {"event": "archived", "points": archived},
+            {"event": "window", "phase": "python_deps", "expected": 1, "undo": 1, "left": 1, "color": "window"},
+            {"event": "prepared", "run": "r", "decision_log": "l", "where": "w", "color": "prepared"},
+            {"event": "committed", "run": "r", "by_script": False},
+            {"event": "fired", "after": 1.0, "by": "at", "color": "fired"},
+            {"event": "undone", "outcome": "exact", "work": {"files": 1, "color": "work"}},
+        ],
+        color="line",
+    )
+    with engine.session() as session:
+        installation = session.installation
+        assert installation is not None
+        content = installation.as_dict()
+        session.begin({}, {"os": "debian"}, installation, ["python_deps"])
+        session.commit()
+        carried = session.history()[-1].phases["python_deps"].as_dict()
+    assert b'"color":"line"' in _ledger(engine).read_bytes()
+    [kept] = content["rollback_points"]
+    colors = [
+        content["color"],
+        content["phases"]["python_deps"]["color"],
+        kept["color"],
+        kept["redo"]["color"],
+        kept["resources"][0]["color"],
+        kept["after"][0]["color"],
+        kept["archive"]["color"],
+        content["window"]["python_deps"]["color"],
+        content["fleet"]["color"],
+        content["fired"]["color"],
+        content["undo"]["color"],
+    ]
+    assert colors == [
+        *("described", "phase", "point", "redo", "taken", "result", "archive", "window", "prepared", "fired", "work"),
+    ]
+    assert dict(carried)["color"] == "phase"
+    assert carried["data"] is None
+    assert carried["result"] == result
+
+
+def test_a_manifest_of_another_format_is_refused(tmp_path: pathlib.Path) -> None:
+    host = SageHost(tmp_path).make()
+    host.install("1")
+    [manifest] = host.store.glob("*/*/0.json")
+    content = json.loads(manifest.read_bytes())
+    assert content["format"] == store.FORMAT
+    with host.engine.reading() as session:
+        assert session.where is not None
+        [point] = session.history()[-1].points
+        data = json.dumps({**content, "format": store.FORMAT + 1}).encode()
+        manifest.write_bytes(data)
+        taken = {**point["resources"][0], "sha256": records_ledger._digest(data)}
+        with store.point_dir(session.where, point["install_id"], point["point"]) as directory:
+            says = f"0.json has format {store.FORMAT + 1}, this version reads {store.FORMAT}"
+            with pytest.raises(UnknownFormat, match=says):
+                store.read_manifest(directory, taken)
+
+
+def test_a_decision_of_another_format_is_refused(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "fleet")
+    open_run(path, "r1", False)
+    log = open_log(path)
+    assert log is not None
+    with log:
+        log.write(make_decision("r1", "commit", ["a"], "all", log.identity))
+        file = pathlib.Path(path, "r1.json")
+        content = json.loads(file.read_bytes())
+        assert content.pop("hash")
+        for changed, error, says in (
+            ({**content, "format": 2}, UnknownFormat, "r1.json has format 2, this version reads 1"),
+            ({**content, "color": "new"}, None, ""),
+        ):
+            digest = records_ledger._digest(json.dumps(changed, sort_keys=True).encode())
+            file.write_text(json.dumps({**changed, "hash": digest}))
+            if error is None:
+                decision = log.read("r1")
+                assert decision is not None
+                assert decision.decision == "commit"
+                continue
+            with pytest.raises(error, match=says) as caught:
+                log.read("r1")
+            assert "stay in doubt" in caught.value.untouched
+        # An edited number is an edited file.
+        file.write_text(json.dumps({**content, "format": 2, "hash": digest}))
+        with pytest.raises(StateError, match="was changed after it was written"):
+            log.read("r1")
+
+
+def test_a_mark_of_another_format_is_refused(engine: Engine) -> None:
+    with engine.session() as session:
+        assert session.where is not None
+        mark.write(session.where, mark.make(session.required().install_id, "token", 100.0))
+        content = json.loads(session.where.read(mark.NAME) or b"")
+        assert content["format"] == mark.FORMAT
+        # What a newer version added to this format is kept when the switch is renewed.
+        session.where.write(mark.NAME, json.dumps({**content, "color": "new"}).encode())
+        mark.renew_or_disarm(session)
+        assert json.loads(session.where.read(mark.NAME) or b"")["color"] == "new"
+        session.where.write(mark.NAME, json.dumps({**content, "format": 9}).encode())
+        says = f"deadman.json has format 9, this version reads {mark.FORMAT}"
+        for use in (
+            lambda: mark.read(session.where),
+            lambda: mark.renew_or_disarm(session),
+            lambda: mark.status(session),
+        ):
+            with pytest.raises(UnknownFormat, match=says):
+                use()
+
+
+def test_a_progress_file_of_another_version_is_put_aside(engine: Engine) -> None:
+    """It has the original's keys and no number: it is a view, which is written and never read."""
+    file = pathlib.Path(engine.path, progress.NAME)
+    other = json.dumps({**json.loads(file.read_bytes()), "color": "new"}).encode()
+    good = file.read_bytes()
+    file.write_bytes(other)
+    with engine.session() as session:
+        assert "was edited" in session.repaired[0]
+    assert file.read_bytes() == good
+    assert pathlib.Path(engine.path, f"{progress.NAME}.edited").read_bytes() == other
+
+
+def test_the_version_that_lines_name_is_that_of_the_collection() -> None:
+    assert f"\nversion: {VERSION}\n" in (TOP / "galaxy.yml").read_text()
+
+
+def _entries() -> list[Entry]:
+    """The ledger that was checked in, its chain checked."""
+    return [records_ledger._parse(line) for line in WRITTEN.read_bytes().splitlines()]
+
+
+def _shape(content: t.Any, path: str = "") -> set[str]:
+    """The fields of an event, with those inside of them, and what type each has."""
+    if isinstance(content, dict) and path.rpartition(".")[2] not in _DATA:
+        found = {path} if path else set()
+        for name, part in content.items():
+            known = "*" if name in PHASES or re.match(r"\d{8}_\d{6}|/", name) else name
+            found |= _shape(part, f"{path}.{known}" if path else known)
+        return found
+    if isinstance(content, list):
+        return {path}.union(*(_shape(part, f"{path}[]") for part in content if isinstance(part, dict)))
+    return {path}
+
+
+def _shapes(entries: t.Iterable[Entry]) -> dict[str, set[str]]:
+    shapes: dict[str, set[str]] = {}
+    for entry in entries:
+        for event in entry.events:
+            shapes.setdefault(event["event"], set()).update(_shape(dict(event)))
+    return shapes
+
+
+def test_a_ledger_of_this_format_is_what_this_version_writes(tmp_path: pathlib.Path) -> None:
+    played = everything.play(tmp_path / "host")
+    if os.environ.get("SAGE_WRITE_FORMAT"):
+        _write(everything.plain(played, tmp_path / "host"), tmp_path / "written")
+    assert _shapes(_entries()) == _shapes(played)
+    summaries = [
+        [(one.status, len(one.points), bool(one.fleet and one.fleet["learned"])) for one in fold(entries)]
+        for entries in (_entries(), played)
+    ]
+    assert summaries[0] == summaries[1]
+
+
+def _write(lines: t.Sequence[tuple[str, t.Any, str]], path: pathlib.Path) -> None:
+    with t.cast("t.ContextManager[t.Any]", open_state("/", str(path), create=True)) as state:
+        ledger, begins = Ledger(state), dict[str, int]()
+        for install_id, events, time in lines:
+            for event in events:
+                if event["event"] == "begun" and event["previous"] is not None:
+                    event["previous"] = list(begins.values())[-1]
+            entry = ledger.append(ledger.tail(), install_id, events, time, begins.get(install_id))
+            begins.setdefault(install_id, entry.begin)
+    WRITTEN.write_bytes((path / records_ledger.NAME).read_bytes())
+
+
+def test_a_ledger_of_this_format_is_read_from_everywhere(tmp_path: pathlib.Path) -> None:
+    """As a whole, from each installation on, and by one that goes on with it."""
+    engine = Engine(str(tmp_path / "sage"))
+    with engine.session():
+        pass
+    _ledger(engine).write_bytes(WRITTEN.read_bytes())
+    _ledger(engine).chmod(0o600)
+    with engine.session() as session:
+        history = session.history()
+        for installation in history:
+            [alone] = fold(session.entries(installation.begin))[:1]
+            assert alone.install_id == installation.install_id
+        session.begin({}, {})
+        session.commit()
+        assert len(session.history()) == len(history) + 1
+    assert report.report(engine, None, True)["ledger"]["intact"]
+
+
+def test_every_event_occurs_in_it() -> None:
+    assert set(_shapes(_entries())) == EVENTS
+
+
+def _types() -> dict[str, t.Any]:
+    """Event → its type."""
+    return {
+        name: kind
+        for kind in t.get_args(vocabulary.Event)
+        for name in re.findall(r"['\"](\w+)['\"]", str(kind.__annotations__["event"]))
+    }
+
+
+def test_the_vocabulary_is_what_is_written() -> None:
+    types = _types()
+    assert set(types) == EVENTS
+    for event in (event for entry in _entries() for event in entry.events):
+        kind = types[event["event"]]
+        assert kind.__required_keys__ <= set(event) <= set(kind.__annotations__), event["event"]
+
+
+def test_the_documentation_has_every_event_and_field() -> None:
+    text = (TOP / "docs" / "formats.md").read_text()
+    missing = {name for name in EVENTS if f"`{name}`" not in text}
+    for kind in vars(vocabulary).values():
+        missing |= {name for name in getattr(kind, "__annotations__", ()) if f"`{name}`" not in text}
+    missing |= {name for name in Entry._fields if f"`{name}`" not in text}
+    missing |= {name for name in progress.KEYS if f"`{name}`" not in text}
+    missing |= {name for name in mark.Mark._fields if f"`{name}`" not in text}
+    assert not missing
+
+
+def test_an_event_from_a_later_version_is_refused_when_it_is_taken(engine: Engine) -> None:
+    with engine.session() as session, pytest.raises(UnknownFormat, match="'from_the_future'"):
+        session.add(recorded({"event": "from_the_future"}))

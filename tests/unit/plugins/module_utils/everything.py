@@ -1,0 +1,137 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host on which everything happens that a ledger can tell of, by the calls that modules make."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    checkpoint,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, program
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+
+_LOG = "0123456789abcdef0123456789abcdef"
+# What is of a machine, and for whoever reads the record only something that is there.
+_NEUTRAL: dict[str, t.Any] = {
+    "environment": {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "0" * 32},
+    "facts": {"exists": True},
+}
+
+
+def play(path: pathlib.Path) -> list[Entry]:
+    """Let it all happen below a directory; returns the ledger."""
+    host = SageHost(path).make()
+    _first(host)
+    second = host.begin("2")
+    # Something else is wanted before it is finished.
+    host.install("3")
+    _back(host, "last")
+    with host.engine.reading() as session:
+        redo = session.history()[-1].points[-1]["point"]
+    assert second < redo
+    _back(host, redo)
+    host.install("4")
+    host.clean(archive=True, uncompressed=0)
+    host.clean(installations=2)
+    _fleet(host)
+    _switches(host)
+    with host.engine.reading() as session:
+        return session.entries()
+
+
+def plain(entries: t.Iterable[Entry], path: pathlib.Path) -> list[tuple[str, t.Any, str]]:
+    """Install id, events and time of each entry, with nothing of this machine in them."""
+
+    def clean(part: t.Any) -> t.Any:
+        if isinstance(part, str):
+            return part.replace(str(path), "/srv")
+        if isinstance(part, list):
+            return [clean(each) for each in part]
+        if isinstance(part, dict):
+            return {clean(name): _NEUTRAL.get(name) or clean(inner) for name, inner in part.items()}
+        return part
+
+    return [(entry.install_id, clean(entry.events), entry.time) for entry in entries]
+
+
+def _call(host: SageHost, *transitions: dict[str, t.Any], **values: t.Any) -> dict[str, t.Any]:
+    request = CheckpointRequest(
+        inputs=values.pop("inputs", None),
+        resume=True,
+        labels=values.pop("labels", {}),
+        transitions=list(transitions),
+        **values,
+    )
+    return checkpoint(host.engine, request, False)
+
+
+def _first(host: SageHost) -> None:
+    """An installation with all that one can be given."""
+    files = {"kind": "files", "paths": [str(host.file)]}
+    _call(
+        host,
+        {"phase": "python_deps", "status": "started", "data": {"plan": 1}, "capture": [files]},
+        inputs={"python_deps": {"version": "1"}},
+        labels={"install_mode": "dev", "environment_name": "venv", "python_path": "/usr/bin/python3"},
+        window=TimeBudget(5_000.0, time.monotonic(), {}),
+        all_or_nothing=True,
+    )
+    host.change("1")
+    venv = {"kind": "venv", "path": str(host.venv.path)}
+    _call(host, {"phase": "python_deps", "status": "failed", "data": "no disk"})
+    _call(host, {"phase": "python_deps", "status": "completed", "result": [venv]})
+    host.end()
+
+
+def _back(host: SageHost, to: str) -> None:
+    rollback(host.engine, RollbackRequest(to), False)
+
+
+def _fleet(host: SageHost) -> None:
+    """A fleet that installs, and one that goes back."""
+    host.begin("5")
+    ended = [{"phase": name, "status": "completed"} for name in PHASES]
+    _call(host, *ended, prepare={"run": "r1", "place": _LOG, "where": "deploy:/fleet"})
+    _call(host, decided={"run": "r1", "decision": "commit"})
+    promise(host.engine, RollbackRequest("last"), {"run": "r2", "place": _LOG, "where": "deploy:/fleet"}, False)
+    _call(host, decided={"run": "r2", "decision": "commit"})
+    _back(host, "last")
+
+
+def _switches(host: SageHost) -> None:
+    """A switch that fires on a host that is prepared, and one that finds nothing to take back."""
+    host.begin("6")
+    ended = [{"phase": name, "status": "completed"} for name in PHASES]
+    _call(host, *ended, prepare={"run": "r3", "place": _LOG, "where": "deploy:/fleet"})
+    _fire(host)
+    _call(host, decided={"run": "r3", "decision": "abort"})
+    _call(host, {"phase": "python_deps", "status": "started"}, inputs={"python_deps": {"version": "7"}})
+    _fire(host)
+
+
+def _fire(host: SageHost) -> None:
+    with host.engine.session() as session:
+        _arm(session)
+    assert program.fire(host.engine, "token")
+
+
+def _arm(session: Session) -> None:
+    armed = mark.make(session.required().install_id, "token", 100.0)
+    assert session.where is not None
+    mark.write(session.where, armed._replace(due=armed.due - 101, method="process", handle="0"))
