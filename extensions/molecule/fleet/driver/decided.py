@@ -15,21 +15,21 @@ from runs import KILL, after, before, judge
 from wheels import BROKEN
 
 CLOCK = "clock/sitecustomize.py"
-INSTALL = "sage_packages | Install the SAGE distributions of the plan"
+INSTALL = "phases | sage_packages | Install the SAGE distributions of the plan"
 # Where the controller is killed, who comes then, and how its hosts end. Where nobody has decided, an installation that
 # was killed is continued by the next one that wants the same, as always, so there the one comes that begins nothing.
 KILLS = {
-    "the place is open": (after("open | Get ready to decide", KILL), "resolve", "old"),
+    "the place is open": (after("fleet | open_run | Get ready to decide", KILL), "resolve", "old"),
     "a phase is at work": (before(INSTALL, KILL), "resolve", "old"),
-    "one host is prepared": (after("cleanup | End the installation", KILL), "resolve", "old"),
-    "all are prepared": (before("decide | Decide", KILL), "install", "old"),
-    "it is decided": (after("decide | Decide", KILL), "install", "new"),
-    "one host was told": (after("decide | Tell", KILL), "resolve", "new"),
+    "one host is prepared": (after("phases | cleanup | End the installation", KILL), "resolve", "old"),
+    "all are prepared": (before("fleet | decide | Decide", KILL), "install", "old"),
+    "it is decided": (after("fleet | decide | Decide", KILL), "install", "new"),
+    "one host was told": (after("fleet | decide | Tell", KILL), "resolve", "new"),
 }
 # The same where one of three hosts failed, so that it is abort.
 KILLS_OF_ABORT = {
-    "abort was told": before("decided | Take back", KILL),
-    "one host is back": after("decided | Take back", KILL),
+    "abort was told": before("fleet | carry_out | Take back", KILL),
+    "one host is back": after("fleet | carry_out | Take back", KILL),
 }
 
 
@@ -83,7 +83,7 @@ def clocks(machines: Machines) -> list[str]:
     }
     behind = {"PYTHONPATH": str(HERE / "clock"), "SAGE_TEST_SHIFT": str(-9 * 3600)}
     attempt = Attempt(machines, names)
-    attempt.run(-9, hosts=hosts, strikes=[before("decide | Decide", KILL)])
+    attempt.run(-9, hosts=hosts, strikes=[before("fleet | decide | Decide", KILL)])
     attempt.contact(hosts=hosts, environment=behind)
     attempt.judge("old")
     attempt.run(0, hosts=hosts, environment=behind)

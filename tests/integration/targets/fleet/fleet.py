@@ -265,25 +265,25 @@ def one_fails() -> None:
 
 # When the controller is killed, which host fails, and how it then ends.
 MOMENTS: list[tuple[str, str, str, str]] = [
-    ("before", "open | Get ready to decide", "", "old"),
-    ("before", "begin | Begin, continue, or find nothing to do", "", "old"),
-    ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old"),
-    ("after", "sage_packages | Install the SAGE distributions of the plan", "", "old"),
-    ("before", "cleanup | End the installation", "", "old"),
-    ("after", "cleanup | End the installation", "", "old"),
-    ("before", "decide | Decide", "", "old"),
-    ("after", "decide | Decide", "", "new"),
-    ("before", "decide | Tell", "", "new"),
-    ("after", "decide | Tell", "", "new"),
+    ("before", "fleet | open_run | Get ready to decide", "", "old"),
+    ("before", "install | begin | Begin, continue, or find nothing to do", "", "old"),
+    ("before", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old"),
+    ("after", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old"),
+    ("before", "phases | cleanup | End the installation", "", "old"),
+    ("after", "phases | cleanup | End the installation", "", "old"),
+    ("before", "fleet | decide | Decide", "", "old"),
+    ("after", "fleet | decide | Decide", "", "new"),
+    ("before", "fleet | decide | Tell", "", "new"),
+    ("after", "fleet | decide | Tell", "", "new"),
     ("before", "Tell what is installed", "", "new"),
-    ("before", "rescue | Decide that nobody commits", "h2", "old"),
-    ("before", "rescue | Roll back", "h2", "old"),
-    ("after", "rescue | Roll back", "h2", "old"),
-    ("before", "decide | Decide", "h2", "old"),
-    ("after", "decide | Decide", "h2", "old"),
-    ("after", "decide | Tell", "h2", "old"),
-    ("before", "decided | Take back", "h2", "old"),
-    ("after", "decided | Take back", "h2", "old"),
+    ("before", "install | rescue | Decide that nobody commits", "h2", "old"),
+    ("before", "install | rescue | Roll back", "h2", "old"),
+    ("after", "install | rescue | Roll back", "h2", "old"),
+    ("before", "fleet | decide | Decide", "h2", "old"),
+    ("after", "fleet | decide | Decide", "h2", "old"),
+    ("after", "fleet | decide | Tell", "h2", "old"),
+    ("before", "fleet | carry_out | Take back", "h2", "old"),
+    ("after", "fleet | carry_out | Take back", "h2", "old"),
 ]
 
 
@@ -311,14 +311,14 @@ def away() -> None:
     """A host is cut off before, while or after it prepares, and hears at its next contact what was decided."""
     fleet = Fleet("away")
     cases = [
-        ("before", "begin | Begin, continue, or find nothing to do", "", "old", 4),
-        ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old", 4),
-        ("before", "cleanup | End the installation", "", "old", 4),
+        ("before", "install | begin | Begin, continue, or find nothing to do", "", "old", 4),
+        ("before", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old", 4),
+        ("before", "phases | cleanup | End the installation", "", "old", 4),
         # It is prepared, and nobody hears of it.
-        ("before", "cleanup | End the installation", ".lose", "old", 4),
-        ("before", "decide | Decide", "", "new", 4),
+        ("before", "phases | cleanup | End the installation", ".lose", "old", 4),
+        ("before", "fleet | decide | Decide", "", "new", 4),
         # It heard, and nobody knows.
-        ("before", "decide | Tell", ".lose", "new", 4),
+        ("before", "fleet | decide | Tell", ".lose", "new", 4),
     ]
     for when, task, suffix, wanted, status in cases:
         what = f"cut off {when} {task}{' answered' if suffix else ''}"
@@ -348,7 +348,7 @@ def two() -> None:
     version = fleet.next()
     # It has the decisions: nobody has decided, so it is abort, also for the first one.
     command = f"touch {fleet.top}/waits; while ! test -e {fleet.top}/go; do sleep .1; done"
-    slow = {"when": "before", "task": "decide | Decide", "run": command}
+    slow = {"when": "before", "task": "fleet | decide | Decide", "run": command}
     first = fleet.start(version=version, moment=slow)
     _until(fleet.top / "waits")
     fleet.resolve(hosts=["h2"])
@@ -412,7 +412,7 @@ def doubt() -> None:
     fleet = Fleet("doubt")
     for word, wanted in (("commit", "new"), ("abort", "old")):
         version = fleet.next()
-        fleet.run(version=version, moment={"when": "before", "task": "decide | Decide", "run": KILL})
+        fleet.run(version=version, moment={"when": "before", "task": "fleet | decide | Decide", "run": KILL})
         status = fleet.ready(fleet.run("status_sage", place="elsewhere"), 0)
         text = " ".join(status.output.split())
         for part in ("in doubt since", "cannot be decided here", f"only {os.uname().nodename}:{fleet.top}/place knows"):
@@ -453,16 +453,16 @@ def back() -> None:
 
 # When the controller of a rollback is killed, or a host is cut off (and then what status comes), and how it ends.
 BACK: list[tuple[str, str, str, int, str]] = [
-    ("before", "decide | Decide", KILL, -9, "new"),
-    ("after", "decide | Decide", KILL, -9, "old"),
-    ("before", "promise | Promise to go back", "cut", 4, "new"),
+    ("before", "fleet | decide | Decide", KILL, -9, "new"),
+    ("after", "fleet | decide | Decide", KILL, -9, "old"),
+    ("before", "fleet | promise_rollback | Promise to go back", "cut", 4, "new"),
     # It promised, and nobody knows.
-    ("before", "promise | Promise to go back", "lose", 4, "new"),
-    ("after", "promise | Promise to go back", KILL, -9, "new"),
-    ("before", "decide | Tell", "cut", 4, "old"),
-    ("after", "decide | Tell", KILL, -9, "old"),
-    ("before", "back | Roll back", "cut", 4, "old"),
-    ("after", "back | Roll back", KILL, -9, "old"),
+    ("before", "fleet | promise_rollback | Promise to go back", "lose", 4, "new"),
+    ("after", "fleet | promise_rollback | Promise to go back", KILL, -9, "new"),
+    ("before", "fleet | decide | Tell", "cut", 4, "old"),
+    ("after", "fleet | decide | Tell", KILL, -9, "old"),
+    ("before", "rollback | host | Roll back", "cut", 4, "old"),
+    ("after", "rollback | host | Roll back", KILL, -9, "old"),
 ]
 
 
