@@ -138,7 +138,7 @@ EXAMPLES = r"""
     decision_log: "{{ doubt.decision_log }}"
     where: "{{ doubt.where }}"
     hosts: ["{{ inventory_hostname }}"]
-    word: "{{ sage_fleet_resolve | default(omit) }}"
+    word: "{{ sage_fleet_finish | default(omit) }}"
   delegate_to: localhost
 """
 

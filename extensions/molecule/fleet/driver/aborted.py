@@ -81,7 +81,7 @@ def _cut(phase: str, machines: Machines, names: list[str]) -> Attempt:
     wanted = "new" if phase == "voted" else "old"
     attempt.judge(wanted, [stays])
     machines.shell(machines.mend(gone))
-    attempt.resolve([gone])
+    attempt.finish([gone])
     return attempt.judge(wanted)
 
 
@@ -97,7 +97,7 @@ def _restart(task: str, machines: Machines, names: list[str]) -> Attempt:
     wanted = "old" if attempt.runs[0].status else "same"
     if task == CUTS["voted"]:
         wanted = "new"
-    attempt.resolve()
+    attempt.finish()
     return attempt.judge(wanted)
 
 

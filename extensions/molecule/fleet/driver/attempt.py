@@ -62,9 +62,9 @@ class Attempt:
             self.wrong.append(f"the next contact ended with {run.status}")
         return run
 
-    def resolve(self, names: t.Sequence[str] = (), **options: t.Any) -> Run:
+    def finish(self, names: t.Sequence[str] = (), **options: t.Any) -> Run:
         """The playbook that does nothing but that."""
-        return self.run(0, names=names, playbook="resolve_sage.yml", **options)
+        return self.run(0, names=names, playbook="finish_sage.yml", **options)
 
     def judge(self, wanted: str, names: t.Sequence[str] = ()) -> Attempt:
         """Ask the oracle: C(old), C(new) or C(same)."""

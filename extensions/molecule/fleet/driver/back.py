@@ -41,7 +41,7 @@ def _break(step: str, machines: Machines, names: list[str]) -> Attempt:
     if cuts:
         attempt.judge(wanted, names[1:])
         machines.shell(machines.mend(names[0]))
-    attempt.resolve()
+    attempt.finish()
     return attempt.judge(wanted)
 
 

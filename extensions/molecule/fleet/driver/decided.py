@@ -19,12 +19,12 @@ INSTALL = "phases | sage_packages | Install the SAGE distributions of the plan"
 # Where the controller is killed, who comes then, and how its hosts end. Where nobody has decided, an installation that
 # was killed is continued by the next one that wants the same, as always, so there the one comes that begins nothing.
 KILLS = {
-    "the place is open": (after("fleet | open_run | Get ready to decide", KILL), "resolve", "old"),
-    "a phase is at work": (before(INSTALL, KILL), "resolve", "old"),
-    "one host is prepared": (after("phases | cleanup | End the installation", KILL), "resolve", "old"),
+    "the place is open": (after("fleet | open_run | Get ready to decide", KILL), "finish", "old"),
+    "a phase is at work": (before(INSTALL, KILL), "finish", "old"),
+    "one host is prepared": (after("phases | cleanup | End the installation", KILL), "finish", "old"),
     "all are prepared": (before("fleet | decide | Decide", KILL), "install", "old"),
     "it is decided": (after("fleet | decide | Decide", KILL), "install", "new"),
-    "one host was told": (after("fleet | decide | Tell", KILL), "resolve", "new"),
+    "one host was told": (after("fleet | decide | Tell", KILL), "finish", "new"),
 }
 # The same where one of three hosts failed, so that it is abort.
 KILLS_OF_ABORT = {
@@ -45,7 +45,7 @@ def _kill(step: str, machines: Machines, names: list[str]) -> Attempt:
     attempt = Attempt(machines, names)
     # One at a time: the first host has been told, and the second has not.
     attempt.run(-9, strikes=[strike], forks=1 if "one host" in step else 2)
-    attempt.contact() if who == "install" else attempt.resolve()
+    attempt.contact() if who == "install" else attempt.finish()
     return attempt.judge(wanted)
 
 
@@ -64,7 +64,7 @@ def killed_in_abort(machines: Machines) -> list[str]:
         versions = {name: {"sage_version": attempt.version} for name in three}
         versions[three[0]] = {"sage_version": f"{BROKEN}.0"}
         attempt.run(-9, extra={"sage_version": None}, hosts=versions, strikes=[strike], forks=1)
-        attempt.resolve()
+        attempt.finish()
         wrong += attempt.judge("old").report(step)
     return wrong
 

@@ -203,9 +203,9 @@ class Fleet:
             raise Wrong(f"exit status {run.status} where {status} was to come:\n{run.output}")
         return run
 
-    def resolve(self, **values: t.Any) -> Run:
+    def finish(self, **values: t.Any) -> Run:
         """The next contact, which installs nothing."""
-        return self.ready(self.run("resolve_sage", **values), 0)
+        return self.ready(self.run("finish_sage", **values), 0)
 
 
 def _lives(group: int) -> bool:
@@ -301,7 +301,7 @@ def killed() -> None:
             last = fleet.next()
             fleet.ready(fleet.run(version=last, bad=["h1"]), 2)
         else:
-            fleet.resolve()
+            fleet.finish()
         fleet.judge(version, wanted, what)
         print(f"  {what}: {len(told)} had the new one; all {wanted}")
         fleet.remember()
@@ -329,7 +329,7 @@ def away() -> None:
         if {found["h1"], found["h3"]} != {wanted}:
             raise Wrong(f"{what}: {found}")
         fleet.mend()
-        fleet.resolve()
+        fleet.finish()
         fleet.judge(version, wanted, what)
         print(f"  {what}: {found}; all {wanted}")
         fleet.remember()
@@ -338,7 +338,7 @@ def away() -> None:
     moment = {"when": "before", "task": cases[1][1], "run": f"touch {fleet.cut('h1')}"}
     fleet.ready(fleet.run(version=version, moment=moment, sage_serial=[1, "100%"]), 4)
     fleet.mend()
-    fleet.resolve()
+    fleet.finish()
     fleet.judge(version, "old", "the only host of the first batch is cut off")
 
 
@@ -351,7 +351,7 @@ def two() -> None:
     slow = {"when": "before", "task": "fleet | decide | Decide", "run": command}
     first = fleet.start(version=version, moment=slow)
     _until(fleet.top / "waits")
-    fleet.resolve(hosts=["h2"])
+    fleet.finish(hosts=["h2"])
     (fleet.top / "go").touch()
     fleet.ready(fleet.end(first), 2)
     fleet.judge(version, "old", "a second controller decided")
@@ -361,7 +361,7 @@ def two() -> None:
     version = fleet.next()
     first = fleet.start(version=version, moment=slow)
     _until(fleet.top / "waits")
-    fleet.ready(fleet.run("resolve_sage", place="elsewhere"), 2)
+    fleet.ready(fleet.run("finish_sage", place="elsewhere"), 2)
     other = fleet.ready(fleet.run(place="elsewhere", version=fleet.next()), 2)
     if "cannot be decided here" not in other.output:
         raise Wrong(f"it does not say who decides:\n{other.output}")
@@ -420,7 +420,7 @@ def doubt() -> None:
                 raise Wrong(f"the status does not say {part!r}:\n{status.output}")
         # Independent runs ask, too.
         fleet.ready(fleet.run(version=version, place="elsewhere", sage_fleet_policy="independent"), 2)
-        fleet.resolve(place="elsewhere", sage_fleet_resolve=word)
+        fleet.finish(place="elsewhere", sage_fleet_finish=word)
         fleet.judge(version, wanted, f"the admin's word is {word}")
         fleet.remember()
 
@@ -483,7 +483,7 @@ def back_broken() -> None:
             # The next contact is a run that wants something else, and fails.
             fleet.ready(fleet.run(version=fleet.next(), bad=["h1"]), 2)
         else:
-            fleet.resolve()
+            fleet.finish()
         fleet.judge(version, wanted, what)
         print(f"  {what}: {found}; all {wanted}")
 

@@ -141,8 +141,8 @@ def cancelled(versions: t.Mapping[str, str]) -> None:
     stopped = run(3, "install_sage", {"h1": "2.0", "h2": "2.0"}, stop=MIDDLE)
     need(stopped.status == "canceled", stopped.status)
     need(not any(one["task"] == "fleet | decide | Decide" for one in of(stopped, "runner_on_ok")), "it was too slow to cancel")
-    resolved = run(4, "resolve_sage", {"h1": "2.0", "h2": "2.0"})
-    need(resolved.status == "successful", resolved.stdout.read())
+    finished = run(4, "finish_sage", {"h1": "2.0", "h2": "2.0"})
+    need(finished.status == "successful", finished.stdout.read())
     need([version(host) for host in HOSTS] == ["1.0", "1.0"], "not all old")
 
 

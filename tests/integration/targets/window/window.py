@@ -252,7 +252,7 @@ def killed() -> None:
             raise Wrong(str(fired))
         print(f"  killed before {task}: as it was {took:.0f} s later")
         if "atomic" in values.values():
-            said(one.resolve(), "abort")
+            said(one.finish(), "abort")
         version = one.next()
         run = one.ready(one.run(version=version, **ALONE), 0)
         said(run, "The dead-man's switch of this host took back what the last run had done")
