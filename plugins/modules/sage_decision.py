@@ -32,8 +32,9 @@ options:
       - V(opened) makes the directory, and tells the identity that hosts remember with the run. Do that before anything
         is changed on a host.
       - V(decided) decides, or tells what was decided, once all hosts have been prepared or have not.
-      - V(resolved) tells what hosts that are in doubt have to do. If nobody has decided, it decides V(abort). If this
-        is not the decision log that the hosts were told to ask, it decides nothing, and says so in RV(in_doubt).
+      - V(resolved) is in-doubt resolution; it tells what hosts that are in doubt have to do. If nobody has decided, it
+        decides V(abort). If this is not the decision log that the hosts were told to ask, it decides nothing, and says so
+        in RV(in_doubt).
     type: str
     choices: [opened, decided, resolved]
     required: true

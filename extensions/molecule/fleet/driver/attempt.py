@@ -12,7 +12,7 @@ from machines import Machines, each
 from runs import KILL, Run, Vars, before, judge
 
 # What a host does when it is found in doubt or half done is all behind it here, and nothing new has begun.
-RESOLVED = "install | recover | Begin or continue"
+RESOLVED = "install | recover | Begin or continue the installation"
 
 
 class Attempt:

@@ -19,17 +19,17 @@ INSTALL = "phases | sage_packages | Install the SAGE distributions of the plan"
 # Where the controller is killed, who comes then, and how its hosts end. Where nobody has decided, an installation that
 # was killed is continued by the next one that wants the same, as always, so there the one comes that begins nothing.
 KILLS = {
-    "the place is open": (after("fleet | open_run | Get ready to decide", KILL), "finish", "old"),
+    "the place is open": (after("fleet | open_run | Open the decision log", KILL), "finish", "old"),
     "a phase is at work": (before(INSTALL, KILL), "finish", "old"),
     "one host is prepared": (after("phases | cleanup | End the installation", KILL), "finish", "old"),
-    "all are prepared": (before("fleet | decide | Decide", KILL), "install", "old"),
-    "it is decided": (after("fleet | decide | Decide", KILL), "install", "new"),
-    "one host was told": (after("fleet | decide | Tell", KILL), "finish", "new"),
+    "all are prepared": (before("fleet | decide | Commit or abort", KILL), "install", "old"),
+    "it is decided": (after("fleet | decide | Commit or abort", KILL), "install", "new"),
+    "one host was told": (after("fleet | decide | Deliver the decision", KILL), "finish", "new"),
 }
 # The same where one of three hosts failed, so that it is abort.
 KILLS_OF_ABORT = {
-    "abort was told": before("fleet | carry_out | Take back", KILL),
-    "one host is back": after("fleet | carry_out | Take back", KILL),
+    "abort was told": before("fleet | carry_out | Roll back the aborted installation", KILL),
+    "one host is back": after("fleet | carry_out | Roll back the aborted installation", KILL),
 }
 
 
@@ -83,7 +83,7 @@ def clocks(machines: Machines) -> list[str]:
     }
     behind = {"PYTHONPATH": str(HERE / "clock"), "SAGE_TEST_SHIFT": str(-9 * 3600)}
     attempt = Attempt(machines, names)
-    attempt.run(-9, hosts=hosts, strikes=[before("fleet | decide | Decide", KILL)])
+    attempt.run(-9, hosts=hosts, strikes=[before("fleet | decide | Commit or abort", KILL)])
     attempt.contact(hosts=hosts, environment=behind)
     attempt.judge("old")
     attempt.run(0, hosts=hosts, environment=behind)

@@ -265,25 +265,25 @@ def one_fails() -> None:
 
 # When the controller is killed, which host fails, and how it then ends.
 MOMENTS: list[tuple[str, str, str, str]] = [
-    ("before", "fleet | open_run | Get ready to decide", "", "old"),
-    ("before", "install | begin | Begin, continue, or find nothing to do", "", "old"),
+    ("before", "fleet | open_run | Open the decision log", "", "old"),
+    ("before", "install | begin | Begin or continue the installation", "", "old"),
     ("before", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old"),
     ("after", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old"),
     ("before", "phases | cleanup | End the installation", "", "old"),
     ("after", "phases | cleanup | End the installation", "", "old"),
-    ("before", "fleet | decide | Decide", "", "old"),
-    ("after", "fleet | decide | Decide", "", "new"),
-    ("before", "fleet | decide | Tell", "", "new"),
-    ("after", "fleet | decide | Tell", "", "new"),
-    ("before", "Tell what is installed", "", "new"),
-    ("before", "install | rescue | Decide that nobody commits", "h2", "old"),
+    ("before", "fleet | decide | Commit or abort", "", "old"),
+    ("after", "fleet | decide | Commit or abort", "", "new"),
+    ("before", "fleet | decide | Deliver the decision", "", "new"),
+    ("after", "fleet | decide | Deliver the decision", "", "new"),
+    ("before", "Report what is installed", "", "new"),
+    ("before", "install | rescue | Decide that the fleet run aborts", "h2", "old"),
     ("before", "install | rescue | Roll back", "h2", "old"),
     ("after", "install | rescue | Roll back", "h2", "old"),
-    ("before", "fleet | decide | Decide", "h2", "old"),
-    ("after", "fleet | decide | Decide", "h2", "old"),
-    ("after", "fleet | decide | Tell", "h2", "old"),
-    ("before", "fleet | carry_out | Take back", "h2", "old"),
-    ("after", "fleet | carry_out | Take back", "h2", "old"),
+    ("before", "fleet | decide | Commit or abort", "h2", "old"),
+    ("after", "fleet | decide | Commit or abort", "h2", "old"),
+    ("after", "fleet | decide | Deliver the decision", "h2", "old"),
+    ("before", "fleet | carry_out | Roll back the aborted installation", "h2", "old"),
+    ("after", "fleet | carry_out | Roll back the aborted installation", "h2", "old"),
 ]
 
 
@@ -311,14 +311,14 @@ def away() -> None:
     """A host is cut off before, while or after it prepares, and hears at its next contact what was decided."""
     fleet = Fleet("away")
     cases = [
-        ("before", "install | begin | Begin, continue, or find nothing to do", "", "old", 4),
+        ("before", "install | begin | Begin or continue the installation", "", "old", 4),
         ("before", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old", 4),
         ("before", "phases | cleanup | End the installation", "", "old", 4),
         # It is prepared, and nobody hears of it.
         ("before", "phases | cleanup | End the installation", ".lose", "old", 4),
-        ("before", "fleet | decide | Decide", "", "new", 4),
+        ("before", "fleet | decide | Commit or abort", "", "new", 4),
         # It heard, and nobody knows.
-        ("before", "fleet | decide | Tell", ".lose", "new", 4),
+        ("before", "fleet | decide | Deliver the decision", ".lose", "new", 4),
     ]
     for when, task, suffix, wanted, status in cases:
         what = f"cut off {when} {task}{' answered' if suffix else ''}"
@@ -348,7 +348,7 @@ def two() -> None:
     version = fleet.next()
     # It has the decisions: nobody has decided, so it is abort, also for the first one.
     command = f"touch {fleet.top}/waits; while ! test -e {fleet.top}/go; do sleep .1; done"
-    slow = {"when": "before", "task": "fleet | decide | Decide", "run": command}
+    slow = {"when": "before", "task": "fleet | decide | Commit or abort", "run": command}
     first = fleet.start(version=version, moment=slow)
     _until(fleet.top / "waits")
     fleet.finish(hosts=["h2"])
@@ -412,7 +412,7 @@ def doubt() -> None:
     fleet = Fleet("doubt")
     for word, wanted in (("commit", "new"), ("abort", "old")):
         version = fleet.next()
-        fleet.run(version=version, moment={"when": "before", "task": "fleet | decide | Decide", "run": KILL})
+        fleet.run(version=version, moment={"when": "before", "task": "fleet | decide | Commit or abort", "run": KILL})
         status = fleet.ready(fleet.run("status_sage", place="elsewhere"), 0)
         text = " ".join(status.output.split())
         for part in ("in doubt since", "cannot be decided here", f"only {os.uname().nodename}:{fleet.top}/place knows"):
@@ -433,7 +433,11 @@ def back() -> None:
     version = fleet.next()
     fleet.ready(fleet.run(version=version), 0)
     was, fleet.old = fleet.old, fleet.look()
-    moment = {"when": "before", "task": "rollback | Compute what it would do", "run": f"touch {fleet.cut('h3')}"}
+    moment = {
+        "when": "before",
+        "task": "rollback | Compute what a rollback would do",
+        "run": f"touch {fleet.cut('h3')}",
+    }
     fleet.ready(fleet.run("rollback_sage", moment=moment), 4)
     fleet.judge("none", "old", "one does not answer")
     fleet.mend()
@@ -453,14 +457,14 @@ def back() -> None:
 
 # When the controller of a rollback is killed, or a host is cut off (and then what status comes), and how it ends.
 BACK: list[tuple[str, str, str, int, str]] = [
-    ("before", "fleet | decide | Decide", KILL, -9, "new"),
-    ("after", "fleet | decide | Decide", KILL, -9, "old"),
-    ("before", "fleet | promise_rollback | Promise to go back", "cut", 4, "new"),
+    ("before", "fleet | decide | Commit or abort", KILL, -9, "new"),
+    ("after", "fleet | decide | Commit or abort", KILL, -9, "old"),
+    ("before", "fleet | promise_rollback | Prepare to roll back", "cut", 4, "new"),
     # It promised, and nobody knows.
-    ("before", "fleet | promise_rollback | Promise to go back", "lose", 4, "new"),
-    ("after", "fleet | promise_rollback | Promise to go back", KILL, -9, "new"),
-    ("before", "fleet | decide | Tell", "cut", 4, "old"),
-    ("after", "fleet | decide | Tell", KILL, -9, "old"),
+    ("before", "fleet | promise_rollback | Prepare to roll back", "lose", 4, "new"),
+    ("after", "fleet | promise_rollback | Prepare to roll back", KILL, -9, "new"),
+    ("before", "fleet | decide | Deliver the decision", "cut", 4, "old"),
+    ("after", "fleet | decide | Deliver the decision", KILL, -9, "old"),
     ("before", "rollback | host | Roll back", "cut", 4, "old"),
     ("after", "rollback | host | Roll back", KILL, -9, "old"),
 ]

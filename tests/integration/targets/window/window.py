@@ -204,7 +204,11 @@ def batches() -> None:
     """The window is one for all batches: what the first has used up, the second does not have, and is not touched."""
     two = fleet.Fleet("batches", ["h1", "h2"])
     version = two.next()
-    moment = {"when": "before", "task": "phases | cleanup | Make sure that the host can still be reached", "run": "sleep 30"}
+    moment = {
+        "when": "before",
+        "task": "phases | cleanup | Check that the host can still be reached",
+        "run": "sleep 30",
+    }
     values = {**ALONE, "sage_serial": [1, 1], "sage_window": "100s"}
     expected = {**SHORT, "python_deps": "40s", "verification": "5s"}
     run = two.ready(two.run(version=version, **values, sage_expected_seconds=expected, moment=moment), 2)
@@ -236,7 +240,7 @@ def killed() -> None:
     one = One("killed")
     moments: list[tuple[str, dict[str, t.Any]]] = [
         ("phases | verification | Import SAGE", {}),
-        ("fleet | decide | Decide", {"sage_fleet_policy": "atomic"}),
+        ("fleet | decide | Commit or abort", {"sage_fleet_policy": "atomic"}),
     ]
     for task, values in moments:
         version = one.next()
@@ -285,7 +289,7 @@ def cut_off() -> None:
     version = one.next()
     moment = {
         "when": "before",
-        "task": "phases | cleanup | Make sure that the host can still be reached",
+        "task": "phases | cleanup | Check that the host can still be reached",
         "run": f"touch {one.cut('h1')}",
     }
     run = one.run(version=version, **ALONE, sage_deadman="25s", sage_deadman_method="process", moment=moment)
