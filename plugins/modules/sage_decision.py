@@ -33,8 +33,8 @@ options:
         is changed on a host.
       - V(decided) decides, or tells what was decided, once all hosts have been prepared or have not.
       - V(resolved) is in-doubt resolution; it tells what hosts that are in doubt have to do. If nobody has decided, it
-        decides V(abort). If this is not the decision log that the hosts were told to ask, it decides nothing, and says so
-        in RV(in_doubt).
+        decides V(abort). If this is not the decision log that the hosts were told to ask, it decides nothing, and says
+        so in RV(in_doubt).
     type: str
     choices: [opened, decided, resolved]
     required: true
