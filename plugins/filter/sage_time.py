@@ -11,6 +11,7 @@ import typing as t
 
 from ansible.errors import AnsibleTemplatePluginError
 
+from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _moments
 
 
@@ -30,9 +31,21 @@ def sage_seconds_until(value: t.Any) -> float:
         raise AnsibleTemplatePluginError(f"{error}.") from error
 
 
+def sage_task_timeout(value: t.Any, undo: t.Any) -> int:
+    """After how many seconds a task is cut off, so that an undo fits into what is left of the window."""
+    try:
+        return estimate.cut(float(value), float(undo))
+    except (TypeError, ValueError) as error:
+        raise AnsibleTemplatePluginError(f"{error}.") from error
+
+
 class FilterModule:
     """What Ansible asks for."""
 
-    def filters(self) -> dict[str, t.Callable[[t.Any], float]]:
+    def filters(self) -> dict[str, t.Callable[..., float]]:
         """Name → filter."""
-        return {"sage_seconds": sage_seconds, "sage_seconds_until": sage_seconds_until}
+        return {
+            "sage_seconds": sage_seconds,
+            "sage_seconds_until": sage_seconds_until,
+            "sage_task_timeout": sage_task_timeout,
+        }

@@ -32,8 +32,9 @@ options:
       - V(opened) makes the directory, and tells the identity that hosts remember with the run. Do that before anything
         is changed on a host.
       - V(decided) decides, or tells what was decided, once all hosts have been prepared or have not.
-      - V(resolved) tells what hosts that are in doubt have to do. If nobody has decided, it decides V(abort). If this
-        is not the decision log that the hosts were told to ask, it decides nothing, and says so in RV(in_doubt).
+      - V(resolved) is in-doubt resolution; it tells what hosts that are in doubt have to do. If nobody has decided, it
+        decides V(abort). If this is not the decision log that the hosts were told to ask, it decides nothing, and says
+        so in RV(in_doubt).
     type: str
     choices: [opened, decided, resolved]
     required: true
@@ -138,7 +139,7 @@ EXAMPLES = r"""
     decision_log: "{{ doubt.decision_log }}"
     where: "{{ doubt.where }}"
     hosts: ["{{ inventory_hostname }}"]
-    word: "{{ sage_fleet_resolve | default(omit) }}"
+    word: "{{ sage_fleet_finish | default(omit) }}"
   delegate_to: localhost
 """
 

@@ -89,7 +89,7 @@ def _record(session: Session, request: Request, result: Result, fleet: t.Mapping
         raise InputError(
             "A rollback was interrupted here, and comes first.",
             untouched="everything.",
-            advice="Finish it: run resolve_sage.yml, or the same rollback without sage_fleet_policy=atomic.",
+            advice="Finish it: run finish_sage.yml, or the same rollback without sage_fleet_policy=atomic.",
         )
     terms: RollbackTerms = {
         "to": result["target"],

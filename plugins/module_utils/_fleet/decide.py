@@ -284,7 +284,7 @@ def _check_fits(decision: FleetDecision, query: DecisionQuery) -> None:
         raise StateError(
             problem,
             untouched="everything; the hosts stay in doubt.",
-            advice="Two fleet runs had the same id. Find out which is meant; then give sage_fleet_resolve.",
+            advice="Two fleet runs had the same id. Find out which is meant; then give sage_fleet_finish.",
         )
 
 
@@ -294,7 +294,7 @@ def _in_doubt(query: DecisionQuery, reason: str) -> DecisionResult:
     text = (
         f"Run {query.run} cannot be decided here: {reason}, and only {knows} knows whether it was. "
         f"What to do: run again from there, bring {query.run}.json of there here, or give "
-        "sage_fleet_resolve=commit or sage_fleet_resolve=abort if you know what the other hosts of the run did."
+        "sage_fleet_finish=commit or sage_fleet_finish=abort if you know what the other hosts of the run did."
     )
     return undecided(query.run, text, query.decision_log, query.where, changed=False, in_doubt=True)
 

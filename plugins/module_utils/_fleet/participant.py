@@ -96,7 +96,7 @@ def learn_decision(session: Session, run: str, decision: str) -> Standing:
             f"Installation {found.install_id} heard {found.decision} for fleet run {run}, and now hears {decision}.",
             untouched="everything.",
             advice="A decision never changes. Compare the decision files of all controllers, and see who gave "
-            "sage_fleet_resolve.",
+            "sage_fleet_finish.",
         )
     return standing(installation) or found
 

@@ -58,7 +58,7 @@ def refuse_undecided(installation: Installation | None) -> None:
         advice=f"Roll back to {stands.to}."
         if stands.to
         else f"The decision is at {stands.where or stands.place}: run the playbook there. Or give "
-        "sage_fleet_resolve=commit or sage_fleet_resolve=abort if you know what the other hosts of that run did.",
+        "sage_fleet_finish=commit or sage_fleet_finish=abort if you know what the other hosts of that run did.",
         fleet=stands.as_dict(),
     )
 

@@ -18,7 +18,7 @@ from wheels import BROKEN
 OBSTACLE = "mkdir {0} && touch {0}/mine"
 SITE = f"{ROOT}/.sage/venv/lib/python3.11/site-packages"
 NO_FIND = "mkdir -p /home/sage/bin && ln -sf /usr/bin/* /home/sage/bin/ && rm -f /home/sage/bin/find"
-BEGIN = "begin | Begin, continue, or find nothing to do"
+BEGIN = "install | begin | Begin or continue the installation"
 # What makes a host fail in a phase, as variables of this host.
 FAILURES: dict[str, dict[str, t.Any]] = {
     "environment_setup": {"sage_python": "/bin/false"},
@@ -30,12 +30,12 @@ FAILURES: dict[str, dict[str, t.Any]] = {
 }
 # The task before which a host is cut off.
 CUTS = {
-    "environment_setup": "environment_setup | Make the virtual environment",
-    "python_deps": "python_deps | Install the third-party distributions of the plan",
-    "sage_packages": "sage_packages | Install the SAGE distributions of the plan",
-    "verification": "verification | Import SAGE",
-    "cleanup": "cleanup | End the installation",
-    "voted": "decide | Decide",
+    "environment_setup": "phases | environment_setup | Create the virtual environment",
+    "python_deps": "phases | python_deps | Install the third-party distributions of the plan",
+    "sage_packages": "phases | sage_packages | Install the SAGE distributions of the plan",
+    "verification": "phases | verification | Import SAGE",
+    "cleanup": "phases | cleanup | End the installation",
+    "voted": "fleet | decide | Commit or abort",
 }
 
 
@@ -81,7 +81,7 @@ def _cut(phase: str, machines: Machines, names: list[str]) -> Attempt:
     wanted = "new" if phase == "voted" else "old"
     attempt.judge(wanted, [stays])
     machines.shell(machines.mend(gone))
-    attempt.resolve([gone])
+    attempt.finish([gone])
     return attempt.judge(wanted)
 
 
@@ -97,7 +97,7 @@ def _restart(task: str, machines: Machines, names: list[str]) -> Attempt:
     wanted = "old" if attempt.runs[0].status else "same"
     if task == CUTS["voted"]:
         wanted = "new"
-    attempt.resolve()
+    attempt.finish()
     return attempt.judge(wanted)
 
 

@@ -12,7 +12,7 @@ from machines import Machines, each
 from runs import KILL, Run, Vars, before, judge
 
 # What a host does when it is found in doubt or half done is all behind it here, and nothing new has begun.
-RESOLVED = "recover | Begin or continue"
+RESOLVED = "install | recover | Begin or continue the installation"
 
 
 class Attempt:
@@ -62,9 +62,9 @@ class Attempt:
             self.wrong.append(f"the next contact ended with {run.status}")
         return run
 
-    def resolve(self, names: t.Sequence[str] = (), **options: t.Any) -> Run:
+    def finish(self, names: t.Sequence[str] = (), **options: t.Any) -> Run:
         """The playbook that does nothing but that."""
-        return self.run(0, names=names, playbook="resolve_sage.yml", **options)
+        return self.run(0, names=names, playbook="finish_sage.yml", **options)
 
     def judge(self, wanted: str, names: t.Sequence[str] = ()) -> Attempt:
         """Ask the oracle: C(old), C(new) or C(same)."""

@@ -17,14 +17,14 @@ from wheels import HANGS
 if t.TYPE_CHECKING:
     from machines import Machines
 
-BACK = "back | Roll back"
+BACK = "rollback | host | Roll back"
 # When a rollback is broken, by a cut or else by a kill, and what the hosts then have.
 BREAKS: dict[str, tuple[dict[str, str], bool, str]] = {
-    "all have promised": (before("decide | Decide", KILL), False, "new"),
-    "it is decided": (after("decide | Decide", KILL), False, "old"),
+    "all have promised": (before("fleet | decide | Commit or abort", KILL), False, "new"),
+    "it is decided": (after("fleet | decide | Commit or abort", KILL), False, "old"),
     "one host is back": (after(BACK, KILL), False, "old"),
-    "cut off before it promises": (before("promise | Promise to go back", ""), True, "new"),
-    "cut off before it hears": (before("decide | Tell", ""), True, "old"),
+    "cut off before it promises": (before("fleet | promise_rollback | Prepare to roll back", ""), True, "new"),
+    "cut off before it hears": (before("fleet | decide | Deliver the decision", ""), True, "old"),
 }
 # Short, so that the window is used up by what hangs.
 EXPECTED = dict.fromkeys(("environment_setup", "python_deps", "sage_packages", "verification", "cleanup"), "1s")
@@ -41,7 +41,7 @@ def _break(step: str, machines: Machines, names: list[str]) -> Attempt:
     if cuts:
         attempt.judge(wanted, names[1:])
         machines.shell(machines.mend(names[0]))
-    attempt.resolve()
+    attempt.finish()
     return attempt.judge(wanted)
 
 

@@ -15,21 +15,21 @@ from runs import KILL, after, before, judge
 from wheels import BROKEN
 
 CLOCK = "clock/sitecustomize.py"
-INSTALL = "sage_packages | Install the SAGE distributions of the plan"
+INSTALL = "phases | sage_packages | Install the SAGE distributions of the plan"
 # Where the controller is killed, who comes then, and how its hosts end. Where nobody has decided, an installation that
 # was killed is continued by the next one that wants the same, as always, so there the one comes that begins nothing.
 KILLS = {
-    "the place is open": (after("open | Get ready to decide", KILL), "resolve", "old"),
-    "a phase is at work": (before(INSTALL, KILL), "resolve", "old"),
-    "one host is prepared": (after("cleanup | End the installation", KILL), "resolve", "old"),
-    "all are prepared": (before("decide | Decide", KILL), "install", "old"),
-    "it is decided": (after("decide | Decide", KILL), "install", "new"),
-    "one host was told": (after("decide | Tell", KILL), "resolve", "new"),
+    "the place is open": (after("fleet | open_run | Open the decision log", KILL), "finish", "old"),
+    "a phase is at work": (before(INSTALL, KILL), "finish", "old"),
+    "one host is prepared": (after("phases | cleanup | End the installation", KILL), "finish", "old"),
+    "all are prepared": (before("fleet | decide | Commit or abort", KILL), "install", "old"),
+    "it is decided": (after("fleet | decide | Commit or abort", KILL), "install", "new"),
+    "one host was told": (after("fleet | decide | Deliver the decision", KILL), "finish", "new"),
 }
 # The same where one of three hosts failed, so that it is abort.
 KILLS_OF_ABORT = {
-    "abort was told": before("decided | Take back", KILL),
-    "one host is back": after("decided | Take back", KILL),
+    "abort was told": before("fleet | carry_out | Roll back the aborted installation", KILL),
+    "one host is back": after("fleet | carry_out | Roll back the aborted installation", KILL),
 }
 
 
@@ -45,7 +45,7 @@ def _kill(step: str, machines: Machines, names: list[str]) -> Attempt:
     attempt = Attempt(machines, names)
     # One at a time: the first host has been told, and the second has not.
     attempt.run(-9, strikes=[strike], forks=1 if "one host" in step else 2)
-    attempt.contact() if who == "install" else attempt.resolve()
+    attempt.contact() if who == "install" else attempt.finish()
     return attempt.judge(wanted)
 
 
@@ -64,7 +64,7 @@ def killed_in_abort(machines: Machines) -> list[str]:
         versions = {name: {"sage_version": attempt.version} for name in three}
         versions[three[0]] = {"sage_version": f"{BROKEN}.0"}
         attempt.run(-9, extra={"sage_version": None}, hosts=versions, strikes=[strike], forks=1)
-        attempt.resolve()
+        attempt.finish()
         wrong += attempt.judge("old").report(step)
     return wrong
 
@@ -83,7 +83,7 @@ def clocks(machines: Machines) -> list[str]:
     }
     behind = {"PYTHONPATH": str(HERE / "clock"), "SAGE_TEST_SHIFT": str(-9 * 3600)}
     attempt = Attempt(machines, names)
-    attempt.run(-9, hosts=hosts, strikes=[before("decide | Decide", KILL)])
+    attempt.run(-9, hosts=hosts, strikes=[before("fleet | decide | Commit or abort", KILL)])
     attempt.contact(hosts=hosts, environment=behind)
     attempt.judge("old")
     attempt.run(0, hosts=hosts, environment=behind)

@@ -203,9 +203,9 @@ class Fleet:
             raise Wrong(f"exit status {run.status} where {status} was to come:\n{run.output}")
         return run
 
-    def resolve(self, **values: t.Any) -> Run:
+    def finish(self, **values: t.Any) -> Run:
         """The next contact, which installs nothing."""
-        return self.ready(self.run("resolve_sage", **values), 0)
+        return self.ready(self.run("finish_sage", **values), 0)
 
 
 def _lives(group: int) -> bool:
@@ -265,25 +265,25 @@ def one_fails() -> None:
 
 # When the controller is killed, which host fails, and how it then ends.
 MOMENTS: list[tuple[str, str, str, str]] = [
-    ("before", "open | Get ready to decide", "", "old"),
-    ("before", "begin | Begin, continue, or find nothing to do", "", "old"),
-    ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old"),
-    ("after", "sage_packages | Install the SAGE distributions of the plan", "", "old"),
-    ("before", "cleanup | End the installation", "", "old"),
-    ("after", "cleanup | End the installation", "", "old"),
-    ("before", "decide | Decide", "", "old"),
-    ("after", "decide | Decide", "", "new"),
-    ("before", "decide | Tell", "", "new"),
-    ("after", "decide | Tell", "", "new"),
-    ("before", "Tell what is installed", "", "new"),
-    ("before", "rescue | Decide that nobody commits", "h2", "old"),
-    ("before", "rescue | Roll back", "h2", "old"),
-    ("after", "rescue | Roll back", "h2", "old"),
-    ("before", "decide | Decide", "h2", "old"),
-    ("after", "decide | Decide", "h2", "old"),
-    ("after", "decide | Tell", "h2", "old"),
-    ("before", "decided | Take back", "h2", "old"),
-    ("after", "decided | Take back", "h2", "old"),
+    ("before", "fleet | open_run | Open the decision log", "", "old"),
+    ("before", "install | begin | Begin or continue the installation", "", "old"),
+    ("before", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old"),
+    ("after", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old"),
+    ("before", "phases | cleanup | End the installation", "", "old"),
+    ("after", "phases | cleanup | End the installation", "", "old"),
+    ("before", "fleet | decide | Commit or abort", "", "old"),
+    ("after", "fleet | decide | Commit or abort", "", "new"),
+    ("before", "fleet | decide | Deliver the decision", "", "new"),
+    ("after", "fleet | decide | Deliver the decision", "", "new"),
+    ("before", "Report what is installed", "", "new"),
+    ("before", "install | rescue | Decide that the fleet run aborts", "h2", "old"),
+    ("before", "install | rescue | Roll back", "h2", "old"),
+    ("after", "install | rescue | Roll back", "h2", "old"),
+    ("before", "fleet | decide | Commit or abort", "h2", "old"),
+    ("after", "fleet | decide | Commit or abort", "h2", "old"),
+    ("after", "fleet | decide | Deliver the decision", "h2", "old"),
+    ("before", "fleet | carry_out | Roll back the aborted installation", "h2", "old"),
+    ("after", "fleet | carry_out | Roll back the aborted installation", "h2", "old"),
 ]
 
 
@@ -301,7 +301,7 @@ def killed() -> None:
             last = fleet.next()
             fleet.ready(fleet.run(version=last, bad=["h1"]), 2)
         else:
-            fleet.resolve()
+            fleet.finish()
         fleet.judge(version, wanted, what)
         print(f"  {what}: {len(told)} had the new one; all {wanted}")
         fleet.remember()
@@ -311,14 +311,14 @@ def away() -> None:
     """A host is cut off before, while or after it prepares, and hears at its next contact what was decided."""
     fleet = Fleet("away")
     cases = [
-        ("before", "begin | Begin, continue, or find nothing to do", "", "old", 4),
-        ("before", "sage_packages | Install the SAGE distributions of the plan", "", "old", 4),
-        ("before", "cleanup | End the installation", "", "old", 4),
+        ("before", "install | begin | Begin or continue the installation", "", "old", 4),
+        ("before", "phases | sage_packages | Install the SAGE distributions of the plan", "", "old", 4),
+        ("before", "phases | cleanup | End the installation", "", "old", 4),
         # It is prepared, and nobody hears of it.
-        ("before", "cleanup | End the installation", ".lose", "old", 4),
-        ("before", "decide | Decide", "", "new", 4),
+        ("before", "phases | cleanup | End the installation", ".lose", "old", 4),
+        ("before", "fleet | decide | Commit or abort", "", "new", 4),
         # It heard, and nobody knows.
-        ("before", "decide | Tell", ".lose", "new", 4),
+        ("before", "fleet | decide | Deliver the decision", ".lose", "new", 4),
     ]
     for when, task, suffix, wanted, status in cases:
         what = f"cut off {when} {task}{' answered' if suffix else ''}"
@@ -329,7 +329,7 @@ def away() -> None:
         if {found["h1"], found["h3"]} != {wanted}:
             raise Wrong(f"{what}: {found}")
         fleet.mend()
-        fleet.resolve()
+        fleet.finish()
         fleet.judge(version, wanted, what)
         print(f"  {what}: {found}; all {wanted}")
         fleet.remember()
@@ -338,7 +338,7 @@ def away() -> None:
     moment = {"when": "before", "task": cases[1][1], "run": f"touch {fleet.cut('h1')}"}
     fleet.ready(fleet.run(version=version, moment=moment, sage_serial=[1, "100%"]), 4)
     fleet.mend()
-    fleet.resolve()
+    fleet.finish()
     fleet.judge(version, "old", "the only host of the first batch is cut off")
 
 
@@ -348,10 +348,10 @@ def two() -> None:
     version = fleet.next()
     # It has the decisions: nobody has decided, so it is abort, also for the first one.
     command = f"touch {fleet.top}/waits; while ! test -e {fleet.top}/go; do sleep .1; done"
-    slow = {"when": "before", "task": "decide | Decide", "run": command}
+    slow = {"when": "before", "task": "fleet | decide | Commit or abort", "run": command}
     first = fleet.start(version=version, moment=slow)
     _until(fleet.top / "waits")
-    fleet.resolve(hosts=["h2"])
+    fleet.finish(hosts=["h2"])
     (fleet.top / "go").touch()
     fleet.ready(fleet.end(first), 2)
     fleet.judge(version, "old", "a second controller decided")
@@ -361,7 +361,7 @@ def two() -> None:
     version = fleet.next()
     first = fleet.start(version=version, moment=slow)
     _until(fleet.top / "waits")
-    fleet.ready(fleet.run("resolve_sage", place="elsewhere"), 2)
+    fleet.ready(fleet.run("finish_sage", place="elsewhere"), 2)
     other = fleet.ready(fleet.run(place="elsewhere", version=fleet.next()), 2)
     if "cannot be decided here" not in other.output:
         raise Wrong(f"it does not say who decides:\n{other.output}")
@@ -412,7 +412,7 @@ def doubt() -> None:
     fleet = Fleet("doubt")
     for word, wanted in (("commit", "new"), ("abort", "old")):
         version = fleet.next()
-        fleet.run(version=version, moment={"when": "before", "task": "decide | Decide", "run": KILL})
+        fleet.run(version=version, moment={"when": "before", "task": "fleet | decide | Commit or abort", "run": KILL})
         status = fleet.ready(fleet.run("status_sage", place="elsewhere"), 0)
         text = " ".join(status.output.split())
         for part in ("in doubt since", "cannot be decided here", f"only {os.uname().nodename}:{fleet.top}/place knows"):
@@ -420,7 +420,7 @@ def doubt() -> None:
                 raise Wrong(f"the status does not say {part!r}:\n{status.output}")
         # Independent runs ask, too.
         fleet.ready(fleet.run(version=version, place="elsewhere", sage_fleet_policy="independent"), 2)
-        fleet.resolve(place="elsewhere", sage_fleet_resolve=word)
+        fleet.finish(place="elsewhere", sage_fleet_finish=word)
         fleet.judge(version, wanted, f"the admin's word is {word}")
         fleet.remember()
 
@@ -433,7 +433,11 @@ def back() -> None:
     version = fleet.next()
     fleet.ready(fleet.run(version=version), 0)
     was, fleet.old = fleet.old, fleet.look()
-    moment = {"when": "before", "task": "rollback | Compute what it would do", "run": f"touch {fleet.cut('h3')}"}
+    moment = {
+        "when": "before",
+        "task": "rollback | Compute what a rollback would do",
+        "run": f"touch {fleet.cut('h3')}",
+    }
     fleet.ready(fleet.run("rollback_sage", moment=moment), 4)
     fleet.judge("none", "old", "one does not answer")
     fleet.mend()
@@ -453,16 +457,16 @@ def back() -> None:
 
 # When the controller of a rollback is killed, or a host is cut off (and then what status comes), and how it ends.
 BACK: list[tuple[str, str, str, int, str]] = [
-    ("before", "decide | Decide", KILL, -9, "new"),
-    ("after", "decide | Decide", KILL, -9, "old"),
-    ("before", "promise | Promise to go back", "cut", 4, "new"),
+    ("before", "fleet | decide | Commit or abort", KILL, -9, "new"),
+    ("after", "fleet | decide | Commit or abort", KILL, -9, "old"),
+    ("before", "fleet | promise_rollback | Prepare to roll back", "cut", 4, "new"),
     # It promised, and nobody knows.
-    ("before", "promise | Promise to go back", "lose", 4, "new"),
-    ("after", "promise | Promise to go back", KILL, -9, "new"),
-    ("before", "decide | Tell", "cut", 4, "old"),
-    ("after", "decide | Tell", KILL, -9, "old"),
-    ("before", "back | Roll back", "cut", 4, "old"),
-    ("after", "back | Roll back", KILL, -9, "old"),
+    ("before", "fleet | promise_rollback | Prepare to roll back", "lose", 4, "new"),
+    ("after", "fleet | promise_rollback | Prepare to roll back", KILL, -9, "new"),
+    ("before", "fleet | decide | Deliver the decision", "cut", 4, "old"),
+    ("after", "fleet | decide | Deliver the decision", KILL, -9, "old"),
+    ("before", "rollback | host | Roll back", "cut", 4, "old"),
+    ("after", "rollback | host | Roll back", KILL, -9, "old"),
 ]
 
 
@@ -483,7 +487,7 @@ def back_broken() -> None:
             # The next contact is a run that wants something else, and fails.
             fleet.ready(fleet.run(version=fleet.next(), bad=["h1"]), 2)
         else:
-            fleet.resolve()
+            fleet.finish()
         fleet.judge(version, wanted, what)
         print(f"  {what}: {found}; all {wanted}")
 

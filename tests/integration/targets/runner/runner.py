@@ -33,7 +33,7 @@ def main():
     sys.exit(VERSION == '9.0')
 """
 SECRET = "tell-nobody"
-MIDDLE = "python_deps | Install the third-party distributions of the plan"
+MIDDLE = "phases | python_deps | Install the third-party distributions of the plan"
 
 
 class Wrong(Exception):
@@ -116,7 +116,7 @@ def committed(versions: t.Mapping[str, str]) -> None:
     stats = first.stats
     need(sorted(stats["ok"]) == HOSTS and not stats["failures"] and not stats["dark"], stats)
     ok = of(first, "runner_on_ok")
-    told = sorted(one["host"] for one in ok if one["task"] == "decide | Tell")
+    told = sorted(one["host"] for one in ok if one["task"] == "fleet | decide | Deliver the decision")
     need(told == HOSTS, told)
     need(all(one["resolved_action"].count(".") == 2 for one in ok), "an action without its full name")
     need([version(host) for host in HOSTS] == ["1.0", "1.0"], "not all new")
@@ -130,8 +130,9 @@ def aborted(versions: t.Mapping[str, str]) -> None:
     failed = run(3, "install_sage", {"h1": "9.0", "h2": "2.0"})
     need((failed.status, failed.rc) == ("failed", 2), failed.status, failed.rc)
     need(sorted(failed.stats["failures"]) == HOSTS, failed.stats)
-    said = {one["host"]: one["res"]["msg"] for one in of(failed, "runner_on_failed") if "End failed" in one["task"]}
-    need("Phase: verification" in said["h1"] and "on no host" in said["h2"], said)
+    ends = ("| Report the failure", "| Report that the fleet run was aborted")
+    said = {one["host"]: one["res"]["msg"] for one in of(failed, "runner_on_failed") if one["task"].endswith(ends)}
+    need("Phase: verification" in said["h1"] and "not installed on any host" in said["h2"], said)
     need([version(host) for host in HOSTS] == ["1.0", "1.0"], "not all old")
 
 
@@ -140,9 +141,12 @@ def cancelled(versions: t.Mapping[str, str]) -> None:
     committed(versions)
     stopped = run(3, "install_sage", {"h1": "2.0", "h2": "2.0"}, stop=MIDDLE)
     need(stopped.status == "canceled", stopped.status)
-    need(not any(one["task"] == "decide | Decide" for one in of(stopped, "runner_on_ok")), "it was too slow to cancel")
-    resolved = run(4, "resolve_sage", {"h1": "2.0", "h2": "2.0"})
-    need(resolved.status == "successful", resolved.stdout.read())
+    need(
+        "fleet | decide | Commit or abort" not in [one["task"] for one in of(stopped, "runner_on_ok")],
+        "too slow to cancel",
+    )
+    finished = run(4, "finish_sage", {"h1": "2.0", "h2": "2.0"})
+    need(finished.status == "successful", finished.stdout.read())
     need([version(host) for host in HOSTS] == ["1.0", "1.0"], "not all old")
 
 

@@ -193,7 +193,7 @@ def hangs() -> None:
 def does_not_fit() -> None:
     """A phase takes so long that the next one does not fit any more: it does not begin, and everything is undone."""
     one = One("does_not_fit")
-    moment = {"when": "before", "task": "verification | Begin the phase", "run": "sleep 40"}
+    moment = {"when": "before", "task": "phases | verification | Begin the phase", "run": "sleep 40"}
     expected = {**SHORT, "verification": "60s"}
     run = one.run(version=one.next(), **ALONE, sage_window="110s", sage_expected_seconds=expected, moment=moment)
     one.stays("none", "old", "the next phase does not fit")
@@ -204,7 +204,11 @@ def batches() -> None:
     """The window is one for all batches: what the first has used up, the second does not have, and is not touched."""
     two = fleet.Fleet("batches", ["h1", "h2"])
     version = two.next()
-    moment = {"when": "before", "task": "cleanup | Make sure that the host can still be reached", "run": "sleep 30"}
+    moment = {
+        "when": "before",
+        "task": "phases | cleanup | Check that the host can still be reached",
+        "run": "sleep 30",
+    }
     values = {**ALONE, "sage_serial": [1, 1], "sage_window": "100s"}
     expected = {**SHORT, "python_deps": "40s", "verification": "5s"}
     run = two.ready(two.run(version=version, **values, sage_expected_seconds=expected, moment=moment), 2)
@@ -235,8 +239,8 @@ def killed() -> None:
     """The controller is killed between two tasks: the host is back by itself, and the next run tells so."""
     one = One("killed")
     moments: list[tuple[str, dict[str, t.Any]]] = [
-        ("verification | Import SAGE", {}),
-        ("decide | Decide", {"sage_fleet_policy": "atomic"}),
+        ("phases | verification | Import SAGE", {}),
+        ("fleet | decide | Commit or abort", {"sage_fleet_policy": "atomic"}),
     ]
     for task, values in moments:
         version = one.next()
@@ -252,7 +256,7 @@ def killed() -> None:
             raise Wrong(str(fired))
         print(f"  killed before {task}: as it was {took:.0f} s later")
         if "atomic" in values.values():
-            said(one.resolve(), "abort")
+            said(one.finish(), "abort")
         version = one.next()
         run = one.ready(one.run(version=version, **ALONE), 0)
         said(run, "The dead-man's switch of this host took back what the last run had done")
@@ -285,7 +289,7 @@ def cut_off() -> None:
     version = one.next()
     moment = {
         "when": "before",
-        "task": "cleanup | Make sure that the host can still be reached",
+        "task": "phases | cleanup | Check that the host can still be reached",
         "run": f"touch {one.cut('h1')}",
     }
     run = one.run(version=version, **ALONE, sage_deadman="25s", sage_deadman_method="process", moment=moment)

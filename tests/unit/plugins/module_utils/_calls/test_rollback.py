@@ -204,7 +204,7 @@ def test_an_interrupted_rollback_comes_first(host: BackHost, monkeypatch: pytest
         host.back("last")
     with pytest.raises(InputError, match="interrupted") as caught:
         host.promise()
-    assert "resolve_sage.yml" in caught.value.advice
+    assert "finish_sage.yml" in caught.value.advice
     assert host.now.fleet is None
 
 

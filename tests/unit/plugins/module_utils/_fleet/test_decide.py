@@ -192,7 +192,7 @@ def test_elsewhere_nothing_is_decided(tmp_path: pathlib.Path, fleet: Fleet) -> N
         told = resolve_doubt(str(path), question, path != other.path)
         assert (told["decision"], told["in_doubt"], told["changed"]) == (None, True, False)
         assert "deploy:/fleet" in told["msg"]
-        assert "sage_fleet_resolve" in told["msg"]
+        assert "sage_fleet_finish" in told["msg"]
     assert other.files() == []
     # The decision may be brought there.
     (other.path / "r1.json").write_bytes((fleet.path / "r1.json").read_bytes())
