@@ -72,7 +72,10 @@ def index(tmp_path: pathlib.Path) -> Index:
     return Index(find_links=(str(tmp_path / "links"),), no_index=True)
 
 
-@pytest.mark.parametrize("with_pip", [True, False], ids=["by its pip", "by ensurepip"])
+WAYS = [pytest.param(True, id="by its pip"), pytest.param(False, id="by ensurepip", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("with_pip", WAYS)
 @pytest.mark.parametrize("works", [True, False])
 def test_fetch(tmp_path: pathlib.Path, index: Index, with_pip: bool, works: bool) -> None:
     python = interpreter.probe(sys.executable)
