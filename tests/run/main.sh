@@ -28,6 +28,8 @@ packages() {
     case " $* " in
         "  " | *unit* | *system* | *molecule* | *fresh* | *image* | *--bench*) wanted="$basic $tests $containers" ;;
         *integration*) wanted="$basic $tests" ;;
+        # It needs nothing but Python; what is missing is not run, and said.
+        " check ") return 0 ;;
     esac
     # shellcheck disable=SC2046,SC2086 # lists of words
     set -- $(missing $wanted)
