@@ -149,7 +149,7 @@ def select(wanted: list[str]) -> list[Step]:
         return quick()
     unknown = set(wanted) - {step.name for step in STEPS} - {step.group for step in STEPS}
     if unknown:
-        known = ["check", *dict.fromkeys([step.group for step in STEPS] + [step.name for step in STEPS])]
+        known = dict.fromkeys([step.group for step in STEPS] + [step.name for step in STEPS])
         sys.exit(f"no such step: {' '.join(sorted(unknown))}; there are: {' '.join(known)}")
     chosen = {step.name for step in STEPS if not wanted or step.name in wanted or step.group in wanted}
     chosen |= {need for step in STEPS if step.name in chosen for need in step.needs}
@@ -298,13 +298,14 @@ def main() -> int:
     print(f"\n{len(steps)} steps in {time.monotonic() - BEGUN:.0f} s on {os.cpu_count()} cores")
     for result in results:
         report(result)
-    print("\nprocessor seconds by group:")
     groups: dict[str, float] = {}
     for result in results:
         groups[result.step.group] = groups.get(result.step.group, 0.0) + result.cpu
-    for group, seconds in groups.items():
-        print(f"  {group:<12}{seconds:8.0f}")
-    print(f"  {'all':<12}{sum(groups.values()):8.0f}")
+    if any(groups.values()):
+        print("\nprocessor seconds by group:")
+        for group, seconds in groups.items():
+            print(f"  {group:<12}{seconds:8.0f}")
+        print(f"  {'all':<12}{sum(groups.values()):8.0f}")
     passed, failed = sum(result.passed for result in results), sum(result.failed for result in results)
     print(f"\n{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
