@@ -3,7 +3,8 @@
 set -euo pipefail
 export HYPOTHESIS_STORAGE_DIRECTORY=$SAGE_TEST_WORK/hypothesis
 base=$(mktemp -d /tmp/sage-unit.XXXXXX)
-trap 'rm -rf "$base"' EXIT
+# Tests leave directories that their owner may not write to.
+trap 'chmod -R u+rwx "$base"; rm -rf "$base"' EXIT
 if [ -n "${TESTS:-}" ]; then
     # More processes take longer to start than a file takes to run.
     set -- -n "${SAGE_TEST_JOBS:-0}"
