@@ -1,10 +1,12 @@
 # What a checkout offers. `make run` needs only make and Python; `make test` says what it needs and, as root, installs it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit system sanity integration molecule package fresh bench clean
+.PHONY: help run check test lint unit system sanity integration molecule package fresh bench clean
 
 help:
 	@echo 'make run          install SAGE on this host; options: make run ARGS="-e sage_root=/tmp/x"'
+	@echo 'make check        what to run while you work: a minute, no root, no container'
+	@echo '                  TESTS="tests/unit/test_x.py -k name": those tests and ruff, in seconds'
 	@echo 'make test         every check, in a Debian 12 or newer, as root (containers); ONLY="lint unit" selects'
 	@echo 'make lint unit system sanity integration molecule package fresh    one group of checks'
 	@echo '                  unit: TESTS="tests/unit/plugins/modules -k venv"; V=1 shows all output'
@@ -18,7 +20,7 @@ run:
 test:
 	@tests/run/main.sh $(ONLY)
 
-lint unit system sanity integration molecule package fresh:
+check lint unit system sanity integration molecule package fresh:
 	@tests/run/main.sh $@
 
 bench:

@@ -8,13 +8,24 @@ containers in (`SAGE_TEST_CGROUP`); elsewhere only the direct children are known
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pathlib
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 MOUNT = pathlib.Path("/sys/fs/cgroup")
 RUN = f"sage-test-{os.getpid()}"
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM when the parent is gone, even if it was killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class ControlGroup:
@@ -34,7 +45,8 @@ class ControlGroup:
             self.parent = f"/{RUN}/{step}/containers"
 
     def enter(self) -> None:
-        """Move the calling process into it."""
+        """Move the calling process into it; it ends with who started it."""
+        end_with_parent()
         if self.parent:
             (self._tree / "processes" / "cgroup.procs").write_text(str(os.getpid()))
 
@@ -66,6 +78,21 @@ class ControlGroup:
                     os.rmdir(directory)
             with contextlib.suppress(OSError):
                 tree.rmdir()
+
+    def remove_containers(self) -> None:
+        """Remove the containers that were started in it; killing their processes leaves podman's record of them."""
+        if not self.parent or not shutil.which("podman"):
+            return
+        listed = self._podman("ps", "--all", "--quiet").split()
+        places = self._podman("inspect", "--format", "{{.Id}} {{.HostConfig.CgroupParent}}", *listed) if listed else ""
+        mine = [line.split()[0] for line in places.splitlines() if line.split()[1:] == [self.parent]]
+        if mine:
+            self._podman("rm", "--force", "--time", "0", *mine)
+
+    def _podman(self, *arguments: str) -> str:
+        # What another run removes meanwhile makes it fail, and is no concern.
+        command = ["podman", "--log-level", "fatal", *arguments]
+        return subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
 
     def _processes(self) -> list[int]:
         processes: list[int] = []

@@ -18,7 +18,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from control_group import ControlGroup
+from control_group import ControlGroup, end_with_parent
 
 HERE = pathlib.Path(__file__).resolve().parent
 SLOTS = max(2, os.cpu_count() or 2)
@@ -46,7 +46,7 @@ class Step(NamedTuple):
 # In the order in which they start: what others wait for and what takes longest comes first.
 STEPS = (
     Step("image-bookworm", "image", "image", ("bookworm",), counts="none"),
-    Step("sanity", "sanity", "sanity", counts="sanity"),
+    Step("sanity-all", "sanity", "sanity", counts="sanity"),
     Step("image-trixie", "image", "image", ("trixie",), counts="none"),
     Step("image-bullseye", "image", "image", ("bullseye",), counts="none"),
     Step("image-rpm-bookworm", "image", "image", ("rpm-bookworm",), counts="none"),
@@ -58,7 +58,7 @@ STEPS = (
     Step("ansible-lint", "lint", "ansible_lint"),
     # The longest, and begun before the others: its last scenario leaves a processor to them.
     Step(
-        "molecule",
+        "molecule-all",
         "molecule",
         "molecule",
         needs=("image-bullseye", "image-bookworm", "image-trixie", "image-rpm-bookworm"),
@@ -66,8 +66,8 @@ STEPS = (
         minutes=60,
     ),
     # It waits most of the time, for windows that are real. Sanity uses the same environments of ansible-test.
-    Step("integration", "integration", "integration", needs=("sanity",), slots=0, counts="integration", minutes=60),
-    Step("unit", "unit", "unit", counts="pytest"),
+    Step("integration-all", "integration", "integration", (), ("sanity-all",), 0, "integration", 60),
+    Step("unit-host", "unit", "unit", counts="pytest"),
     Step("unit-3.9", "unit", "unit_container", ("3.9", "bullseye", "1/2"), ("image-bullseye",), counts="pytest"),
     Step("unit-3.13", "unit", "unit_container", ("3.13", "trixie", "2/2"), ("image-trixie",), counts="pytest"),
     Step("image-fresh-bookworm", "image", "image", ("fresh-bookworm",), counts="none"),
@@ -82,7 +82,13 @@ STEPS = (
     # Short ones last, or a processor would be idle while a long one ends.
     Step("fresh-bookworm", "fresh", "fresh", ("bookworm",), ("image-fresh-bookworm",), counts="fresh"),
     Step("fresh-trixie", "fresh", "fresh", ("trixie",), ("image-fresh-trixie",), counts="fresh"),
-    Step("package", "package", "package"),
+    Step("package-galaxy", "package", "package"),
+)
+# `make check`: what an ordinary user can run in a minute. With TESTS only those tests and ruff.
+QUICK = (
+    Step("check-unit", "check", "check_unit", counts="pytest"),
+    *(step for step in STEPS if step.name in ("mypy", "shellcheck", "ruff")),
+    Step("check-changed", "check", "check_changed"),
 )
 
 
@@ -139,6 +145,8 @@ def count(kind: str, log: str, ok: bool) -> tuple[int, int]:
 
 def select(wanted: list[str]) -> list[Step]:
     """The steps of these names or groups, with those they need, in their order."""
+    if wanted == ["check"]:
+        return quick()
     unknown = set(wanted) - {step.name for step in STEPS} - {step.group for step in STEPS}
     if unknown:
         known = dict.fromkeys([step.group for step in STEPS] + [step.name for step in STEPS])
@@ -146,6 +154,16 @@ def select(wanted: list[str]) -> list[Step]:
     chosen = {step.name for step in STEPS if not wanted or step.name in wanted or step.group in wanted}
     chosen |= {need for step in STEPS if step.name in chosen for need in step.needs}
     return [step for step in STEPS if step.name in chosen]
+
+
+def quick() -> list[Step]:
+    """The steps of `make check`; with TESTS only what takes no time beside those tests."""
+    if os.environ.get("TESTS"):
+        return [step for step in QUICK if step.name in ("check-unit", "ruff")]
+    if shutil.which("shellcheck"):
+        return list(QUICK)
+    print("shellcheck is not installed here, and left out", flush=True)
+    return [step for step in QUICK if step.name != "shellcheck"]
 
 
 def snapshot(work: pathlib.Path) -> None:
@@ -195,6 +213,7 @@ def end(running: Running) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.process.wait(10)
             break
+    running.group.remove_containers()
     running.group.end()
 
 
@@ -265,7 +284,11 @@ def main() -> int:
     os.chdir(os.environ["SAGE_TEST_CHECKOUT"])
     steps = select(sys.argv[1:])
     os.environ["SAGE_TEST_STEPS"] = " ".join(step.name for step in steps)
-    signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(143))
+    if "MAKELEVEL" in os.environ:
+        end_with_parent()
+    # Whatever ends this, such as a terminal that is closed, the steps are ended on the way out.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, dummy: sys.exit(128 + received))
     work = pathlib.Path(tempfile.mkdtemp(prefix="run.", dir=os.environ["SAGE_TEST_CACHE"]))
     try:
         snapshot(work)
@@ -275,13 +298,14 @@ def main() -> int:
     print(f"\n{len(steps)} steps in {time.monotonic() - BEGUN:.0f} s on {os.cpu_count()} cores")
     for result in results:
         report(result)
-    print("\nprocessor seconds by group:")
     groups: dict[str, float] = {}
     for result in results:
         groups[result.step.group] = groups.get(result.step.group, 0.0) + result.cpu
-    for group, seconds in groups.items():
-        print(f"  {group:<12}{seconds:8.0f}")
-    print(f"  {'all':<12}{sum(groups.values()):8.0f}")
+    if any(groups.values()):
+        print("\nprocessor seconds by group:")
+        for group, seconds in groups.items():
+            print(f"  {group:<12}{seconds:8.0f}")
+        print(f"  {'all':<12}{sum(groups.values()):8.0f}")
     passed, failed = sum(result.passed for result in results), sum(result.failed for result in results)
     print(f"\n{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0

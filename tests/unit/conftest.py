@@ -19,16 +19,16 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 # Every call killed, every state visited: what they find hardly depends on the Python.
-EXHAUSTIVE = ("/unit/crash/", "/unit/protocol/", "/_rollback_shell/test_kills.py", "::test_interrupted_anywhere")
+SHARED = ("crash", "protocol")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With SAGE_TEST_SHARE=1/2 play one of two shares of the exhaustive tests; with SAGE_TEST_ALL=1 all."""
+    """With SAGE_TEST_SHARE=1/2 play one of two shares of the tests with these marks; with SAGE_TEST_ALL=1 all."""
     share = os.environ.get("SAGE_TEST_SHARE", "")
     if not share or os.environ.get("SAGE_TEST_ALL"):
         return
     number, shares = map(int, share.split("/"))
-    exhaustive = [item for item in items if any(part in f"/{item.nodeid}" for part in EXHAUSTIVE)]
-    others = set(exhaustive) - set(exhaustive[number - 1 :: shares])
+    shared = [item for item in items if any(item.get_closest_marker(mark) for mark in SHARED)]
+    others = set(shared) - set(shared[number - 1 :: shares])
     config.hook.pytest_deselected(items=list(others))
     items[:] = [item for item in items if item not in others]

@@ -6,4 +6,8 @@ set -euo pipefail
 exec 9>"$SAGE_TEST_CACHE/molecule.lock"
 flock 9
 export NO_COLOR=1 ANSIBLE_NOCOLOR=1
-exec molecule test --all --workers "${SAGE_TEST_JOBS:-2}" --continue-on-failure --report --destroy always
+# TESTS may name scenarios, each as it is called in extensions/molecule.
+read -ra named <<<"${TESTS:-}"
+set -- --all
+[ ${#named[@]} = 0 ] || set -- "${named[@]/#/--scenario-name=}"
+exec molecule test "$@" --workers "${SAGE_TEST_JOBS:-2}" --continue-on-failure --report --destroy always

@@ -12,12 +12,16 @@ import subprocess
 import sys
 import typing as t
 
+import pytest
+
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS, NAME
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 if t.TYPE_CHECKING:
     import pathlib
+
+pytestmark = pytest.mark.crash
 
 PROCESSES, UPDATES = 32, 5
 

@@ -53,7 +53,7 @@ def _can_trace() -> str:
 
 
 WHY_NOT = _can_trace()
-pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")
+pytestmark = [pytest.mark.crash, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")]
 
 
 class Call(t.NamedTuple):

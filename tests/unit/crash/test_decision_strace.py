@@ -29,7 +29,7 @@ from ansible_collections.intellistream.sage.tests.unit.crash.decision_driver imp
 from ansible_collections.intellistream.sage.tests.unit.crash.test_crash import WHY_NOT
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo_strace import EACH, OWN, SPACE, Call, Tracer
 
-pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")
+pytestmark = [pytest.mark.crash, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")]
 
 DRIVER = pathlib.Path(__file__).with_name("decision_driver.py")
 CHANGES = re.compile(rf"{SPACE.pattern}|unlink\w*|fchmod")

@@ -26,6 +26,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if t.TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.crash
+
 FULL = OSError(28, "No space left on device")
 
 

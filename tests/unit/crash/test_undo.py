@@ -37,6 +37,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if t.TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.crash
+
 EACH = int(os.environ.get("SAGE_TEST_ALL_CALLS", "0"))
 CALLS = ("link", "unlink", "rename", "mkdir", "rmdir", "symlink", "write", "fsync", "fchmod", "utime", "fchown")
 # Those that only look, and those that only some file systems see.

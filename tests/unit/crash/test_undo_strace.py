@@ -36,7 +36,7 @@ from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import 
 )
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
-pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")
+pytestmark = [pytest.mark.crash, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")]
 
 DRIVER = pathlib.Path(__file__).with_name("undo_driver.py")
 EACH = int(os.environ.get("SAGE_TEST_ALL_CALLS", "0"))

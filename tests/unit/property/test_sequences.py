@@ -16,6 +16,7 @@ import typing as t
 
 import hypothesis as h
 import hypothesis.stateful as s
+import pytest
 from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
@@ -25,6 +26,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.tests.unit.property.model import FILES, HAND, NAMES, World
+
+pytestmark = pytest.mark.property
 
 # With SAGE_TEST_EXAMPLES=<number> as many random sequences, other ones each time.
 MORE = int(os.environ.get("SAGE_TEST_EXAMPLES", "0"))

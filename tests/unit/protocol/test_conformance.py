@@ -49,6 +49,8 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
 
+pytestmark = pytest.mark.protocol
+
 NAMES = ("a", "b", "c")
 RUN = "r1"
 

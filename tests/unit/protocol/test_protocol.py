@@ -35,6 +35,8 @@ from ansible_collections.intellistream.sage.tests.unit.protocol.model import (
     resolved,
 )
 
+pytestmark = pytest.mark.protocol
+
 WORLDS = {
     "one host, which is policy transaction": World((1,)),
     "two hosts": World((2,)),

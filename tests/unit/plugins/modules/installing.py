@@ -127,7 +127,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], str]
     return made
 
 
-@pytest.fixture(params=["uv", "pip"])
+@pytest.fixture(params=["uv", pytest.param("pip", marks=pytest.mark.slow)])
 def tool(request: pytest.FixtureRequest) -> str:
     """Each of the tools that are here."""
     if request.param not in TOOLS:

@@ -176,6 +176,7 @@ def test_no_source(sage: Bench) -> None:
         sage.resolve(sources=[{"path": str(sage.base / "source")}])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("pylock.toml", marks=TOML), "requirements.txt"])
 def test_lock(sage: Bench, name: str) -> None:
     path = sage.base / name

@@ -151,6 +151,7 @@ def test_without_ensurepip(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
     assert not os.path.exists(bench.base / "root")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", ["uv"], indirect=True)
 def test_pip_is_added(bench: Bench) -> None:
     bench.make_venv()

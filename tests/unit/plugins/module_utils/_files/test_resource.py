@@ -213,6 +213,7 @@ def test_link_swapped_in_for_a_directory_is_not_followed(root: Path, data: Path,
     assert changes(before, snapshot(data)) == {}
 
 
+@pytest.mark.crash
 def test_interrupted_anywhere_finishes(root: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = snapshot(data)
     for call in ("rename", "unlink", "mkdir", "symlink", "utime", "fchmod", "fsync"):

@@ -366,6 +366,7 @@ def test_of_many_writers_one_wins(path: pathlib.Path, prepared: bool) -> None:
         assert _files(directory) == [IDENTITY, "r1.json"]
 
 
+@pytest.mark.slow
 def test_writers_that_are_killed_at_any_time(path: pathlib.Path) -> None:
     """Whoever is told something is told what all others are told, before and after."""
     directory = path

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
     from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("git") is None, reason="needs git")]
 
 WEIRD = b'we\nird "\\ \xff\t\xc3\xa4'
 
@@ -586,6 +586,7 @@ CHANGING = {"update-ref", "symbolic-ref", "config", "submodule", "fetch", "-u"}
 
 
 # In two halves, since it takes longest of all.
+@pytest.mark.crash
 @pytest.mark.parametrize("first", [1, 2])
 def test_interrupted_anywhere_and_run_again(
     first: int, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

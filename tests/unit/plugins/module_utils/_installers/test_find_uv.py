@@ -72,6 +72,7 @@ def index(tmp_path: pathlib.Path) -> Index:
     return Index(find_links=(str(tmp_path / "links"),), no_index=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_pip", [True, False], ids=["by its pip", "by ensurepip"])
 @pytest.mark.parametrize("works", [True, False])
 def test_fetch(tmp_path: pathlib.Path, index: Index, with_pip: bool, works: bool) -> None:
@@ -93,6 +94,7 @@ def test_fetch(tmp_path: pathlib.Path, index: Index, with_pip: bool, works: bool
         assert os.listdir(tmp_path / "deep") == []
 
 
+@pytest.mark.slow
 def test_fetch_fails(tmp_path: pathlib.Path, index: Index) -> None:
     (tmp_path / "links").mkdir()
     python = interpreter.probe(sys.executable)

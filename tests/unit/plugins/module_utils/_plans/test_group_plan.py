@@ -131,6 +131,7 @@ def test_resolving_leaves_nothing(asked: Asked, tmp_path: pathlib.Path) -> None:
     assert sorted(os.listdir(tmp_path)) == before
 
 
+@pytest.mark.slow
 @TOML
 def test_what_it_needs_itself_is_temporary(
     asked: Asked, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch

@@ -91,6 +91,7 @@ def test_any_json_comes_back_as_it_was(state: PrivateDir, values: list[t.Any]) -
         assert records_ledger._dump(_text(entry)) == records_ledger._dump(value)
 
 
+@pytest.mark.slow
 def test_every_changed_byte_is_noticed_with_its_entry(state: PrivateDir) -> None:
     _fill(state, TEXT, {"a": 1.5e-7, "b": [True, None]}, "Ünïcode 安")
     raw = _raw(state)

@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(not shutil.which("dash"), reason="dash is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("dash"), reason="dash is not installed")]
 
 
 @pytest.fixture

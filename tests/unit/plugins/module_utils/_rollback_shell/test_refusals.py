@@ -235,6 +235,7 @@ def test_link_swapped_in_for_a_captured_directory_is_not_followed(host: Host) ->
     (host.data / "tree/sub").symlink_to(outside)
     host.undo()
     assert changes(secret, snapshot(outside)) == {}
+    (host.data / "tree/locked").chmod(0o700)
     shutil.rmtree(host.data / "tree")
     (host.data / "tree").symlink_to(outside)
     host.undo()

@@ -88,6 +88,7 @@ def test_same_words_as_the_module(host: Host) -> None:
         assert [line[11:] for line in lines[1:] if line.split()[0] == key] == theirs["plan"][key]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
 def test_names_survive(host: Host, shell: list[str]) -> None:
     tree = host.data / "tree"
@@ -140,6 +141,7 @@ def test_names_of_places(tmp_path: Path) -> None:
     check_same_as_module(host, before)
 
 
+@pytest.mark.slow
 def test_clean_for_shellcheck_and_shells(host: Host) -> None:
     fill(host.data)
     host.capture(host.spec("pack==2.0", "it's==1"), paths(host))

@@ -294,6 +294,7 @@ def test_elapsed_time(now: dt.datetime, minutes: int) -> None:
     assert parse(f"{minutes} minutes ago", now) == now - dt.timedelta(minutes=minutes)
 
 
+@pytest.mark.property
 @given(st.text(max_size=40) | st.from_regex(r"[0-9a-z:+/. -]{0,30}", fullmatch=True))
 def test_any_text_is_a_past_moment_or_refused(text: str) -> None:
     assert looks_like_date(text) in (True, False)

@@ -59,6 +59,7 @@ def test_a_rollback_that_left_differences_can_be_run_again(host: Host, monkeypat
     assert changes(wanted, host.look()) == {}
 
 
+@pytest.mark.slow
 def test_an_interrupted_rollback_is_taken_back(tmp_path: Path) -> None:
     """What it had captured brings back what was there, wherever it was killed."""
     nth, result, seen = 0, KILLED, 0
@@ -206,6 +207,7 @@ def test_an_interrupted_undo_of_settled_files_is_finished(tmp_path: Path) -> Non
     assert seen > 1
 
 
+@pytest.mark.slow
 def test_back_again_from_an_interrupted_redo(tmp_path: Path) -> None:
     """What a redo had begun to bring back is undone, although it is marked as undone already."""
     nth, result, seen = 0, KILLED, 0

@@ -458,6 +458,7 @@ def test_capture_copies_where_links_are_impossible(host: Host, monkeypatch: pyte
     assert changes(before, host.look()) == {}
 
 
+@pytest.mark.crash
 def test_interrupted_anywhere_finishes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     before = host.look()
     failing = ["unlink", "rename", "rmdir", "fsync"]
