@@ -28,7 +28,7 @@ def keep_aside(path: str, where: PrivateDir) -> None:
     tree = listing.parent(path)
     if tree is None:
         return
-    with tree, where.child("aside", create=True) as kept, Tree(kept.path, os.dup(kept.fd), 0o700) as to:
+    with tree, where.child("aside", create=True) as kept, Tree.of(kept) as to:
         relative = os.path.basename(path)
         kind = content_item.kind_of(tree.lstat(relative))
         if kind not in (FILE, LINK):
@@ -62,7 +62,7 @@ class Aside:
         self.venv = venv
         if os.fstat(where.fd).st_dev == venv.device:
             with where.child("aside", create=True) as kept:
-                self.kept = Tree(kept.path, os.dup(kept.fd), 0o700)
+                self.kept = Tree.of(kept)
             return
         # A rename cannot cross file systems: keep them next to the environment.
         directory, name = os.path.split(venv.path)

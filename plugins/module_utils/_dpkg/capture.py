@@ -68,7 +68,7 @@ class Capture:
     def __init__(self, database: Database, where: PrivateDir, items: Writer) -> None:
         self._database, self._where, self._items = database, where, items
         self._disk = Disk()
-        self._store = Tree(where.path, os.dup(where.fd), 0o700)
+        self._store = Tree.of(where)
         self._auto = database.auto()
         self._overrides = database.overrides()
         self._written: list[str] = []

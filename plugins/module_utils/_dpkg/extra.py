@@ -16,15 +16,15 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._content import item
+from ansible_collections.intellistream.sage.plugins.module_utils._content import item, listing
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import ABSENT, DIRECTORY, FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import LEFTOVERS
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import changed_meanwhile
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.disk import Disk
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 
 EXTRA = "extra"
 # What dpkg removes with a configuration file when it purges: foo~, #foo#, foo.~1~ and its own.
@@ -61,11 +61,8 @@ def keep(path: str, store: Tree, at: str) -> Item | None:
     :returns: its item, of kind V(absent) when nothing is there.
     :raises CaptureError: it is something else.
     """
-    directory, dummy, name = path.rpartition("/")
     try:
-        tree = Tree(directory or "/", open_directory(directory or "/", follow=True))
-    except FileNotFoundError:
-        return None
+        tree = listing.parent(path)
     except UnsafePath as error:
         raise CaptureError(
             f"{path} cannot be captured: {error.what.rstrip('.')}.",
@@ -73,7 +70,10 @@ def keep(path: str, store: Tree, at: str) -> Item | None:
             advice="Put back the directory that belongs there.",
             path=path,
         ) from error
+    if tree is None:
+        return None
     with tree:
+        name = os.path.basename(path)
         info = tree.lstat(name)
         kind = item.kind_of(info)
         if info is None or kind == ABSENT:

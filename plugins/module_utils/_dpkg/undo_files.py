@@ -118,7 +118,7 @@ class Files:
 
     def _store(self) -> Tree:
         where = self._saved.layer.where
-        return Tree(where.path, os.dup(where.fd))
+        return Tree.of(where)
 
     def _new(self, conffiles: t.Iterable[str]) -> list[str]:
         return [real for real in beside({*self._conffiles, *conffiles}) if real not in self._saved.facts["leftovers"]]

@@ -75,7 +75,7 @@ class Saved(t.NamedTuple):
         """The package file has this maintainer script."""
         if self.deb is None:
             return False
-        with Tree(self.layer.where.path, os.dup(self.layer.where.fd)) as store:
+        with Tree.of(self.layer.where) as store:
             fd = store.open_file(str(self.facts["deb"]))
         try:
             return script in Deb(fd).control
@@ -87,7 +87,7 @@ class Saved(t.NamedTuple):
 
         :raises StoreError: something is missing or damaged.
         """
-        with Tree(self.layer.where.path, os.dup(self.layer.where.fd)) as store:
+        with Tree.of(self.layer.where) as store:
             if self.deb is not None:
                 content_item.verify(store, str(self.facts["deb"]), self.deb)
             for path, item in self.extras.items():
@@ -204,7 +204,7 @@ def _saved(layer: Layer, native: str) -> dict[Slot, Saved]:
         return {}
     records: dict[str, Package] = {}
     found = {}
-    with Tree(layer.where.path, os.dup(layer.where.fd)) as store:
+    with Tree.of(layer.where) as store:
         for section in layer.items.sections:
             items = dict(layer.items.read(section))
             if not section.name:

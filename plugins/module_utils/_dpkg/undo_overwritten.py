@@ -28,7 +28,7 @@ class _Kept(t.NamedTuple):
     layer: Layer
 
     def store(self) -> Tree:
-        return Tree(self.layer.where.path, os.dup(self.layer.where.fd))
+        return Tree.of(self.layer.where)
 
 
 class Others:

@@ -50,7 +50,7 @@ def capture(paths: t.Sequence[str], where: PrivateDir, items: Writer) -> Facts:
     """
     files = size = 0
     copied: list[str] = []
-    with Tree(where.path, os.dup(where.fd), 0o700) as store:
+    with Tree.of(where) as store:
         for number, path in enumerate(paths):
             items.section(path)
             tree = listing.parent(path)

@@ -125,7 +125,7 @@ class FilesUndo(Undo):
         if tree is None:
             missing = [name for name, item in wanted.items.items() if item.kind != ABSENT]
             return [(listing.join(wanted.path, name), "is absent") for name in missing]
-        with tree, Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
+        with tree, Tree.of(wanted.where) as store:
             for name, item in wanted.items.items():
                 full = listing.join(wanted.path, name)
                 if self._not_ours(wanted, full):
@@ -149,7 +149,7 @@ class FilesUndo(Undo):
 
     def check(self) -> None:
         for wanted in self._wanted:
-            with Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
+            with Tree.of(wanted.where) as store:
                 for name, item in wanted.items.items():
                     if item.kind == FILE:
                         content_item.verify(store, listing.join(wanted.at, name), item)
@@ -168,7 +168,7 @@ class FilesUndo(Undo):
         tree = listing.parent(wanted.path)
         if tree is None:
             return
-        with tree, Tree(wanted.where.path, os.dup(wanted.where.fd)) as store:
+        with tree, Tree.of(wanted.where) as store:
             # What an interrupted undo left.
             _clear(tree, f"{ASIDE}-{base}")
             tree.unlink(TEMPORARY)

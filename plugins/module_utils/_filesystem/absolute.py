@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Absolute paths of packages, looked at through directories that are opened once.
+"""Single paths of the system, absolute, each reached through its directory, which is opened once.
 
 Packages name paths through links: C(/bin/sh) where C(/bin) is a link today. Such links are followed as long
 as root or this user made them, others' never; the last component is not followed at all.
@@ -13,15 +13,17 @@ from __future__ import annotations
 import os
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import open_directory, unsafe
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory, unsafe
 
-# Directories held open at once.
-_MOST = 64
+_MOST_OPEN = 64
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Directories:
-    """Directories by name, opened once, as a context manager. While it lasts, nothing is to be made or moved there."""
+    """Directories by name, opened once, as a context manager: to look at paths.
+
+    While it lasts, nothing is to be made or moved there.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
@@ -40,14 +42,14 @@ class Directories:
         self._open = {}
 
     def enter(self, path: str) -> int:
-        """The descriptor of a directory; it stays ours.
+        """The descriptor of a directory; the caller does not close it.
 
         :raises FileNotFoundError: there is none.
         :raises UnsafePath: it lies behind somebody else's link.
         """
         fd = self._open.get(path)
         if fd is None:
-            if len(self._open) >= _MOST:
+            if len(self._open) >= _MOST_OPEN:
                 self.forget()
             try:
                 fd = open_directory(path or "/", follow=True)
@@ -73,7 +75,7 @@ class Directories:
         return self.enter(directory), name or "."
 
     def lstat(self, path: str) -> os.stat_result | None:
-        """What is there, the last link not followed; None when nothing is."""
+        """What is at a path, the last link not followed; None when nothing is."""
         try:
             fd, name = self.at(path)
             return os.lstat(name, dir_fd=fd)
@@ -81,19 +83,73 @@ class Directories:
             return None
 
     def readlink(self, path: str) -> str:
-        """The target of a link."""
+        """The target of a link.
+
+        :raises OSError: there is no link.
+        """
         fd, name = self.at(path)
         return os.readlink(name, dir_fd=fd)
 
     def open(self, path: str) -> int:
-        """A descriptor for reading a file or directory; the caller closes it."""
+        """A descriptor for reading a file or directory; the caller closes it.
+
+        :raises OSError: there is none, or it is a link.
+        """
         fd, name = self.at(path)
         return os.open(name, _READ, dir_fd=fd)
 
 
-def unchanged(one: os.stat_result, other: os.stat_result) -> bool:
+class ParentDirectories:
+    """The directories that hold absolute paths, as a context manager: to change paths. One is open at a time."""
+
+    def __init__(self) -> None:
+        self._directory = ""
+        self._tree: Tree | None = None
+
+    def __enter__(self) -> ParentDirectories:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._tree is not None:
+            self._tree.close()
+        self._directory, self._tree = "", None
+
+    def at(self, path: str) -> tuple[Tree | None, str]:
+        """The directory that holds a path, None when there is none, and the path's name in it.
+
+        The tree stays open until the next call.
+
+        :raises UnsafePath: the directory lies behind somebody else's link.
+        """
+        directory, dummy, name = path.rpartition("/")
+        if directory != self._directory or self._tree is None:
+            self.__exit__()
+            try:
+                self._directory, self._tree = directory, Tree.open(directory or "/", follow=True)
+            except UnsafePath:
+                if os.path.isdir(directory):
+                    raise
+                # A file is where a directory was.
+                self._directory, self._tree = directory, None
+        return self._tree, name
+
+    def make(self, path: str) -> tuple[Tree, str]:
+        """The same, with the directory made when it is missing.
+
+        :raises UnsafePath: the directory lies behind somebody else's link.
+        """
+        tree, name = self.at(path)
+        if tree is None:
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            tree, name = self.at(path)
+        if tree is None:
+            raise FileNotFoundError(path)
+        return tree, name
+
+
+def unchanged(before: os.stat_result, after: os.stat_result) -> bool:
     """Whether nothing happened to a file between two looks."""
-    return _facts(one) == _facts(other)
+    return _facts(before) == _facts(after)
 
 
 def _facts(info: os.stat_result) -> tuple[int, ...]:

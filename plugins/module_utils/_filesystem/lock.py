@@ -26,18 +26,21 @@ _PAUSE = 0.01
 class Lock:
     """An exclusive lock on a state directory, as a context manager.
 
-    :param timeout: seconds to wait for whoever holds it.
-    :raises Busy: it was not had in time.
+    C(lock) in that directory holds the process id of whoever took it last, ten characters and a newline, for messages.
+
+    :param state: the directory.
+    :param timeout: seconds to wait for whoever holds the lock.
+    :raises Busy: it was not had in time, or the state was reset meanwhile.
     """
 
-    def __init__(self, where: PrivateDir, timeout: float) -> None:
-        self._where = where
+    def __init__(self, state: PrivateDir, timeout: float) -> None:
+        self._state = state
         self._timeout = timeout
         self._fd = -1
 
     def __enter__(self) -> Lock:
         try:
-            self._fd = self._where.open(_NAME, os.O_RDWR | os.O_CREAT)
+            self._fd = self._state.open(_NAME, os.O_RDWR | os.O_CREAT)
         except FileNotFoundError:
             raise self._was_reset() from None
         deadline = time.monotonic() + self._timeout
@@ -50,7 +53,7 @@ class Lock:
                     holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
                     self.__exit__()
                     raise Busy(
-                        f"{self._where.path} has been locked for {self._timeout:g} s by process {holder or 'unknown'}.",
+                        f"{self._state.path} has been locked for {self._timeout:g} s by process {holder or 'unknown'}.",
                         untouched="everything.",
                         advice="Wait for that run to end, or raise lock_timeout. A dead process holds no lock.",
                     ) from None
@@ -58,13 +61,13 @@ class Lock:
                 pause = min(pause * 1.5, 0.1)
             else:
                 self._sign()
-                self._check_place()
+                self._check_not_reset()
                 return self
 
-    def _check_place(self) -> None:
+    def _check_not_reset(self) -> None:
         """Whoever held the lock may have reset the state: then this directory is no longer there."""
         try:
-            same = os.path.samestat(os.stat(self._where.path), os.fstat(self._where.fd))
+            same = os.path.samestat(os.stat(self._state.path), os.fstat(self._state.fd))
         except OSError:
             same = False
         if not same:
@@ -73,7 +76,7 @@ class Lock:
 
     def _was_reset(self) -> Busy:
         return Busy(
-            f"{self._where.path} was reset by another process while this one waited.",
+            f"{self._state.path} was reset by another process while this one waited.",
             untouched="everything.",
             advice="Run again.",
         )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which places are safe to keep state in, and how to say that one is not."""
+"""Which directories are safe to keep state in, and how to say that one is not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
 
 
 def storage_error(path: str, error: OSError) -> StateError:
-    """The error to raise when writing C(path) failed with C(error)."""
+    """The error to raise when writing C(path) failed with C(error).
+
+    :returns: P(StorageError) where the disk refused, P(UnsafePath) where permissions did, else P(StateError).
+    """
     if error.errno in _FULL:
         return StorageError(
             f"Could not write {path}: {error.strerror}.",
@@ -38,10 +41,14 @@ def storage_error(path: str, error: OSError) -> StateError:
     return StateError(f"Could not use {path}: {error.strerror}.", untouched="the state recorded before this call.")
 
 
-def refuse(path: str, why: str) -> t.NoReturn:
-    """Raise UnsafePath for C(path)."""
+def refuse(path: str, reason: str) -> t.NoReturn:
+    """Refuse a path.
+
+    :param reason: why, half a sentence.
+    :raises UnsafePath: always.
+    """
     raise UnsafePath(
-        f"{path} is not safe to keep state in: {why}.",
+        f"{path} is not safe to keep state in: {reason}.",
         untouched="everything.",
         advice="Run as the user who owns the directory (become_user), or name a root that only this user can write to.",
     )
@@ -80,7 +87,7 @@ def check_ancestors(path: str) -> None:
 
 
 def check_name(path: str) -> None:
-    """Refuse what cannot be the name of a place.
+    """Refuse what cannot be the path of a directory.
 
     :raises UnsafePath: C(path) is not absolute, or holds what no file name can hold.
     """

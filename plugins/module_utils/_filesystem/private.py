@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Private directories, held open by descriptor.
+"""Private directories, held open by descriptor: for the state, the store, and all else that is this user's alone.
 
 The state is written by whoever runs the installation, often root, into directories others may
 reach. So nothing here follows a path twice: a directory is opened once without following links,
 its owner and mode are checked on the open descriptor, and every file below is reached through
 that descriptor.
+
+What belongs to others is reached by M(_filesystem.tree) and M(_filesystem.absolute).
 """
 
 from __future__ import annotations
@@ -75,20 +77,23 @@ class PrivateDir:
                 refuse(path, "it is a symbolic link")
             raise storage_error(path, error) from error
         info = os.fstat(fd)
-        why = ""
+        reason = ""
         if not stat.S_ISREG(info.st_mode):
-            why = "it is not a regular file"
+            reason = "it is not a regular file"
         elif info.st_uid != os.geteuid() and not self.readonly:
-            why = f"it belongs to user id {info.st_uid}"
+            reason = f"it belongs to user id {info.st_uid}"
         elif info.st_nlink > 1:
-            why = "it is hard-linked to another name"
-        if why:
+            reason = "it is hard-linked to another name"
+        if reason:
             os.close(fd)
-            refuse(path, why)
+            refuse(path, reason)
         return fd
 
     def read(self, name: str) -> bytes | None:
-        """The whole content of a file, or None when there is none."""
+        """The whole content of a file, or None when there is none.
+
+        :raises UnsafePath: it is not a file of this user's alone, see M(open).
+        """
         try:
             fd = self.open(name, os.O_RDONLY)
         except FileNotFoundError:
@@ -112,12 +117,7 @@ class PrivateDir:
         try:
             # What a killed process left goes first, so that nothing else is ever written through that name.
             self.unstage(name)
-            fd = os.open(_staged(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600, dir_fd=self.fd)
-            try:
-                write_all(fd, data)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            write_new(_staged(name), data, dir_fd=self.fd)
         except OSError as error:
             self.unstage(name)
             raise storage_error(os.path.join(self.path, name), error) from error
@@ -138,7 +138,7 @@ class PrivateDir:
         self.remove(_staged(name))
 
     def remove(self, name: str) -> bool:
-        """Unlink a file; False when there was none."""
+        """Unlink a file; False when there was none, or it cannot be."""
         try:
             os.unlink(name, dir_fd=self.fd)
         except OSError:
@@ -146,7 +146,10 @@ class PrivateDir:
         return True
 
     def sync(self) -> None:
-        """Make the directory's entries durable."""
+        """Make the directory's entries durable.
+
+        :raises StorageError: the disk refused.
+        """
         try:
             os.fsync(self.fd)
         except OSError as error:
@@ -176,13 +179,42 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def write_new(name: str, data: bytes, *, mode: int = 0o600, dir_fd: int | None = None) -> None:
+    """Write a file that nobody else has made, on the disk when this returns; its name is not yet.
+
+    :param name: a path, or a name in the directory C(dir_fd).
+    :param mode: of the file, whatever the umask is.
+    :raises FileExistsError: there is something of that name.
+    """
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600, dir_fd=dir_fd)
+    try:
+        write_all(fd, data)
+        if mode != 0o600:
+            os.fchmod(fd, mode)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def _open_directory(
     path: str, name: str, parent: int | None, create: bool, readonly: bool, mode: int = 0o700
 ) -> PrivateDir:
     if create:
         try:
             os.mkdir(name, mode, dir_fd=parent)
-            _sync_above(path, parent)
+            if parent is None:
+                sync_directory(os.path.dirname(path))
+            else:
+                os.fsync(parent)
         except FileExistsError:
             pass
         except OSError as error:
@@ -212,14 +244,6 @@ def _make(path: str) -> None:
     _open_directory(path, path, None, True, True, mode=0o755).close()
 
 
-def _sync_above(path: str, parent: int | None) -> None:
-    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC) if parent is None else os.dup(parent)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def _ignore(state: PrivateDir) -> None:
     """Keep git from taking the state in. In place and without a lock: everybody writes the same two bytes."""
     fd = state.open(".gitignore", os.O_WRONLY | os.O_CREAT)
@@ -235,6 +259,8 @@ def _ignore(state: PrivateDir) -> None:
 def open_private(path: str, create: bool = False, readonly: bool = False) -> PrivateDir:
     """Open a private directory anywhere; C(create) makes it with those above it.
 
+    :param path: absolute.
+    :param readonly: nothing will be written, so it may be another user's.
     :raises FileNotFoundError: it does not exist and C(create) is false.
     :raises UnsafePath: it lies behind a link or in another user's directory.
     """
@@ -252,17 +278,17 @@ def open_state(root: str, checkpoint_dir: str | None = None, create: bool = Fals
     :returns: None when there is no state and C(create) is false.
     :raises UnsafePath: the state lies behind a link or in another user's directory.
     """
-    wanted = checkpoint_dir or os.path.join(root, STATE_DIR)
-    check_name(wanted)
-    own = os.path.normpath(wanted)
+    named = checkpoint_dir or os.path.join(root, STATE_DIR)
+    check_name(named)
+    path = os.path.normpath(named)
     if create:
-        check_ancestors(os.path.dirname(own))
-        _make(os.path.dirname(own))
+        check_ancestors(os.path.dirname(path))
+        _make(os.path.dirname(path))
     try:
         if checkpoint_dir:
-            return open_private(own, create, not create)
+            return open_private(path, create, readonly=not create)
         # The venv lies in here too, and may be used by others: only the checkpoints are private.
-        with _open_directory(own, own, None, create, not create, mode=0o755) as state:
+        with _open_directory(path, path, None, create, not create, mode=0o755) as state:
             if create and not state.read(".gitignore"):
                 _ignore(state)
             return state.child(CHECKPOINTS, create)

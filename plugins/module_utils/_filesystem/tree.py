@@ -2,12 +2,15 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Directory trees reached by descriptor, never through a link.
+"""Directory trees reached by descriptor, never through a link: for all that lies below one directory.
 
 What is captured and restored may belong to somebody else, and a name may be swapped between a
 check and its use. So a tree is opened once, and every path below is walked component by
 component with C(O_NOFOLLOW), relative to an open directory. The last directories stay open, so
 walking a sorted list of files costs one open per directory.
+
+What this user keeps in private is reached by M(_filesystem.private), single paths of the system by
+M(_filesystem.absolute).
 """
 
 from __future__ import annotations
@@ -19,16 +22,22 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _NO_LINK
 _MAX_LINKS = 40
 _CHUNK = 1 << 20
 
 
-def unsafe(path: str, why: str) -> UnsafePath:
-    """The error for a path that leads somewhere it must not."""
+def unsafe(path: str, reason: str) -> UnsafePath:
+    """The error for a path that leads somewhere it must not.
+
+    :param reason: how that shows, half a sentence.
+    """
     return UnsafePath(
-        f"{path} is not followed: {why}.",
+        f"{path} is not followed: {reason}.",
         untouched="everything.",
         advice="Find out who made it; remove it or name another path, then run again.",
     )
@@ -107,11 +116,12 @@ def digest_of(fd: int) -> str:
 
 
 class Tree:
-    """A directory held open, and what lies below it.
+    """A directory held open, and what lies below it; paths are relative to it.
 
     :ivar path: where it was found, for messages.
+    :ivar fd: its descriptor, which is the tree's.
     :ivar mode: of directories made below.
-    :ivar device: the file system it is on.
+    :ivar device: the file system that it is on, C(st_dev).
     """
 
     def __init__(self, path: str, fd: int, mode: int = 0o755) -> None:
@@ -122,6 +132,11 @@ class Tree:
         self._names: list[str] = []
         self._fds: list[int] = []
         self._last = ""
+
+    @classmethod
+    def of(cls, directory: PrivateDir) -> Tree:
+        """A private directory as a tree of its own; directories made below are private, too."""
+        return cls(directory.path, os.dup(directory.fd), 0o700)
 
     @classmethod
     def open(cls, path: str, follow: bool = False) -> Tree | None:
@@ -168,17 +183,17 @@ class Tree:
             self._names.pop()
         self._last = "/".join(self._names)
         for name in names[common:]:
-            here = self._fds[-1] if self._fds else self.fd
+            above = self._fds[-1] if self._fds else self.fd
             if make:
                 try:
-                    os.mkdir(name, self.mode, dir_fd=here)
+                    os.mkdir(name, self.mode, dir_fd=above)
                 except FileExistsError:
                     pass
             try:
-                fd = os.open(name, _DIRECTORY, dir_fd=here)
+                fd = os.open(name, _DIRECTORY, dir_fd=above)
             except OSError as error:
                 if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                    if not make and stat.S_ISREG(os.lstat(name, dir_fd=here).st_mode):
+                    if not make and stat.S_ISREG(os.lstat(name, dir_fd=above).st_mode):
                         # Nothing lies below a file: it may be what made an installer fail.
                         raise FileNotFoundError(errno.ENOENT, "a file is in the way", self.name(directory)) from error
                     raise unsafe(self.name(directory), f"{name} is a symbolic link or no directory") from error
@@ -189,18 +204,26 @@ class Tree:
         return self._fds[-1] if self._fds else self.fd
 
     def name(self, relative: str) -> str:
-        """The full name, for messages."""
+        """The absolute path, for messages."""
         return f"{self.path}/{relative}" if relative else self.path
 
     def parent(self, relative: str, make: bool = False) -> tuple[int, str]:
-        """The open directory that holds a path, and its last component."""
+        """The open directory that holds a path, which stays the tree's, and the path's last component.
+
+        :param make: make directories that are missing.
+        :raises FileNotFoundError: there is no such directory, and C(make) is false.
+        :raises UnsafePath: the path leads elsewhere, or through a link.
+        """
         directory, dummy, name = relative.rpartition("/")
         if name in ("", ".", ".."):
             raise unsafe(self.name(relative), "the path leads elsewhere")
         return self.enter(directory, make), name
 
     def lstat(self, relative: str) -> os.stat_result | None:
-        """What is there, links not followed; None when nothing is."""
+        """What is at a path, links not followed; None when nothing is.
+
+        :raises UnsafePath: a directory above it is a link.
+        """
         try:
             fd, name = self.parent(relative)
             return os.lstat(name, dir_fd=fd)
@@ -208,8 +231,9 @@ class Tree:
             return None
 
     def open_file(self, relative: str) -> int:
-        """A descriptor for reading a regular file.
+        """A descriptor for reading a regular file; the caller closes it.
 
+        :raises FileNotFoundError: it does not exist.
         :raises UnsafePath: it is a link, device, fifo or directory.
         """
         fd, name = self.parent(relative)
@@ -226,11 +250,19 @@ class Tree:
         return opened
 
     def digest(self, relative: str) -> str:
-        """The SHA-256 of a regular file, in hex."""
+        """The SHA-256 of a regular file, in hex.
+
+        :raises FileNotFoundError: it does not exist.
+        :raises UnsafePath: it is something else.
+        """
         return digest_of(self.open_file(relative))
 
     def read(self, relative: str) -> bytes:
-        """The content of a regular file."""
+        """The content of a regular file.
+
+        :raises FileNotFoundError: it does not exist.
+        :raises UnsafePath: it is something else.
+        """
         with os.fdopen(self.open_file(relative), "rb") as stream:
             return stream.read()
 
@@ -278,16 +310,16 @@ class Tree:
         return True
 
     def flush(self) -> None:
-        """Make everything durable that was linked, renamed or removed on this file system so far.
+        """Make everything durable that was linked, renamed or removed on this file system so far: flush the journal.
 
         Journals keep the order of such operations, so one synced operation after all others does;
         a sync of each directory would cost a flush of the disk each.
         """
-        mark = ".sage-flush.tmp"
-        fd = os.open(mark, os.O_WRONLY | os.O_CREAT | _NO_LINK, 0o600, dir_fd=self.fd)
+        synced = ".sage-flush.tmp"
+        fd = os.open(synced, os.O_WRONLY | os.O_CREAT | _NO_LINK, 0o600, dir_fd=self.fd)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
-            os.unlink(mark, dir_fd=self.fd)
+            os.unlink(synced, dir_fd=self.fd)
         os.fsync(self.fd)

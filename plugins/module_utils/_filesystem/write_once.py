@@ -26,7 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.own
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import (
     PrivateDir,
     open_private,
-    write_all,
+    write_new,
 )
 
 # The fields of a file, without its hash.
@@ -111,7 +111,7 @@ class WriteOnceDir:
         for dummy in range(_TRIES):
             staged = f".{name}.{os.getpid()}.{os.urandom(8).hex()}.tmp"
             try:
-                self._stage(staged, data)
+                write_new(staged, data, dir_fd=self._directory.fd)
                 return self._link(staged, name)
             except FileNotFoundError:
                 # Who found that the file stands has removed it.
@@ -121,14 +121,6 @@ class WriteOnceDir:
             finally:
                 self._directory.remove(staged)
         raise StateError(f"What is written in {self.path} goes away at once.", untouched="everything.")
-
-    def _stage(self, staged: str, data: bytes) -> None:
-        fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600, dir_fd=self._directory.fd)
-        try:
-            write_all(fd, data)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def _link(self, staged: str, name: str) -> bool:
         """Give a staged file its name; False when that is taken."""

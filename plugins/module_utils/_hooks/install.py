@@ -14,13 +14,13 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.atomic import replace, sync
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.atomic import replace
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
     check_ancestors,
     check_name,
     storage_error,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import STATE_DIR
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import STATE_DIR, sync_directory
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
 
 if t.TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _put(file: File) -> None:
             _uncache(file.path)
             _tidy(directory)
             if os.path.isdir(directory):
-                sync(directory)
+                sync_directory(directory)
         else:
             os.makedirs(directory, 0o755, exist_ok=True)
             # apt and dnf ignore files with such a name.

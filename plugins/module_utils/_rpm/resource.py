@@ -229,7 +229,7 @@ class RpmResource(Resource):
         inexact: list[str] = []
         written: list[str] = []
         size = 0
-        with Tree(where.path, os.dup(where.fd), 0o700) as store:
+        with Tree.of(where) as store:
             for number, package in enumerate(self._existing()):
                 with Directories() as directories:
                     look = rpm_capture.look(self._ts, package, directories)

@@ -222,7 +222,7 @@ class RpmUndo(Undo):
             items = goal.layer.items
             if goal.facts is None or items is None:
                 continue
-            with Tree(goal.layer.where.path, os.dup(goal.layer.where.fd)) as store:
+            with Tree.of(goal.layer.where) as store:
                 for section in items.sections:
                     if (section.name, section.info) in (
                         (goal.key, goal.facts["file"]),

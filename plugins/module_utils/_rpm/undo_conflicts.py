@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import ABSENT, FILE, LINK, Item, kind_of
-from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import Places
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import ParentDirectories
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import database
 
 if t.TYPE_CHECKING:
@@ -41,11 +41,11 @@ def edited(
     """
     captured = {path: Item(*item) for path, item in (goal.facts or {}).get("config", {}).items()}
     brought = pristine(headers, {path for header in headers for path in configuration(header)})
-    with Places() as places:
+    with ParentDirectories() as parents:
         for path in sorted({*captured, *brought}):
             # Without knowing how the change ended, only what somebody looked at can be told from it.
             if known or path in left:
-                if theirs(places, path, captured.get(path), left.get(path), brought.get(path, ()), goal.layer.time):
+                if theirs(parents, path, captured.get(path), left.get(path), brought.get(path, ()), goal.layer.time):
                     yield path
 
 
@@ -64,7 +64,7 @@ def pristine(headers: t.Iterable[t.Any], paths: t.Container[str]) -> dict[str, s
 
 
 def theirs(
-    places: Places,
+    parents: ParentDirectories,
     path: str,
     captured: Item | None,
     left: t.Sequence[t.Any] | None,
@@ -77,7 +77,7 @@ def theirs(
     :param brought: what packages have there, from M(pristine).
     :param since: the time of the capture.
     """
-    found = found_at(places, path)
+    found = found_at(parents, path)
     if found is None or found.kind == ABSENT:
         # Bringing it back overwrites nothing.
         return False
@@ -87,7 +87,7 @@ def theirs(
         return not _same(found, Item(*left))
     if was_packed(found, since):
         return False
-    return not any(_digest(places, path, name) == digest for name, digest in brought)
+    return not any(_digest(parents, path, name) == digest for name, digest in brought)
 
 
 def left_of(layers: t.Sequence[Layer]) -> dict[str, t.Sequence[t.Any]]:
@@ -98,9 +98,9 @@ def left_of(layers: t.Sequence[Layer]) -> dict[str, t.Sequence[t.Any]]:
     return found
 
 
-def foreign(places: t.Iterable[str], owned: t.Container[str]) -> t.Iterator[str]:
+def foreign(paths: t.Iterable[str], owned: t.Container[str]) -> t.Iterator[str]:
     """What has to make room for files and directories of the captured package, and is no package's."""
-    for top in places:
+    for top in paths:
         if not os.path.isdir(top) and top not in owned:
             yield f"{top} is where a directory of a package was"
         for directory, below, names in os.walk(top):
@@ -119,11 +119,11 @@ def _same(one: Item, other: Item) -> bool:
     )
 
 
-def found_at(places: Places, path: str) -> Item | None:
+def found_at(parents: ParentDirectories, path: str) -> Item | None:
     """What is there; None when it is neither a file nor a link."""
 
     try:
-        tree, name = places.at(path)
+        tree, name = parents.at(path)
         info = tree.lstat(name) if tree is not None else None
         if info is None or tree is None:
             return Item(ABSENT)
@@ -143,9 +143,9 @@ def was_packed(found: Item, since: float) -> bool:
     return found.kind in (FILE, LINK) and found.mtime < since * 1e9
 
 
-def _digest(places: Places, path: str, algorithm: str) -> str:
+def _digest(parents: ParentDirectories, path: str, algorithm: str) -> str:
 
-    tree, name = places.at(path)
+    tree, name = parents.at(path)
     info = tree.lstat(name) if tree is not None else None
     if tree is None or kind_of(info) != FILE:
         return os.readlink(name, dir_fd=tree.fd) if tree is not None and kind_of(info) == LINK else ""

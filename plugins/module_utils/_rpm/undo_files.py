@@ -25,8 +25,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
     LINK,
     Item,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import Places, difference, remove
+from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import difference, remove
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import ParentDirectories
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import write_all
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import (
@@ -71,19 +72,19 @@ class PackageFiles:
 
     def differing(self) -> list[str]:
         """The paths that look different, without reading them."""
-        with Places() as places:
+        with ParentDirectories() as parents:
             return [
                 path
                 for path in sorted(self.wanted)
-                if _looks_different(places, path, self.wanted[path]) and not self._lives(path)
+                if _looks_different(parents, path, self.wanted[path]) and not self._lives(path)
             ]
 
     def differences(self) -> list[tuple[str, str]]:
         """(path, why) of each path that is not as it was; everything is read."""
         found = []
-        with Places() as places:
+        with ParentDirectories() as parents:
             for path in sorted(self.wanted):
-                why = difference(places, path, self.wanted[path])
+                why = difference(parents, path, self.wanted[path])
                 if why and not self._lives(path):
                     found.append((path, why))
         links = self._split()
@@ -91,9 +92,9 @@ class PackageFiles:
 
     def in_the_way(self) -> list[str]:
         """Directories where a file or link belongs, and files where a directory does: rpm would give up halfway."""
-        with Places() as places:
+        with ParentDirectories() as parents:
             there = [path for path, item in self.wanted.items() if item.kind in (FILE, LINK)]
-            found = {path for path in there if _is_directory(places, path)}
+            found = {path for path in there if _is_directory(parents, path)}
         directories = {path for path, item in self.wanted.items() if item.kind == DIRECTORY}
         above = {os.path.dirname(path) for path in there}
         found.update(path for path in above if os.path.lexists(path) and not os.path.isdir(path))
@@ -107,9 +108,11 @@ class PackageFiles:
         """
         paths = [path for path, item in self.wanted.items() if item.kind != DIRECTORY and path not in owned]
         config = {path + ending for path in self._facts["config"] for ending in ("", *LEFTOVERS)}
-        with Places() as places:
+        with ParentDirectories() as parents:
             there = [path for path in paths if path not in config and os.path.lexists(path)]
-            there = [path for path in there if path not in self._ghosts and difference(places, path, self.wanted[path])]
+            there = [
+                path for path in there if path not in self._ghosts and difference(parents, path, self.wanted[path])
+            ]
         return [path for path in there if not owners(ts, path)]
 
     def clear(self) -> None:
@@ -129,17 +132,17 @@ class PackageFiles:
                 os.unlink(_aside(path))
         wrong = [path for path, dummy in self.differences()]
         unpacked: dict[str, Item] = {}
-        with Places() as places, Tree(self._layer.where.path, os.dup(self._layer.where.fd)) as store:
+        with ParentDirectories() as parents, Tree.of(self._layer.where) as store:
             # What is not to be there first, and what is inside before what it is in.
             for path in reversed(wrong):
                 if self.wanted[path].kind == ABSENT:
-                    remove(places, path)
+                    remove(parents, path)
             for path in wrong:
                 item = self.wanted[path]
                 if item.kind == ABSENT:
                     continue
                 at = self._facts["extra"].get(path, ("", None))[0]
-                tree, name = places.make(path)
+                tree, name = parents.make(path)
                 tree.unlink(TEMPORARY)
                 if item.kind == FILE and not at:
                     if not _dressed(tree, name, item):
@@ -161,11 +164,11 @@ class PackageFiles:
             rpm = rpm_module()
             header = transaction_set().hdrFromFdno(fd)
             archive = rpm.files(header).archive(rpm.fd(fd, "r", "gzdio"))
-            with Places() as places:
+            with ParentDirectories() as parents:
                 for file in archive:
                     item = needed.get(file.name)
                     if item is not None and item.kind == FILE and stat.S_ISREG(file.mode) and archive.hascontent():
-                        _write(places, file.name, item, archive)
+                        _write(parents, file.name, item, archive)
         finally:
             os.close(fd)
 
@@ -221,7 +224,7 @@ class PackageFiles:
 
     def _join(self) -> None:
         for first, path in self._split():
-            with Places() as one, Places() as other:
+            with ParentDirectories() as one, ParentDirectories() as other:
                 (source, name), (target, to) = one.make(first), other.make(path)
                 target.unlink(TEMPORARY)
                 os.link(name, TEMPORARY, src_dir_fd=source.fd, dst_dir_fd=target.fd, follow_symlinks=False)
@@ -238,13 +241,13 @@ def _is_real(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
 
 
-def _is_directory(places: Places, path: str) -> bool:
-    tree, name = places.at(path)
+def _is_directory(parents: ParentDirectories, path: str) -> bool:
+    tree, name = parents.at(path)
     return tree is not None and content_item.kind_of(tree.lstat(name)) == DIRECTORY
 
 
-def _looks_different(places: Places, path: str, item: Item) -> bool:
-    tree, name = places.at(path)
+def _looks_different(parents: ParentDirectories, path: str, item: Item) -> bool:
+    tree, name = parents.at(path)
     info = tree.lstat(name) if tree is not None else None
     kind = content_item.kind_of(info)
     if info is None or kind != item.kind or tree is None:
@@ -276,9 +279,9 @@ def _dressed(tree: Tree, name: str, item: Item) -> bool:
     return True
 
 
-def _write(places: Places, path: str, item: Item, archive: t.Any) -> None:
+def _write(parents: ParentDirectories, path: str, item: Item, archive: t.Any) -> None:
     """Write a member of an archive, under a temporary name that is then renamed."""
-    tree, name = places.make(path)
+    tree, name = parents.make(path)
     tree.unlink(TEMPORARY)
     _clear_for(tree, name, item)
     fd = os.open(TEMPORARY, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=tree.fd)

@@ -9,14 +9,14 @@ A path that some package owns which stays is left to that.
 
 from __future__ import annotations
 
-import os
 import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import ABSENT, DIRECTORY, FILE, Item
-from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import Places, difference, remove
+from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import difference, remove
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import put_back
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import ParentDirectories
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import database, undo_conflicts
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import LEFTOVERS
@@ -100,12 +100,12 @@ class Overwritten:
                     self._kept.setdefault(path + ending, _Kept(self._kept[path].layer, "", Item(ABSENT)))
         if not known:
             return
-        with Places() as places:
+        with ParentDirectories() as parents:
             for path, kept in sorted(self._kept.items()):
                 if kept.item.kind in (DIRECTORY, ABSENT) or path.endswith(LEFTOVERS):
                     continue
                 if undo_conflicts.theirs(
-                    places, path, kept.item, left.get(path), pristine.get(path, ()), kept.layer.time
+                    parents, path, kept.item, left.get(path), pristine.get(path, ()), kept.layer.time
                 ):
                     yield path
 
@@ -114,16 +114,16 @@ class Overwritten:
 
         :param brought: the paths of what is installed.
         """
-        with Places() as places:
+        with ParentDirectories() as parents:
             for path, kept in list(self._kept.items()):
-                found = undo_conflicts.found_at(places, path)
+                found = undo_conflicts.found_at(parents, path)
                 # Killed, rpm knows nothing yet of what it unpacked.
                 if found is None or found.kind == ABSENT:
                     touched = self._resumed or kept.layer.after is None
                 else:
                     touched = undo_conflicts.was_packed(found, kept.layer.time)
                 if path not in brought and not touched and not path.endswith(LEFTOVERS):
-                    self.outdated = self.outdated or bool(difference(places, path, kept.item))
+                    self.outdated = self.outdated or bool(difference(parents, path, kept.item))
                     self._kept.pop(path)
         for path in [path for path in self._kept if path.endswith(LEFTOVERS)]:
             if path.rpartition(".")[0] not in self._kept:
@@ -135,8 +135,8 @@ class Overwritten:
 
     def differences(self) -> list[tuple[str, str]]:
         """(path, why) of each path that is not as it was."""
-        with Places() as places:
-            found = [(path, difference(places, path, kept.item)) for path, kept in sorted(self._kept.items())]
+        with ParentDirectories() as parents:
+            found = [(path, difference(parents, path, kept.item)) for path, kept in sorted(self._kept.items())]
         return [(path, why) for path, why in found if why]
 
     def check(self) -> None:
@@ -146,18 +146,18 @@ class Overwritten:
         """
         for kept in self._kept.values():
             if kept.at:
-                with Tree(kept.layer.where.path, os.dup(kept.layer.where.fd)) as store:
+                with Tree.of(kept.layer.where) as store:
                     content_item.verify(store, kept.at, kept.item)
 
     def mend(self) -> None:
         """Make everything what it was; can be repeated."""
         for path in self.differing():
             kept = self._kept[path]
-            with Places() as places, Tree(kept.layer.where.path, os.dup(kept.layer.where.fd)) as store:
+            with ParentDirectories() as parents, Tree.of(kept.layer.where) as store:
                 if kept.item.kind == ABSENT:
-                    remove(places, path)
+                    remove(parents, path)
                     continue
-                tree, name = places.make(path)
+                tree, name = parents.make(path)
                 there = tree.lstat(name)
                 if kept.item.kind != DIRECTORY and there is not None and stat.S_ISDIR(there.st_mode):
                     # One that is not empty is told by verifying.

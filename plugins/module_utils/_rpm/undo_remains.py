@@ -18,8 +18,9 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
 from ansible_collections.intellistream.sage.plugins.module_utils._content.aside import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import ABSENT, FILE, Item
-from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import Places, difference, remove
+from ansible_collections.intellistream.sage.plugins.module_utils._content.parents import difference, remove
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import put_back
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import ParentDirectories
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import database, undo_litter
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import LEFTOVERS
@@ -88,10 +89,10 @@ class Leftovers:
         noted = json.loads((self._where.read(_NOTES) if resumed else None) or b"{}")
         self._items = {path: Item(*item) for path, item in noted.get("items", {}).items()}
         self._directories.update(noted.get("directories", ()))
-        with self._where.child(_KEPT, create=True) as kept, Tree(kept.path, os.dup(kept.fd), 0o700) as to:
-            with Places() as places:
+        with self._where.child(_KEPT, create=True) as kept, Tree.of(kept) as to:
+            with ParentDirectories() as parents:
                 for path in sorted(self._paths - set(self._items)):
-                    tree, name = places.at(path)
+                    tree, name = parents.at(path)
                     info = tree.lstat(name) if tree is not None else None
                     kind = content_item.kind_of(info)
                     if kind == ABSENT:
@@ -105,8 +106,8 @@ class Leftovers:
 
     def differences(self) -> list[tuple[str, str]]:
         """(path, why) of each that is not as it was noted."""
-        with Places() as places:
-            found = [(path, difference(places, path, item)) for path, item in self._items.items()]
+        with ParentDirectories() as parents:
+            found = [(path, difference(parents, path, item)) for path, item in self._items.items()]
         new = [*self.strays(), *self._deserted()]
         return [(path, why) for path, why in found if why] + [(path, "is new") for path in new]
 
@@ -124,11 +125,11 @@ class Leftovers:
         for path in self._deserted():
             os.rmdir(path)
         for path, dummy in self.differences():
-            with Places() as places, Tree(self._where.path, os.dup(self._where.fd)) as store:
+            with ParentDirectories() as parents, Tree.of(self._where) as store:
                 if self._items[path].kind == ABSENT:
-                    remove(places, path)
+                    remove(parents, path)
                 else:
-                    tree, name = places.make(path)
+                    tree, name = parents.make(path)
                     put_back(store, f"{_KEPT}/{_name(path)}", tree, name, self._items[path])
 
 

@@ -55,7 +55,7 @@ def pack(state: PrivateDir, point: Point) -> ArchiveRecord:
             where.remove(half)
             fd = where.open(half, _NEW)
             try:
-                with Tree(directory.path, os.dup(directory.fd)) as tree:
+                with Tree.of(directory) as tree:
                     written = tarball.write(tree, fd, suffix)
                 os.fsync(fd)
                 if tarball.read(fd, suffix, None) != written:
@@ -222,7 +222,7 @@ def _extract(where: PrivateDir, point: Point, directory: PrivateDir) -> None:
     fd = _open(where, point)
     try:
         _room(where, directory, point["archive"])
-        with Tree(directory.path, os.dup(directory.fd)) as tree:
+        with Tree.of(directory) as tree:
             try:
                 tarball.read(fd, _suffix(where, point), tree)
             except compression.Refused as error:

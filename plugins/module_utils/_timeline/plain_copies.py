@@ -53,6 +53,6 @@ def _project(point: PrivateDir, number: int, taken: t.Mapping[str, t.Any]) -> by
         for section in items.sections:
             item = next((item for path, item in items.read(section) if not path), None)
             if os.path.basename(section.name) == PROJECT and item is not None and item.kind == FILE:
-                with Tree(where.path, os.dup(where.fd)) as store:
+                with Tree.of(where) as store:
                     return store.read(str(section.number))
     return None

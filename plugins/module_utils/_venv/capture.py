@@ -85,7 +85,7 @@ def capture(venv: Tree, wanted: t.Collection[str], where: PrivateDir, items: Wri
 
     :raises CaptureError: something cannot be captured.
     """
-    with Tree(where.path, os.dup(where.fd), 0o700) as store:
+    with Tree.of(where) as store:
         taken = Taken(venv, store, items)
         for one in chosen(venv, wanted):
             items.section(one.name, one.version, one.info)

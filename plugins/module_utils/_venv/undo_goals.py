@@ -83,7 +83,7 @@ class Target:
 
     def store(self) -> Tree:
         """Where the captured content is; the caller closes it."""
-        return Tree(self.layer.where.path, os.dup(self.layer.where.fd), 0o700)
+        return Tree.of(self.layer.where)
 
     def differing(self, venv: Tree, store: Tree) -> list[tuple[str, Item]]:
         """What is not as it was captured. A file that is the very inode in the store is not read."""

@@ -22,7 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StorageError,
     UnsafePath,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import write_once
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import private, write_once
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     IDENTITY,
     DecisionLog,
@@ -245,7 +245,7 @@ def test_no_disk_is_no_decision(path: pathlib.Path, log: DecisionLog, monkeypatc
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(write_once, "write_all", full)
+        patched.setattr(private, "write_all", full)
         with pytest.raises(StorageError):
             log.write(_decision(log))
     assert _files(path) == [IDENTITY]
