@@ -50,6 +50,8 @@ class ActionModule(SageAction):
 
     def _resolve(self, group: str, options: Result, task_vars: Result) -> str:
         if options["on_controller"]:
-            return group_plan.for_group({**options, "uv": None}, Index.from_options(options), host_group.parse(group))
-        found = self.on_host({**options, "directory": None, "resolve": True}, task_vars)
-        return t.cast("str", found["lock"])
+            return group_plan.resolve_elsewhere(
+                {**options, "uv": None}, Index.from_options(options), host_group.parse(group)
+            )
+        result = self.on_host({**options, "directory": None, "resolve": True}, task_vars)
+        return t.cast("str", result["lock"])

@@ -44,11 +44,14 @@ class ActionModule(SageAction):
     def _present(self, options: Result, source: str, task_vars: Result) -> Result:
         """Find out what this host lacks, and send it."""
         result = {"changed": False, "sent": [], "bytes": 0, "wanting": [], "fetched": []}
-        if not any(one.get("action") != "keep" and not one.get("path") for one in options["distributions"]):
+        if not any(
+            distribution.get("action") != "keep" and not distribution.get("path")
+            for distribution in options["distributions"]
+        ):
             return result
         wheels = self._needed(options, source, task_vars)
-        said = self.on_host(self._asked(options, wheels), task_vars)
-        wheels = [wheel for wheel in wheels if wheel.file in said["missing"]]
+        host_result = self.on_host(self._asked(options, wheels), task_vars)
+        wheels = [wheel for wheel in wheels if wheel.file in host_result["missing"]]
         result.update(changed=bool(wheels), sent=[wheel.file for wheel in wheels])
         if not wheels or self.dry:
             return result
@@ -63,8 +66,8 @@ class ActionModule(SageAction):
             bundle, wheels = _wheels.bundle(wheels, source, self.run_directory)
         size = sum(wheel.size for wheel in wheels)
         need = size + max(wheel.size for wheel in wheels)
-        if said["free"] < need:
-            raise wheelhouse.no_room(options["path"], need, said["free"])
+        if host_result["free"] < need:
+            raise wheelhouse.no_room(options["path"], need, host_result["free"])
         self._send(bundle, self._asked(options, wheels), task_vars)
         return {**result, "bytes": size}
 
@@ -104,7 +107,7 @@ class ActionModule(SageAction):
         """What the host has to know: no credentials, nothing about the controller."""
         return {
             "path": options["path"],
-            "wheels": [{"file": one.file, "digest": one.digest, "size": one.size} for one in wheels],
+            "wheels": [{"file": wheel.file, "digest": wheel.digest, "size": wheel.size} for wheel in wheels],
         }
 
     def _send(self, bundle: str, options: Result, task_vars: Result) -> None:
@@ -122,27 +125,27 @@ class ActionModule(SageAction):
 
     def _fetched(self, options: Result, source: str, task_vars: Result) -> Result:
         """Let this host fetch, and bring it to the controller."""
-        wheels = [Wheel.of(one) for one in options["wheels"]]
+        wheels = [Wheel.of(wheel_options) for wheel_options in options["wheels"]]
         result = {"changed": False, "fetched": []}
         with alone(self.run_directory, "sage-wheels-fetched"):
             absent = [wheel for wheel in wheels if not os.path.exists(os.path.join(source, wheel.file))]
             if not absent or self.dry:
                 return result
-            said = self.on_host({**options, "wheels": [wheel._asdict() for wheel in absent]}, task_vars)
+            host_result = self.on_host({**options, "wheels": [wheel._asdict() for wheel in absent]}, task_vars)
             os.makedirs(source, exist_ok=True)
             for wheel in absent:
                 self._bring(wheel, options["path"], source)
-        return {**said, "changed": bool(said["fetched"])}
+        return {**host_result, "changed": bool(host_result["fetched"])}
 
     def _bring(self, wheel: Wheel, path: str, source: str) -> None:
         place = os.path.join(source, f".{wheel.file}.partial")
         try:
             self._connection.fetch_file(self.shell.join_path(path, wheel.file), place)
             with open(place, "rb") as stream:
-                found = wheelhouse.digest_of(stream, wheel.digest)
-            if found != wheel.digest:
+                digest = wheelhouse.digest_of(stream, wheel.digest)
+            if digest != wheel.digest:
                 raise StoreError(
-                    f"{wheel.file} in {path} is not the wheel that the lock file names: its hash is {found}, not "
+                    f"{wheel.file} in {path} is not the wheel that the lock file names: its hash is {digest}, not "
                     f"{wheel.digest}.",
                     untouched="every host, and the wheelhouse.",
                     advice="Remove it there, then it is fetched again.",

@@ -71,7 +71,6 @@ options:
 extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.installer
-  - intellistream.sage.index
 attributes:
   check_mode:
     support: full
@@ -137,10 +136,9 @@ installer:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
-    INSTALLER_OPTIONS,
     index_of,
+    installer_spec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import install
@@ -148,7 +146,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-SPEC = ArgumentSpec(
+SPEC = installer_spec(
     {
         "venv": {"type": "path", "required": True},
         "lock": {"type": "str"},
@@ -169,22 +167,22 @@ SPEC = ArgumentSpec(
             },
         },
     }
-).merge(INSTALLER_OPTIONS)
+)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Find out what has to be done, and (outside check mode) do it."""
     index = index_of(module)
-    todo = install.plan(module.params)
+    pending = install.pending_install(module.params)
     installer = ""
-    if todo.pins and not module.check_mode:
-        installer = install.install(todo, module.params, index)
-    elif todo.pins:
-        installer = install.choose(module.params).name
-    if module.params["check_dependencies"] and not (todo.pins and module.check_mode):
-        for line in install.check_dependencies(todo, module.params, index):
+    if pending.pins and not module.check_mode:
+        installer = install.install(pending, module.params, index)
+    elif pending.pins:
+        installer = install.available_tool(module.params).name
+    if module.params["check_dependencies"] and not (pending.pins and module.check_mode):
+        for line in install.check_dependencies(pending, module.params, index):
             module.warn(line)
-    return {"changed": bool(todo.pins), "installer": installer, **todo.result()}
+    return {"changed": bool(pending.pins), "installer": installer, **pending.result()}
 
 
 def main() -> None:

@@ -25,32 +25,10 @@ options:
       - If there is none, it is decided for one of O(python).
     type: path
     required: true
-  python:
-    description:
-      - The interpreter while there is no environment, as in M(intellistream.sage.sage_venv).
-    type: str
-    default: auto
-  minimum:
-    description:
-      - The oldest version of Python that will do.
-    type: str
-    default: '3.11'
   group:
     description:
       - The group of this host, as RV(intellistream.sage.sage_venv#module:group). Saves asking the host.
     type: str
-  requirements:
-    description:
-      - What to resolve, for example V(isage[full]==0.3.2.4).
-    type: list
-    elements: str
-    default: []
-  constraints:
-    description:
-      - Versions to stay within.
-    type: list
-    elements: str
-    default: []
   directory:
     description:
       - Directory on the controller that the lock files are in. A relative one is as seen from where Ansible was
@@ -82,7 +60,7 @@ options:
 extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.installer
-  - intellistream.sage.index
+  - intellistream.sage.installer.resolving
 attributes:
   check_mode:
     support: full
@@ -131,10 +109,9 @@ made:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
-    INSTALLER_OPTIONS,
     index_of,
+    installer_spec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import group_plan, host_group
@@ -142,32 +119,29 @@ from ansible_collections.intellistream.sage.plugins.module_utils._plans import g
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-SPEC = ArgumentSpec(
+SPEC = installer_spec(
     {
         "venv": {"type": "path", "required": True},
-        "python": {"type": "str", "default": "auto"},
-        "minimum": {"type": "str", "default": "3.11"},
         "group": {"type": "str"},
-        "requirements": {"type": "list", "elements": "str", "default": []},
-        "constraints": {"type": "list", "elements": "str", "default": []},
         "directory": {"type": "path"},
         "make": {"type": "bool", "default": True},
         "refresh": {"type": "bool", "default": False},
         "on_controller": {"type": "bool", "default": False},
         "resolve": {"type": "bool", "default": False},
-    }
-).merge(INSTALLER_OPTIONS)
+    },
+    resolving=True,
+)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """The part on the host: say which group it belongs to, and resolve for it if that is asked for."""
     options = module.params
     index = index_of(module)
-    python = group_plan.interpreter(options)
+    python = group_plan.venv_interpreter(options)
     group = host_group.of(python.executable)
     result: dict[str, t.Any] = {"changed": False, "group": group.name}
     if options["resolve"]:
-        result["lock"] = group_plan.resolve(options, index, group, python)
+        result["lock"] = group_plan.resolve_here(options, index, group, python)
     return result
 
 

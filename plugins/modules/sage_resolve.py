@@ -22,28 +22,6 @@ options:
       - If there is none, the plan is made for an empty one of O(python).
     type: path
     required: true
-  python:
-    description:
-      - The interpreter to resolve for while there is no environment, as in M(intellistream.sage.sage_venv).
-    type: str
-    default: auto
-  minimum:
-    description:
-      - The oldest version of Python that will do.
-    type: str
-    default: '3.11'
-  requirements:
-    description:
-      - What to install, for example V(isage[full]==0.3.2.4).
-    type: list
-    elements: str
-    default: []
-  constraints:
-    description:
-      - Versions to stay within, if a distribution is needed at all.
-    type: list
-    elements: str
-    default: []
   sources:
     description:
       - Directories of Python projects on the host to install instead of what the index has.
@@ -87,7 +65,7 @@ options:
 extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.installer
-  - intellistream.sage.index
+  - intellistream.sage.installer.resolving
 attributes:
   check_mode:
     support: full
@@ -204,10 +182,9 @@ lock_changed:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
-    INSTALLER_OPTIONS,
     index_of,
+    installer_spec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile, plan
@@ -216,13 +193,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.res
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-SPEC = ArgumentSpec(
+SPEC = installer_spec(
     {
         "venv": {"type": "path", "required": True},
-        "python": {"type": "str", "default": "auto"},
-        "minimum": {"type": "str", "default": "3.11"},
-        "requirements": {"type": "list", "elements": "str", "default": []},
-        "constraints": {"type": "list", "elements": "str", "default": []},
         "sources": {
             "type": "list",
             "elements": "dict",
@@ -238,7 +211,8 @@ SPEC = ArgumentSpec(
         "first_party": {"type": "list", "elements": "str", "default": ["isage", "isage-*"]},
     },
     {"mutually_exclusive": [("lock", "lock_file")]},
-).merge(INSTALLER_OPTIONS)
+    resolving=True,
+)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -249,7 +223,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         module.warn(note)
     diffs = [{**plan.diff(answer.distributions), "before_header": "installed", "after_header": "planned"}]
     lock_changed = False
-    if options["lock_file"] and answer.known:
+    if options["lock_file"] and answer.is_known:
         before = lockfile.read_file(options["lock_file"])
         lock_changed = before != answer.lock
         if lock_changed:
@@ -261,15 +235,19 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         "lock_changed": lock_changed,
         "lock_file": options["lock_file"],
         "plan": {
-            "known": answer.known,
+            "known": answer.is_known,
             "installer": answer.installer,
             "notes": answer.notes,
             "distributions": answer.distributions,
         },
-        plan.THIRD_PARTY: [one for one in answer.distributions if one["group"] == plan.THIRD_PARTY],
-        plan.SAGE: [one for one in answer.distributions if one["group"] == plan.SAGE],
+        plan.THIRD_PARTY: [
+            distribution for distribution in answer.distributions if distribution["group"] == plan.THIRD_PARTY
+        ],
+        plan.SAGE: [distribution for distribution in answer.distributions if distribution["group"] == plan.SAGE],
         "result": plan.brief(answer.distributions),
-        "changing": plan.brief(one for one in answer.distributions if one["action"] != plan.KEEP),
+        "changing": plan.brief(
+            distribution for distribution in answer.distributions if distribution["action"] != plan.KEEP
+        ),
         "diff": diffs,
     }
 

@@ -43,7 +43,6 @@ options:
 extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.installer
-  - intellistream.sage.index
 attributes:
   check_mode:
     support: full
@@ -125,95 +124,33 @@ actions:
   sample: ["make the virtual environment /opt/sage/.sage/venv of /usr/bin/python3.11 (3.11.2) with uv"]
 """
 
-import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
-    INSTALLER_OPTIONS,
     index_of,
+    installer_spec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import create_venv, find_uv, interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import ensure_venv
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-SPEC = ArgumentSpec(
+SPEC = installer_spec(
     {
         "path": {"type": "path", "required": True},
         "python": {"type": "str", "default": "auto"},
         "minimum": {"type": "str", "default": "3.11"},
         "recreate": {"type": "bool", "default": False},
     }
-).merge(INSTALLER_OPTIONS)
+)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    """Look, decide, and (outside check mode) do what was decided."""
-    options = module.params
-    path, minimum, timeout = os.path.abspath(options["path"]), options["minimum"], options["timeout"]
-    index = index_of(module)
-    interpreter.check_minimum(minimum)
-    wanted = interpreter.find(options["python"], minimum) if options["python"] != "auto" else None
-    found = create_venv.look(path, minimum, wanted)
-    if found.state == "unsuitable" and not options["recreate"]:
-        raise InputError(
-            f"The virtual environment {path} will not do: {found.why}.",
-            untouched="everything, the environment included.",
-            advice="Set `recreate: true` (of the role: sage_recreate_venv) to make it anew, choose another path, "
-            "or bring back its interpreter.",
-        )
-    choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
-    new = found.state != "good"
-    python = found.python if found.python and not new else wanted or interpreter.find("auto", minimum)
-    if new:
-        create_venv.check_possible(choice, python)
-    actions = []
-    if choice.fetch:
-        if module.check_mode:
-            actions.append(f"fetch uv to {choice.uv}")
-        else:
-            choice = find_uv.obtain(choice, options["installer"], options["tools"], python, index, timeout)
-            if choice.name == "uv":
-                actions.append(f"fetch uv to {choice.uv}")
-            elif new:
-                create_venv.check_possible(choice, python)
-    if new:
-        anew = "" if found.state == "absent" else " anew"
-        actions.append(
-            f"make the virtual environment {path}{anew} of {python.executable} ({python.version}) with {choice.name}"
-        )
-        if not module.check_mode:
-            python_there = create_venv.create(path, python, choice, timeout)
-            python = python._replace(version=python_there.version, base=python_there.base)
-    elif choice.name == "pip" and not python.pip:
-        actions.append(f"put pip into {path}")
-        if not module.check_mode:
-            create_venv.add_pip(python, timeout)
-        elif not python.ensurepip:
-            create_venv.check_possible(choice, python)
-    before = {"state": found.state, "python": found.python.version if found.python else None}
-    after = {"state": "good", "python": python.version}
-    return {
-        "changed": bool(actions),
-        "actions": actions,
-        "created": new,
-        "python": interpreter.in_venv(path),
-        "version": python.version,
-        "base": python.base,
-        "group": host_group.of(python.executable).name,
-        "installer": choice.name,
-        "uv": choice.uv,
-        "reason": choice.reason,
-        "diff": {
-            "before": "".join(f"{key}: {value}\n" for key, value in before.items()),
-            "after": "".join(f"{key}: {value}\n" for key, value in after.items())
-            + "".join(f"# {action}\n" for action in actions),
-        },
-    }
+    """See to it that there is an environment, and say which group of hosts it makes this one belong to."""
+    venv = ensure_venv.ensure(module.params, index_of(module), check_mode=module.check_mode)
+    return {**venv.result(), "group": host_group.of(venv.python.executable).name}
 
 
 def main() -> None:

@@ -85,7 +85,6 @@ options:
 extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.installer
-  - intellistream.sage.index
 attributes:
   check_mode:
     support: full
@@ -152,10 +151,9 @@ removed:
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
-    INSTALLER_OPTIONS,
     index_of,
+    installer_spec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
@@ -165,7 +163,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhou
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-SPEC = ArgumentSpec(
+SPEC = installer_spec(
     {
         "state": {"type": "str", "choices": ["present", "fetched", "absent"], "default": "present"},
         "path": {"type": "path", "required": True},
@@ -188,7 +186,7 @@ SPEC = ArgumentSpec(
         },
         "bundle": {"type": "path"},
     }
-).merge(INSTALLER_OPTIONS)
+)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -199,7 +197,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         removed = wheelhouse.remove(path, dry=module.check_mode)
         return {"changed": bool(removed), "removed": removed}
     index = index_of(module)
-    wheels = [Wheel.of(one) for one in options["wheels"]]
+    wheels = [Wheel.of(options_of_wheel) for options_of_wheel in options["wheels"]]
     if state == "fetched":
         fetched = [] if module.check_mode else fetch_wheels.fetch(wheels, path, index)
         return {"changed": bool(fetched), "fetched": fetched}

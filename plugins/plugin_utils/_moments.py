@@ -24,28 +24,28 @@ def seconds(value: t.Any) -> float:
     text = str(value).strip()
     if _DURATION.fullmatch(text):
         return sum(float(number) * _UNITS[unit.lower()] for number, unit in re.findall(_PART, text, re.IGNORECASE))
-    found = _number(text)
-    if found is None or found < 0:
+    number = _number(text)
+    if number is None or number < 0:
         raise ValueError(f"{text!r} is no duration; write 45m, 1h 30m, 90s, or a number of seconds")
-    return found
+    return number
 
 
-def seconds_until(value: t.Any, now: dt.datetime) -> float:
-    """The seconds from C(now) to a moment; negative when it is past.
+def seconds_until(value: t.Any, current: dt.datetime) -> float:
+    """The seconds from C(current) to a moment; negative when it is past.
 
     :param value: an ISO time with its zone, seconds since the epoch, or V(HH:MM), which is the next time that the clock
         shows it.
-    :param now: with its zone; V(HH:MM) is of that zone.
+    :param current: with its zone; V(HH:MM) is of that zone.
     :raises ValueError: it is none of these.
     """
     text = str(value).strip()
     clock = _CLOCK.fullmatch(text)
     if clock is not None:
-        then = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-        return ((then if then > now else then + dt.timedelta(days=1)) - now).total_seconds()
-    found = _number(text)
-    if found is not None:
-        return found - now.timestamp()
+        today = current.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
+        return ((today if today > current else today + dt.timedelta(days=1)) - current).total_seconds()
+    number = _number(text)
+    if number is not None:
+        return number - current.timestamp()
     try:
         moment = dt.datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
     except ValueError:
@@ -54,7 +54,7 @@ def seconds_until(value: t.Any, now: dt.datetime) -> float:
         raise ValueError(
             f"{text!r} is no deadline; write 2025-11-15T03:30:00+08:00 with its zone, 03:30, or seconds since the epoch"
         )
-    return (moment - now).total_seconds()
+    return (moment - current).total_seconds()
 
 
 def _number(text: str) -> float | None:

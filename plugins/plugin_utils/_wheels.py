@@ -28,7 +28,7 @@ Entry = t.Mapping[str, t.Any]
 
 
 def needed(
-    text: str, distributions: t.Iterable[Entry], group: host_group.Group, path: str, directory: str
+    text: str, distributions: t.Iterable[Entry], group: host_group.HostGroup, path: str, directory: str
 ) -> list[Wheel]:
     """The wheels that hosts of I(group) install for I(distributions), one each.
 
@@ -39,16 +39,18 @@ def needed(
     :raises InputError: there is no wheel for one of them.
     """
     packages = _packages(text)
-    found, lacking = [], []
-    for one in distributions:
-        if one.get("path") or one.get("action") == "keep":
+    wheels, lacking = [], []
+    for distribution in distributions:
+        if distribution.get("path") or distribution.get("action") == "keep":
             continue
-        offered = _offered(packages, one, path) or _present(directory, one)
+        offered = _offered(packages, distribution, path) or _present(directory, distribution)
         wheel = _best(offered, group)
         if wheel:
-            found.append(wheel)
+            wheels.append(wheel)
         else:
-            lacking.append(f"{one['name']} {one['version']} ({_why(packages, one, offered)})")
+            lacking.append(
+                f"{distribution['name']} {distribution['version']} ({_why(packages, distribution, offered)})"
+            )
     if lacking:
         raise InputError(
             f"There is no wheel for {group.name} of: {', '.join(lacking)}.",
@@ -57,7 +59,7 @@ def needed(
             "index and make the lock file anew; or ask for versions that have wheels.",
             lacking=lacking,
         )
-    return sorted(found)
+    return sorted(wheels)
 
 
 def _packages(text: str) -> list[Entry]:
@@ -72,28 +74,32 @@ def _packages(text: str) -> list[Entry]:
     raise InputError("The controller's Python is older than 3.11 and cannot read lock files.", untouched=_UNTOUCHED)
 
 
-def _of(packages: t.Iterable[Entry], one: Entry) -> list[Entry]:
+def _of(packages: t.Iterable[Entry], distribution: Entry) -> list[Entry]:
     return [
         package
         for package in packages
-        if canonical(str(package.get("name"))) == one["name"]
-        and same_version(str(package.get("version")), str(one["version"]))
+        if canonical(str(package.get("name"))) == distribution["name"]
+        and same_version(str(package.get("version")), str(distribution["version"]))
     ]
 
 
-def _offered(packages: t.Iterable[Entry], one: Entry, path: str) -> list[Wheel]:
-    found = []
-    for package in _of(packages, one):
+def _offered(packages: t.Iterable[Entry], distribution: Entry, path: str) -> list[Wheel]:
+    wheels = []
+    for package in _of(packages, distribution):
         for file in package.get("wheels", []):
-            digests = [f"{kind}:{value}" for kind, value in sorted(file.get("hashes", {}).items(), reverse=True)]
-            digest = next((digest for digest in digests if digest in one["hashes"] and _reliable(digest)), None)
+            digests = [
+                f"{kind}:{hexdigest}" for kind, hexdigest in sorted(file.get("hashes", {}).items(), reverse=True)
+            ]
+            digest = next(
+                (digest for digest in digests if digest in distribution["hashes"] and _reliable(digest)), None
+            )
             url = str(file.get("url") or "")
             if not url and file.get("path"):
                 url = "file://" + urllib.parse.quote(os.path.join(os.path.dirname(path), str(file["path"])))
             name = file.get("name") or urllib.parse.unquote(urllib.parse.urlsplit(url).path.rpartition("/")[2])
             if digest:
-                found.append(Wheel.of({"file": name, "digest": digest, "size": file.get("size"), "url": url}))
-    return found
+                wheels.append(Wheel.of({"file": name, "digest": digest, "size": file.get("size"), "url": url}))
+    return wheels
 
 
 def _reliable(digest: str) -> bool:
@@ -104,32 +110,32 @@ def _reliable(digest: str) -> bool:
     return True
 
 
-def _present(directory: str, one: Entry) -> list[Wheel]:
+def _present(directory: str, distribution: Entry) -> list[Wheel]:
     """Wheels in the wheelhouse that a lock file without names of files allows."""
-    found = []
+    wheels = []
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
-        project, dummy, rest = name.partition("-")
-        if not name.endswith(".whl") or canonical(project) != one["name"]:
+        project, dummy, version_and_tags = name.partition("-")
+        if not name.endswith(".whl") or canonical(project) != distribution["name"]:
             continue
-        if same_version(rest.partition("-")[0], str(one["version"])) and one["hashes"]:
+        if same_version(version_and_tags.partition("-")[0], str(distribution["version"])) and distribution["hashes"]:
             with open(os.path.join(directory, name), "rb") as stream:
-                digest = wheelhouse.digest_of(stream, one["hashes"][0])
-            if digest in one["hashes"]:
-                found.append(Wheel(name, digest))
-    return found
+                digest = wheelhouse.digest_of(stream, distribution["hashes"][0])
+            if digest in distribution["hashes"]:
+                wheels.append(Wheel(name, digest))
+    return wheels
 
 
-def _best(wheels: t.Iterable[Wheel], group: host_group.Group) -> Wheel | None:
+def _best(wheels: t.Iterable[Wheel], group: host_group.HostGroup) -> Wheel | None:
     ranked = [(rank, wheel) for wheel in wheels if (rank := host_group.rank(wheel.file, group))]
     return max(ranked)[1] if ranked else None
 
 
-def _why(packages: t.Iterable[Entry], one: Entry, offered: t.Sequence[Wheel]) -> str:
+def _why(packages: t.Iterable[Entry], distribution: Entry, offered: t.Sequence[Wheel]) -> str:
     if offered:
         names = [wheel.file for wheel in offered]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return f"the lock file has {', '.join(names[:3])}{more}"
-    of = _of(packages, one)
+    of = _of(packages, distribution)
     if any(package.get("sdist") for package in of):
         return "the lock file has only its source"
     if of:
@@ -173,15 +179,15 @@ def bundle(wheels: t.Sequence[Wheel], directory: str, run: str) -> tuple[str, li
 
 def _append(source: str, wheel: Wheel, file: t.BinaryIO) -> int:
     """Returns its size in bytes."""
-    found, begin = wheelhouse.hasher(wheel.digest), file.tell()
+    digest, begin = wheelhouse.hasher(wheel.digest), file.tell()
     with open(source, "rb") as stream:
         while block := stream.read(_BLOCK):
-            found.update(block)
+            digest.update(block)
             file.write(block)
-    kind, dummy, wanted = wheel.digest.partition(":")
-    if found.hexdigest() != wanted:
+    kind, dummy, expected = wheel.digest.partition(":")
+    if digest.hexdigest() != expected:
         raise StoreError(
-            f"{source} is not the wheel that the lock file names: its {kind} is {found.hexdigest()}, not {wanted}.",
+            f"{source} is not the wheel that the lock file names: its {kind} is {digest.hexdigest()}, not {expected}.",
             untouched=_UNTOUCHED,
             advice="Remove it, then it is fetched again; or make the lock file anew if it is right.",
         )

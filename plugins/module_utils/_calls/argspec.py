@@ -68,14 +68,3 @@ PACKAGE_OPTIONS: Spec = {
     "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
     "changes": {"type": "list", "elements": "dict"},
 }
-
-INDEX_OPTIONS = ArgumentSpec(
-    {
-        "index_url": {"type": "str"},
-        "extra_index_urls": {"type": "list", "elements": "str", "default": []},
-        "find_links": {"type": "list", "elements": "str", "default": []},
-        "no_index": {"type": "bool", "default": False},
-        "ca_certificate": {"type": "path"},
-        "offline": {"type": "bool", "default": False},
-    }
-)

@@ -9,20 +9,42 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import has_credentials
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import INDEX_OPTIONS, ArgumentSpec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec, Spec
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-INSTALLER_OPTIONS = ArgumentSpec(
-    {
-        "installer": {"type": "str", "choices": ["auto", "uv", "pip"], "default": "auto"},
-        "uv": {"type": "path"},
-        "tools": {"type": "path"},
-        "timeout": {"type": "int", "default": 0},
-    }
-).merge(INDEX_OPTIONS)
+_TOOL: Spec = {
+    "installer": {"type": "str", "choices": ["auto", "uv", "pip"], "default": "auto"},
+    "uv": {"type": "path"},
+    "tools": {"type": "path"},
+    "timeout": {"type": "int", "default": 0},
+}
+_INDEX: Spec = {
+    "index_url": {"type": "str"},
+    "extra_index_urls": {"type": "list", "elements": "str", "default": []},
+    "find_links": {"type": "list", "elements": "str", "default": []},
+    "no_index": {"type": "bool", "default": False},
+    "ca_certificate": {"type": "path"},
+    "offline": {"type": "bool", "default": False},
+}
+_RESOLVING: Spec = {
+    "python": {"type": "str", "default": "auto"},
+    "minimum": {"type": "str", "default": "3.11"},
+    "requirements": {"type": "list", "elements": "str", "default": []},
+    "constraints": {"type": "list", "elements": "str", "default": []},
+}
+
+
+def installer_spec(options: Spec, rules: Spec | None = None, *, resolving: bool = False) -> ArgumentSpec:
+    """What a module that calls pip or uv accepts; the doc fragment C(installer) documents what they have in common.
+
+    :param options: the module's own, as C(argument_spec) of AnsibleModule.
+    :param rules: C(mutually_exclusive) and their like.
+    :param resolving: the module also has what is to be resolved, and for which Python.
+    """
+    return ArgumentSpec({**options, **(_RESOLVING if resolving else {}), **_TOOL, **_INDEX}, rules or {})
 
 
 def index_of(module: AnsibleModule) -> Index:

@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._git import com
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
 
-State = dict[str, t.Any]
+RepositoryState = dict[str, t.Any]
 
 
 def taken_away(directory: str, ref: str) -> str:
@@ -26,23 +26,23 @@ def taken_away(directory: str, ref: str) -> str:
     return os.path.join(directory, "sage", os.path.basename(ref))
 
 
-def capture(path: str, ref: str) -> State:
+def capture(path: str, ref: str) -> RepositoryState:
     """Pin what is there, submodules too, by C(ref); returns what an undo needs to know.
 
     :raises GitError: something cannot be captured.
     """
     repository = Repository(path)
-    for what in sorted(repository.in_progress()):
-        raise GitError(f"a {what} is in progress in {repository.path}")
+    for operation in sorted(repository.in_progress()):
+        raise GitError(f"a {operation} is in progress in {repository.path}")
     for name in repository.flagged():
         raise GitError(f"{repository.path}/{name} has a conflict, or git was told not to look at it")
     head = repository.commit("HEAD")
     if head is None:
         raise GitError(f"{repository.path} has no commit")
-    taken = repository.snapshot(exact=True)
+    snapshot = repository.snapshot(exact=True)
     tree = repository.git("rev-parse", f"{head}^{{tree}}").strip()
-    clean = (taken.staged, taken.work) == (tree, tree)
-    repository.pin(ref, head if clean else repository.keep(taken, "captured by intellistream.sage"))
+    clean = (snapshot.staged, snapshot.work) == (tree, tree)
+    repository.pin(ref, head if clean else repository.keep(snapshot, "captured by intellistream.sage"))
     modules = {}
     for name in repository.modules():
         try:
@@ -53,7 +53,7 @@ def capture(path: str, ref: str) -> State:
     return {
         "head": head,
         "branch": repository.branch(),
-        **taken._asdict(),
+        **snapshot._asdict(),
         "directory": os.path.relpath(os.path.realpath(repository.directory), os.path.realpath(repository.path)),
         "gitdirs": sorted(repository.gitdirs()),
         "sections": sorted(repository.sections()),
@@ -61,7 +61,7 @@ def capture(path: str, ref: str) -> State:
     }
 
 
-def release(path: str, state: State, ref: str) -> None:
+def release(path: str, state: RepositoryState, ref: str) -> None:
     """Remove the pins of a capture; what is gone is no error.
 
     :raises GitError: git failed in a repository that is there.

@@ -58,15 +58,15 @@ def git(path: str, *arguments: str, index: str = "", stdin: str = "", date: str 
     if date:
         settings["GIT_AUTHOR_DATE"] = settings["GIT_COMMITTER_DATE"] = f"@{date} +0000"
     try:
-        done = command.run(
+        outcome = command.run(
             ["git", *_SAFE, "-C", path, *arguments], env=settings, timeout=_SECONDS, stdin=stdin, without=("GIT_",)
         )
     except InstallerError as error:
         raise GitError(error.what) from error
-    if done.rc:
-        lines = [line for line in done.stderr.splitlines() if not line.startswith(("warning: ", "hint: "))]
-        raise GitError("\n".join(lines).strip() or f"git {arguments[0]} ended with {done.rc}")
-    return done.stdout
+    if outcome.rc:
+        lines = [line for line in outcome.stderr.splitlines() if not line.startswith(("warning: ", "hint: "))]
+        raise GitError("\n".join(lines).strip() or f"git {arguments[0]} ended with {outcome.rc}")
+    return outcome.stdout
 
 
 def unquoted(name: str) -> str:
@@ -74,8 +74,8 @@ def unquoted(name: str) -> str:
     if not name.startswith('"'):
         return name
 
-    def byte(found: re.Match[str]) -> str:
-        escape = found.group(1)
+    def byte(match: re.Match[str]) -> str:
+        escape = match.group(1)
         return chr(int(escape, 8) if escape.isdigit() else _ESCAPES[escape])
 
     plain = re.sub(r'\\([0-7]{3}|[abtnvfr"\\])', byte, name[1:-1])

@@ -14,39 +14,39 @@ from ansible_collections.intellistream.sage.plugins.module_utils._git.command im
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import State
+    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import RepositoryState
 
 # In git's directory: what is on its way out.
 REMOVED = "sage-removed"
 
 
-class Compared:
+class Comparison:
     """A repository, and how it was.
 
     :param ref: what the capture is pinned by.
     :raises GitError: it is none any more.
     """
 
-    def __init__(self, path: str, state: State, ref: str) -> None:
+    def __init__(self, path: str, state: RepositoryState, ref: str) -> None:
         self.repository = Repository(path)
         self.path, self.state, self.ref = path, state, ref
         self.now = self.repository.against(state["work"])
         self.staged = self.repository.staged(state["staged"])
         gitdirs, sections = set(state["gitdirs"]), set(state["sections"])
-        here = self.repository.modules()
+        checked_out = self.repository.modules()
         self.new_gitdirs = {name: at for name, at in self.repository.gitdirs().items() if name not in gitdirs}
         self.new_sections = sorted(self.repository.sections() - sections)
         elsewhere = {at for at in self.new_gitdirs.values() if at}
         #: Submodules that were not checked out.
         self.extra = sorted(
-            name for name in {*here, *elsewhere} if name not in state["modules"] and self._has(name, ".git")
+            name for name in {*checked_out, *elsewhere} if name not in state["modules"] and self._has(name, ".git")
         )
-        self.inner: dict[str, Compared] = {}
+        self.inner: dict[str, Comparison] = {}
         self.missing: list[str] = []
         for name, inner in state["modules"].items():
             directory = os.path.normpath(os.path.join(path, name, inner["directory"]))
             try:
-                back = Compared(os.path.join(path, name), inner, ref)
+                back = Comparison(os.path.join(path, name), inner, ref)
             except GitError:
                 self.missing.append(name)
                 continue
@@ -68,21 +68,21 @@ class Compared:
 
     def lost(self) -> list[str]:
         """Submodules of which the repository is gone, for people: nothing here brings them back."""
-        found = [
+        losses = [
             f"the repository of submodule {os.path.join(self.path, name)} is gone"
             for name in self.missing
             if not any(os.path.isdir(directory) for directory in self.places(name))
         ]
-        return found + [line for back in self.inner.values() for line in back.lost()]
+        return losses + [line for back in self.inner.values() for line in back.lost()]
 
     def conflicts(self) -> list[str]:
         """Work that nobody committed, is not what was captured, and would be overwritten or removed."""
-        found = self.own_conflicts() + self.lost()
+        conflicts = self.own_conflicts() + self.lost()
         for name in self.extra:
-            found += Repository(os.path.join(self.path, name)).work(self.known(name))
+            conflicts += Repository(os.path.join(self.path, name)).work(self.known(name))
         for back in self.inner.values():
-            found += back.conflicts()
-        return found
+            conflicts += back.conflicts()
+        return conflicts
 
     def known(self, name: str) -> list[str]:
         """The commit this repository wants of a submodule; it need not be on a branch."""
@@ -90,27 +90,29 @@ class Compared:
         return [commit] if commit else []
 
     def own_conflicts(self) -> list[str]:
-        repository, now = self.repository, self.now
-        found = [f"{self.path} has a {what} that was not finished" for what in sorted(repository.in_progress())]
-        if not (now.changed or now.untracked or self.staged):
-            return found
+        repository, difference = self.repository, self.now
+        conflicts = [
+            f"{self.path} has a {operation} that was not finished" for operation in sorted(repository.in_progress())
+        ]
+        if not (difference.changed or difference.untracked or self.staged):
+            return conflicts
         head = repository.commit("HEAD")
         if head is None:
-            return found
+            return conflicts
         since = repository.against(head)
-        names = {*since.changed, *since.untracked} & {*now.changed, *now.untracked}
+        names = {*since.changed, *since.untracked} & {*difference.changed, *difference.untracked}
         # Ignored files are in neither list, and are overwritten where the captured side has a file.
         listed = repository.names("diff-tree", "-r", "--name-only", "--diff-filter=A", head, self.state["work"])
-        names |= {name for name in listed if now.changed.get(name, "D") != "D"}
-        for name in since.untracked & now.untracked:
+        names |= {name for name in listed if difference.changed.get(name, "D") != "D"}
+        for name in since.untracked & difference.untracked:
             above = name.rstrip("/").split("/")
-            inside = any("/".join(above[:count]) in now.changed for count in range(1, len(above)))
-            if not inside and not any(other.startswith(f"{name}/") for other in now.changed):
+            inside = any("/".join(above[:count]) in difference.changed for count in range(1, len(above)))
+            if not inside and not any(other.startswith(f"{name}/") for other in difference.changed):
                 # Somebody's own file, in nobody's way.
                 names.discard(name)
         names |= self.staged & repository.staged(head)
         extra = {*self.extra, *self.state["modules"]}
-        return found + [
+        return conflicts + [
             f"{os.path.join(self.path, name)} was changed and not committed"
             for name in sorted(names)
             if name.rstrip("/") not in extra
@@ -118,38 +120,40 @@ class Compared:
 
     def differences(self) -> list[str]:
         """Every difference to what was captured; files of others are none."""
-        state, repository, found = self.state, self.repository, []
+        state, repository, differences = self.state, self.repository, []
         head, branch = repository.commit("HEAD"), repository.branch()
         if head != state["head"]:
-            found.append(f"{self.path} was at {state['head']}, is at {head or 'no commit'}")
+            differences.append(f"{self.path} was at {state['head']}, is at {head or 'no commit'}")
         if branch != state["branch"]:
-            found.append(f"{self.path} was on {state['branch'] or 'no branch'}, is on {branch or 'no branch'}")
-        found += [f"{self.path} has a {what} that was not finished" for what in sorted(repository.in_progress())]
+            differences.append(f"{self.path} was on {state['branch'] or 'no branch'}, is on {branch or 'no branch'}")
+        differences += [
+            f"{self.path} has a {operation} that was not finished" for operation in sorted(repository.in_progress())
+        ]
         words = {"M": "differs", "D": "is missing", "T": "is of another type"}
-        for name, how in sorted(self.now.changed.items()):
-            found.append(f"{os.path.join(self.path, name)} {words.get(how, how)}")
+        for name, change in sorted(self.now.changed.items()):
+            differences.append(f"{os.path.join(self.path, name)} {words.get(change, change)}")
         staged = self.staged or set(state["added"]) ^ set(repository.announced(state["staged"]))
-        found += [f"{os.path.join(self.path, name)} is staged in another way" for name in sorted(staged)]
-        found += [f"submodule {os.path.join(self.path, name)} is missing" for name in self.missing]
-        return found + self._left_over() + [line for back in self.inner.values() for line in back.differences()]
+        differences += [f"{os.path.join(self.path, name)} is staged in another way" for name in sorted(staged)]
+        differences += [f"submodule {os.path.join(self.path, name)} is missing" for name in self.missing]
+        return differences + self._left_over() + [line for back in self.inner.values() for line in back.differences()]
 
     def _left_over(self) -> list[str]:
-        found = [f"submodule {os.path.join(self.path, name)} was not there" for name in self.extra]
-        found += [
+        leftovers = [f"submodule {os.path.join(self.path, name)} was not there" for name in self.extra]
+        leftovers += [
             f"{os.path.join(self.repository.modules_directory, name)} was not there"
             for name in sorted(self.new_gitdirs)
         ]
-        found += [
+        leftovers += [
             f"{self.path} has a submodule {name} in its configuration that was not there" for name in self.new_sections
         ]
         if os.path.lexists(os.path.join(self.repository.directory, REMOVED)):
-            found.append(f"{os.path.join(self.repository.directory, REMOVED)} is still there")
-        return found
+            leftovers.append(f"{os.path.join(self.repository.directory, REMOVED)} is still there")
+        return leftovers
 
     def removals(self) -> list[str]:
         """Paths of submodules that will be removed, for people."""
-        found = [os.path.join(self.path, name) for name in self.extra]
-        return found + [line for back in self.inner.values() for line in back.removals()]
+        paths = [os.path.join(self.path, name) for name in self.extra]
+        return paths + [line for back in self.inner.values() for line in back.removals()]
 
     def others(self) -> bool:
         """Whether there are untracked files that were not captured."""

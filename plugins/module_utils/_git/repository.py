@@ -37,7 +37,7 @@ def unlink(path: str) -> None:
         pass
 
 
-class Found(t.NamedTuple):
+class WorkTreeDifference(t.NamedTuple):
     """How the work tree differs from a tree.
 
     :ivar changed: path → C(M)odified, C(D)eleted or C(T)ype.
@@ -74,12 +74,12 @@ class Repository:
         if not os.path.lexists(os.path.join(path, ".git")):
             # git itself would go up to a repository this directory happens to lie in.
             raise GitError(f"{path} is no git work tree")
-        wanted = ("index", "modules", "refs")
-        options = [part for name in wanted for part in ("--git-path", name)]
-        found = self.git("rev-parse", "--absolute-git-dir", *options).splitlines()
-        if len(found) != len(wanted) + 1:
+        names = ("index", "modules", "refs")
+        options = [part for name in names for part in ("--git-path", name)]
+        paths = self.git("rev-parse", "--absolute-git-dir", *options).splitlines()
+        if len(paths) != len(names) + 1:
             raise GitError(f"the name of {path} has a line break")
-        self.directory, self.index, self.modules_directory, self.refs = (os.path.join(path, name) for name in found)
+        self.directory, self.index, self.modules_directory, self.refs = (os.path.join(path, name) for name in paths)
 
     def git(self, *arguments: str, index: str = "", stdin: str = "", date: str = "") -> str:
         """As M(_git.command.git), here."""
@@ -105,7 +105,9 @@ class Repository:
 
     def in_progress(self) -> set[str]:
         """Commands of several steps that somebody has begun."""
-        return {what for name, what in _IN_PROGRESS.items() if os.path.lexists(os.path.join(self.directory, name))}
+        return {
+            operation for name, operation in _IN_PROGRESS.items() if os.path.lexists(os.path.join(self.directory, name))
+        }
 
     def flagged(self) -> list[str]:
         """Paths in the index that are unmerged, or that git was told not to look at."""
@@ -125,7 +127,7 @@ class Repository:
 
     def gitdirs(self) -> dict[str, str | None]:
         """Name → path of the work tree, of each repository of a submodule that lies in this one."""
-        found: dict[str, str | None] = {}
+        work_trees: dict[str, str | None] = {}
         for directory, directories, files in os.walk(self.modules_directory):
             if "HEAD" in files:
                 directories[:] = []
@@ -137,10 +139,10 @@ class Repository:
                     full = os.path.normpath(os.path.join(os.path.realpath(directory), work.rstrip("\n")))
                     inside = os.path.relpath(full, os.path.realpath(self.path))
                     # A configuration may name any place; only what lies in here is touched.
-                    found[name] = None if inside.partition("/")[0] in (".", "..") else inside
+                    work_trees[name] = None if inside.partition("/")[0] in (".", "..") else inside
                 except GitError:
-                    found[name] = None
-        return found
+                    work_trees[name] = None
+        return work_trees
 
     def sections(self) -> set[str]:
         """Names of submodules in the configuration."""
@@ -171,15 +173,15 @@ class Repository:
 
         Its place looks like an empty file, and git would take it for one.
         """
-        found = self.names("diff-files", "--name-only", "--no-renames", "--diff-filter=A", index=index)
-        if found:
-            self.git("update-index", "--force-remove", "--stdin", index=index, stdin=lines(found))
+        announced = self.names("diff-files", "--name-only", "--no-renames", "--diff-filter=A", index=index)
+        if announced:
+            self.git("update-index", "--force-remove", "--stdin", index=index, stdin=lines(announced))
 
     def refresh(self, index: str) -> None:
         """Let a copied index know which files are as it says."""
         self.git("update-index", "-q", "--unmerged", "--refresh", index=index)
 
-    def against(self, tree: str) -> Found:
+    def against(self, tree: str) -> WorkTreeDifference:
         """Compare the files with a tree; the content of those that may have changed is hashed."""
         with self.copied_index() as index:
             self.forget_announced(index)
@@ -187,7 +189,7 @@ class Repository:
             self.refresh(index)
             listed = self.git("diff-files", "--name-status", "--no-renames", "--ignore-submodules=all", index=index)
             parts = (line.split("\t", 1) for line in listed.splitlines())
-            return Found({unquoted(name): how for how, name in parts}, self.untracked(index))
+            return WorkTreeDifference({unquoted(name): change for change, name in parts}, self.untracked(index))
 
     def staged(self, tree: str, *options: str) -> set[str]:
         """Paths at which the index differs from a tree."""
@@ -200,8 +202,8 @@ class Repository:
 
     def announced(self, tree: str) -> list[str]:
         """Files announced with C(git add --intent-to-add) that exist; C(tree) is what is staged."""
-        found = self.staged(tree, "--ita-visible-in-index", "--diff-filter=A") - self.staged(tree)
-        return sorted(name for name in found if os.path.lexists(os.path.join(self.path, name)))
+        announced = self.staged(tree, "--ita-visible-in-index", "--diff-filter=A") - self.staged(tree)
+        return sorted(name for name in announced if os.path.lexists(os.path.join(self.path, name)))
 
     def snapshot(self, exact: bool = False) -> Snapshot:
         """Write what is staged and what the files are into the repository's objects.
@@ -233,27 +235,31 @@ class Repository:
             every = self.git("config", "--get", "core.autocrlf").strip() not in ("", "false")
         except GitError:
             every = False
-        found = {
+        converted_names = {
             line.rsplit(": ", 2)[0]
             for line in self.git("check-attr", "--stdin", *attributes, stdin=names).splitlines()
             if every or line.rsplit(": ", 1)[1] not in ("unspecified", "unset")
         }
-        converted = [name for name in map(unquoted, sorted(found)) if os.path.isfile(os.path.join(self.path, name))]
+        converted = [
+            name for name in map(unquoted, sorted(converted_names)) if os.path.isfile(os.path.join(self.path, name))
+        ]
         if not converted:
             return
         with tempfile.TemporaryDirectory(prefix="sage-git-") as directory:
             self.git("checkout-index", f"--prefix={directory}/", "--stdin", index=index, stdin=lines(converted))
             for name in converted:
-                one, other = os.path.join(self.path, name), os.path.join(directory, name)
-                if os.path.isfile(other) and not filecmp.cmp(one, other, shallow=False):
-                    raise GitError(f"git would not write {one} as it is, by its rules for line endings or filters")
+                path, other = os.path.join(self.path, name), os.path.join(directory, name)
+                if os.path.isfile(other) and not filecmp.cmp(path, other, shallow=False):
+                    raise GitError(f"git would not write {path} as it is, by its rules for line endings or filters")
 
-    def keep(self, taken: Snapshot, text: str) -> str:
+    def keep(self, snapshot: Snapshot, text: str) -> str:
         """A commit that holds a snapshot, the same one for the same snapshot."""
         date = self.git("show", "--no-patch", "--format=%ct", "HEAD").strip()
         head = self.git("rev-parse", "HEAD").strip()
-        index = self.git("commit-tree", taken.staged, "-p", head, "-m", f"index, {text}", date=date).strip()
-        return self.git("commit-tree", taken.work, "-p", head, "-p", index, "-m", f"files, {text}", date=date).strip()
+        index = self.git("commit-tree", snapshot.staged, "-p", head, "-m", f"index, {text}", date=date).strip()
+        return self.git(
+            "commit-tree", snapshot.work, "-p", head, "-p", index, "-m", f"files, {text}", date=date
+        ).strip()
 
     def pin(self, ref: str, commit: str) -> None:
         """Make one of our refs name a commit."""
@@ -261,32 +267,32 @@ class Repository:
         unlink(os.path.join(os.path.dirname(self.refs), f"{ref}.lock"))
         self.git("update-ref", "-m", "intellistream.sage", ref, commit)
 
-    def own_commits(self, *known: str) -> bool:
+    def own_commits(self, *fetched_commits: str) -> bool:
         """Whether a branch or HEAD has commits that came from no remote.
 
-        :param known: commits that are known to have come from one.
+        :param fetched_commits: commits that are known to have come from one.
         """
         fetched = self.commit("FETCH_HEAD")
-        others = [commit for commit in (*known, fetched) if commit and self.commit(commit)]
+        others = [commit for commit in (*fetched_commits, fetched) if commit and self.commit(commit)]
         tips = ["HEAD"] if self.commit("HEAD") else []
-        wanted = ["--max-count=1", *tips, "--branches", "--not", "--remotes", "--tags", *others, "--"]
-        return bool(self.git("rev-list", *wanted))
+        options = ["--max-count=1", *tips, "--branches", "--not", "--remotes", "--tags", *others, "--"]
+        return bool(self.git("rev-list", *options))
 
-    def work(self, known: t.Sequence[str] = ()) -> list[str]:
+    def work(self, fetched_commits: t.Sequence[str] = ()) -> list[str]:
         """What would be lost if all of this repository was removed, for people."""
-        found = [f"{self.path} has a {what} that was not finished" for what in sorted(self.in_progress())]
+        losses = [f"{self.path} has a {operation} that was not finished" for operation in sorted(self.in_progress())]
         empty = self.git("hash-object", "-t", "tree", "/dev/null").strip()
         tree = "HEAD" if self.commit("HEAD") else empty
-        now = self.against(tree)
-        found += [
+        difference = self.against(tree)
+        losses += [
             f"{os.path.join(self.path, name)} was changed or added and not committed"
-            for name in sorted({*self.staged(tree), *now.changed, *now.untracked})
+            for name in sorted({*self.staged(tree), *difference.changed, *difference.untracked})
         ]
-        if self.own_commits(*known):
-            found.append(f"{self.path} has commits that are on no remote")
+        if self.own_commits(*fetched_commits):
+            losses.append(f"{self.path} has commits that are on no remote")
         if self.commit("refs/stash"):
-            found.append(f"{self.path} has a stash")
+            losses.append(f"{self.path} has a stash")
         links = self.links()
         for name in self.modules():
-            found += Repository(os.path.join(self.path, name)).work([links[name]] if name in links else [])
-        return found
+            losses += Repository(os.path.join(self.path, name)).work([links[name]] if name in links else [])
+        return losses

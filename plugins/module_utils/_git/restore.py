@@ -18,17 +18,17 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._git import command
 from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import taken_away
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, lines
-from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import REMOVED, Compared
+from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import REMOVED, Comparison
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository, unlink
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import State
+    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import RepositoryState
 
 _KEPT = "refs/sage/kept"
 _TEXT = "kept by a rollback"
 
 
-def restore(path: str, state: State, ref: str, resumed: bool = False, redo: str = "") -> None:
+def restore(path: str, state: RepositoryState, ref: str, resumed: bool = False, redo: str = "") -> None:
     """Make the repository what it was; work that is not captured is kept below C(refs/sage/kept).
 
     :param ref: what the capture is pinned by.
@@ -40,24 +40,24 @@ def restore(path: str, state: State, ref: str, resumed: bool = False, redo: str 
     if resumed:
         _unlock(repository)
     _clear(repository)
-    compared = Compared(path, state, ref)
-    _keep(compared)
-    for number, name in enumerate(compared.extra):
-        _rescue(repository, Repository(os.path.join(path, name)), compared.known(name))
+    comparison = Comparison(path, state, ref)
+    _keep(comparison)
+    for number, name in enumerate(comparison.extra):
+        _rescue(repository, Repository(os.path.join(path, name)), comparison.known(name))
         _move_out(repository, path, name, f"work-{number}")
-    for number, name in enumerate(compared.new_gitdirs):
+    for number, name in enumerate(comparison.new_gitdirs):
         if redo and not os.path.lexists(os.path.join(taken_away(repository.directory, redo), name)):
             _move_away(os.path.join(repository.modules_directory, name), taken_away(repository.directory, redo), name)
         else:
             _move_out(repository, repository.modules_directory, name, f"modules-{number}")
     _clear(repository)
-    for name in compared.new_sections:
+    for name in comparison.new_sections:
         repository.git("config", "--local", "--remove-section", f"submodule.{name}")
     _files_and_index(repository, state)
     _refs(repository, state)
     for name, inner in state["modules"].items():
-        if name in compared.missing:
-            _attach(compared, name)
+        if name in comparison.missing:
+            _attach(comparison, name)
         restore(os.path.join(path, name), inner, ref, resumed, redo)
 
 
@@ -99,47 +99,47 @@ def _move_away(path: str, root: str, name: str) -> None:
     os.rename(path, new)
 
 
-def _keep(compared: Compared) -> None:
-    repository = compared.repository
-    if compared.own_conflicts():
+def _keep(comparison: Comparison) -> None:
+    repository = comparison.repository
+    if comparison.own_conflicts():
         _pin_kept(repository, repository.keep(repository.snapshot(), _TEXT))
-    for what in repository.in_progress():
+    for operation in repository.in_progress():
         applying = os.path.lexists(os.path.join(repository.directory, "rebase-apply", "applying"))
-        repository.git("am" if what == "rebase" and applying else what, "--quit")
+        repository.git("am" if operation == "rebase" and applying else operation, "--quit")
 
 
 def _pin_kept(repository: Repository, commit: str) -> None:
     repository.pin(f"{_KEPT}/{commit[:12]}", commit)
 
 
-def _rescue(outer: Repository, repository: Repository, known: t.Sequence[str]) -> None:
+def _rescue(outer: Repository, repository: Repository, fetched_commits: t.Sequence[str]) -> None:
     """Bring the work in a submodule that goes away into the repository that stays."""
     links = repository.links()
     for name in repository.modules():
         _rescue(outer, Repository(os.path.join(repository.path, name)), [links[name]] if name in links else [])
-    if not repository.work(known):
+    if not repository.work(fetched_commits):
         return
     _pin_kept(repository, repository.keep(repository.snapshot(), _TEXT))
     tips = repository.git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/stash").split()
     for commit in tips:
-        if repository.git("rev-list", "--max-count=1", commit, "--not", "--remotes", "--tags", *known, "--"):
+        if repository.git("rev-list", "--max-count=1", commit, "--not", "--remotes", "--tags", *fetched_commits, "--"):
             _pin_kept(repository, commit)
     every = f"+{_KEPT}/*:{_KEPT}/*"
     outer.git("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", repository.directory, every)
 
 
-def _files_and_index(repository: Repository, state: State) -> None:
+def _files_and_index(repository: Repository, state: RepositoryState) -> None:
     with repository.copied_index() as index:
         repository.forget_announced(index)
         # Files that are captured, untracked now, and still the same are not written again: so they keep
         # their time and rights.
         listed = repository.git("diff-index", "--cached", "--no-renames", "--diff-filter=D", state["work"], index=index)
-        entries = []
+        index_lines = []
         for line in listed.splitlines():
             facts, name = line.split("\t", 1)
             mode, dummy, blob = facts[1:].split()[:3]
-            entries.append(f"{mode} {blob}\t{name}\n")
-        repository.git("update-index", "--replace", "--index-info", index=index, stdin="".join(entries))
+            index_lines.append(f"{mode} {blob}\t{name}\n")
+        repository.git("update-index", "--replace", "--index-info", index=index, stdin="".join(index_lines))
         repository.refresh(index)
         repository.git("read-tree", "--reset", "-u", state["work"], index=index)
         repository.git("read-tree", "--reset", state["staged"], index=index)
@@ -166,12 +166,12 @@ def _replace(path: str, new: str) -> None:
     os.rename(lock, path)
 
 
-def _refs(repository: Repository, state: State) -> None:
+def _refs(repository: Repository, state: RepositoryState) -> None:
     head, branch = state["head"], state["branch"]
-    now, ref = repository.branch(), f"refs/heads/{branch}"
+    current_branch, ref = repository.branch(), f"refs/heads/{branch}"
     # What HEAD or the branch leaves may be on no other name.
-    left = [repository.commit(name) for name in ([ref] if branch else []) + ([] if now else ["HEAD"])]
-    for commit in left:
+    left_behind = [repository.commit(name) for name in ([ref] if branch else []) + ([] if current_branch else ["HEAD"])]
+    for commit in left_behind:
         if not commit or commit == head:
             continue
         options = ["--not", "--remotes", "--tags", head]
@@ -179,26 +179,26 @@ def _refs(repository: Repository, state: State) -> None:
             _pin_kept(repository, commit)
     text = ("-m", "intellistream.sage: rollback")
     if not branch:
-        if now or repository.commit("HEAD") != head:
+        if current_branch or repository.commit("HEAD") != head:
             repository.git("update-ref", *text, "--no-deref", "HEAD", head)
         return
     if repository.commit(ref) != head:
         repository.git("update-ref", *text, ref, head)
-    if now != branch:
+    if current_branch != branch:
         repository.git("symbolic-ref", *text, "HEAD", ref)
 
 
-def _attach(compared: Compared, name: str) -> None:
+def _attach(comparison: Comparison, name: str) -> None:
     """Give a submodule the repository back that lies in the outer one; nothing is fetched."""
-    repository = compared.repository
+    repository = comparison.repository
     path = os.path.join(repository.path, name)
-    directory, kept = compared.places(name)
+    directory, taken_out = comparison.places(name)
     if not os.path.isdir(directory):
-        if not os.path.isdir(kept):
+        if not os.path.isdir(taken_out):
             raise GitError(f"the repository of submodule {path} is gone")
-        _move_away(kept, os.path.dirname(directory), os.path.basename(directory))
+        _move_away(taken_out, os.path.dirname(directory), os.path.basename(directory))
     # Before it is attached, since that is what ends this step.
-    if not repository.sections() >= set(compared.state["sections"]):
+    if not repository.sections() >= set(comparison.state["sections"]):
         repository.git("submodule", "--quiet", "init", "--", name)
     tree = Tree.open(repository.path, follow=True)
     if tree is None:
@@ -208,7 +208,7 @@ def _attach(compared: Compared, name: str) -> None:
         # Written aside: half of it would be a broken repository.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(".git.sage", flags, 0o644, dir_fd=fd), "w") as stream:
-            stream.write(f"gitdir: {compared.state['modules'][name]['directory']}\n")
+            stream.write(f"gitdir: {comparison.state['modules'][name]['directory']}\n")
             stream.flush()
             os.fsync(stream.fileno())
         work = os.path.relpath(os.path.realpath(path), os.path.realpath(directory))

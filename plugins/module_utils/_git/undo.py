@@ -13,7 +13,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._git import restore
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError
-from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import Compared
+from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import Comparison
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
 from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import ref_of
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import State
+    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import RepositoryState
 
 
 class GitUndo(Undo):
@@ -35,7 +35,7 @@ class GitUndo(Undo):
         super().__init__()
         self.resource, self.path = resource, resource.path
         self.captured, self.where, self.resumed = layers[0].manifest, layers[0].where, _interrupted(layers, how)
-        self.state: State = self.captured["repository"]
+        self.state: RepositoryState = self.captured["repository"]
         self.changed = False
         #: A rollback took the whole clone away.
         self.away = whole.kept(self.path, self.where) is not None
@@ -47,13 +47,15 @@ class GitUndo(Undo):
                 self.conflicts += [] if self.resumed else _work(self.path)
             return
         try:
-            compared = Compared(self.path, self.state, self.captured["ref"])
-            if compared.differences():
+            comparison = Comparison(self.path, self.state, self.captured["ref"])
+            if comparison.differences():
                 self.plan["restore"].append(target)
-            self.plan["remove"] += compared.removals()
-            self.changed = compared.others()
+            self.plan["remove"] += comparison.removals()
+            self.changed = comparison.others()
             # An interrupted attempt leaves changes too; what is not captured is kept all the same.
-            self.conflicts += compared.lost() if self.resumed else compared.conflicts() + self._moved(layers[-1].after)
+            self.conflicts += (
+                comparison.lost() if self.resumed else comparison.conflicts() + self._moved(layers[-1].after)
+            )
         except GitError as error:
             self.plan["restore"].append(target)
             self.conflicts.append(
@@ -61,10 +63,10 @@ class GitUndo(Undo):
             )
 
     def _moved(self, left: Facts | None) -> list[str]:
-        now = self.resource.observe().get("head")
-        if not left or not left.get("head") or now in (left["head"], self.captured["head"]):
+        head = self.resource.observe().get("head")
+        if not left or not left.get("head") or head in (left["head"], self.captured["head"]):
             return []
-        return [f"{self.path} is at {now}, the installation left it at {left['head']}"]
+        return [f"{self.path} is at {head}, the installation left it at {left['head']}"]
 
     def touches(self) -> bool:
         # Files added since are left where they are, but a new capture would hold them.
@@ -74,7 +76,7 @@ class GitUndo(Undo):
         if not self.away:
             self._check(self.path, self.state)
 
-    def _check(self, path: str, state: State) -> None:
+    def _check(self, path: str, state: RepositoryState) -> None:
         try:
             repository = Repository(path)
         except GitError:
@@ -111,9 +113,9 @@ class GitUndo(Undo):
 
     def verify(self) -> list[str]:
         try:
-            return Compared(self.path, self.state, self.captured["ref"]).differences()
+            return Comparison(self.path, self.state, self.captured["ref"]).differences()
         except GitError as error:
-            return [f"{self.path} cannot be compared: {error}"]
+            return [f"{self.path} cannot be comparison: {error}"]
 
 
 def _interrupted(layers: t.Sequence[Layer], how: How) -> bool:

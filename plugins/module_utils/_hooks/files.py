@@ -13,11 +13,10 @@ import re
 import shutil
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import command
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command, zipapp
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import STATE_DIR
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks import make_program
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks.dnf_plugin import PLUGIN
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import program
 
 PYTHON = "/usr/bin/python3"
 PROGRAM = "hook.pyz"
@@ -25,11 +24,61 @@ _APT = "/etc/apt/apt.conf.d"
 # apt takes a program's options by its name up to the first space, and gives the name to a shell.
 _PLAIN = re.compile(r"[A-Za-z0-9/._+@%-]+")
 
+# Runs in dnf's own Python, so nothing of this collection can be imported there.
+DNF_PLUGIN = """\
+# Made by intellistream.sage.sage_hook: keeps what a run of dnf replaces, so that it can be rolled back.
+import json
+import subprocess
+import sys
 
-class File(t.NamedTuple):
+import dnf
+import dnf.exceptions
+
+PROGRAM = {program}
+STRICT = {strict}
+
+
+class Sage(dnf.Plugin):
+    name = "intellistream_sage_{mark}"
+
+    def pre_transaction(self):
+        if self.base.conf.installroot != "/":
+            return
+        changes = {{}}
+        for side, packages in (("before", "remove_set"), ("after", "install_set")):
+            for package in getattr(self.base.transaction, packages):
+                key = (package.name, package.arch, package.evr if self._parallel(package) else None)
+                change = {{"name": package.name, "arch": package.arch, "before": None, "after": None}}
+                changes.setdefault(key, change)[side] = package.evr
+                if side == "after":
+                    changes[key]["file"] = package.localPkg()
+        command = " ".join(["dnf", *(getattr(self.base, "args", None) or ["(started by a program)"])])
+        if self._start("before", json.dumps({{"command": command, "changes": list(changes.values())}})) and STRICT:
+            raise dnf.exceptions.Error("What would be replaced could not be kept: see above.")
+
+    def transaction(self):
+        if self.base.conf.installroot == "/":
+            self._start("after", "")
+
+    def _parallel(self, package):
+        names = {{package.name, *(provided.name for provided in package.provides)}}
+        return bool(names & set(self.base.conf.installonlypkgs))
+
+    def _start(self, moment, text):
+        try:
+            return subprocess.run([PROGRAM, "dnf", moment], input=text.encode("utf-8", "surrogateescape")).returncode
+        except OSError as error:
+            sys.stderr.write("sage: {{}} cannot be started: {{}}\\n".format(PROGRAM, error))
+            return 1
+"""
+
+
+class HookFile(t.NamedTuple):
     """One file of the hook.
 
+    :ivar path: absolute.
     :ivar content: None: it is not to be there.
+    :ivar mode: its permissions; 0 where it is not to be there.
     """
 
     path: str
@@ -52,28 +101,40 @@ def program_path(root: str) -> str:
     return path
 
 
-def files(root: str, settings: t.Mapping[str, t.Any], present: bool) -> list[File]:
+def hook_files(root: str, settings: t.Mapping[str, t.Any], present: bool) -> list[HookFile]:
     """All files, in the order in which they are to be written: what starts the program comes last.
 
+    :param root: the directory SAGE is installed in.
+    :param settings: for P(_hooks.program.main).
+    :param present: whether the hook is to be there.
     :raises InputError: this host has neither apt nor dnf, or no Python that could run the program.
     """
-    program = program_path(root)
+    program_file = program_path(root)
     # Two roots on a host have a hook each.
     mark = hashlib.sha256(os.path.normpath(root).encode()).hexdigest()[:8]
     snippet, plugins = f"{_APT}/80intellistream-sage-{mark}", dnf_plugins()
     plugin = os.path.join(plugins, f"intellistream_sage_{mark}.py")
     if not present:
         unused = [snippet, plugin] if plugins else [snippet]
-        return [File(path, None, 0) for path in [*unused, program]]
+        return [HookFile(path, content=None, mode=0) for path in [*unused, program_file]]
     check_python()
     starters = []
     if shutil.which("apt-get") and os.path.isdir(_APT):
-        starters.append(File(snippet, _apt(program, settings["strict"], snippet), 0o644))
+        starters.append(HookFile(snippet, _apt_snippet(program_file, settings["strict"], snippet), mode=0o644))
     if plugins:
-        starters.append(File(plugin, _dnf(program, settings["strict"], mark), 0o644))
+        starters.append(HookFile(plugin, _dnf_plugin(program_file, settings["strict"], mark), mode=0o644))
     if not starters:
         raise InputError("This host has neither apt nor dnf 4, which could start a hook.", untouched="everything.")
-    return [File(program, make_program.build(settings, PYTHON), 0o700), *starters]
+    return [HookFile(program_file, build_program(settings), mode=0o700), *starters]
+
+
+def build_program(settings: t.Mapping[str, t.Any]) -> bytes:
+    """The hook's program: the same for the same settings and sources, byte for byte.
+
+    :param settings: for P(_hooks.program.main).
+    :raises StateError: the sources cannot be found.
+    """
+    return zipapp.build(program, settings, PYTHON)
 
 
 def check_python() -> None:
@@ -105,7 +166,7 @@ def dnf_plugins() -> str:
     return path if outcome.rc == 0 and os.path.isabs(path) else ""
 
 
-def _apt(program: str, strict: bool, path: str) -> bytes:
+def _apt_snippet(program: str, strict: bool, path: str) -> bytes:
     # What is missing or broken must not keep anybody from using apt, unless that was chosen.
     broken = f"{{ test -x {program} || echo 'sage: {program} is gone; remove {path}, too' >&2; exit 1; }}"
     return f"""\
@@ -116,5 +177,5 @@ DPkg::Post-Invoke {{ "{program} apt after || true"; }};
 """.encode()
 
 
-def _dnf(program: str, strict: bool, mark: str) -> bytes:
-    return PLUGIN.format(program=json.dumps(program), strict=bool(strict), mark=mark).encode()
+def _dnf_plugin(program: str, strict: bool, mark: str) -> bytes:
+    return DNF_PLUGIN.format(program=json.dumps(program), strict=bool(strict), mark=mark).encode()

@@ -24,13 +24,15 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._hooks.files import File
+    from ansible_collections.intellistream.sage.plugins.module_utils._hooks.files import HookFile
 
 
 def arrange(settings: t.Mapping[str, t.Any], present: bool, check_mode: bool) -> dict[str, t.Any]:
     """Make the hook's files as they are to be.
 
-    :param settings: P(_engine.Engine)'s parameters and C(strict).
+    :param settings: P(_records.session.Engine)'s parameters and C(strict).
+    :param present: whether the hook is to be there.
+    :param check_mode: only tell what would be done.
     :returns: C(changed), C(files), C(diff) for the module.
     :raises InputError: this is not root, or the host cannot have a hook.
     :raises UnsafePath: others could replace the program, which root would then run.
@@ -39,21 +41,21 @@ def arrange(settings: t.Mapping[str, t.Any], present: bool, check_mode: bool) ->
         raise InputError("Only root can have a hook started by apt or dnf.", advice="Use become: true.")
     root = str(settings["root"])
     check_name(root)
-    wanted = files.files(root, settings, present)
+    hook_files = files.hook_files(root, settings, present)
     if present:
         check_ancestors(os.path.dirname(files.program_path(root)))
-    differing = [(file, _found(file.path)) for file in wanted if _differs(file)]
+    differing = [(file, _content(file.path)) for file in hook_files if _differs(file)]
     if not check_mode:
         for file, dummy in differing:
             _put(file)
     return {
         "changed": bool(differing),
-        "files": [file.path for file in wanted if file.content is not None],
-        "diff": [_told(file, before) for file, before in differing],
+        "files": [file.path for file in hook_files if file.content is not None],
+        "diff": [_difference(file, before) for file, before in differing],
     }
 
 
-def _found(path: str) -> bytes | None:
+def _content(path: str) -> bytes | None:
     try:
         with open(path, "rb") as stream:
             return stream.read()
@@ -63,7 +65,7 @@ def _found(path: str) -> bytes | None:
         raise storage_error(path, error) from error
 
 
-def _differs(file: File) -> bool:
+def _differs(file: HookFile) -> bool:
     try:
         info = os.lstat(file.path)
     except (FileNotFoundError, NotADirectoryError):
@@ -72,10 +74,10 @@ def _differs(file: File) -> bool:
         raise StateError(f"{file.path} is a directory.", untouched="everything.", advice="Remove it.")
     if file.content is None or not stat.S_ISREG(info.st_mode):
         return True
-    return (stat.S_IMODE(info.st_mode), info.st_uid) != (file.mode, 0) or _found(file.path) != file.content
+    return (stat.S_IMODE(info.st_mode), info.st_uid) != (file.mode, 0) or _content(file.path) != file.content
 
 
-def _put(file: File) -> None:
+def _put(file: HookFile) -> None:
     """Durably and at once: a run of apt meanwhile sees the old file or the new one."""
     directory, name = os.path.split(file.path)
     try:
@@ -116,7 +118,7 @@ def _tidy(directory: str) -> None:
     os.rmdir(directory)
 
 
-def _told(file: File, before: bytes | None) -> dict[str, str]:
+def _difference(file: HookFile, before: bytes | None) -> dict[str, str]:
     return {
         "before_header": file.path,
         "after_header": file.path,

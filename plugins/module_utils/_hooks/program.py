@@ -4,18 +4,19 @@
 
 """The program that apt and dnf start before they change packages, and once they have.
 
-It runs on the host alone, without Ansible: M(_hooks.make_program) makes one file of it.
+It runs on the host alone, without Ansible: P(_hooks.files.build_program) makes one file of it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import typing as t
+from urllib.parse import unquote
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks import input as hooks_input
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.carry_undos import carry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
@@ -23,7 +24,23 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry.packa
 # Set to V(off), a run is not captured: an undo does that for its own.
 SWITCH = "SAGE_CAPTURE"
 KINDS = {"apt": "dpkg", "dnf": "rpm"}
-_READERS = {"apt": hooks_input.apt, "dnf": hooks_input.dnf}
+_ABSENT = "-"
+_REMOVE = "**REMOVE**"
+# Of a line: name, version, architecture, multi-arch; direction; the same three for what comes; what apt will do.
+_FIELDS = 9
+
+
+class PackageManagerRun(t.NamedTuple):
+    """One run of a package manager.
+
+    :ivar command: the command line it was started with.
+    :ivar changes: what it is going to do, as in a resource's C(changes), with C(file): a package file that comes.
+    :ivar elsewhere: it is about another system, such as a chroot.
+    """
+
+    command: str
+    changes: list[dict[str, t.Any]]
+    elsewhere: bool = False
 
 
 def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
@@ -42,22 +59,22 @@ def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
     carry()
     try:
         if moment == "before":
-            said = before(Engine(**settings), manager, _READERS[manager](text))
+            message = before(Engine(**settings), manager, READERS[manager](text))
         else:
-            said = after(Engine(**settings), manager)
+            message = after(Engine(**settings), manager)
     except (SageError, OSError) as error:
-        what = f"sage: {error}" if isinstance(error, SageError) else f"sage: The operating system refused: {error}."
+        message = f"sage: {error}" if isinstance(error, SageError) else f"sage: The operating system refused: {error}."
         if moment == "after":
-            _say(what)
+            _say(message)
             return 0
-        _say(f"{what}\n{_consequence(manager, strict)}")
+        _say(f"{message}\n{_consequence(manager, strict)}")
         return 1 if strict else 0
-    if said:
-        sys.stdout.write(f"sage: {said}\n")
+    if message:
+        sys.stdout.write(f"sage: {message}\n")
     return 0
 
 
-def before(engine: Engine, manager: str, run: hooks_input.Run) -> str:
+def before(engine: Engine, manager: str, run: PackageManagerRun) -> str:
     """Make a rollback point of what a run is going to replace; returns what to tell people.
 
     :raises SageError: it could not be captured.
@@ -93,9 +110,9 @@ def _captured(engine: Engine, kind: str, changes: t.Sequence[t.Mapping[str, t.An
         points = session.installation.active_points if session.installation is not None else []
         if not points or points[-1].get("after") is not None or session.where is None:
             return False
-        taken = [one for one in points[-1].get("resources") or [] if one["kind"] == kind]
-        known = {_key(change) for one in taken for change in one.get("changes") or []}
-        if not {_key(change) for change in changes} <= known:
+        resources = [resource for resource in points[-1].get("resources") or [] if resource["kind"] == kind]
+        captured = {_key(change) for resource in resources for change in resource.get("changes") or []}
+        if not {_key(change) for change in changes} <= captured:
             return False
         return backup.still_holds(session.where, points[-1])
 
@@ -112,3 +129,52 @@ def _consequence(manager: str, strict: bool) -> str:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
+
+
+def read_apt(text: str) -> PackageManagerRun:
+    """What C(DPkg::Pre-Install-Pkgs) gets in version 3: settings, an empty line, a line for each step.
+
+    :raises InputError: it is something else.
+    """
+    head, dummy, steps = text.partition("\n\n")
+    version, dummy, settings = head.partition("\n")
+    if version != "VERSION 3":
+        raise InputError(f"apt said {version[:40]!r} instead of VERSION 3.", untouched="everything.")
+    variables = dict(line.partition("=")[::2] for line in settings.splitlines())
+    changes: dict[tuple[str, str], dict[str, t.Any]] = {}
+    for line in steps.splitlines():
+        fields = line.split(" ", _FIELDS - 1)
+        if len(fields) != _FIELDS:
+            raise InputError(f"apt said {line!r}, which has no {_FIELDS} parts.", untouched="everything.")
+        name, before, was, dummy, dummy, after, becomes, dummy, action = fields
+        # A package is unpacked and configured in two steps; what is only configured is there already.
+        arch = becomes if before == _ABSENT else was
+        changes.setdefault(
+            (name, arch),
+            {
+                "name": name,
+                "arch": arch,
+                "before": None if before == _ABSENT else before,
+                "after": None if after == _ABSENT or action == _REMOVE else after,
+                **({"file": action} if action.startswith("/") else {}),
+            },
+        )
+    chroot = unquote(variables.get("DPkg::Chroot-Directory", "")) or "/"
+    elsewhere = bool(variables.get("RootDir")) or chroot != "/" or (unquote(variables.get("Dir", "")) or "/") != "/"
+    command = unquote(variables.get("CommandLine::AsString", "")) or "(not told)"
+    return PackageManagerRun(command, list(changes.values()), elsewhere)
+
+
+def read_dnf(text: str) -> PackageManagerRun:
+    """What the plugin for dnf writes.
+
+    :raises InputError: it is something else.
+    """
+    try:
+        message = json.loads(text)
+        return PackageManagerRun(str(message["command"]), [dict(change) for change in message["changes"]])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("The plugin for dnf said what cannot be read.", untouched="everything.") from error
+
+
+READERS = {"apt": read_apt, "dnf": read_dnf}

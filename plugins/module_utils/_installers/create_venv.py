@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.find_uv import Choice
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.find_uv import InstallerChoice
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
@@ -23,34 +23,36 @@ if t.TYPE_CHECKING:
 UNFINISHED = ".sage-unfinished"
 
 
-class Found(t.NamedTuple):
+class ExistingVenv(t.NamedTuple):
     """What is at a venv's path.
 
-    :param state: C(absent), C(unfinished), C(good), C(unsuitable).
-    :param why: why it is unsuitable.
+    :param state: C(absent), C(unfinished), C(good) or C(unsuitable).
+    :param python: its interpreter; None when it has none that works.
+    :param reason: why it is unsuitable; empty otherwise.
     """
 
     state: str
     python: Interpreter | None = None
-    why: str = ""
+    reason: str = ""
 
 
-def look(path: str, minimum: str, wanted: Interpreter | None) -> Found:
-    """Question what is at I(path).
+def examine(path: str, minimum: str, python: Interpreter | None) -> ExistingVenv:
+    """Find out what is at I(path).
 
-    :param wanted: the interpreter it has to be of; None when any will do.
+    :param minimum: the oldest version of Python that will do, such as C(3.11).
+    :param python: the interpreter it has to be of; None when any will do.
     :raises InputError: something that is not a venv is there.
     """
     try:
         names = os.listdir(path)
     except FileNotFoundError:
-        return Found("absent")
+        return ExistingVenv("absent")
     except NotADirectoryError:
         names = [""]
     if not names:
-        return Found("absent")
+        return ExistingVenv("absent")
     if UNFINISHED in names:
-        return Found("unfinished")
+        return ExistingVenv("unfinished")
     if "pyvenv.cfg" not in names:
         raise InputError(
             f"{path} exists and is not a virtual environment.",
@@ -58,22 +60,24 @@ def look(path: str, minimum: str, wanted: Interpreter | None) -> Found:
             advice="Choose another path, or move away what is there.",
         )
     try:
-        have = interpreter.probe(interpreter.in_venv(path))
+        own = interpreter.probe(interpreter.in_venv(path))
     except InstallerError as error:
-        return Found("unsuitable", None, f"its interpreter does not work: {error.what.strip().rstrip('.')}")
-    if not interpreter.at_least(have.version, minimum):
-        return Found("unsuitable", have, f"it is of Python {have.version}, and {minimum} or newer is needed")
-    if wanted is not None and (have.base, have.version) != (wanted.base, wanted.version):
-        if os.path.abspath(wanted.executable) != os.path.abspath(have.executable):
-            return Found(
+        return ExistingVenv("unsuitable", reason=f"its interpreter does not work: {error.what.strip().rstrip('.')}")
+    if not interpreter.at_least(own.version, minimum):
+        return ExistingVenv(
+            "unsuitable", own, reason=f"it is of Python {own.version}, and {minimum} or newer is needed"
+        )
+    if python is not None and (own.base, own.version) != (python.base, python.version):
+        if os.path.abspath(python.executable) != os.path.abspath(own.executable):
+            return ExistingVenv(
                 "unsuitable",
-                have,
-                f"it is of {have.base} ({have.version}), not of {wanted.base} ({wanted.version})",
+                own,
+                reason=f"it is of {own.base} ({own.version}), not of {python.base} ({python.version})",
             )
-    return Found("good", have)
+    return ExistingVenv("good", own)
 
 
-def check_possible(choice: Choice, python: Interpreter) -> None:
+def check_possible(choice: InstallerChoice, python: Interpreter) -> None:
     """:raises InputError: pip has to make the venv and the interpreter lacks what that takes."""
     if choice.name == "pip" and not python.ensurepip:
         reason = f" ({choice.reason})" if choice.reason else ""
@@ -85,11 +89,13 @@ def check_possible(choice: Choice, python: Interpreter) -> None:
         )
 
 
-def create(path: str, python: Interpreter, choice: Choice, timeout: float) -> Interpreter:
+def create(path: str, python: Interpreter, choice: InstallerChoice, timeout: float) -> Interpreter:
     """Make a venv of I(python) at I(path), which is absent, empty or unfinished.
 
     Directories above it are made 0755: what is private in them is the record, which sees to that itself.
 
+    :param timeout: seconds that the tool may take; 0 is no limit.
+    :returns: the interpreter of the new venv.
     :raises InstallerError: it cannot be made; what was made of it is gone again.
     """
     above = os.path.dirname(path)
@@ -113,7 +119,7 @@ def create(path: str, python: Interpreter, choice: Choice, timeout: float) -> In
         else:
             argv = [python.executable, "-m", "venv", path]
         command.checked(argv, timeout=timeout, untouched="everything; what was made of the venv was removed.")
-        have = interpreter.probe(interpreter.in_venv(path))
+        python_in_venv = interpreter.probe(interpreter.in_venv(path))
         if choice.name == "uv":
             # uv makes it when it first looks into the environment, even in a dry run, which is to write nothing.
             with open(os.path.join(path, ".lock"), "a", encoding="utf-8"):
@@ -127,7 +133,7 @@ def create(path: str, python: Interpreter, choice: Choice, timeout: float) -> In
             except OSError:
                 break
         raise
-    return have
+    return python_in_venv
 
 
 def clear(path: str) -> None:
@@ -136,22 +142,24 @@ def clear(path: str) -> None:
         names = os.listdir(path)
     except FileNotFoundError:
         return
-    for name in sorted(names, key=lambda one: one == UNFINISHED):
-        entry = os.path.join(path, name)
-        if os.path.isdir(entry) and not os.path.islink(entry):
-            shutil.rmtree(entry)
+    for name in sorted(names, key=lambda name: name == UNFINISHED):
+        below = os.path.join(path, name)
+        if os.path.isdir(below) and not os.path.islink(below):
+            shutil.rmtree(below)
         else:
-            os.unlink(entry)
+            os.unlink(below)
 
 
 def add_pip(python: Interpreter, timeout: float) -> None:
     """Put pip into a venv that was made without.
 
+    :param python: the venv's.
+    :param timeout: seconds that it may take; 0 is no limit.
     :raises InputError: the interpreter has no ensurepip.
     :raises InstallerError: ensurepip failed.
     """
     if not python.ensurepip:
-        check_possible(Choice("pip"), python)
+        check_possible(InstallerChoice("pip"), python)
     command.checked(
         [python.executable, "-m", "ensurepip", "--default-pip"],
         timeout=timeout,

@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
 
 
-class Choice(t.NamedTuple):
+class InstallerChoice(t.NamedTuple):
     """Which tool installs.
 
     :param name: C(uv) or C(pip).
@@ -77,19 +77,23 @@ def find(named: str | None, tools: str | None) -> str:
     return ""
 
 
-def choose(installer: str, named: str | None, tools: str | None) -> Choice:
+def choose(installer: str, named: str | None, tools: str | None) -> InstallerChoice:
     """Decide between uv and pip without changing anything.
 
     :param installer: C(auto), C(uv) or C(pip).
+    :param named: the uv that the user named, a path or a name on PATH.
+    :param tools: directory that uv may be fetched to; None: it may not.
     :raises InputError: uv is demanded, is not there, and there is no place to fetch it to.
     """
     if installer == "pip":
-        return Choice("pip")
+        return InstallerChoice("pip")
     path = find(named, tools)
     if path:
-        return Choice("uv", path)
+        return InstallerChoice("uv", path)
     if tools:
-        return Choice("uv", os.path.join(tools, "bin", "uv"), "uv is not on this host, it is fetched", fetch=True)
+        return InstallerChoice(
+            "uv", os.path.join(tools, "bin", "uv"), reason="uv is not on this host, it is fetched", fetch=True
+        )
     if installer == "uv":
         raise InputError(
             "uv is not on this host.",
@@ -97,7 +101,7 @@ def choose(installer: str, named: str | None, tools: str | None) -> Choice:
             advice="Install uv, set `uv` to its path, set `tools` to a directory it may be fetched to, "
             "or use `installer: auto` or `pip`.",
         )
-    return Choice("pip", reason="uv is not on this host")
+    return InstallerChoice("pip", reason="uv is not on this host")
 
 
 def fetch(tools: str, python: Interpreter, index: Index, timeout: float) -> str:
@@ -105,6 +109,8 @@ def fetch(tools: str, python: Interpreter, index: Index, timeout: float) -> str:
 
     It is put together beside I(tools) and renamed, so I(tools) holds a whole uv or none.
 
+    :param python: has pip or ensurepip.
+    :param timeout: seconds that one call of pip may take; 0 is no limit.
     :raises InstallerError: it cannot be had; nothing is left behind.
     """
     parent = os.path.dirname(os.path.abspath(tools))
@@ -112,13 +118,13 @@ def fetch(tools: str, python: Interpreter, index: Index, timeout: float) -> str:
     staging = f"{os.path.abspath(tools)}.new-{os.getpid()}"
     try:
         os.mkdir(staging, 0o700)
-        pip = _a_pip(python, staging, timeout)
-        call = index.for_pip()
+        pip = _pip_argv(python, staging, timeout)
+        settings = index.for_pip()
         command.checked(
             [*pip, "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]
-            + ["--no-compile", "--only-binary", ":all:", "--target", os.path.join(staging, "new"), *call.arguments]
+            + ["--no-compile", "--only-binary", ":all:", "--target", os.path.join(staging, "new"), *settings.arguments]
             + ["uv"],
-            env=call.env,
+            env=settings.env,
             timeout=timeout,
             untouched="everything; no uv was put anywhere.",
         )
@@ -132,7 +138,7 @@ def fetch(tools: str, python: Interpreter, index: Index, timeout: float) -> str:
     return os.path.join(tools, "bin", "uv")
 
 
-def _a_pip(python: Interpreter, staging: str, timeout: float) -> list[str]:
+def _pip_argv(python: Interpreter, staging: str, timeout: float) -> list[str]:
     if python.pip:
         return [python.executable, "-m", "pip"]
     if not python.ensurepip:
@@ -142,14 +148,25 @@ def _a_pip(python: Interpreter, staging: str, timeout: float) -> list[str]:
     return [os.path.join(place, "bin", "python"), "-m", "pip"]
 
 
-def obtain(choice: Choice, installer: str, tools: str, python: Interpreter, index: Index, timeout: float) -> Choice:
-    """Make I(choice) true: fetch uv if it says so, and fall back to pip if that fails and I(installer) allows it."""
+def obtain(
+    choice: InstallerChoice, installer: str, tools: str, python: Interpreter, index: Index, timeout: float
+) -> InstallerChoice:
+    """Make I(choice) true: fetch uv if it says so, and fall back to pip if that fails and I(installer) allows it.
+
+    :param installer: C(auto) or C(uv), as the user set it.
+    :param tools: directory to fetch uv to.
+    :param timeout: seconds that one call of pip may take; 0 is no limit.
+    :raises InstallerError: uv cannot be had, and the user wants no other.
+    """
     if not choice.fetch:
         return choice
     try:
-        return Choice("uv", fetch(tools, python, index, timeout), "uv was not on this host, it was fetched")
+        uv = fetch(tools, python, index, timeout)
+        return InstallerChoice("uv", uv, reason="uv was not on this host, it was fetched")
     except (SageError, OSError) as error:
         if installer == "uv":
             raise
         first = str(error).strip().splitlines()
-        return Choice("pip", reason=f"uv is not on this host and cannot be fetched: {first[0] if first else error}")
+        return InstallerChoice(
+            "pip", reason=f"uv is not on this host and cannot be fetched: {first[0] if first else error}"
+        )

@@ -36,8 +36,12 @@ _UV_INDEX_SETTINGS = (
 )
 
 
-class Call(t.NamedTuple):
-    """What to add to a command: arguments, and variables for everything that may hold a credential."""
+class ToolSettings(t.NamedTuple):
+    """What to add to a call of a tool.
+
+    :param arguments: for the command line, which everybody on the host can read.
+    :param env: variables, for everything that may hold a credential.
+    """
 
     arguments: list[str]
     env: dict[str, str]
@@ -75,59 +79,59 @@ class Index(t.NamedTuple):
                 advice="Set `ca_certificate` to a file on the host, or leave it out.",
             )
         return cls(
-            options.get("index_url") or None,
-            tuple(options.get("extra_index_urls") or ()),
-            tuple(options.get("find_links") or ()),
-            bool(options.get("no_index")),
-            certificate or None,
-            bool(options.get("offline")),
+            index_url=options.get("index_url") or None,
+            extra_index_urls=tuple(options.get("extra_index_urls") or ()),
+            find_links=tuple(options.get("find_links") or ()),
+            no_index=bool(options.get("no_index")),
+            ca_certificate=certificate or None,
+            offline=bool(options.get("offline")),
         )
 
-    def for_pip(self) -> Call:
-        """Arguments and variables for pip."""
-        call = Call([], self._certificates())
+    def for_pip(self) -> ToolSettings:
+        """What leads a call of pip to this index."""
+        tool = ToolSettings([], self._certificates())
         if self.no_index or self.offline:
             # pip knows no offline mode: without an index only find_links is left.
-            call.arguments.append("--no-index")
+            tool.arguments.append("--no-index")
         if self.index_url:
-            call.env["PIP_INDEX_URL"] = self.index_url
+            tool.env["PIP_INDEX_URL"] = self.index_url
         if self.extra_index_urls:
-            call.env["PIP_EXTRA_INDEX_URL"] = " ".join(self.extra_index_urls)
-        self._find_links(call, self.find_links, "PIP_FIND_LINKS", " ")
-        return call
+            tool.env["PIP_EXTRA_INDEX_URL"] = " ".join(self.extra_index_urls)
+        self._find_links(tool, self.find_links, "PIP_FIND_LINKS", " ")
+        return tool
 
-    def for_uv(self) -> Call:
-        """Arguments and variables for uv."""
-        call = Call([], self._certificates())
+    def for_uv(self) -> ToolSettings:
+        """What leads a call of uv to this index, with what pip is configured with unless uv has settings."""
+        tool = ToolSettings([], self._certificates())
         if self.offline:
-            call.arguments.append("--offline")
+            tool.arguments.append("--offline")
         if self.no_index:
-            call.arguments.append("--no-index")
+            tool.arguments.append("--no-index")
         if self.index_url:
-            call.env["UV_DEFAULT_INDEX"] = self.index_url
+            tool.env["UV_DEFAULT_INDEX"] = self.index_url
         if self.extra_index_urls:
-            call.env["UV_INDEX"] = " ".join(self.extra_index_urls)
-        self._find_links(call, self.find_links, "UV_FIND_LINKS", ",")
+            tool.env["UV_INDEX"] = " ".join(self.extra_index_urls)
+        self._find_links(tool, self.find_links, "UV_FIND_LINKS", ",")
         settings = _pip_settings()
         if not _uv_has_settings():
-            self._index_of_pip(call, settings)
-        _network_of_pip(call, settings)
-        if not (call.env.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_FILE")) and any(
+            self._index_of_pip(tool, settings)
+        _network_of_pip(tool, settings)
+        if not (tool.env.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_FILE")) and any(
             os.path.exists(path) for path in _SYSTEM_CERTIFICATES
         ):
             # The host's own trust store knows the company's CA, the one built into uv does not.
             # Newer versions of uv know the first name, older ones the second.
             for name in ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS"):
                 if name not in os.environ:
-                    call.env[name] = "1"
-        return call
+                    tool.env[name] = "1"
+        return tool
 
     def settings_of_uv(self) -> list[str]:
-        """All that decides where uv gets files from on this host; may hold credentials."""
-        call = self.for_uv()
-        found = {**os.environ, **call.env}
-        lines = [f"{name}={found[name]}" for name in _UV_INDEX_SETTINGS if found.get(name)]
-        return [*lines, *(option for option in call.arguments if option != "--offline"), *_uv_files()]
+        """All that decides where uv gets files from on this host, a line each; may hold credentials."""
+        tool = self.for_uv()
+        environment = {**os.environ, **tool.env}
+        lines = [f"{name}={environment[name]}" for name in _UV_INDEX_SETTINGS if environment.get(name)]
+        return [*lines, *(option for option in tool.arguments if option != "--offline"), *_uv_files()]
 
     def _certificates(self) -> dict[str, str]:
         if self.ca_certificate:
@@ -140,42 +144,42 @@ class Index(t.NamedTuple):
         return {}
 
     @staticmethod
-    def _find_links(call: Call, links: t.Sequence[str], variable: str, separator: str) -> None:
+    def _find_links(tool: ToolSettings, links: t.Sequence[str], variable: str, separator: str) -> None:
         if any(has_credentials(link) for link in links):
-            call.env[variable] = separator.join(links)
+            tool.env[variable] = separator.join(links)
             return
         for link in links:
-            call.arguments.extend(("--find-links", link))
+            tool.arguments.extend(("--find-links", link))
 
-    def _index_of_pip(self, call: Call, settings: t.Mapping[str, str]) -> None:
+    def _index_of_pip(self, tool: ToolSettings, settings: t.Mapping[str, str]) -> None:
         if not self.index_url and settings.get("index-url"):
-            call.env["UV_DEFAULT_INDEX"] = settings["index-url"]
+            tool.env["UV_DEFAULT_INDEX"] = settings["index-url"]
         if not self.extra_index_urls and settings.get("extra-index-url"):
-            call.env["UV_INDEX"] = " ".join(settings["extra-index-url"].split())
+            tool.env["UV_INDEX"] = " ".join(settings["extra-index-url"].split())
             # pip takes the best version of all its indexes; without this uv stops at the first that has the name.
             if "UV_INDEX_STRATEGY" not in os.environ:
-                call.env["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+                tool.env["UV_INDEX_STRATEGY"] = "unsafe-best-match"
         if not self.find_links and settings.get("find-links"):
             # pip skips a directory that does not exist, uv fails.
             links = [link for link in settings["find-links"].split() if "://" in link or os.path.exists(link)]
-            self._find_links(call, links, "UV_FIND_LINKS", ",")
-        if settings.get("no-index", "").lower() in ("1", "true", "yes", "on") and "--no-index" not in call.arguments:
-            call.arguments.append("--no-index")
+            self._find_links(tool, links, "UV_FIND_LINKS", ",")
+        if settings.get("no-index", "").lower() in ("1", "true", "yes", "on") and "--no-index" not in tool.arguments:
+            tool.arguments.append("--no-index")
 
 
-def _network_of_pip(call: Call, settings: t.Mapping[str, str]) -> None:
+def _network_of_pip(tool: ToolSettings, settings: t.Mapping[str, str]) -> None:
     """Certificates, proxy, trusted hosts and time-out, each unless something else sets it."""
     certificate = settings.get("cert")
     if certificate and not os.environ.get("SSL_CERT_FILE"):
-        call.env.setdefault("SSL_CERT_FILE", certificate)
+        tool.env.setdefault("SSL_CERT_FILE", certificate)
     proxy = settings.get("proxy")
     if proxy and not any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        call.env["ALL_PROXY"] = proxy
+        tool.env["ALL_PROXY"] = proxy
     if settings.get("trusted-host") and "UV_INSECURE_HOST" not in os.environ:
-        call.env["UV_INSECURE_HOST"] = " ".join(settings["trusted-host"].split())
+        tool.env["UV_INSECURE_HOST"] = " ".join(settings["trusted-host"].split())
     timeout = settings.get("timeout") or settings.get("default-timeout") or ""
     if timeout.isdigit() and "UV_HTTP_TIMEOUT" not in os.environ:
-        call.env["UV_HTTP_TIMEOUT"] = timeout
+        tool.env["UV_HTTP_TIMEOUT"] = timeout
 
 
 def _uv_has_settings() -> bool:
@@ -187,16 +191,16 @@ def _uv_has_settings() -> bool:
 def _uv_files() -> list[str]:
     """uv's own configuration files on this host, with what is in them as a hash."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    found = []
+    configurations = []
     for place in (home, "/etc/xdg", "/etc"):
         try:
             with open(os.path.join(place, "uv", "uv.toml"), "rb") as file:
-                found.append(f"uv.toml {hashlib.sha256(file.read()).hexdigest()}")
+                configurations.append(f"uv.toml {hashlib.sha256(file.read()).hexdigest()}")
         except FileNotFoundError:
             continue
         except OSError as error:
-            found.append(f"uv.toml {error.strerror}")
-    return found
+            configurations.append(f"uv.toml {error.strerror}")
+    return configurations
 
 
 def _pip_settings() -> dict[str, str]:
@@ -213,7 +217,7 @@ def _pip_settings() -> dict[str, str]:
     elif named:
         files.append(named)
     parser = configparser.RawConfigParser()
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for path in files:
         try:
             parser.read(path, encoding="utf-8")
@@ -221,11 +225,11 @@ def _pip_settings() -> dict[str, str]:
             continue  # pip itself will complain about it
     for section in ("global", "install"):
         if parser.has_section(section):
-            found.update({key.replace("_", "-"): value.strip() for key, value in parser.items(section)})
-    for name, value in os.environ.items():
-        if name.startswith("PIP_") and value:
-            found[name[4:].lower().replace("_", "-")] = value
-    return found
+            settings.update({key.replace("_", "-"): setting.strip() for key, setting in parser.items(section)})
+    for name, setting in os.environ.items():
+        if name.startswith("PIP_") and setting:
+            settings[name[4:].lower().replace("_", "-")] = setting
+    return settings
 
 
 def _system_directories() -> list[str]:

@@ -10,15 +10,15 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import choose as installers_choose
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    choose,
     find_uv,
     interface,
     interpreter,
     inventory,
     lock_request,
+    plan,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import plan as installers_plan
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
@@ -28,19 +28,21 @@ Options = t.Mapping[str, t.Any]
 _MANY = 10  # distributions that an error names
 
 
-class Todo:
+class PendingInstall:
     """What has to be done to an environment so that it has every pin.
 
+    :ivar venv: path of the environment.
     :ivar pins: what is not there yet, or not so.
-    :ivar kept: number of pins that are there already.
+    :ivar unchanged: number of pins that are there already.
     :ivar inventory: what was there at first.
+    :ivar versions: of I(pins), by name; None until a build has told.
     """
 
     def __init__(self, venv: str, pins: t.Sequence[Pin]) -> None:
         self.venv = venv
         self.inventory = inventory.read(venv)
         self.pins = [pin for pin in pins if not inventory.is_exact(pin, self.inventory.get(pin.name))]
-        self.kept = len(pins) - len(self.pins)
+        self.unchanged = len(pins) - len(self.pins)
         self.versions = {pin.name: pin.version for pin in self.pins}
 
     def result(self) -> dict[str, t.Any]:
@@ -48,18 +50,22 @@ class Todo:
         installed: list[dict[str, t.Any]] = []
         replaced: list[dict[str, t.Any]] = []
         for name, version in sorted(self.versions.items()):
-            have = self.inventory.get(name)
-            if have is None:
+            before = self.inventory.get(name)
+            if before is None:
                 installed.append({"name": name, "version": version})
             else:
-                replaced.append({"name": name, "version": version, "from_version": have.version})
+                replaced.append({"name": name, "version": version, "from_version": before.version})
         return {
             "installed": installed,
             "replaced": replaced,
-            "kept": self.kept,
+            "kept": self.unchanged,
             "diff": {
-                "before": installers_plan.listing((one["name"], one["from_version"]) for one in replaced),
-                "after": installers_plan.listing((one["name"], one["version"]) for one in (*installed, *replaced)),
+                "before": plan.listing(
+                    (distribution["name"], distribution["from_version"]) for distribution in replaced
+                ),
+                "after": plan.listing(
+                    (distribution["name"], distribution["version"]) for distribution in (*installed, *replaced)
+                ),
             },
         }
 
@@ -68,65 +74,72 @@ class Todo:
 
         Takes over the versions that only building could tell.
         """
-        now = inventory.read(self.venv)
+        after = inventory.read(self.venv)
         reasons = []
         for pin in self.pins:
-            have = now.get(pin.name)
+            installed = after.get(pin.name)
             # A directory was built just now: being registered from there is all there is to see.
             same = pin._replace(editable=True) if pin.path else pin
-            if have is None:
+            if installed is None:
                 reasons.append(f"{pin.name} is not installed")
-            elif have.twice:
+            elif installed.twice:
                 reasons.append(f"{pin.name} is registered twice")
-            elif not inventory.is_whole(have):
+            elif not inventory.is_whole(installed):
                 reasons.append(f"files of {pin.name} are missing")
-            elif not inventory.is_exact(same, have._replace(editable=True) if pin.path else have):
-                reasons.append(f"{pin.name} is {have.version}, not {pin.version or 'from ' + str(pin.path)}")
-            elif pin.editable != have.editable:
-                reasons.append(f"{pin.name} is {'' if have.editable else 'not '}editable")
+            elif not inventory.is_exact(same, installed._replace(editable=True) if pin.path else installed):
+                reasons.append(f"{pin.name} is {installed.version}, not {pin.version or 'from ' + str(pin.path)}")
+            elif pin.editable != installed.editable:
+                reasons.append(f"{pin.name} is {'' if installed.editable else 'not '}editable")
             else:
-                self.versions[pin.name] = have.version
+                self.versions[pin.name] = installed.version
         return reasons
 
 
-def plan(options: Options) -> Todo:
+def pending_install(options: Options) -> PendingInstall:
     """Find out what has to be done.
 
+    :param options: of the module, C(venv) and C(distributions).
     :raises InputError: a distribution is named twice or incompletely.
     """
-    pins = [installers_plan.pin_of(one) for one in options["distributions"]]
+    pins = [plan.pin_of(distribution) for distribution in options["distributions"]]
     names = [pin.name for pin in pins]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"`distributions` names {', '.join(twice)} more than once.", untouched="everything.")
-    return Todo(os.path.abspath(options["venv"]), pins)
+    return PendingInstall(os.path.abspath(options["venv"]), pins)
 
 
-def choose(options: Options) -> find_uv.Choice:
-    """The tool; uv is not fetched here, which is for sage_venv."""
+def available_tool(options: Options) -> find_uv.InstallerChoice:
+    """The tool that is on this host; uv is not fetched here, which is for sage_venv.
+
+    :param options: of the module, C(installer), C(uv) and C(tools).
+    :raises InputError: uv is demanded and is not there.
+    """
     choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
     if not choice.fetch:
         return choice
     if options["installer"] == "uv":
         return find_uv.choose("uv", None, None)
-    return find_uv.Choice("pip", reason="uv is not on this host")
+    return find_uv.InstallerChoice("pip", reason="uv is not on this host")
 
 
-def install(todo: Todo, options: Options, index: Index) -> str:
-    """Do it; returns the name of the tool.
+def install(pending: PendingInstall, options: Options, index: Index) -> str:
+    """Install what is pending.
 
+    :param options: of the module, those of P(available_tool), C(lock) and C(timeout).
+    :returns: the name of the tool.
     :raises InputError: there is no environment.
     :raises InstallerError: the tool failed, or the result is not the plan.
     """
-    installer = _tool(todo, options, index)
+    installer = _tool(pending, options, index)
     installer.lock_text = lock_request.by_urls(options.get("lock") or "", index)
     try:
-        for pins, hashed in interface.batches(todo.pins):
+        for pins, hashed in interface.batches(pending.pins):
             installer.install(pins, hashed)
     except InstallerError as error:
-        error.untouched = error.untouched or _state_after_failure(todo)
+        error.untouched = error.untouched or _state_after_failure(pending)
         raise
-    reasons = todo.verify()
+    reasons = pending.verify()
     if reasons:
         raise InstallerError(
             f"{installer.name} ended well, but the environment is not as planned: {'; '.join(reasons[:_MANY])}.",
@@ -137,14 +150,14 @@ def install(todo: Todo, options: Options, index: Index) -> str:
     return installer.name
 
 
-def check_dependencies(todo: Todo, options: Options, index: Index) -> list[str]:
+def check_dependencies(pending: PendingInstall, options: Options, index: Index) -> list[str]:
     """Check that what was planned has everything it requires.
 
     :returns: what is unmet of distributions that are not in the plan, for a warning: others put those there.
     :raises InstallerError: a distribution of the plan lacks something.
     """
-    unmet = _tool(todo, options, index).unmet()
-    planned = {installers_plan.pin_of(one).name for one in options["distributions"]}
+    unmet = _tool(pending, options, index).unmet()
+    planned = {plan.pin_of(distribution).name for distribution in options["distributions"]}
     ours = [line for name, lines in unmet.items() if name in planned for line in lines]
     if ours:
         raise InstallerError(
@@ -156,22 +169,22 @@ def check_dependencies(todo: Todo, options: Options, index: Index) -> list[str]:
     return [line for name, lines in unmet.items() if name not in planned for line in lines]
 
 
-def _tool(todo: Todo, options: Options, index: Index) -> interface.Installer:
-    if not os.path.exists(os.path.join(todo.venv, "pyvenv.cfg")):
+def _tool(pending: PendingInstall, options: Options, index: Index) -> interface.Installer:
+    if not os.path.exists(os.path.join(pending.venv, "pyvenv.cfg")):
         raise InputError(
-            f"There is no virtual environment at {todo.venv}.",
+            f"There is no virtual environment at {pending.venv}.",
             untouched="everything.",
             advice="Run intellistream.sage.sage_venv first.",
         )
-    python = interpreter.probe(interpreter.in_venv(todo.venv))
-    target = interface.Target(python, todo.venv, todo.inventory)
-    return installers_choose.make(choose(options), target, index, options["timeout"])
+    python = interpreter.probe(interpreter.in_venv(pending.venv))
+    target = interface.InstallTarget(python, pending.venv, pending.inventory)
+    return choose.create_installer(available_tool(options), target, index, options["timeout"])
 
 
-def _state_after_failure(todo: Todo) -> str:
+def _state_after_failure(pending: PendingInstall) -> str:
     """What a tool that failed did to the environment, found by looking."""
-    now = inventory.read(todo.venv)
-    touched = sorted(pin.name for pin in todo.pins if now.get(pin.name) != todo.inventory.get(pin.name))
+    after = inventory.read(pending.venv)
+    touched = sorted(pin.name for pin in pending.pins if after.get(pin.name) != pending.inventory.get(pin.name))
     if not touched:
         return "every distribution of the environment."
     more = f" and {len(touched) - _MANY} more" if len(touched) > _MANY else ""

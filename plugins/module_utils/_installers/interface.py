@@ -17,15 +17,17 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import inventory as installers_inventory
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import (
+    Installed,
+    Inventory,
+    closure,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
     EDITABLE,
     Pin,
     file_url,
     pin_line,
-)
-from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import (
-    split as split_requirement,
+    split,
 )
 
 if t.TYPE_CHECKING:
@@ -37,8 +39,15 @@ if t.TYPE_CHECKING:
 _UNMET = re.compile(r"^(?:The package `(?P<uv>[^`]+)` requires |(?P<pip>\S+) \S+ (?:requires|has requirement) )")
 
 
-class Source(t.NamedTuple):
-    """A directory with a Python project that is to be installed instead of a file from the index."""
+class SourceProject(t.NamedTuple):
+    """A directory with a Python project that is to be installed instead of a file from the index.
+
+    :param path: absolute.
+    :param extras: normalised names of the extras to install.
+    :param editable: install a reference to the directory rather than a copy.
+    :param name: normalised name of the distribution.
+    :param version: None when only a build would tell.
+    """
 
     path: str
     extras: tuple[str, ...] = ()
@@ -55,12 +64,17 @@ class Source(t.NamedTuple):
         return f"{self.name}{extras} @ {file_url(self.path)}"
 
 
-class Wanted(t.NamedTuple):
-    """What is asked for."""
+class InstallRequest(t.NamedTuple):
+    """What a user wants to be installed.
+
+    :param requirements: lines such as C(isage[full]==0.3.2.4).
+    :param constraints: versions to stay within, if a distribution is needed at all.
+    :param sources: projects to install instead of what the index has.
+    """
 
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[SourceProject, ...] = ()
 
     @property
     def lines(self) -> list[str]:
@@ -75,21 +89,21 @@ class Wanted(t.NamedTuple):
 
     def from_index(self) -> set[str]:
         """Names that are to come from the index."""
-        return {split_requirement(line)[0] for line in self.requirements}
+        return {split(line)[0] for line in self.requirements}
 
 
 class Resolution(t.NamedTuple):
     """The answer of a resolver.
 
     :param pins: everything that belongs to the result, also what is already there.
-    :param notes: what a person should know about it.
+    :param notes: sentences for people, shown as warnings.
     """
 
     pins: list[Pin]
     notes: list[str]
 
 
-class Target(t.NamedTuple):
+class InstallTarget(t.NamedTuple):
     """Where to install.
 
     :param python: the interpreter that is resolved for.
@@ -99,33 +113,37 @@ class Target(t.NamedTuple):
 
     python: Interpreter
     venv: str | None
-    inventory: installers_inventory.Inventory
+    inventory: Inventory
 
 
 class Installer(abc.ABC):
-    """One tool.
+    """pip or uv, for one environment.
 
-    :ivar name: C(uv) or C(pip).
+    :cvar name: C(uv) or C(pip).
+    :ivar target: where to install.
+    :ivar index: where distributions come from.
+    :ivar timeout: seconds that one call of the tool may take; 0 is no limit.
+    :ivar lock_text: text of a lock file whose URLs may be used, where the tool can; saves asking the index where the
+        files are. Empty for none.
     """
 
     name: t.ClassVar[str]
 
-    def __init__(self, target: Target, index: Index, timeout: float = 0) -> None:
+    def __init__(self, target: InstallTarget, index: Index, timeout: float = 0) -> None:
         self.target = target
         self.index = index
         self.timeout = timeout
-        # Lock file whose URLs may be used, where the tool can; saves asking the index where the files are.
         self.lock_text = ""
 
     @abc.abstractmethod
-    def resolve(self, wanted: Wanted) -> Resolution:
-        """Find what has to be installed for I(wanted); keeps what is there as far as that is possible.
+    def resolve(self, request: InstallRequest) -> Resolution:
+        """Find what has to be installed for I(request); keeps what is there as far as that is possible.
 
         :raises InstallerError: there is no solution, or the index cannot be reached.
         """
 
     @abc.abstractmethod
-    def lock(self, wanted: Wanted, pins: t.Sequence[Pin], form: str) -> str:
+    def lock(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
         """The text of a lock file of all of I(pins).
 
         :param form: C(pylock) (PEP 751) or C(requirements).
@@ -150,44 +168,44 @@ class Installer(abc.ABC):
         :raises InstallerError: the tool cannot be run.
         """
         outcome = command.run(self.check_command(), timeout=self.timeout)
-        found: dict[str, list[str]] = {}
+        unmet: dict[str, list[str]] = {}
         for line in (*outcome.stdout.splitlines(), *outcome.stderr.splitlines()):
             match = _UNMET.match(line)
             if match:
-                found.setdefault(canonical(match["uv"] or match["pip"]), []).append(line.strip())
-        if outcome.rc and not found:
+                unmet.setdefault(canonical(match["uv"] or match["pip"]), []).append(line.strip())
+        if outcome.rc and not unmet:
             raise command.failed(outcome, untouched="everything; the check only reads.")
-        return found
+        return unmet
 
-    def moved_to_index(self, wanted: Wanted) -> set[str]:
+    def moved_to_index(self, request: InstallRequest) -> set[str]:
         """Names that are to come from the index and are installed from a directory now.
 
         Both tools take such a distribution for good as it is; who goes back to the index wants the index's.
         """
-        return {name for name in wanted.from_index() if self._from_directory(name)}
+        return {name for name in request.from_index() if self._from_directory(name)}
 
     def _from_directory(self, name: str) -> bool:
-        have = self.target.inventory.get(name)
-        return have is not None and have.source is not None
+        installed = self.target.inventory.get(name)
+        return installed is not None and installed.source is not None
 
-    def complete(self, wanted: Wanted, changing: t.Mapping[str, Pin]) -> list[Pin]:
+    def complete(self, request: InstallRequest, changing: t.Mapping[str, Pin]) -> list[Pin]:
         """I(changing), and what belongs to the result and stays as it is, as metadata tells."""
         inventory = self.target.inventory
-        names = installers_inventory.closure(wanted.roots, inventory, self.target.python, changing)
-        return [*changing.values(), *(kept(inventory[name]) for name in names if name not in changing)]
+        names = closure(request.roots, inventory, self.target.python, changing)
+        return [*changing.values(), *(unchanged_pin(inventory[name]) for name in names if name not in changing)]
 
-    def source_pin(self, source: Source) -> Pin:
+    def source_pin(self, source: SourceProject) -> Pin:
         """The pin for a source directory."""
         return Pin(source.name, source.version, path=source.path, editable=source.editable)
 
 
-def kept(have: installers_inventory.Installed) -> Pin:
-    """The pin that means: as it is."""
-    return Pin(have.name, have.version, path=have.source, editable=have.editable)
+def unchanged_pin(installed: Installed) -> Pin:
+    """The pin of a distribution that stays as it is."""
+    return Pin(installed.name, installed.version, path=installed.source, editable=installed.editable)
 
 
-def source(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> Source:
-    """A source directory, its name read from C(pyproject.toml) without running anything of it.
+def source_project(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> SourceProject:
+    """The project in a directory, its name read from C(pyproject.toml) without running anything of it.
 
     :raises InputError: it is no Python project, or does not say its name.
     """
@@ -215,7 +233,9 @@ def source(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> S
             advice="Give the project a static name (PEP 621).",
         )
     extras = tuple(sorted(canonical(extra) for extra in extras))
-    return Source(directory, extras, editable, canonical(keys["name"]), keys.get("version"))
+    return SourceProject(
+        directory, extras, editable=editable, name=canonical(keys["name"]), version=keys.get("version")
+    )
 
 
 @contextlib.contextmanager

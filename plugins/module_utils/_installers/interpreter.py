@@ -24,13 +24,12 @@ _NEWEST_MINOR = 14  # of the versions that are looked for by name
 _PROBE_SECONDS = 30
 # Runs in the interpreter that is asked: any Python 3, nothing imported that Debian splits off.
 _PROBE = """
-import importlib.util as u, json, os, platform, sys, sysconfig
+import importlib.util as u, json, os, platform, sys
 i = sys.implementation.version
 v = '%d.%d.%d' % i[:3] + ('' if i[3] == 'final' else i[3][0] + str(i[4]))
 print(json.dumps({
  'executable': sys.executable, 'base': os.path.realpath(getattr(sys, '_base_executable', '') or sys.executable),
- 'version': platform.python_version(), 'prefix': sys.prefix, 'base_prefix': sys.base_prefix,
- 'purelib': sysconfig.get_path('purelib'), 'pip': u.find_spec('pip') is not None,
+ 'version': platform.python_version(), 'pip': u.find_spec('pip') is not None,
  'ensurepip': u.find_spec('ensurepip') is not None and u.find_spec('venv') is not None,
  'markers': {
   'implementation_name': sys.implementation.name, 'implementation_version': v, 'os_name': os.name,
@@ -47,7 +46,7 @@ class Interpreter(t.NamedTuple):
 
     :param executable: how it was called (a venv's C(bin/python), say).
     :param base: real path of the interpreter under it.
-    :param purelib: its site-packages.
+    :param version: such as C(3.11.2).
     :param pip: whether it has pip.
     :param ensurepip: whether it can put pip into a new venv.
     :param markers: the variables of environment markers (PEP 508).
@@ -56,9 +55,6 @@ class Interpreter(t.NamedTuple):
     executable: str
     base: str
     version: str
-    prefix: str
-    base_prefix: str
-    purelib: str
     pip: bool
     ensurepip: bool
     markers: dict[str, str]
@@ -70,8 +66,9 @@ class Interpreter(t.NamedTuple):
 
 
 def probe(executable: str) -> Interpreter:
-    """Ask I(executable) what it is.
+    """Ask an interpreter what it is.
 
+    :param executable: a path, or a name on PATH.
     :raises InstallerError: it cannot be run, or is no Python 3.
     """
     outcome = command.checked([executable, "-I", "-"], stdin=_PROBE, timeout=_PROBE_SECONDS)
@@ -85,9 +82,8 @@ def probe(executable: str) -> Interpreter:
 
 def at_least(version: str, minimum: str) -> bool:
     """Whether I(version) is I(minimum) or newer; C(3.11) covers every 3.11."""
-    have, want = version_key(version), version_key(minimum)
     # The release alone: 3.14.0rc1 is as good as 3.14 for somebody who put it there.
-    return have[1] >= want[1]
+    return version_key(version)[1] >= version_key(minimum)[1]
 
 
 def check_minimum(minimum: str) -> None:
@@ -99,7 +95,10 @@ def check_minimum(minimum: str) -> None:
 
 
 def candidates(minimum: str) -> list[str]:
-    """Paths of the interpreters that are worth asking, most wanted first, each real file once."""
+    """Paths of the interpreters that are worth asking, each real file once: C(python3) first, then the newest.
+
+    :param minimum: the oldest version that will do, such as C(3.11).
+    """
     lowest = version_key(minimum)[1][1:2] or (0,)
     names = [f"python3.{minor}" for minor in range(_NEWEST_MINOR, min(lowest[0], _NEWEST_MINOR) - 1, -1)]
     paths = [shutil.which(name) for name in ["python3", *names]]
@@ -116,37 +115,40 @@ def candidates(minimum: str) -> list[str]:
     return result
 
 
-def find(wanted: str, minimum: str) -> Interpreter:
+def find(python: str, minimum: str) -> Interpreter:
     """The interpreter for a new venv.
 
-    :param wanted: C(auto) for the newest there is, else a name on PATH or a path.
+    :param python: C(auto) for the newest there is, else a name on PATH or a path.
     :param minimum: oldest version that will do.
     :raises InputError: there is none; says what was found.
     """
     check_minimum(minimum)
-    if wanted != "auto":
-        return _named(wanted, minimum)
-    found: list[Interpreter] = []
+    if python != "auto":
+        return _named(python, minimum)
+    interpreters: list[Interpreter] = []
     for path in candidates(minimum):
         try:
-            found.append(probe(path))
+            interpreters.append(probe(path))
         except SageError:
             continue  # a pyenv shim without a version behind it, for instance
-    suitable = [one for one in found if at_least(one.version, minimum)]
+    suitable = [interpreter for interpreter in interpreters if at_least(interpreter.version, minimum)]
     if not suitable:
-        listed = ", ".join(f"{one.executable} is {one.version}" for one in found) or "no Python 3 at all"
+        listed = (
+            ", ".join(f"{interpreter.executable} is {interpreter.version}" for interpreter in interpreters)
+            or "no Python 3 at all"
+        )
         raise InputError(
             f"SAGE needs Python {minimum} or newer, and this host has: {listed}.",
             untouched="everything; no virtual environment was made.",
             advice=f"Install Python {minimum} or newer and name it with `sage_python` (the module's option `python`), "
             "for example /opt/python3.12/bin/python3.",
-            found=[{"path": one.executable, "version": one.version} for one in found],
+            found=[{"path": interpreter.executable, "version": interpreter.version} for interpreter in interpreters],
         )
-    return max(suitable, key=lambda one: version_key(one.version))
+    return max(suitable, key=lambda interpreter: version_key(interpreter.version))
 
 
-def _named(wanted: str, minimum: str) -> Interpreter:
-    name = f"python{wanted}" if wanted[:1].isdigit() else os.path.expanduser(wanted)
+def _named(python: str, minimum: str) -> Interpreter:
+    name = f"python{python}" if python[:1].isdigit() else os.path.expanduser(python)
     path = shutil.which(name)
     if path is None:
         raise InputError(
@@ -154,15 +156,15 @@ def _named(wanted: str, minimum: str) -> Interpreter:
             untouched="everything.",
             advice="Set `sage_python` (the module's option `python`) to a path, a name on PATH, or auto.",
         )
-    found = probe(os.path.abspath(path))
-    if not at_least(found.version, minimum):
+    interpreter = probe(os.path.abspath(path))
+    if not at_least(interpreter.version, minimum):
         raise InputError(
-            f"{path} is Python {found.version}, and SAGE needs {minimum} or newer.",
+            f"{path} is Python {interpreter.version}, and SAGE needs {minimum} or newer.",
             untouched="everything.",
             advice="Set `sage_python` (the module's option `python`) to a newer interpreter, or to auto.",
-            found=[{"path": path, "version": found.version}],
+            found=[{"path": path, "version": interpreter.version}],
         )
-    return found
+    return interpreter
 
 
 def in_venv(path: str) -> str:

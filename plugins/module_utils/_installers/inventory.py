@@ -23,10 +23,12 @@ if t.TYPE_CHECKING:
 class Installed(t.NamedTuple):
     """One registered distribution.
 
+    :param name: normalised.
     :param version: as its metadata directory spells it.
     :param info: absolute path of that directory.
     :param twice: registered more than once, as an interrupted upgrade leaves it.
     :param source: the directory it was built from; None for a file from an index.
+    :param editable: installed as a reference to I(source) rather than a copy.
     """
 
     name: str
@@ -42,17 +44,20 @@ Inventory = dict[str, Installed]
 
 def read(venv: str) -> Inventory:
     """All distributions registered in the environment at I(venv), by normalised name; empty when it is absent."""
-    found: Inventory = {}
+    inventory: Inventory = {}
     tree = Tree.open(venv)
     if tree is None:
-        return found
+        return inventory
     with tree:
         grouped = distributions.by_name(distributions.installed(tree))
-    for name, several in grouped.items():
-        info = os.path.join(venv, several[0].info)
+    for name, registered in grouped.items():
+        info = os.path.join(venv, registered[0].info)
         source, editable = _origin(info)
-        found[name] = Installed(name, several[0].version, info, len(several) > 1, source, editable)
-    return found
+        twice = len(registered) > 1
+        inventory[name] = Installed(
+            name, registered[0].version, info=info, twice=twice, source=source, editable=editable
+        )
+    return inventory
 
 
 def _origin(info: str) -> tuple[str | None, bool]:
@@ -73,41 +78,47 @@ def _origin(info: str) -> tuple[str | None, bool]:
         return None, False
 
 
-def is_whole(have: Installed) -> bool:
+def is_whole(installed: Installed) -> bool:
     """Whether it is registered once and every file its RECORD lists is there.
 
     An installer that was killed, or could not write, may leave a distribution registered without its files. Byte code
     comes and goes by itself and does not count.
     """
-    if have.twice:
+    if installed.twice:
         return False
-    site = os.path.dirname(have.info)
+    site = os.path.dirname(installed.info)
     try:
-        with open(os.path.join(have.info, "RECORD"), encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with open(
+            os.path.join(installed.info, "RECORD"), encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
             paths = [row[0] for row in csv.reader(file) if row]
     except (OSError, csv.Error):
         return False
     return all("__pycache__/" in path or os.path.lexists(os.path.join(site, path)) for path in paths)
 
 
-def is_exact(pin: Pin, have: Installed | None) -> bool:
+def is_exact(pin: Pin, installed: Installed | None) -> bool:
     """Whether nothing has to be done for I(pin).
 
     A source directory that is not editable is never exact: its content may have changed under the same version.
     """
-    if have is None or (pin.path is None) != (have.source is None):
+    if installed is None or (pin.path is None) != (installed.source is None):
         return False
     if pin.path is not None:
-        if not pin.editable or not have.editable or os.path.realpath(pin.path) != os.path.realpath(have.source or ""):
+        if (
+            not pin.editable
+            or not installed.editable
+            or os.path.realpath(pin.path) != os.path.realpath(installed.source or "")
+        ):
             return False
-    return (pin.version is None or same_version(pin.version, have.version)) and is_whole(have)
+    return (pin.version is None or same_version(pin.version, installed.version)) and is_whole(installed)
 
 
-def requires(have: Installed) -> tuple[str, ...]:
+def requires(installed: Installed) -> tuple[str, ...]:
     """The C(Requires-Dist) lines of a registered distribution."""
     lines = []
     try:
-        with open(os.path.join(have.info, "METADATA"), encoding="utf-8", errors="replace") as file:
+        with open(os.path.join(installed.info, "METADATA"), encoding="utf-8", errors="replace") as file:
             for line in file:
                 if line == "\n":
                     break  # the description follows
@@ -127,26 +138,28 @@ def closure(
     """Names of everything that I(roots) need, as far as metadata tells.
 
     :param roots: requirements, extras included.
-    :param changing: what is about to be installed; their requirements count instead of the present ones.
+    :param python: whose markers decide on conditional requirements.
+    :param changing: what is about to be installed, by name; their requirements count instead of the present ones.
+    :returns: normalised names, those that are installed or about to be.
     """
-    wanted: dict[str, set[str]] = {}
+    extras_by_name: dict[str, set[str]] = {}
     waiting = [split(root)[:2] for root in roots]
     while waiting:
         name, extras = waiting.pop()
-        new = set(extras) - wanted[name] if name in wanted else {""} | set(extras)
+        new = set(extras) - extras_by_name[name] if name in extras_by_name else {""} | set(extras)
         if not new:
             continue
-        wanted.setdefault(name, set()).update(new)
-        have = inventory.get(name)
+        extras_by_name.setdefault(name, set()).update(new)
+        installed = inventory.get(name)
         # Only pip tells what the new version needs; else what the old one needs is the best guess.
         lines = changing[name].requires if name in changing else ()
-        lines = lines or (requires(have) if have else ())
+        lines = lines or (requires(installed) if installed else ())
         for line in lines:
             requirement, dummy, marker = line.partition(";")
             try:
                 # An extra's own requirements, or (with "" among the new ones) those without a condition.
-                if applies(marker, python.markers, frozenset(wanted[name])):
+                if applies(marker, python.markers, frozenset(extras_by_name[name])):
                     waiting.append(split(requirement)[:2])
             except ValueError:
                 continue
-    return [name for name in wanted if name in inventory or name in changing]
+    return [name for name in extras_by_name if name in inventory or name in changing]

@@ -21,15 +21,15 @@ _INDEX = "index = "
 def request(group: str, requirements: t.Sequence[str], constraints: t.Sequence[str]) -> str:
     """What a plan is made for, as the end of its lock file says it: two that are the same have the same plan."""
     lines = [_TABLE, f"group = {json.dumps(group)}"]
-    for name, values in (("requirements", requirements), ("constraints", constraints)):
-        lines.append(f"{name} = {json.dumps(sorted(redact_text(value) for value in values))}")
+    for name, specifiers in (("requirements", requirements), ("constraints", constraints)):
+        lines.append(f"{name} = {json.dumps(sorted(redact_text(specifier) for specifier in specifiers))}")
     return "\n".join(lines) + "\n"
 
 
 def request_of(text: str) -> str:
     """What a lock file says that P(request) made; empty for one that somebody else made."""
-    dummy, table, rest = text.partition(f"\n{_TABLE}\n")
-    lines = [line for line in rest.splitlines(keepends=True) if not line.startswith(_INDEX)]
+    dummy, table, tail = text.partition(f"\n{_TABLE}\n")
+    lines = [line for line in tail.splitlines(keepends=True) if not line.startswith(_INDEX)]
     return f"{_TABLE}\n{''.join(lines)}" if table else ""
 
 

@@ -29,8 +29,8 @@ _INDEX_OPTIONS = ("-i ", "--index-url", "--extra-index-url", "-f ", "--find-link
 _ADVICE = "Give a pylock.toml (PEP 751), or a requirements file in which every line is name==version."
 
 
-def _unusable(what: str) -> InputError:
-    return InputError(f"The lock file cannot be used: {what}.", untouched="everything.", advice=_ADVICE)
+def _unusable(problem: str) -> InputError:
+    return InputError(f"The lock file cannot be used: {problem}.", untouched="everything.", advice=_ADVICE)
 
 
 def form_of(path: str) -> str:
@@ -54,17 +54,17 @@ def applicable(pins: t.Iterable[Pin], python: Interpreter) -> list[Pin]:
 
     :raises InputError: a marker cannot be read, or a distribution is pinned twice.
     """
-    found: dict[str, Pin] = {}
+    by_name: dict[str, Pin] = {}
     for pin in pins:
         try:
             if not applies(pin.marker, python.markers):
                 continue
         except ValueError as error:
             raise _unusable(str(error)) from error
-        if pin.name in found and found[pin.name] != pin:
+        if pin.name in by_name and by_name[pin.name] != pin:
             raise _unusable(f"it pins {pin.name} twice for this host")
-        found[pin.name] = pin._replace(marker="")
-    return list(found.values())
+        by_name[pin.name] = pin._replace(marker="")
+    return list(by_name.values())
 
 
 def _parse_requirements(text: str) -> list[Pin]:
@@ -78,13 +78,13 @@ def _parse_requirements(text: str) -> list[Pin]:
         hashes = tuple(sorted(_OPTION.findall(line)))
         requirement, dummy, marker = _OPTION.sub("", line).partition(";")
         try:
-            name, dummy_extras, rest = split(requirement)
+            name, dummy_extras, specifier = split(requirement)
         except ValueError as error:
             raise _unusable(str(error)) from error
-        version = re.match(r"^={2,3}\s*([^\s,*]+)$", rest)
+        version = re.match(r"^={2,3}\s*([^\s,*]+)$", specifier)
         if not version:
             raise _unusable(f"{requirement.strip()!r} is not pinned to one version")
-        pins.append(Pin(name, version.group(1), hashes, marker=marker.strip()))
+        pins.append(Pin(name, version.group(1), hashes=hashes, marker=marker.strip()))
     return pins
 
 
@@ -109,10 +109,10 @@ def _parse_pylock(text: str, python: Interpreter) -> list[Pin]:
     lock = _toml(text, python)
     if not str(lock.get("lock-version", "")).startswith("1."):
         raise _unusable(f"its lock-version is {lock.get('lock-version')!r}, and only 1.x is known")
-    wanted = lock.get("requires-python")
+    requires_python = lock.get("requires-python")
     try:
-        if wanted and not satisfies(python.version, wanted):
-            raise _unusable(f"it is for Python {wanted}, and {python.executable} is {python.version}")
+        if requires_python and not satisfies(python.version, requires_python):
+            raise _unusable(f"it is for Python {requires_python}, and {python.executable} is {python.version}")
         environments = lock.get("environments") or [""]
         if not any(applies(marker, python.markers) for marker in environments):
             raise _unusable(f"it is not for this platform, but for {environments}")
@@ -136,8 +136,8 @@ def _package(package: dict[str, t.Any]) -> Pin:
     if "version" not in package:
         raise _unusable(f"{name} has no version")
     files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
-    hashes = {f"{kind}:{value}" for one in files for kind, value in one.get("hashes", {}).items()}
-    return Pin(name, str(package["version"]), tuple(sorted(hashes)), marker=marker)
+    hashes = {f"{kind}:{digest}" for file in files for kind, digest in file.get("hashes", {}).items()}
+    return Pin(name, str(package["version"]), hashes=tuple(sorted(hashes)), marker=marker)
 
 
 def text(pins: t.Iterable[Pin], form: str, minor: str) -> str:
@@ -170,14 +170,14 @@ def text(pins: t.Iterable[Pin], form: str, minor: str) -> str:
 
 def _file(pin: Pin) -> str:
     name = pin.url.split("#", 1)[0].rstrip("/").rsplit("/", 1)[-1]
-    hashes = ", ".join("{} = {}".format(*_key_and_value(item)) for item in sorted(pin.hashes))
+    hashes = ", ".join(_assignment(digest) for digest in sorted(pin.hashes))
     file = f"name = {json.dumps(name)}, url = {json.dumps(pin.url)}, hashes = {{ {hashes} }}"
     return f"wheels = [{{ {file} }}]" if name.endswith(".whl") else f"sdist = {{ {file} }}"
 
 
-def _key_and_value(item: str) -> tuple[str, str]:
-    kind, dummy, value = item.partition(":")
-    return kind, json.dumps(value)
+def _assignment(digest: str) -> str:
+    algorithm, dummy, hexdigest = digest.partition(":")
+    return f"{algorithm} = {json.dumps(hexdigest)}"
 
 
 def for_minor(text: str, minor: str) -> str:
@@ -191,11 +191,11 @@ def for_minor(text: str, minor: str) -> str:
 def part(text: str, pins: t.Collection[Pin]) -> str:
     """The lock of I(pins) alone, out of one that P(text) or uv wrote; empty when it has not all of them."""
     head, *packages = re.split(r"(?m)^\[\[packages\]\]\n", text.partition("\n[tool.")[0])
-    found = {}
+    by_pin = {}
     for package in packages:
-        said = dict(re.findall(r'(?m)^(name|version) = "([^"]+)"$', package))
-        found[canonical(said.get("name", "")), said.get("version")] = package.rstrip()
-    chosen = [found.get((pin.name, pin.version)) for pin in pins]
+        fields = dict(re.findall(r'(?m)^(name|version) = "([^"]+)"$', package))
+        by_pin[canonical(fields.get("name", "")), fields.get("version")] = package.rstrip()
+    chosen = [by_pin.get((pin.name, pin.version)) for pin in pins]
     if not all(chosen):
         return ""
     return "\n\n".join([head.rstrip(), *(f"[[packages]]\n{package}" for package in chosen)]) + "\n"

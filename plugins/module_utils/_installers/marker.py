@@ -19,12 +19,20 @@ _TOKEN = re.compile(
 _VERSIONED = ("python_version", "python_full_version", "implementation_version", "platform_release")
 
 
-class _Value(t.NamedTuple):
-    value: str | t.AbstractSet[str]
+class _Operand(t.NamedTuple):
+    """One side of a comparison.
+
+    :ivar content: a text, or all extras that are asked for.
+    :ivar variable: the name of the variable it came from; empty for a string.
+    """
+
+    content: str | t.AbstractSet[str]
     variable: str
 
 
-class _Parser:
+class _MarkerParser:
+    """Evaluates a marker while reading it, by recursive descent: C(either) of C(both) of C(single)."""
+
     def __init__(self, marker: str, environment: Environment) -> None:
         self.marker = marker
         self.environment = environment
@@ -68,54 +76,56 @@ class _Parser:
             if self.take() != ("paren", ")"):
                 raise ValueError(f"unbalanced parentheses in the marker {self.marker!r}")
             return result
-        left = self.value()
+        first = self.operand()
         kind, operator = self.take()
         if (kind, operator) == ("word", "not"):
             kind, operator = self.take()
             operator = f"not {operator}"
         if kind != "op" and operator not in ("in", "not in"):
             raise ValueError(f"cannot read the marker {self.marker!r}")
-        return _compare(left, operator, self.value())
+        return _compare(first, operator, self.operand())
 
-    def value(self) -> _Value:
+    def operand(self) -> _Operand:
         kind, text = self.take()
         if kind == "string":
-            return _Value(text[1:-1], "")
+            return _Operand(text[1:-1], "")
         name = text.replace(".", "_")
         if kind == "word" and name in self.environment:
-            return _Value(self.environment[name], name)
+            return _Operand(self.environment[name], name)
         raise ValueError(f"unknown name {text!r} in the marker {self.marker!r}")
 
 
-def _compare(left: _Value, operator: str, right: _Value) -> bool:
+def _compare(first: _Operand, operator: str, second: _Operand) -> bool:
     if operator in ("in", "not in"):
-        return (str(left.value) in right.value) == (operator == "in")
-    if not isinstance(left.value, str) or not isinstance(right.value, str):
+        return (str(first.content) in second.content) == (operator == "in")
+    if not isinstance(first.content, str) or not isinstance(second.content, str):
         # "extra" stands for all the extras at once: any of them may match.
-        group, one = (right.value, left.value) if isinstance(left.value, str) else (left.value, right.value)
-        return (canonical(str(one)) in group) == (operator != "!=")
-    variable = left.variable or right.variable
+        group, extra = (
+            (second.content, first.content) if isinstance(first.content, str) else (first.content, second.content)
+        )
+        return (canonical(str(extra)) in group) == (operator != "!=")
+    variable = first.variable or second.variable
     if variable in _VERSIONED:
         try:
-            return satisfies(left.value, operator + right.value)
+            return satisfies(first.content, operator + second.content)
         except ValueError:
             pass  # a kernel release is often no version: then it is text
-    return _ordered(left.value, operator, right.value)
+    return _ordered(first.content, operator, second.content)
 
 
-def _ordered(left: t.Any, operator: str, right: t.Any) -> bool:
+def _ordered(first: t.Any, operator: str, second: t.Any) -> bool:
     if operator in ("==", "==="):
-        return bool(left == right)
+        return bool(first == second)
     if operator == "!=":
-        return bool(left != right)
+        return bool(first != second)
     if operator == "<":
-        return bool(left < right)
+        return bool(first < second)
     if operator == "<=":
-        return bool(left <= right)
+        return bool(first <= second)
     if operator == ">":
-        return bool(left > right)
+        return bool(first > second)
     if operator == ">=":
-        return bool(left >= right)
+        return bool(first >= second)
     raise ValueError(f"the operator {operator} does not apply to text")
 
 
@@ -128,16 +138,16 @@ def satisfies(version: str, specifiers: str) -> bool:
         match = re.match(r"(===|==|~=|!=|<=|>=|<|>)\s*(\S+)$", specifier)
         if not match:
             raise ValueError(f"cannot read the version specifier {specifier!r}")
-        operator, wanted = match.groups()
+        operator, bound = match.groups()
         if operator == "~=":
-            release = wanted.split(".")
-            fits = satisfies(version, f">={wanted}") and satisfies(version, f"=={'.'.join(release[:-1])}.*")
-        elif wanted.endswith(".*") and operator in ("==", "!="):
-            have, want = version_key(version)[1], tuple(int(part) for part in wanted[:-2].split("."))
-            have += (0,) * (len(want) - len(have))
-            fits = (have[: len(want)] == want) == (operator == "==")
+            release = bound.split(".")
+            fits = satisfies(version, f">={bound}") and satisfies(version, f"=={'.'.join(release[:-1])}.*")
+        elif bound.endswith(".*") and operator in ("==", "!="):
+            numbers, prefix = version_key(version)[1], tuple(int(part) for part in bound[:-2].split("."))
+            numbers += (0,) * (len(prefix) - len(numbers))
+            fits = (numbers[: len(prefix)] == prefix) == (operator == "==")
         else:
-            fits = _ordered(version_key(version), operator, version_key(wanted))
+            fits = _ordered(version_key(version), operator, version_key(bound))
         if not fits:
             return False
     return True
@@ -152,9 +162,9 @@ def applies(marker: str, environment: Environment, extras: t.AbstractSet[str] = 
     """
     if not marker.strip():
         return True
-    known: dict[str, str | t.AbstractSet[str]] = dict(environment)
-    known.update(extra=extras, extras=extras, dependency_groups=frozenset())
-    parser = _Parser(marker, known)
+    variables: dict[str, str | t.AbstractSet[str]] = dict(environment)
+    variables.update(extra=extras, extras=extras, dependency_groups=frozenset())
+    parser = _MarkerParser(marker, variables)
     result = parser.either()
     if parser.peek()[0] != "end":
         raise ValueError(f"cannot read the marker {marker!r}")

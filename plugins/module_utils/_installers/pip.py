@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import command as base_command
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.interface import (
     Installer,
+    InstallRequest,
     Resolution,
-    Wanted,
     files,
     pin_lines,
 )
@@ -32,33 +32,34 @@ class Pip(Installer):
 
     name = "pip"
 
-    def resolve(self, wanted: Wanted) -> Resolution:
+    def resolve(self, request: InstallRequest) -> Resolution:
         """See P(Installer.resolve)."""
-        if not self.moved_to_index(wanted):
-            pins = self._report(wanted, wanted.constraints, afresh=self.target.venv is None)
+        if not self.moved_to_index(request):
+            pins = self._report(request, request.constraints, afresh=self.target.venv is None)
         else:
             # pip takes what is installed from a directory for good. Asked to ignore it, it ignores everything, so
             # what is there is held by constraints, as far as that goes.
-            held = [f"{one.name}=={one.version}" for one in self.target.inventory.values() if one.source is None]
+            inventory = self.target.inventory.values()
+            held = [f"{installed.name}=={installed.version}" for installed in inventory if installed.source is None]
             try:
-                pins = self._report(wanted, [*wanted.constraints, *held], afresh=True)
+                pins = self._report(request, [*request.constraints, *held], afresh=True)
             except InstallerError:
-                pins = self._report(wanted, wanted.constraints, afresh=True)
-        return Resolution(self.complete(wanted, {pin.name: pin for pin in pins}), [])
+                pins = self._report(request, request.constraints, afresh=True)
+        return Resolution(self.complete(request, {pin.name: pin for pin in pins}), [])
 
-    def lock(self, wanted: Wanted, pins: t.Sequence[Pin], form: str) -> str:
+    def lock(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
         """See P(Installer.lock)."""
         from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 
-        sources = {source.name for source in wanted.sources}
+        sources = {source.name for source in request.sources}
         held = [f"{pin.name}=={pin.version}" for pin in pins if pin.version and pin.name not in sources]
-        found = self._report(wanted, [*wanted.constraints, *held], afresh=True)
-        return lockfile.text(found, form, self.target.python.minor)
+        resolved = self._report(request, [*request.constraints, *held], afresh=True)
+        return lockfile.text(resolved, form, self.target.python.minor)
 
     def install(self, pins: t.Sequence[Pin], hashed: bool) -> None:
         """See P(Installer.install)."""
-        again = [pin for pin in pins if pin.path is not None or self._from_directory(pin.name) or self._broken(pin)]
-        for batch, options in (([pin for pin in pins if pin not in again], []), (again, ["--force-reinstall"])):
+        forced = [pin for pin in pins if pin.path is not None or self._from_directory(pin.name) or self._broken(pin)]
+        for batch, options in (([pin for pin in pins if pin not in forced], []), (forced, ["--force-reinstall"])):
             if not batch:
                 continue
             lines = pin_lines(batch, with_hashes=hashed)
@@ -69,22 +70,22 @@ class Pip(Installer):
                 self._pip([*argv, "--require-hashes"] if hashed else argv, advice=_ADVICE)
 
     def _broken(self, pin: Pin) -> bool:
-        have = self.target.inventory.get(pin.name)
-        return have is not None and not is_whole(have)
+        installed = self.target.inventory.get(pin.name)
+        return installed is not None and not is_whole(installed)
 
-    def _report(self, wanted: Wanted, constraints: t.Sequence[str], *, afresh: bool) -> list[Pin]:
+    def _report(self, request: InstallRequest, constraints: t.Sequence[str], *, afresh: bool) -> list[Pin]:
         """What pip would install, from its installation report.
 
         :param afresh: as if nothing were installed.
         """
-        lines = wanted.lines
+        lines = request.lines
         with files(requirements=_not_editable(lines), constraints=constraints) as path:
-            report = f"{path['']}/report.json"
+            report_path = f"{path['']}/report.json"
             argv = [
                 "install",
                 "--dry-run",
                 "--report",
-                report,
+                report_path,
                 "--requirement",
                 path["requirements"],
                 *_editable(lines),
@@ -104,12 +105,12 @@ class Pip(Installer):
                         advice="Use `installer: uv` (of the role: sage_installer), or a newer Python.",
                     ) from error
                 raise
-            with open(report, encoding="utf-8") as file:
-                found = json.load(file)["install"]
-        named = {source.name: source for source in wanted.sources}
+            with open(report_path, encoding="utf-8") as file:
+                reported = json.load(file)["install"]
+        named = {source.name: source for source in request.sources}
         pins = []
-        for item in found:
-            pin = _pin(item)
+        for report in reported:
+            pin = _pin(report)
             if pin.name in named:
                 pin = self.source_pin(named[pin.name])._replace(version=pin.version, requires=pin.requires)
             pins.append(pin)
@@ -119,7 +120,7 @@ class Pip(Installer):
         """See P(Installer.check_command)."""
         return [self.target.python.executable, "-m", "pip", "check", "--disable-pip-version-check"]
 
-    def _pip(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> base_command.CommandOutcome:
+    def _pip(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> command.CommandOutcome:
         python = self.target.python
         if not python.pip:
             raise InstallerError(
@@ -128,10 +129,10 @@ class Pip(Installer):
                 advice="Run intellistream.sage.sage_venv with `installer: pip`, which puts pip into the environment, "
                 "or use `installer: uv`, which needs none.",
             )
-        call = self.index.for_pip()
+        settings = self.index.for_pip()
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-        command = [python.executable, "-m", "pip", argv[0], *options, *argv[1:], *call.arguments]
-        return base_command.checked(command, env=call.env, timeout=self.timeout, untouched=untouched, advice=advice)
+        pip = [python.executable, "-m", "pip", argv[0], *options, *argv[1:], *settings.arguments]
+        return command.checked(pip, env=settings.env, timeout=self.timeout, untouched=untouched, advice=advice)
 
 
 def _not_editable(lines: t.Sequence[str]) -> list[str]:
@@ -143,19 +144,19 @@ def _editable(lines: t.Sequence[str]) -> list[str]:
     return [part for line in lines if line.startswith(EDITABLE) for part in ("--editable", line[len(EDITABLE) :])]
 
 
-def _pin(item: dict[str, t.Any]) -> Pin:
-    """One element of a report's C(install)."""
-    info, metadata = item["download_info"], item["metadata"]
+def _pin(report: dict[str, t.Any]) -> Pin:
+    """The pin of one element of a report's C(install)."""
+    info, metadata = report["download_info"], report["metadata"]
     archive = info.get("archive_info") or {}
     hashes = dict(archive.get("hashes") or {})
     if not hashes and archive.get("hash"):
-        algorithm, dummy, value = archive["hash"].partition("=")
-        hashes[algorithm] = value
+        algorithm, dummy, hexdigest = archive["hash"].partition("=")
+        hashes[algorithm] = hexdigest
     directory = info.get("dir_info")
     return Pin(
         canonical(metadata["name"]),
         metadata["version"],
-        tuple(sorted(f"{algorithm}:{value}" for algorithm, value in hashes.items())),
+        hashes=tuple(sorted(f"{algorithm}:{hexdigest}" for algorithm, hexdigest in hashes.items())),
         path=None if directory is None else url_path(info["url"]),
         editable=bool(directory and directory.get("editable")),
         url=redact_text(info["url"]),

@@ -25,16 +25,16 @@ def group(name: str, first_party: t.Iterable[str]) -> str:
     return SAGE if any(fnmatch.fnmatchcase(name, canonical(pattern)) for pattern in first_party) else THIRD_PARTY
 
 
-def entry(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -> Distribution:
+def distribution(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -> Distribution:
     """One distribution of the plan, JSON-able."""
-    have = inventory.get(pin.name)
-    action = ADD if have is None else KEEP if is_exact(pin, have) else REPLACE
+    installed = inventory.get(pin.name)
+    action = ADD if installed is None else KEEP if is_exact(pin, installed) else REPLACE
     result: Distribution = {
         "name": pin.name,
         "version": pin.version,
         "group": group(pin.name, first_party),
         "action": action,
-        "from_version": have.version if have else None,
+        "from_version": installed.version if installed else None,
         "hashes": list(pin.hashes),
     }
     if pin.path is not None:
@@ -45,15 +45,15 @@ def entry(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -> Distr
 def build(pins: t.Iterable[Pin], inventory: Inventory, first_party: t.Iterable[str]) -> list[Distribution]:
     """The distributions of a plan, sorted by name."""
     patterns = list(first_party)
-    return sorted((entry(pin, inventory, patterns) for pin in pins), key=lambda one: str(one["name"]))
+    return sorted((distribution(pin, inventory, patterns) for pin in pins), key=lambda planned: str(planned["name"]))
 
 
 def brief(distributions: t.Iterable[Distribution]) -> dict[str, list[dict[str, t.Any]]]:
     """Names and versions by group: all that a capture or a recorded result needs, a hundredth of the plan in size."""
-    found: dict[str, list[dict[str, t.Any]]] = {THIRD_PARTY: [], SAGE: []}
-    for one in distributions:
-        found[one["group"]].append({"name": one["name"], "version": one["version"]})
-    return found
+    by_group: dict[str, list[dict[str, t.Any]]] = {THIRD_PARTY: [], SAGE: []}
+    for distribution in distributions:
+        by_group[distribution["group"]].append({"name": distribution["name"], "version": distribution["version"]})
+    return by_group
 
 
 def pin_of(distribution: Distribution) -> Pin:
@@ -71,9 +71,9 @@ def pin_of(distribution: Distribution) -> Pin:
     return Pin(
         canonical(str(name)),
         str(version) if version else None,
-        tuple(sorted(str(item) for item in distribution.get("hashes") or ())),
-        str(path) if path else None,
-        bool(distribution.get("editable")),
+        hashes=tuple(sorted(str(digest) for digest in distribution.get("hashes") or ())),
+        path=str(path) if path else None,
+        editable=bool(distribution.get("editable")),
     )
 
 
@@ -84,8 +84,12 @@ def listing(names: t.Iterable[tuple[str, str | None]]) -> str:
 
 def diff(distributions: t.Iterable[Distribution]) -> dict[str, str]:
     """Before and after of the distributions that change."""
-    changing = [one for one in distributions if one["action"] != KEEP]
+    changing = [distribution for distribution in distributions if distribution["action"] != KEEP]
     return {
-        "before": listing((one["name"], one["from_version"]) for one in changing if one["from_version"]),
-        "after": listing((one["name"], one["version"]) for one in changing),
+        "before": listing(
+            (distribution["name"], distribution["from_version"])
+            for distribution in changing
+            if distribution["from_version"]
+        ),
+        "after": listing((distribution["name"], distribution["version"]) for distribution in changing),
     }

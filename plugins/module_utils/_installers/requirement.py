@@ -19,11 +19,14 @@ EDITABLE = "-e "  # how the line of an editable source begins
 class Pin(t.NamedTuple):
     """One distribution that is to be exactly as stated.
 
+    :param name: normalised (PEP 503).
     :param version: None when only a build would tell (a source directory with a computed version).
     :param hashes: C(sha256:…) of every file that is acceptable; empty when unknown.
     :param path: source directory it is built from; None for the index.
+    :param editable: whether I(path) is referred to rather than copied.
     :param marker: environment marker under which it applies; empty for always.
-    :param url: where the index offers the file, when known.
+    :param url: where the index offers the file; empty when unknown.
+    :param requires: what its metadata says it requires, C(Requires-Dist); empty when unknown.
     """
 
     name: str
@@ -56,7 +59,7 @@ def pin_line(pin: Pin, *, with_hashes: bool = True) -> str:
     if pin.marker:
         line = f"{line} ; {pin.marker}"
     if with_hashes and pin.hashes:
-        line = " \\\n    ".join([line, *(f"--hash={item}" for item in pin.hashes)])
+        line = " \\\n    ".join([line, *(f"--hash={digest}" for digest in pin.hashes)])
     return line
 
 

@@ -27,33 +27,40 @@ if t.TYPE_CHECKING:
 Options = t.Mapping[str, t.Any]
 
 
-class Answer(t.NamedTuple):
+class ResolvedPlan(t.NamedTuple):
     """A plan and how it came about.
 
-    :param known: False when check mode cannot tell on a host where nothing is set up yet.
+    :param installer: the tool that made it, C(uv) or C(pip).
+    :param distributions: everything that belongs to the result, sorted by name.
+    :param notes: sentences for people.
+    :param is_known: False when check mode cannot tell on a host where nothing is set up yet.
     :param lock: the text of the lock file that is asked for; empty when none is.
     """
 
     installer: str
     distributions: list[plan.Distribution]
     notes: list[str]
-    known: bool = True
+    is_known: bool = True
     lock: str = ""
 
 
-def target(venv: str, python: str, minimum: str) -> interface.Target:
+def install_target(venv: str, python: str, minimum: str) -> interface.InstallTarget:
     """What to resolve for: the environment, or the interpreter it will be made of.
 
+    :param venv: absolute path of the environment.
+    :param python: for a new one; C(auto), a path or a name on PATH.
+    :param minimum: the oldest version that will do, such as C(3.11).
     :raises InputError: neither is there.
     """
     if os.path.exists(os.path.join(venv, "pyvenv.cfg")):
-        return interface.Target(interpreter.probe(interpreter.in_venv(venv)), venv, inventory.read(venv))
-    return interface.Target(interpreter.find(python, minimum), None, {})
+        return interface.InstallTarget(interpreter.probe(interpreter.in_venv(venv)), venv, inventory.read(venv))
+    return interface.InstallTarget(interpreter.find(python, minimum), None, {})
 
 
-def wanted(options: Options) -> interface.Wanted:
-    """What is asked for.
+def install_request(options: Options) -> interface.InstallRequest:
+    """What a module's options ask for.
 
+    :param options: C(requirements), C(constraints), C(sources) and C(lock).
     :raises InputError: a requirement cannot be read, or nothing is asked for.
     """
     for line in (*options["requirements"], *options["constraints"]):
@@ -65,9 +72,10 @@ def wanted(options: Options) -> interface.Wanted:
         except ValueError as error:
             raise InputError(f"A requirement cannot be read: {error}.", untouched="everything.") from error
     sources = tuple(
-        interface.source(one["path"], one["extras"] or (), bool(one["editable"])) for one in options["sources"]
+        interface.source_project(source["path"], source["extras"] or (), bool(source["editable"]))
+        for source in options["sources"]
     )
-    result = interface.Wanted(tuple(options["requirements"]), tuple(options["constraints"]), sources)
+    result = interface.InstallRequest(tuple(options["requirements"]), tuple(options["constraints"]), sources)
     if not result.lines and not options["lock"]:
         raise InputError(
             "Nothing is asked for.",
@@ -77,51 +85,50 @@ def wanted(options: Options) -> interface.Wanted:
     return result
 
 
-def resolve(options: Options, index: Index, *, check_mode: bool) -> Answer:
+def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan:
     """Compute the plan for a module's options.
 
     :raises InputError: the options are contradictory.
     :raises InstallerError: there is no solution, or the index cannot be reached.
     """
-    where = target(os.path.abspath(options["venv"]), options["python"], options["minimum"])
-    asked = wanted(options)
+    target = install_target(os.path.abspath(options["venv"]), options["python"], options["minimum"])
+    request = install_request(options)
     choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
     if options["lock"]:
-        pins = _from_lock(options["lock"], asked, where)
-        return Answer(choice.name, plan.build(pins, where.inventory, options["first_party"]), [])
+        pins = _from_lock(options["lock"], request, target)
+        return ResolvedPlan(choice.name, plan.build(pins, target.inventory, options["first_party"]), notes=[])
     if choice.fetch:
         # Fetching is for sage_venv. Until then pip gives the same kind of answer.
-        choice = find_uv.Choice("pip", reason="uv is not on this host yet")
-    if choice.name == "pip" and where.venv is None and not where.python.pip:
-        return _unknown(where, check_mode)
-    installer = choose.make(choice, where, index, options["timeout"])
-    found = installer.resolve(asked)
+        choice = find_uv.InstallerChoice("pip", reason="uv is not on this host yet")
+    if choice.name == "pip" and target.venv is None and not target.python.pip:
+        return _unknown(target, check_mode)
+    installer = choose.create_installer(choice, target, index, options["timeout"])
+    resolution = installer.resolve(request)
     lock = ""
     if options["lock_file"]:
-        lock = installer.lock(asked, found.pins, lockfile.form_of(options["lock_file"]))
-    return Answer(
-        installer.name, plan.build(found.pins, where.inventory, options["first_party"]), found.notes, lock=lock
-    )
+        lock = installer.lock(request, resolution.pins, lockfile.form_of(options["lock_file"]))
+    distributions = plan.build(resolution.pins, target.inventory, options["first_party"])
+    return ResolvedPlan(installer.name, distributions, notes=resolution.notes, lock=lock)
 
 
-def _unknown(where: interface.Target, check_mode: bool) -> Answer:
-    what = (
+def _unknown(target: interface.InstallTarget, check_mode: bool) -> ResolvedPlan:
+    problem = (
         f"The plan cannot be known before the virtual environment is made: there is no uv on this host, "
-        f"and {where.python.executable} has no pip."
+        f"and {target.python.executable} has no pip."
     )
     if not check_mode:
         raise InstallerError(
-            what, untouched="everything.", advice="Run intellistream.sage.sage_venv first, or install uv."
+            problem, untouched="everything.", advice="Run intellistream.sage.sage_venv first, or install uv."
         )
-    return Answer("pip", [], [what], known=False)
+    return ResolvedPlan("pip", [], notes=[problem], is_known=False)
 
 
-def _from_lock(text: str, asked: interface.Wanted, where: interface.Target) -> list[Pin]:
+def _from_lock(text: str, request: interface.InstallRequest, target: interface.InstallTarget) -> list[Pin]:
     """Exactly the lock's pins; sources take the place of their pins."""
-    pins = {pin.name: pin for pin in lockfile.applicable(lockfile.parse(text, where.python), where.python)}
-    for source in asked.sources:
+    pins = {pin.name: pin for pin in lockfile.applicable(lockfile.parse(text, target.python), target.python)}
+    for source in request.sources:
         pins[source.name] = Pin(source.name, source.version, path=source.path, editable=source.editable)
-    missing = sorted(asked.from_index() - set(pins))
+    missing = sorted(request.from_index() - set(pins))
     if missing:
         raise InputError(
             f"The lock file does not pin {', '.join(missing)}, which is asked for.",

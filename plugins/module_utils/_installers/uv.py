@@ -9,18 +9,18 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import command as base_command
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.interface import (
     Installer,
+    InstallRequest,
+    InstallTarget,
     Resolution,
-    Target,
-    Wanted,
     files,
-    kept,
     pin_lines,
+    unchanged_pin,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import is_whole
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
@@ -39,14 +39,14 @@ class Uv(Installer):
 
     name = "uv"
 
-    def __init__(self, uv: str, target: Target, index: Index, timeout: float = 0) -> None:
+    def __init__(self, uv: str, target: InstallTarget, index: Index, timeout: float = 0) -> None:
         super().__init__(target, index, timeout)
         self.uv = uv
 
-    def resolve(self, wanted: Wanted) -> Resolution:
+    def resolve(self, request: InstallRequest) -> Resolution:
         """See P(Installer.resolve)."""
-        changed = self._dry_run(wanted)
-        sources = {source.name: source for source in wanted.sources}
+        changed = self._dry_run(request)
+        sources = {source.name: source for source in request.sources}
         changing = {
             name: self.source_pin(sources[name])._replace(version=version or sources[name].version)
             if name in sources
@@ -57,45 +57,45 @@ class Uv(Installer):
             # uv takes a directory for unchanged when its pyproject.toml is; the code may not be.
             changing.setdefault(name, self.source_pin(source))
         try:
-            complete = self._compile(wanted, changing)
+            complete = self._compile(request, changing)
         except SageError as error:
             # Something that is installed is not in the index (any more): the plan stands, without hashes.
             note = f"No hashes for this plan: {_last_line(error)}"
-            return Resolution(self.complete(wanted, changing), [note])
+            return Resolution(self.complete(request, changing), [note])
         return Resolution(complete, [])
 
-    def _dry_run(self, wanted: Wanted) -> dict[str, str | None]:
+    def _dry_run(self, request: InstallRequest) -> dict[str, str | None]:
         """Name → version of what uv would put into the environment."""
-        with files(requirements=wanted.lines, constraints=wanted.constraints) as path:
+        with files(requirements=request.lines, constraints=request.constraints) as path:
             argv = ["pip", "install", "--dry-run", "--requirements", path["requirements"]]
             argv += ["--constraints", path["constraints"], *self._where(path[""])]
-            for name in sorted(self.moved_to_index(wanted)):
+            for name in sorted(self.moved_to_index(request)):
                 argv += ["--reinstall-package", name]
             outcome = self._uv(argv, untouched=_UNTOUCHED, advice=_ADVICE)
-        found: dict[str, str | None] = {}
+        versions: dict[str, str | None] = {}
         for line in outcome.stderr.splitlines():
             change = _CHANGE.match(line.rstrip())
             if change and change["sign"] != "-":
-                found[canonical(change["name"])] = change["version"]
-        said = re.search(r"Would install (\d+) package", outcome.stderr)
-        if (int(said[1]) if said else 0) != len(found):
+                versions[canonical(change["name"])] = change["version"]
+        announced = re.search(r"Would install (\d+) package", outcome.stderr)
+        if (int(announced[1]) if announced else 0) != len(versions):
             raise InstallerError(
                 f"uv's answer cannot be understood:\n{redact_text(outcome.stderr)}",
                 untouched=_UNTOUCHED,
                 advice="Use `installer: pip`, and report this with uv's version.",
             )
-        return found
+        return versions
 
     def _where(self, empty: str) -> list[str]:
         python = ["--python", self.target.python.executable]
         # Without an environment yet, an empty directory stands for it.
         return python if self.target.venv else [*python, "--target", f"{empty}/target"]
 
-    def _compile(self, wanted: Wanted, changing: t.Mapping[str, Pin]) -> list[Pin]:
+    def _compile(self, request: InstallRequest, changing: t.Mapping[str, Pin]) -> list[Pin]:
         """Everything that belongs to the result, with hashes: resolved again with all versions held."""
         from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 
-        text = self._compiled(wanted, changing, "pylock.toml")
+        text = self._compiled(request, changing, "pylock.toml")
         locked = lockfile.parse(text, self.target.python)
         pins: dict[str, Pin] = {}
         inventory = self.target.inventory
@@ -104,20 +104,22 @@ class Uv(Installer):
                 pin = changing[pin.name]._replace(hashes=pin.hashes)
             elif pin.name in inventory:
                 # The very words of what is there, so that nothing is taken for changed.
-                pin = kept(inventory[pin.name])._replace(hashes=pin.hashes)
+                pin = unchanged_pin(inventory[pin.name])._replace(hashes=pin.hashes)
             pins[pin.name] = pin
         missing = sorted(set(changing) - set(pins))
         if missing:
             raise InstallerError(f"uv left out {', '.join(missing)} when asked again.")
         return list(pins.values())
 
-    def _compiled(self, wanted: Wanted, changing: t.Mapping[str, Pin], form: str) -> str:
-        held = {name: have.version for name, have in self.target.inventory.items() if have.source is None}
+    def _compiled(self, request: InstallRequest, changing: t.Mapping[str, Pin], form: str) -> str:
+        held = {
+            name: installed.version for name, installed in self.target.inventory.items() if installed.source is None
+        }
         held.update({name: pin.version for name, pin in changing.items() if pin.path is None and pin.version})
-        for source in wanted.sources:
+        for source in request.sources:
             held.pop(source.name, None)
-        constraints = [*wanted.constraints, *(f"{name}=={version}" for name, version in sorted(held.items()))]
-        with files(requirements=wanted.lines, constraints=constraints) as path:
+        constraints = [*request.constraints, *(f"{name}=={version}" for name, version in sorted(held.items()))]
+        with files(requirements=request.lines, constraints=constraints) as path:
             argv = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"]
             argv += ["--format", form, "--python", self.target.python.executable]
             argv += ["--constraints", path["constraints"], path["requirements"]]
@@ -127,13 +129,13 @@ class Uv(Installer):
             except InstallerError:
                 return self._uv(argv, untouched=_UNTOUCHED).stdout
 
-    def lock(self, wanted: Wanted, pins: t.Sequence[Pin], form: str) -> str:
+    def lock(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
         """See P(Installer.lock)."""
         from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 
         changing = {pin.name: pin for pin in pins}
         name = "pylock.toml" if form == "pylock" else "requirements.txt"
-        text = redact_text(self._compiled(wanted, changing, name))
+        text = redact_text(self._compiled(request, changing, name))
         return lockfile.for_minor(text, self.target.python.minor)
 
     def install(self, pins: t.Sequence[Pin], hashed: bool) -> None:
@@ -159,8 +161,10 @@ class Uv(Installer):
         if hashed:
             argv.append("--require-hashes")
         for pin in pins:
-            have = self.target.inventory.get(pin.name)
-            if have is not None and (pin.path is not None or have.source is not None or not is_whole(have)):
+            installed = self.target.inventory.get(pin.name)
+            if installed is not None and (
+                pin.path is not None or installed.source is not None or not is_whole(installed)
+            ):
                 argv += ["--reinstall-package", pin.name]
         self._uv(argv, advice=_ADVICE)
 
@@ -168,14 +172,13 @@ class Uv(Installer):
         """See P(Installer.check_command)."""
         return [self.uv, "pip", "check", "--no-python-downloads", "--python", self.target.python.executable]
 
-    def _uv(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> base_command.CommandOutcome:
-        call = self.index.for_uv()
-        command = [self.uv, *argv]
+    def _uv(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> command.CommandOutcome:
+        settings = self.index.for_uv()
         # Never a Python of uv's own: the interpreter was chosen.
-        command += ["--no-python-downloads", *call.arguments]
-        return base_command.checked(command, env=call.env, timeout=self.timeout, untouched=untouched, advice=advice)
+        uv = [self.uv, *argv, "--no-python-downloads", *settings.arguments]
+        return command.checked(uv, env=settings.env, timeout=self.timeout, untouched=untouched, advice=advice)
 
 
 def _last_line(error: SageError) -> str:
-    said = error.details.get("output") or [error.what]
-    return str(said[-1]).strip()
+    output = error.details.get("output") or [error.what]
+    return str(output[-1]).strip()

@@ -65,10 +65,10 @@ def _one(wheel: Wheel, directory: str, index: Index, opener: urllib.request.Open
     path = os.path.join(directory, wheel.file)
     partial = os.path.join(directory, f".{wheel.file}.{os.getpid()}.partial")
     try:
-        found = _download(wheel, partial, index, opener)
-        if found != wheel.digest:
+        digest = _download(wheel, partial, index, opener)
+        if digest != wheel.digest:
             raise StoreError(
-                f"{redact_text(wheel.url)} is not the file that the lock file names: its hash is {found}, not "
+                f"{redact_text(wheel.url)} is not the file that the lock file names: its hash is {digest}, not "
                 f"{wheel.digest}.",
                 untouched=f"every host, and {directory}: it was not kept.",
                 advice="Find out who has changed it. If the change is right, make the lock file anew.",
@@ -88,11 +88,11 @@ def _download(wheel: Wheel, path: str, index: Index, opener: urllib.request.Open
         raise InstallerError(
             f"The lock file does not say where {wheel.file} can be had.", untouched=untouched, advice=advice
         )
-    for left in reversed(range(_TRIES)):
+    for tries_left in reversed(range(_TRIES)):
         try:
             return _read(wheel, path, index, opener)
         except urllib.error.HTTPError as error:
-            if left and error.code >= 500:
+            if tries_left and error.code >= 500:
                 time.sleep(_PAUSE)
                 continue
             raise InstallerError(
@@ -101,7 +101,7 @@ def _download(wheel: Wheel, path: str, index: Index, opener: urllib.request.Open
                 advice=advice,
             ) from error
         except _NETWORK as error:
-            if left:
+            if tries_left:
                 time.sleep(_PAUSE)
                 continue
             raise InstallerError(
@@ -120,18 +120,18 @@ def _read(wheel: Wheel, path: str, index: Index, opener: urllib.request.OpenerDi
     login = _login(wheel.url, index)
     if login:
         request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
-    found, read = hasher(wheel.digest), 0
+    digest, read = hasher(wheel.digest), 0
     with opener.open(request, timeout=_SECONDS) as answer, open(path, "wb") as file:
         length = answer.headers.get("Content-Length")
         while block := answer.read(_BLOCK):
-            found.update(block)
+            digest.update(block)
             file.write(block)
             read += len(block)
         if length is not None and read != int(length):
             raise EOFError(f"it ended after {read} of {length} bytes")
         file.flush()
         os.fsync(file.fileno())
-    return f"{wheel.digest.partition(':')[0]}:{found.hexdigest()}"
+    return f"{wheel.digest.partition(':')[0]}:{digest.hexdigest()}"
 
 
 def _login(url: str, index: Index) -> str:
@@ -145,16 +145,16 @@ def _login(url: str, index: Index) -> str:
     import netrc
 
     try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host.partition(":")[0])
+        login_of_netrc = netrc.netrc(os.environ.get("NETRC")).authenticators(host.partition(":")[0])
     except (OSError, netrc.NetrcParseError):
         return ""
-    return f"{found[0]}:{found[2]}" if found else ""
+    return f"{login_of_netrc[0]}:{login_of_netrc[2]}" if login_of_netrc else ""
 
 
 def _opener(index: Index) -> urllib.request.OpenerDirector:
     """Proxies are those of the environment."""
     bundles = [index.ca_certificate, *(os.environ.get(name) for name in _BUNDLES)]
-    bundle = next((one for one in bundles if one and os.path.isfile(one)), None)
+    bundle = next((path for path in bundles if path and os.path.isfile(path)), None)
     return urllib.request.build_opener(
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=bundle)),
     )

@@ -40,7 +40,7 @@ _PYTHON = re.compile(r"^([a-z]+)(\d)(\d+)(t?)$")
 _OLD_MANYLINUX = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 
 
-class Group(t.NamedTuple):
+class HostGroup(t.NamedTuple):
     """Hosts that any wheel suits alike.
 
     :ivar system: as Python's C(sys.platform).
@@ -73,7 +73,7 @@ class Group(t.NamedTuple):
         return match[1], int(match[2]), int(match[3]), match[4]
 
 
-def of(executable: str) -> Group:
+def of(executable: str) -> HostGroup:
     """The group of the host as the interpreter at I(executable) sees it.
 
     :raises InstallerError: it cannot be run.
@@ -84,10 +84,10 @@ def of(executable: str) -> Group:
     except ValueError as error:
         raise InstallerError(f"{executable} does not answer like a Python interpreter: {error}") from error
     match = _LIBC.match(libc)
-    return Group(system, re.sub(r"\W", "_", machine), f"{match[1]}{match[2]}_{match[3]}" if match else "", python)
+    return HostGroup(system, re.sub(r"\W", "_", machine), f"{match[1]}{match[2]}_{match[3]}" if match else "", python)
 
 
-def parse(name: str) -> Group:
+def parse(name: str) -> HostGroup:
     """The group that is called I(name).
 
     :raises InputError: no group is called like that.
@@ -95,10 +95,10 @@ def parse(name: str) -> Group:
     match = _NAME.match(name)
     if not match:
         raise InputError(f"{name!r} is not the name of a group such as linux-x86_64-glibc2_36-cp311.")
-    return Group(match[1], match[2], match[3] or "", match[4])
+    return HostGroup(match[1], match[2], match[3] or "", match[4])
 
 
-class Rank(t.NamedTuple):
+class WheelRank(t.NamedTuple):
     """How well a wheel suits; the greatest is best."""
 
     platform: tuple[int, int, int]
@@ -106,7 +106,7 @@ class Rank(t.NamedTuple):
     build: tuple[int, str]
 
 
-def rank(filename: str, group: Group) -> Rank | None:
+def rank(filename: str, group: HostGroup) -> WheelRank | None:
     """How well the wheel of that name suits hosts of the I(group); None: it does not run there."""
     if not filename.endswith(".whl"):
         return None
@@ -114,36 +114,45 @@ def rank(filename: str, group: Group) -> Rank | None:
     if len(parts) not in (5, 6):
         return None
     build = re.match(r"(\d*)(.*)", parts[2] if len(parts) == 6 else "")
-    platforms = [one for one in (_platform(tag, group) for tag in parts[-1].split(".")) if one]
-    pythons = [one for tag in parts[-3].split(".") for abi in parts[-2].split(".") if (one := _python(tag, abi, group))]
+    platforms = [
+        rank_of_platform
+        for rank_of_platform in (_platform(tag, group) for tag in parts[-1].split("."))
+        if rank_of_platform
+    ]
+    pythons = [
+        rank_of_python
+        for tag in parts[-3].split(".")
+        for abi in parts[-2].split(".")
+        if (rank_of_python := _python(tag, abi, group))
+    ]
     if not platforms or not pythons or not build:
         return None
-    return Rank(max(platforms), max(pythons), (int(build[1] or -1), build[2]))
+    return WheelRank(max(platforms), max(pythons), (int(build[1] or -1), build[2]))
 
 
-def _platform(tag: str, group: Group) -> tuple[int, int, int] | None:
+def _platform(tag: str, group: HostGroup) -> tuple[int, int, int] | None:
     if tag == "any":
         return (0, 0, 0)
     if group.system != "linux":
         return None
     if tag == f"linux_{group.machine}":
         return (3, 0, 0)
-    family, dummy, rest = tag.partition("_")
+    family, dummy, architecture = tag.partition("_")
     libc = _LIBC.match(group.libc)
     if not libc:
         return None
-    have = (int(libc[2]), int(libc[3]))
-    if family in _OLD_MANYLINUX and rest == group.machine:
-        wants, kind = _OLD_MANYLINUX[family], "glibc"
+    version = (int(libc[2]), int(libc[3]))
+    if family in _OLD_MANYLINUX and architecture == group.machine:
+        needed, kind = _OLD_MANYLINUX[family], "glibc"
     else:
         match = re.match(r"^(many|musl)linux_(\d+)_(\d+)_(.+)$", tag)
         if not match or match[4] != group.machine:
             return None
-        wants, kind = (int(match[2]), int(match[3])), "glibc" if match[1] == "many" else "musl"
-    return (2, *wants) if kind == libc[1] and wants[0] == have[0] and wants <= have else None
+        needed, kind = (int(match[2]), int(match[3])), "glibc" if match[1] == "many" else "musl"
+    return (2, *needed) if kind == libc[1] and needed[0] == version[0] and needed <= version else None
 
 
-def _python(tag: str, abi: str, group: Group) -> tuple[int, int] | None:
+def _python(tag: str, abi: str, group: HostGroup) -> tuple[int, int] | None:
     name, major, minor, free = group.of_python()
     match = re.match(r"^([a-z]+)(\d)(\d*)$", tag)
     if not match or int(match[2]) != major:

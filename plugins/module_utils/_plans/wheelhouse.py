@@ -43,17 +43,17 @@ class Wheel(t.NamedTuple):
     url: str = ""
 
     @classmethod
-    def of(cls, one: t.Mapping[str, t.Any]) -> Wheel:
+    def of(cls, options: t.Mapping[str, t.Any]) -> Wheel:
         """From a module's options.
 
         :raises InputError: its name leads elsewhere, or its hash is none.
         """
-        name, digest = str(one["file"]), str(one["digest"])
+        name, digest = str(options["file"]), str(options["digest"])
         if "/" in name or "\0" in name or name.startswith(".") or not name.endswith(".whl"):
             raise InputError(f"{name!r} is not the name of a wheel.", untouched="everything.")
         hasher(digest)
-        size = one.get("size")
-        return cls(name, digest, -1 if size is None else int(size), str(one.get("url") or ""))
+        size = options.get("size")
+        return cls(name, digest, -1 if size is None else int(size), str(options.get("url") or ""))
 
 
 class _Hash(t.Protocol):
@@ -77,13 +77,13 @@ def hasher(digest: str) -> _Hash:
 
 def digest_of(stream: t.BinaryIO, like: str) -> str:
     """The hash of what is left in I(stream), of the algorithm of I(like)."""
-    found = hasher(like)
+    digest = hasher(like)
     while block := stream.read(_BLOCK):
-        found.update(block)
-    return f"{like.partition(':')[0]}:{found.hexdigest()}"
+        digest.update(block)
+    return f"{like.partition(':')[0]}:{digest.hexdigest()}"
 
 
-class Missing(t.NamedTuple):
+class MissingWheels(t.NamedTuple):
     """What a host lacks.
 
     :param files: names of the wheels.
@@ -94,7 +94,7 @@ class Missing(t.NamedTuple):
     free: int
 
 
-def missing(path: str, wheels: t.Iterable[Wheel]) -> Missing:
+def missing(path: str, wheels: t.Iterable[Wheel]) -> MissingWheels:
     """Compare the directory at I(path) with what is wanted, by content; nothing is changed.
 
     :raises UnsafePath: the directory is not private.
@@ -102,9 +102,9 @@ def missing(path: str, wheels: t.Iterable[Wheel]) -> Missing:
     wheels = list(wheels)
     try:
         with open_private(path, readonly=False) as place:
-            return Missing([one.file for one in wheels if not _has(place, one)], _free(path))
+            return MissingWheels([wheel.file for wheel in wheels if not _has(place, wheel)], _free(path))
     except FileNotFoundError:
-        return Missing([one.file for one in wheels], _free(path))
+        return MissingWheels([wheel.file for wheel in wheels], _free(path))
 
 
 def _has(place: PrivateDir, wheel: Wheel) -> bool:
@@ -119,8 +119,8 @@ def _has(place: PrivateDir, wheel: Wheel) -> bool:
 def _free(path: str) -> int:
     while not os.path.isdir(path):
         path = os.path.dirname(path)
-    found = os.statvfs(path)
-    return max(0, found.f_bavail * found.f_frsize - _RESERVE)
+    file_system = os.statvfs(path)
+    return max(0, file_system.f_bavail * file_system.f_frsize - _RESERVE)
 
 
 def accept(path: str, bundle: str, wheels: t.Sequence[Wheel]) -> None:
@@ -134,9 +134,9 @@ def accept(path: str, bundle: str, wheels: t.Sequence[Wheel]) -> None:
     """
     with open_private(path, create=True) as place, open(bundle, "rb") as stream:
         offset = os.fstat(stream.fileno()).st_size
-        if offset != sum(one.size for one in wheels):
+        if offset != sum(wheel.size for wheel in wheels):
             raise StoreError(
-                f"Of the wheels' {sum(one.size for one in wheels)} bytes {offset} have arrived.",
+                f"Of the wheels' {sum(wheel.size for wheel in wheels)} bytes {offset} have arrived.",
                 untouched=_UNTOUCHED,
                 advice="Run again.",
             )
@@ -153,20 +153,20 @@ def accept(path: str, bundle: str, wheels: t.Sequence[Wheel]) -> None:
 
 def _take(place: PrivateDir, stream: t.BinaryIO, wheel: Wheel) -> None:
     partial = f".{wheel.file}{_PARTIAL}"
-    found, left = hasher(wheel.digest), wheel.size
+    digest, remaining = hasher(wheel.digest), wheel.size
     try:
         fd = place.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            while left and (block := stream.read(min(_BLOCK, left))):
-                found.update(block)
+            while remaining and (block := stream.read(min(_BLOCK, remaining))):
+                digest.update(block)
                 write_all(fd, block)
-                left -= len(block)
+                remaining -= len(block)
             os.fsync(fd)
         finally:
             os.close(fd)
-        if f"{wheel.digest.partition(':')[0]}:{found.hexdigest()}" != wheel.digest:
+        if f"{wheel.digest.partition(':')[0]}:{digest.hexdigest()}" != wheel.digest:
             raise StoreError(
-                f"{wheel.file} did not arrive as the lock file has it: its hash is {found.hexdigest()}, not "
+                f"{wheel.file} did not arrive as the lock file has it: its hash is {digest.hexdigest()}, not "
                 f"{wheel.digest.partition(':')[2]}.",
                 untouched=f"the environment, and in {place.path} every wheel that was there.",
                 advice="Run again. If it happens again, look who changes files between the controller and this host.",

@@ -120,7 +120,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], str]
     @functools.cache
     def made(tool: str) -> str:
         path = str(tmp_path_factory.mktemp(tool) / "venv")
-        choice = find_uv.Choice(tool, UV if tool == "uv" else "")
+        choice = find_uv.InstallerChoice(tool, UV if tool == "uv" else "")
         create_venv.create(path, interpreter.probe(sys.executable), choice, 0)
         return path
 

@@ -171,10 +171,12 @@ def needy(sage: Bench) -> Bench:
 
 
 def test_unmet(needy: Bench) -> None:
-    target = interface.Target(
+    target = interface.InstallTarget(
         interpreter.probe(interpreter.in_venv(needy.venv)), needy.venv, inventory.read(needy.venv)
     )
-    installer = choose.make(find_uv.Choice(needy.tool, UV if needy.tool == "uv" else ""), target, Index())
+    installer = choose.create_installer(
+        find_uv.InstallerChoice(needy.tool, UV if needy.tool == "uv" else ""), target, Index()
+    )
     assert installer.unmet() == {}
     needy.install([*NEEDY, *OLD])
     unmet = installer.unmet()

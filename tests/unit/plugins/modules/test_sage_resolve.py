@@ -120,14 +120,14 @@ def test_before_there_is_an_environment(bench: Bench) -> None:
 
 @EITHER
 def test_what_cannot_be_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = resolve.target
+    real = resolve.install_target
 
-    def without_pip(*arguments: t.Any) -> interface.Target:
+    def without_pip(*arguments: t.Any) -> interface.InstallTarget:
         where = real(*arguments)
         return where._replace(python=where.python._replace(pip=False))
 
-    monkeypatch.setattr(resolve, "target", without_pip)
-    monkeypatch.setattr(find_uv, "choose", lambda *arguments: find_uv.Choice("pip"))
+    monkeypatch.setattr(resolve, "install_target", without_pip)
+    monkeypatch.setattr(find_uv, "choose", lambda *arguments: find_uv.InstallerChoice("pip"))
     found = bench.resolve("isage", python=sys.executable, check=True)
     assert not found["plan"]["known"]
     assert "cannot be known before the virtual environment is made" in found["plan"]["notes"][0]

@@ -13,13 +13,13 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._plans.host_group import Group
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.host_group import HostGroup
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _wheels
 
 TOML = pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python cannot read TOML")
 GROUP = "linux-x86_64-glibc2_36-cp311"
 LOCK = 'lock-version = "1.0"\n\n'
-DEBIAN = Group("linux", "x86_64", "glibc2_36", "cp311")
+DEBIAN = HostGroup("linux", "x86_64", "glibc2_36", "cp311")
 DATA = {
     "one-1.0-cp311-cp311-manylinux_2_28_x86_64.whl": b"one",
     "one-1.0-cp312-cp312-manylinux_2_28_x86_64.whl": b"newer",

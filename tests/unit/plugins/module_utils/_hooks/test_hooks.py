@@ -20,9 +20,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import zipapp
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files, make_program
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks import input as hooks_input
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks.dnf_plugin import PLUGIN
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files, program
 
 HEAD = "VERSION 3\nAPT::Architecture=amd64\nDir=/\nCommandLine::AsString=apt-get%20install%20foo\n\n"
 SETTINGS = {"root": "/opt/sage", "checkpoint_dir": None, "lock_timeout": 60, "repackage_dir": None, "strict": False}
@@ -46,7 +44,7 @@ def change(name: str, arch: str, before: str | None, after: str | None) -> dict[
     ],
 )
 def test_a_line_of_apt(line: str, wanted: dict[str, Any]) -> None:
-    run = hooks_input.apt(f"{HEAD}{line}\n")
+    run = program.read_apt(f"{HEAD}{line}\n")
     file = line.split(" ", 8)[8]
     if wanted["after"] is not None:
         wanted = {**wanted, "file": file}
@@ -61,7 +59,7 @@ def test_each_package_is_told_once() -> None:
         "foo 1 amd64 same < 2 amd64 same **CONFIGURE**",
         "foo 1 i386 same < 2 i386 same **CONFIGURE**",
     ]
-    run = hooks_input.apt(HEAD + "\n".join(lines) + "\n")
+    run = program.read_apt(HEAD + "\n".join(lines) + "\n")
     assert run.changes == [
         {**change("foo", arch, "1", "2"), "file": f"/x/foo_2_{arch}.deb"} for arch in ("amd64", "i386")
     ]
@@ -72,18 +70,18 @@ def test_each_package_is_told_once() -> None:
 )
 def test_what_apt_never_said(text: str) -> None:
     with pytest.raises(InputError):
-        hooks_input.apt(text)
+        program.read_apt(text)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"command": "x"}', '{"command": "x", "changes": [1]}'])
 def test_what_the_plugin_never_said(text: str) -> None:
     with pytest.raises(InputError):
-        hooks_input.dnf(text)
+        program.read_dnf(text)
 
 
 def test_what_the_plugin_says() -> None:
     changes = [change("foo", "noarch", "1-1", "1:2-1")]
-    run = hooks_input.dnf(json.dumps({"command": "dnf upgrade", "changes": changes}))
+    run = program.read_dnf(json.dumps({"command": "dnf upgrade", "changes": changes}))
     assert (run.command, run.changes, run.elsewhere) == ("dnf upgrade", changes, False)
 
 
@@ -93,15 +91,15 @@ def sources(program: bytes) -> dict[str, bytes]:
 
 
 def test_the_program_is_always_the_same() -> None:
-    program = make_program.build(SETTINGS, "/usr/bin/python3")
-    assert program.startswith(b"#!/usr/bin/python3 -I\nPK")
-    assert make_program.build(SETTINGS, "/usr/bin/python3") == program
-    assert make_program.build({**SETTINGS, "strict": True}, "/usr/bin/python3") != program
+    built = files.build_program(SETTINGS)
+    assert built.startswith(b"#!/usr/bin/python3 -I\nPK")
+    assert files.build_program(SETTINGS) == built
+    assert files.build_program({**SETTINGS, "strict": True}) != built
 
 
 def test_the_program_needs_nothing_but_the_standard_library() -> None:
     """Nor what it does not need: no installer, no module."""
-    found = sources(make_program.build(SETTINGS, "/usr/bin/python3"))
+    found = sources(files.build_program(SETTINGS))
     names = {"/".join(pathlib.PurePath(name).with_suffix("").parts[-2:]) for name in found}
     carried = {"_records/session", "_timeline/points", "_dpkg/resource", "_dpkg/undo", "_rpm/resource", "_rpm/undo"}
     assert {*carried, "_registry/carry_undos"} <= names
@@ -118,7 +116,7 @@ def test_the_program_needs_nothing_but_the_standard_library() -> None:
 
 def test_the_program_is_the_same_from_what_ansible_sends(tmp_path: pathlib.Path) -> None:
     """A module's files come in an archive, which Python imports from."""
-    utils = pathlib.Path(make_program.__file__).parents[1]
+    utils = pathlib.Path(files.__file__).parents[1]
     inside = "ansible_collections/intellistream/sage/plugins/module_utils"
     with zipfile.ZipFile(tmp_path / "sent.zip", "w") as sent:
         for depth in range(1, inside.count("/") + 2):
@@ -129,14 +127,14 @@ def test_the_program_is_the_same_from_what_ansible_sends(tmp_path: pathlib.Path)
             sent.writestr(f"{inside}/{path.relative_to(utils)}", path.read_bytes())
     code = (
         "import hashlib, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from ansible_collections.intellistream.sage.plugins.module_utils._hooks import make_program as made\n"
-        f"print(hashlib.sha256(made.build({SETTINGS!r}, '/usr/bin/python3')).hexdigest())"
+        "from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files\n"
+        f"print(hashlib.sha256(files.build_program({SETTINGS!r})).hexdigest())"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, str(tmp_path / "sent.zip")], check=True, capture_output=True, text=True
     )
-    program = make_program.build(SETTINGS, "/usr/bin/python3")
-    assert done.stdout.strip() == hashlib.sha256(program).hexdigest()
+    built = files.build_program(SETTINGS)
+    assert done.stdout.strip() == hashlib.sha256(built).hexdigest()
 
 
 def test_what_was_not_sent_is_named() -> None:
@@ -147,7 +145,7 @@ def test_what_was_not_sent_is_named() -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_the_plugin_is_python(strict: bool) -> None:
-    text = PLUGIN.format(program=json.dumps("/opt/sage/.sage/hook.pyz"), strict=strict, mark="0a1b2c3d")
+    text = files.DNF_PLUGIN.format(program=json.dumps("/opt/sage/.sage/hook.pyz"), strict=strict, mark="0a1b2c3d")
     tree = ast.parse(text)
     values = {
         node.targets[0].id: ast.literal_eval(node.value)

@@ -82,7 +82,7 @@ def test_fetch(tmp_path: pathlib.Path, index: Index, with_pip: bool, works: bool
     script = "#!/bin/sh\necho uv 1.0\n" if works else "#!/bin/sh\nexit 1\n"
     wheelhouse.make_wheel(tmp_path / "links", "uv", "1.0", modules={"uv-1.0.data/scripts/uv": script})
     tools = tmp_path / "deep" / "tools"
-    choice = find_uv.Choice("uv", str(tools / "bin" / "uv"), fetch=True)
+    choice = find_uv.InstallerChoice("uv", str(tools / "bin" / "uv"), fetch=True)
     made = find_uv.obtain(choice, "auto", str(tools), python._replace(pip=with_pip), index, 120)
     if works:
         assert made == ("uv", choice.uv, "uv was not on this host, it was fetched", False)
@@ -99,7 +99,7 @@ def test_fetch_fails(tmp_path: pathlib.Path, index: Index) -> None:
     (tmp_path / "links").mkdir()
     python = interpreter.probe(sys.executable)
     tools = tmp_path / "tools"
-    choice = find_uv.Choice("uv", str(tools / "bin" / "uv"), fetch=True)
+    choice = find_uv.InstallerChoice("uv", str(tools / "bin" / "uv"), fetch=True)
     made = find_uv.obtain(choice, "auto", str(tools), python, index, 120)
     assert made.name == "pip"
     assert made.reason.startswith("uv is not on this host and cannot be fetched: ")

@@ -22,8 +22,8 @@ def fake(directory: pathlib.Path, name: str, version: str) -> str:
     """An executable that answers like a Python of that version."""
     path = directory / name
     answer = (
-        f'{{"executable": "{path}", "base": "{path}", "version": "{version}", "prefix": "/usr", "base_prefix": "/usr",'
-        ' "purelib": "/x", "pip": false, "ensurepip": true, "markers": {}}'
+        f'{{"executable": "{path}", "base": "{path}", "version": "{version}",'
+        ' "pip": false, "ensurepip": true, "markers": {}}'
     )
     path.write_text(f"#!/bin/sh\necho '{answer}'\n")
     path.chmod(0o755)

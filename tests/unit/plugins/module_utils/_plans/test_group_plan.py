@@ -115,8 +115,8 @@ def asked(tmp_path: pathlib.Path) -> Asked:
 
 
 def resolve(asked: Asked) -> dict[str, str | None]:
-    python = group_plan.interpreter(asked.options)
-    text = group_plan.resolve(asked.options, asked.source, host_group.of(sys.executable), python)
+    python = group_plan.venv_interpreter(asked.options)
+    text = group_plan.resolve_here(asked.options, asked.source, host_group.of(sys.executable), python)
     assert lock_request.request_of(text)
     return {pin.name: pin.version for pin in lockfile.parse(text, python)}
 
@@ -141,7 +141,7 @@ def test_what_it_needs_itself_is_temporary(
 
     def without_pip(executable: str) -> interpreter.Interpreter:
         found = real(executable)
-        return found._replace(pip=found.pip and found.prefix != sys.prefix)
+        return found._replace(pip=found.pip and found.executable != sys.executable)
 
     monkeypatch.setattr(interpreter, "probe", without_pip)
     if not interpreter.probe(sys.executable).ensurepip:
@@ -156,10 +156,10 @@ def test_what_it_needs_itself_is_temporary(
 
 
 def test_nothing_to_resolve_with(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    python = group_plan.interpreter(asked.options)._replace(pip=False, ensurepip=False)
-    monkeypatch.setattr(find_uv, "choose", lambda *arguments: find_uv.Choice("pip"))
+    python = group_plan.venv_interpreter(asked.options)._replace(pip=False, ensurepip=False)
+    monkeypatch.setattr(find_uv, "choose", lambda *arguments: find_uv.InstallerChoice("pip"))
     with pytest.raises(InstallerError, match="neither pip nor ensurepip"):
-        group_plan.resolve(asked.options, asked.source, host_group.of(sys.executable), python)
+        group_plan.resolve_here(asked.options, asked.source, host_group.of(sys.executable), python)
 
 
 @TOML
@@ -167,13 +167,13 @@ def test_for_hosts_of_another_kind(asked: Asked) -> None:
     if not find_uv.find(None, None):
         pytest.skip("there is no uv")
     for name in ("linux-aarch64-glibc2_29-cp312", "linux-x86_64-musl1_2-cp311", "linux-x86_64-glibc2_99-cp311"):
-        text = group_plan.for_group(asked.options, asked.source, host_group.parse(name))
+        text = group_plan.resolve_elsewhere(asked.options, asked.source, host_group.parse(name))
         assert f'group = "{name}"' in text
         assert f'requires-python = "=={host_group.parse(name).minor}.*"' in text
         assert "isage_tools-0.1" in text
     for name in ("linux-x86_64-glibc2_5-cp311", "darwin-arm64-cp311"):
         with pytest.raises(InputError, match="cannot resolve on the controller"):
-            group_plan.for_group(asked.options, asked.source, host_group.parse(name))
+            group_plan.resolve_elsewhere(asked.options, asked.source, host_group.parse(name))
 
 
 @TOML
@@ -192,7 +192,7 @@ def test_the_index_is_not_asked_again(asked: Asked, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Uv, "_uv", fake)
     pins = [Pin("a", "1.0", (f"sha256:{'0' * 64}",), url="https://host/a-1.0-py3-none-any.whl")]
-    target = interface.Target(interpreter.probe(sys.executable), None, {})
+    target = interface.InstallTarget(interpreter.probe(sys.executable), None, {})
     uv = Uv("uv", target, asked.source)
     uv.lock_text = lockfile.text(pins, "pylock", "3.11")
     uv.install(pins, True)

@@ -10,11 +10,11 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group
-from ansible_collections.intellistream.sage.plugins.module_utils._plans.host_group import Group, rank
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.host_group import HostGroup, rank
 
-DEBIAN = Group("linux", "x86_64", "glibc2_36", "cp311")
-ALPINE = Group("linux", "aarch64", "musl1_2", "cp312")
-FREE = Group("linux", "x86_64", "glibc2_36", "cp313t")
+DEBIAN = HostGroup("linux", "x86_64", "glibc2_36", "cp311")
+ALPINE = HostGroup("linux", "aarch64", "musl1_2", "cp312")
+FREE = HostGroup("linux", "x86_64", "glibc2_36", "cp313t")
 
 
 def test_this_host() -> None:
@@ -26,8 +26,8 @@ def test_this_host() -> None:
     assert "." not in group.name
 
 
-@pytest.mark.parametrize("group", [DEBIAN, ALPINE, FREE, Group("darwin", "arm64", "", "cp311")])
-def test_name_and_back(group: Group) -> None:
+@pytest.mark.parametrize("group", [DEBIAN, ALPINE, FREE, HostGroup("darwin", "arm64", "", "cp311")])
+def test_name_and_back(group: HostGroup) -> None:
     assert host_group.parse(group.name) == group
 
 
@@ -63,7 +63,7 @@ def test_no_group(name: str) -> None:
         ("a-1.whl", []),
     ],
 )
-def test_what_runs_where(wheel: str, fits: list[Group]) -> None:
+def test_what_runs_where(wheel: str, fits: list[HostGroup]) -> None:
     assert [group for group in (DEBIAN, ALPINE, FREE) if rank(wheel, group)] == fits
 
 
