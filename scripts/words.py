@@ -4,8 +4,8 @@
 
 """Names use the words of the glossary.
 
-The glossary is the table under "Words" in docs/architecture.md; its third column has words that are not used for a term.
-None of them may be a part of the name of a file, a class, an option or a task. A term that contains such a word, like
+The glossary is the table under "Words" in docs/architecture.md. Its third column has words that are not used for a term:
+none of them may be a part of the name of a file, a class, an option or a task. A term that contains such a word, like
 "write-once", may be used as a whole. Besides, no two classes have the same name: a class is found by searching for it.
 
 The folders of scripts/vague_names.py that are going to be rebuilt are left out.
@@ -157,11 +157,11 @@ def problems(terms: t.Iterable[Term], names: t.Iterable[Name]) -> list[str]:
 def shared_names(names: t.Sequence[Name]) -> list[str]:
     """Classes of the same name, for people."""
     first: dict[str, Name] = {}
-    lines = []
-    for name in names:
-        if name.kind == "class" and name.name not in SHARED_CLASSES and name is not first.setdefault(name.name, name):
-            lines.append(f"{name.place}: there is another class {name.name} at {first[name.name].place}")
-    return lines
+    return [
+        f"{name.place}: there is another class {name.name} at {first[name.name].place}"
+        for name in names
+        if name.kind == "class" and name.name not in SHARED_CLASSES and name is not first.setdefault(name.name, name)
+    ]
 
 
 def check() -> list[str]:
