@@ -4,7 +4,7 @@
 
 """Names use the words of the glossary.
 
-The glossary is the table under "Words" in docs/architecture.md. Its third column has words that are not used for a term:
+The glossary is the table under "Words" in docs/architecture.md. Its third column has words not to be used for a term:
 none of them may be a part of the name of a file, a class, an option or a task. A term that contains such a word, like
 "write-once", may be used as a whole. Besides, no two classes have the same name: a class is found by searching for it.
 

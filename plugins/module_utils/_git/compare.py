@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 REMOVED = "sage-removed"
 
 
-class Comparison:
+class RepositoryComparison:
     """A repository, and how it was.
 
     :param ref: what the capture is pinned by.
@@ -41,12 +41,12 @@ class Comparison:
         self.extra = sorted(
             name for name in {*checked_out, *elsewhere} if name not in state["modules"] and self._has(name, ".git")
         )
-        self.inner: dict[str, Comparison] = {}
+        self.inner: dict[str, RepositoryComparison] = {}
         self.missing: list[str] = []
         for name, inner in state["modules"].items():
             directory = os.path.normpath(os.path.join(path, name, inner["directory"]))
             try:
-                back = Comparison(os.path.join(path, name), inner, ref)
+                back = RepositoryComparison(os.path.join(path, name), inner, ref)
             except GitError:
                 self.missing.append(name)
                 continue

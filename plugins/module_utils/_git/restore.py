@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._git import command
 from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import taken_away
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, lines
-from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import REMOVED, Comparison
+from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import REMOVED, RepositoryComparison
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository, unlink
 
 if t.TYPE_CHECKING:
@@ -40,7 +40,7 @@ def restore(path: str, state: RepositoryState, ref: str, resumed: bool = False, 
     if resumed:
         _unlock(repository)
     _clear(repository)
-    comparison = Comparison(path, state, ref)
+    comparison = RepositoryComparison(path, state, ref)
     _keep(comparison)
     for number, name in enumerate(comparison.extra):
         _rescue(repository, Repository(os.path.join(path, name)), comparison.known(name))
@@ -99,7 +99,7 @@ def _move_away(path: str, root: str, name: str) -> None:
     os.rename(path, new)
 
 
-def _keep(comparison: Comparison) -> None:
+def _keep(comparison: RepositoryComparison) -> None:
     repository = comparison.repository
     if comparison.own_conflicts():
         _pin_kept(repository, repository.keep(repository.snapshot(), _TEXT))
@@ -188,7 +188,7 @@ def _refs(repository: Repository, state: RepositoryState) -> None:
         repository.git("symbolic-ref", *text, "HEAD", ref)
 
 
-def _attach(comparison: Comparison, name: str) -> None:
+def _attach(comparison: RepositoryComparison, name: str) -> None:
     """Give a submodule the repository back that lies in the outer one; nothing is fetched."""
     repository = comparison.repository
     path = os.path.join(repository.path, name)

@@ -13,7 +13,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._git import restore
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError
-from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import Comparison
+from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import RepositoryComparison
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
 from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import ref_of
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
@@ -47,7 +47,7 @@ class GitUndo(Undo):
                 self.conflicts += [] if self.resumed else _work(self.path)
             return
         try:
-            comparison = Comparison(self.path, self.state, self.captured["ref"])
+            comparison = RepositoryComparison(self.path, self.state, self.captured["ref"])
             if comparison.differences():
                 self.plan["restore"].append(target)
             self.plan["remove"] += comparison.removals()
@@ -113,7 +113,7 @@ class GitUndo(Undo):
 
     def verify(self) -> list[str]:
         try:
-            return Comparison(self.path, self.state, self.captured["ref"]).differences()
+            return RepositoryComparison(self.path, self.state, self.captured["ref"]).differences()
         except GitError as error:
             return [f"{self.path} cannot be comparison: {error}"]
 
