@@ -171,18 +171,11 @@ SPEC = installer_spec(
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    """Find out what has to be done, and (outside check mode) do it."""
-    index = index_of(module)
-    pending = install.pending_install(module.params)
-    installer = ""
-    if pending.pins and not module.check_mode:
-        installer = install.install(pending, module.params, index)
-    elif pending.pins:
-        installer = install.available_tool(module.params).name
-    if module.params["check_dependencies"] and not (pending.pins and module.check_mode):
-        for line in install.check_dependencies(pending, module.params, index):
-            module.warn(line)
-    return {"changed": bool(pending.pins), "installer": installer, **pending.result()}
+    """Install what is not there yet."""
+    outcome = install.carry_out(module.params, index_of(module), check_mode=module.check_mode)
+    for requirement in outcome.unmet:
+        module.warn(requirement)
+    return outcome.result()
 
 
 def main() -> None:

@@ -187,7 +187,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.installe
     installer_spec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile, plan
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.resolve import resolve
 
 if t.TYPE_CHECKING:
@@ -217,38 +217,19 @@ SPEC = installer_spec(
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Resolve; write the lock file if one is asked for."""
-    options = module.params
-    answer = resolve(options, index_of(module), check_mode=module.check_mode)
-    for note in answer.notes:
+    lock_file, check_mode = module.params["lock_file"], module.check_mode
+    resolved = resolve(module.params, index_of(module), check_mode=check_mode)
+    for note in resolved.notes:
         module.warn(note)
-    diffs = [{**plan.diff(answer.distributions), "before_header": "installed", "after_header": "planned"}]
-    lock_changed = False
-    if options["lock_file"] and answer.is_known:
-        before = lockfile.read_file(options["lock_file"])
-        lock_changed = before != answer.lock
-        if lock_changed:
-            diffs.append({"before": before or "", "after": answer.lock, "before_header": options["lock_file"]})
-        if lock_changed and not module.check_mode:
-            lockfile.write_file(options["lock_file"], answer.lock)
+    lock_diff = None
+    if lock_file and resolved.is_known:
+        lock_diff = lockfile.update_file(lock_file, resolved.lock, check_mode=check_mode)
     return {
-        "changed": lock_changed,
-        "lock_changed": lock_changed,
-        "lock_file": options["lock_file"],
-        "plan": {
-            "known": answer.is_known,
-            "installer": answer.installer,
-            "notes": answer.notes,
-            "distributions": answer.distributions,
-        },
-        plan.THIRD_PARTY: [
-            distribution for distribution in answer.distributions if distribution["group"] == plan.THIRD_PARTY
-        ],
-        plan.SAGE: [distribution for distribution in answer.distributions if distribution["group"] == plan.SAGE],
-        "result": plan.brief(answer.distributions),
-        "changing": plan.brief(
-            distribution for distribution in answer.distributions if distribution["action"] != plan.KEEP
-        ),
-        "diff": diffs,
+        "changed": lock_diff is not None,
+        "lock_changed": lock_diff is not None,
+        "lock_file": lock_file,
+        **resolved.result(),
+        "diff": [resolved.diff(), *([lock_diff] if lock_diff else [])],
     }
 
 

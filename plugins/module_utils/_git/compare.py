@@ -30,7 +30,7 @@ class RepositoryComparison:
     def __init__(self, path: str, state: RepositoryState, ref: str) -> None:
         self.repository = Repository(path)
         self.path, self.state, self.ref = path, state, ref
-        self.now = self.repository.against(state["work"])
+        self.difference = self.repository.against(state["work"])
         self.staged = self.repository.staged(state["staged"])
         gitdirs, sections = set(state["gitdirs"]), set(state["sections"])
         checked_out = self.repository.modules()
@@ -46,12 +46,12 @@ class RepositoryComparison:
         for name, inner in state["modules"].items():
             directory = os.path.normpath(os.path.join(path, name, inner["directory"]))
             try:
-                back = RepositoryComparison(os.path.join(path, name), inner, ref)
+                submodule = RepositoryComparison(os.path.join(path, name), inner, ref)
             except GitError:
                 self.missing.append(name)
                 continue
-            if os.path.realpath(back.repository.directory) == os.path.realpath(directory):
-                self.inner[name] = back
+            if os.path.realpath(submodule.repository.directory) == os.path.realpath(directory):
+                self.inner[name] = submodule
             else:
                 # The change put another repository there.
                 self.missing.append(name)
@@ -60,7 +60,7 @@ class RepositoryComparison:
     def _has(self, *names: str) -> bool:
         return os.path.lexists(os.path.join(self.path, *names))
 
-    def places(self, name: str) -> tuple[str, str]:
+    def repository_paths(self, name: str) -> tuple[str, str]:
         """Where the repository of a captured submodule belongs, and where an undo has kept it."""
         directory = os.path.normpath(os.path.join(self.path, name, self.state["modules"][name]["directory"]))
         inside = os.path.relpath(os.path.realpath(directory), os.path.realpath(self.repository.modules_directory))
@@ -71,26 +71,26 @@ class RepositoryComparison:
         losses = [
             f"the repository of submodule {os.path.join(self.path, name)} is gone"
             for name in self.missing
-            if not any(os.path.isdir(directory) for directory in self.places(name))
+            if not any(os.path.isdir(directory) for directory in self.repository_paths(name))
         ]
-        return losses + [line for back in self.inner.values() for line in back.lost()]
+        return losses + [line for submodule in self.inner.values() for line in submodule.lost()]
 
     def conflicts(self) -> list[str]:
         """Work that nobody committed, is not what was captured, and would be overwritten or removed."""
         conflicts = self.own_conflicts() + self.lost()
         for name in self.extra:
-            conflicts += Repository(os.path.join(self.path, name)).work(self.known(name))
-        for back in self.inner.values():
-            conflicts += back.conflicts()
+            conflicts += Repository(os.path.join(self.path, name)).work(self.fetched_commits(name))
+        for submodule in self.inner.values():
+            conflicts += submodule.conflicts()
         return conflicts
 
-    def known(self, name: str) -> list[str]:
+    def fetched_commits(self, name: str) -> list[str]:
         """The commit this repository wants of a submodule; it need not be on a branch."""
         commit = self.repository.links().get(name)
         return [commit] if commit else []
 
     def own_conflicts(self) -> list[str]:
-        repository, difference = self.repository, self.now
+        repository, difference = self.repository, self.difference
         conflicts = [
             f"{self.path} has a {operation} that was not finished" for operation in sorted(repository.in_progress())
         ]
@@ -130,33 +130,37 @@ class RepositoryComparison:
             f"{self.path} has a {operation} that was not finished" for operation in sorted(repository.in_progress())
         ]
         words = {"M": "differs", "D": "is missing", "T": "is of another type"}
-        for name, change in sorted(self.now.changed.items()):
+        for name, change in sorted(self.difference.changed.items()):
             differences.append(f"{os.path.join(self.path, name)} {words.get(change, change)}")
         staged = self.staged or set(state["added"]) ^ set(repository.announced(state["staged"]))
         differences += [f"{os.path.join(self.path, name)} is staged in another way" for name in sorted(staged)]
         differences += [f"submodule {os.path.join(self.path, name)} is missing" for name in self.missing]
-        return differences + self._left_over() + [line for back in self.inner.values() for line in back.differences()]
+        return (
+            differences
+            + self._additions()
+            + [line for submodule in self.inner.values() for line in submodule.differences()]
+        )
 
-    def _left_over(self) -> list[str]:
-        leftovers = [f"submodule {os.path.join(self.path, name)} was not there" for name in self.extra]
-        leftovers += [
+    def _additions(self) -> list[str]:
+        additions = [f"submodule {os.path.join(self.path, name)} was not there" for name in self.extra]
+        additions += [
             f"{os.path.join(self.repository.modules_directory, name)} was not there"
             for name in sorted(self.new_gitdirs)
         ]
-        leftovers += [
+        additions += [
             f"{self.path} has a submodule {name} in its configuration that was not there" for name in self.new_sections
         ]
         if os.path.lexists(os.path.join(self.repository.directory, REMOVED)):
-            leftovers.append(f"{os.path.join(self.repository.directory, REMOVED)} is still there")
-        return leftovers
+            additions.append(f"{os.path.join(self.repository.directory, REMOVED)} is still there")
+        return additions
 
     def removals(self) -> list[str]:
         """Paths of submodules that will be removed, for people."""
         paths = [os.path.join(self.path, name) for name in self.extra]
-        return paths + [line for back in self.inner.values() for line in back.removals()]
+        return paths + [line for submodule in self.inner.values() for line in submodule.removals()]
 
-    def others(self) -> bool:
+    def has_untracked(self) -> bool:
         """Whether there are untracked files that were not captured."""
         return bool(
-            self.now.untracked - set(self.state["nested"]) - {f"{name}/" for name in self.state["modules"]}
-        ) or any(back.others() for back in self.inner.values())
+            self.difference.untracked - set(self.state["nested"]) - {f"{name}/" for name in self.state["modules"]}
+        ) or any(submodule.has_untracked() for submodule in self.inner.values())

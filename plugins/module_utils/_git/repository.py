@@ -267,7 +267,7 @@ class Repository:
         unlink(os.path.join(os.path.dirname(self.refs), f"{ref}.lock"))
         self.git("update-ref", "-m", "intellistream.sage", ref, commit)
 
-    def own_commits(self, *fetched_commits: str) -> bool:
+    def has_own_commits(self, *fetched_commits: str) -> bool:
         """Whether a branch or HEAD has commits that came from no remote.
 
         :param fetched_commits: commits that are known to have come from one.
@@ -288,7 +288,7 @@ class Repository:
             f"{os.path.join(self.path, name)} was changed or added and not committed"
             for name in sorted({*self.staged(tree), *difference.changed, *difference.untracked})
         ]
-        if self.own_commits(*fetched_commits):
+        if self.has_own_commits(*fetched_commits):
             losses.append(f"{self.path} has commits that are on no remote")
         if self.commit("refs/stash"):
             losses.append(f"{self.path} has a stash")

@@ -43,7 +43,7 @@ def restore(path: str, state: RepositoryState, ref: str, resumed: bool = False, 
     comparison = RepositoryComparison(path, state, ref)
     _keep(comparison)
     for number, name in enumerate(comparison.extra):
-        _rescue(repository, Repository(os.path.join(path, name)), comparison.known(name))
+        _rescue(repository, Repository(os.path.join(path, name)), comparison.fetched_commits(name))
         _move_out(repository, path, name, f"work-{number}")
     for number, name in enumerate(comparison.new_gitdirs):
         if redo and not os.path.lexists(os.path.join(taken_away(repository.directory, redo), name)):
@@ -192,7 +192,7 @@ def _attach(comparison: RepositoryComparison, name: str) -> None:
     """Give a submodule the repository back that lies in the outer one; nothing is fetched."""
     repository = comparison.repository
     path = os.path.join(repository.path, name)
-    directory, taken_out = comparison.places(name)
+    directory, taken_out = comparison.repository_paths(name)
     if not os.path.isdir(directory):
         if not os.path.isdir(taken_out):
             raise GitError(f"the repository of submodule {path} is gone")

@@ -51,7 +51,7 @@ class GitUndo(Undo):
             if comparison.differences():
                 self.plan["restore"].append(target)
             self.plan["remove"] += comparison.removals()
-            self.changed = comparison.others()
+            self.changed = comparison.has_untracked()
             # An interrupted attempt leaves changes too; what is not captured is kept all the same.
             self.conflicts += (
                 comparison.lost() if self.resumed else comparison.conflicts() + self._moved(layers[-1].after)

@@ -150,6 +150,40 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
     return installer.name
 
 
+class InstallOutcome(t.NamedTuple):
+    """What a call of the module did, or in check mode would do.
+
+    :ivar pending: what had to be done.
+    :ivar installer: name of the tool that did it; empty when there was nothing to do.
+    :ivar unmet: requirements of distributions outside the plan that are not met, in the tool's words.
+    """
+
+    pending: PendingInstall
+    installer: str
+    unmet: list[str]
+
+    def result(self) -> dict[str, t.Any]:
+        """The module's result, with a diff."""
+        return {"changed": bool(self.pending.pins), "installer": self.installer, **self.pending.result()}
+
+
+def carry_out(options: Options, index: Index, *, check_mode: bool) -> InstallOutcome:
+    """Find out what has to be done, and (outside check mode) do it and check it.
+
+    :param options: of the module.
+    :raises InputError: the options are contradictory, or there is no environment.
+    :raises InstallerError: the tool failed, or the environment is not as planned then.
+    """
+    pending = pending_install(options)
+    installer = ""
+    if pending.pins:
+        installer = available_tool(options).name if check_mode else install(pending, options, index)
+    unmet: list[str] = []
+    if options["check_dependencies"] and not (pending.pins and check_mode):
+        unmet = check_dependencies(pending, options, index)
+    return InstallOutcome(pending, installer, unmet=unmet)
+
+
 def check_dependencies(pending: PendingInstall, options: Options, index: Index) -> list[str]:
     """Check that what was planned has everything it requires.
 

@@ -210,6 +210,19 @@ def read_file(path: str) -> str | None:
         return None
 
 
+def update_file(path: str, content: str, *, check_mode: bool) -> dict[str, str] | None:
+    """Write the lock file at I(path) if its text changes; in check mode only find out.
+
+    :returns: the change for diff mode; None when there is none.
+    """
+    before = read_file(path)
+    if before == content:
+        return None
+    if not check_mode:
+        write_file(path, content)
+    return {"before": before or "", "after": content, "before_header": path}
+
+
 def write_file(path: str, content: str) -> None:
     """Replace the lock file at I(path) as a whole."""
     import tempfile

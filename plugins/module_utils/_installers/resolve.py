@@ -43,6 +43,29 @@ class ResolvedPlan(t.NamedTuple):
     is_known: bool = True
     lock: str = ""
 
+    def result(self) -> dict[str, t.Any]:
+        """The part of the module's result that tells of the plan."""
+        by_group = {
+            group: [distribution for distribution in self.distributions if distribution["group"] == group]
+            for group in (plan.THIRD_PARTY, plan.SAGE)
+        }
+        changing = [distribution for distribution in self.distributions if distribution["action"] != plan.KEEP]
+        return {
+            "plan": {
+                "known": self.is_known,
+                "installer": self.installer,
+                "notes": self.notes,
+                "distributions": self.distributions,
+            },
+            **by_group,
+            "result": plan.brief(self.distributions),
+            "changing": plan.brief(changing),
+        }
+
+    def diff(self) -> dict[str, str]:
+        """What is installed and what is planned, for diff mode."""
+        return {**plan.diff(self.distributions), "before_header": "installed", "after_header": "planned"}
+
 
 def install_target(venv: str, python: str, minimum: str) -> interface.InstallTarget:
     """What to resolve for: the environment, or the interpreter it will be made of.
