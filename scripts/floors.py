@@ -34,7 +34,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "_registry": "which kinds there are; what a module carries of them",
         "_fleet": "two-phase commit: the decision log and deciding, and a host's part in it",
-        "_installers": "pip and uv: resolve, lock, install exactly that",
+        "_installers": "pip and uv: resolve, write lock files, install exactly what was resolved",
     },
     {
         "_timeline": "rollback points, targets, dates",

@@ -15,18 +15,18 @@ from ansible_collections.intellistream.sage.plugins.module_utils._maintenance im
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _moments
 
 
-def sage_seconds(value: t.Any) -> float:
+def sage_seconds(duration: t.Any) -> float:
     """The seconds of a duration."""
     try:
-        return _moments.seconds(value)
+        return _moments.seconds(duration)
     except ValueError as error:
         raise AnsibleTemplatePluginError(f"{error}.") from error
 
 
-def sage_seconds_until(value: t.Any) -> float:
+def sage_seconds_until(moment: t.Any) -> float:
     """The seconds until a moment."""
     try:
-        return _moments.seconds_until(value, dt.datetime.now(dt.timezone.utc).astimezone())
+        return _moments.seconds_until(moment, dt.datetime.now(dt.timezone.utc).astimezone())
     except ValueError as error:
         raise AnsibleTemplatePluginError(f"{error}.") from error
 

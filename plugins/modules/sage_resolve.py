@@ -52,7 +52,7 @@ options:
     type: str
   lock_file:
     description:
-      - File on the host to write a lock of the whole result to. It is a C(pylock.toml) if the name ends in C(.toml),
+      - Lock file on the host to write the whole result to. It is a C(pylock.toml) if the name ends in C(.toml),
         else a requirements file with hashes.
       - It is written only if its content changes.
     type: path

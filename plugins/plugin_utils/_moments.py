@@ -16,12 +16,12 @@ _DURATION = re.compile(rf"\s*(?:{_PART}\s*)+", re.IGNORECASE)
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
-def seconds(value: t.Any) -> float:
+def seconds(duration: t.Any) -> float:
     """The seconds of V(45m), V(1h 30m), V(90s), V(0.5h), or of a number.
 
     :raises ValueError: it is none of these.
     """
-    text = str(value).strip()
+    text = str(duration).strip()
     if _DURATION.fullmatch(text):
         return sum(float(number) * _UNITS[unit.lower()] for number, unit in re.findall(_PART, text, re.IGNORECASE))
     number = _number(text)
@@ -30,15 +30,15 @@ def seconds(value: t.Any) -> float:
     return number
 
 
-def seconds_until(value: t.Any, current: dt.datetime) -> float:
+def seconds_until(moment: t.Any, current: dt.datetime) -> float:
     """The seconds from C(current) to a moment; negative when it is past.
 
-    :param value: an ISO time with its zone, seconds since the epoch, or V(HH:MM), which is the next time that the clock
-        shows it.
+    :param moment: an ISO time with its zone, seconds since the epoch, or V(HH:MM), which is the next time that the
+        clock shows it.
     :param current: with its zone; V(HH:MM) is of that zone.
     :raises ValueError: it is none of these.
     """
-    text = str(value).strip()
+    text = str(moment).strip()
     clock = _CLOCK.fullmatch(text)
     if clock is not None:
         today = current.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
@@ -47,14 +47,14 @@ def seconds_until(value: t.Any, current: dt.datetime) -> float:
     if number is not None:
         return number - current.timestamp()
     try:
-        moment = dt.datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+        parsed = dt.datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
         raise ValueError(
             f"{text!r} is no deadline; write 2025-11-15T03:30:00+08:00 with its zone, 03:30, or seconds since the epoch"
         )
-    return (moment - current).total_seconds()
+    return (parsed - current).total_seconds()
 
 
 def _number(text: str) -> float | None:

@@ -24,11 +24,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhou
 
 _BLOCK = 1 << 20
 _UNTOUCHED = "every host; nothing was sent."
-Entry = t.Mapping[str, t.Any]
+LockedPackage = t.Mapping[str, t.Any]  # a table of a lock file
+Distribution = t.Mapping[str, t.Any]  # of a plan
 
 
 def needed(
-    text: str, distributions: t.Iterable[Entry], group: host_group.HostGroup, path: str, directory: str
+    text: str, distributions: t.Iterable[Distribution], group: host_group.HostGroup, path: str, directory: str
 ) -> list[Wheel]:
     """The wheels that hosts of I(group) install for I(distributions), one each.
 
@@ -49,7 +50,7 @@ def needed(
             wheels.append(wheel)
         else:
             lacking.append(
-                f"{distribution['name']} {distribution['version']} ({_why(packages, distribution, offered)})"
+                f"{distribution['name']} {distribution['version']} ({_reason(packages, distribution, offered)})"
             )
     if lacking:
         raise InputError(
@@ -62,7 +63,7 @@ def needed(
     return sorted(wheels)
 
 
-def _packages(text: str) -> list[Entry]:
+def _packages(text: str) -> list[LockedPackage]:
     """The packages of a C(pylock.toml); none for requirements, which name no files."""
     if sys.version_info >= (3, 11):
         import tomllib
@@ -74,7 +75,7 @@ def _packages(text: str) -> list[Entry]:
     raise InputError("The controller's Python is older than 3.11 and cannot read lock files.", untouched=_UNTOUCHED)
 
 
-def _of(packages: t.Iterable[Entry], distribution: Entry) -> list[Entry]:
+def _pinned(packages: t.Iterable[LockedPackage], distribution: Distribution) -> list[LockedPackage]:
     return [
         package
         for package in packages
@@ -83,9 +84,9 @@ def _of(packages: t.Iterable[Entry], distribution: Entry) -> list[Entry]:
     ]
 
 
-def _offered(packages: t.Iterable[Entry], distribution: Entry, path: str) -> list[Wheel]:
+def _offered(packages: t.Iterable[LockedPackage], distribution: Distribution, path: str) -> list[Wheel]:
     wheels = []
-    for package in _of(packages, distribution):
+    for package in _pinned(packages, distribution):
         for file in package.get("wheels", []):
             digests = [
                 f"{kind}:{hexdigest}" for kind, hexdigest in sorted(file.get("hashes", {}).items(), reverse=True)
@@ -110,7 +111,7 @@ def _reliable(digest: str) -> bool:
     return True
 
 
-def _present(directory: str, distribution: Entry) -> list[Wheel]:
+def _present(directory: str, distribution: Distribution) -> list[Wheel]:
     """Wheels in the wheelhouse that a lock file without names of files allows."""
     wheels = []
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
@@ -130,15 +131,15 @@ def _best(wheels: t.Iterable[Wheel], group: host_group.HostGroup) -> Wheel | Non
     return max(ranked)[1] if ranked else None
 
 
-def _why(packages: t.Iterable[Entry], distribution: Entry, offered: t.Sequence[Wheel]) -> str:
+def _reason(packages: t.Iterable[LockedPackage], distribution: Distribution, offered: t.Sequence[Wheel]) -> str:
     if offered:
         names = [wheel.file for wheel in offered]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return f"the lock file has {', '.join(names[:3])}{more}"
-    of = _of(packages, distribution)
-    if any(package.get("sdist") for package in of):
+    pinned = _pinned(packages, distribution)
+    if any(package.get("sdist") for package in pinned):
         return "the lock file has only its source"
-    if of:
+    if pinned:
         return "the lock file names no file of it"
     return "the lock file names no files, and the wheelhouse has none with the right hash"
 

@@ -14,7 +14,28 @@ from ansible_collections.intellistream.sage.plugins.module_utils._git import com
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
 
-RepositoryState = dict[str, t.Any]
+
+class RepositoryState(t.TypedDict):
+    """What an undo needs to know of a repository, as a manifest has it.
+
+    C(head), C(staged), C(work): object names of the commit, of the index as a tree, of the files as a tree.
+    C(branch): None when HEAD is detached.
+    C(added): files announced with C(git add --intent-to-add). C(nested): other repositories in the work tree.
+    C(directory): git's, relative to the work tree.
+    C(gitdirs), C(sections): names of submodules that have a repository there, and that the configuration names.
+    C(modules): the same of each submodule, by its path.
+    """
+
+    head: str
+    branch: str | None
+    staged: str
+    work: str
+    added: list[str]
+    nested: list[str]
+    directory: str
+    gitdirs: list[str]
+    sections: list[str]
+    modules: dict[str, RepositoryState]
 
 
 def taken_away(directory: str, ref: str) -> str:
@@ -27,8 +48,10 @@ def taken_away(directory: str, ref: str) -> str:
 
 
 def capture(path: str, ref: str) -> RepositoryState:
-    """Pin what is there, submodules too, by C(ref); returns what an undo needs to know.
+    """Pin what is there, submodules too, by a ref; returns what an undo needs to know.
 
+    :param path: of the work tree, absolute.
+    :param ref: its full name, such as C(refs/sage/0123).
     :raises GitError: something cannot be captured.
     """
     repository = Repository(path)
@@ -43,7 +66,7 @@ def capture(path: str, ref: str) -> RepositoryState:
     tree = repository.git("rev-parse", f"{head}^{{tree}}").strip()
     clean = (snapshot.staged, snapshot.work) == (tree, tree)
     repository.pin(ref, head if clean else repository.keep(snapshot, "captured by intellistream.sage"))
-    modules = {}
+    modules: dict[str, RepositoryState] = {}
     for name in repository.modules():
         try:
             name.encode()
@@ -53,7 +76,10 @@ def capture(path: str, ref: str) -> RepositoryState:
     return {
         "head": head,
         "branch": repository.branch(),
-        **snapshot._asdict(),
+        "staged": snapshot.staged,
+        "work": snapshot.work,
+        "added": snapshot.added,
+        "nested": snapshot.nested,
         "directory": os.path.relpath(os.path.realpath(repository.directory), os.path.realpath(repository.path)),
         "gitdirs": sorted(repository.gitdirs()),
         "sections": sorted(repository.sections()),

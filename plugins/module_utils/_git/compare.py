@@ -21,10 +21,20 @@ REMOVED = "sage-removed"
 
 
 class RepositoryComparison:
-    """A repository, and how it was.
+    """A repository and the submodules in it, against their capture.
 
-    :param ref: what the capture is pinned by.
-    :raises GitError: it is none any more.
+    :ivar repository: as it is now.
+    :ivar path: of its work tree.
+    :ivar state: as it was captured.
+    :ivar ref: what the capture is pinned by.
+    :ivar difference: of the files.
+    :ivar staged: paths at which the index differs.
+    :ivar new_gitdirs: name → path of the work tree, of repositories of submodules that were not there.
+    :ivar new_sections: names of submodules that the configuration did not have.
+    :ivar extra: paths of submodules that were not checked out.
+    :ivar inner: the same of the captured submodules, by path.
+    :ivar missing: paths of captured submodules that are not there, or whose place another repository has.
+    :raises GitError: it is no repository any more.
     """
 
     def __init__(self, path: str, state: RepositoryState, ref: str) -> None:
@@ -37,7 +47,6 @@ class RepositoryComparison:
         self.new_gitdirs = {name: at for name, at in self.repository.gitdirs().items() if name not in gitdirs}
         self.new_sections = sorted(self.repository.sections() - sections)
         elsewhere = {at for at in self.new_gitdirs.values() if at}
-        #: Submodules that were not checked out.
         self.extra = sorted(
             name for name in {*checked_out, *elsewhere} if name not in state["modules"] and self._has(name, ".git")
         )

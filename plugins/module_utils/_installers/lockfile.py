@@ -181,7 +181,7 @@ def _assignment(digest: str) -> str:
 
 
 def for_minor(text: str, minor: str) -> str:
-    """The lock for every patch level of a Python.
+    """The lock file for every patch level of a Python.
 
     uv writes the very one it resolved with, which would shut out hosts an update behind.
     """
@@ -189,7 +189,7 @@ def for_minor(text: str, minor: str) -> str:
 
 
 def part(text: str, pins: t.Collection[Pin]) -> str:
-    """The lock of I(pins) alone, out of one that P(text) or uv wrote; empty when it has not all of them."""
+    """The lock file of I(pins) alone, out of one that P(text) or uv wrote; empty when it has not all of them."""
     head, *packages = re.split(r"(?m)^\[\[packages\]\]\n", text.partition("\n[tool.")[0])
     by_pin = {}
     for package in packages:

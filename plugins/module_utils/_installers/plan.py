@@ -14,49 +14,81 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.names imp
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Inventory, is_exact
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
-Distribution = dict[str, t.Any]
-
 ADD, REPLACE, KEEP = "add", "replace", "keep"
 SAGE, THIRD_PARTY = "sage", "third_party"
 
 
-def group(name: str, first_party: t.Iterable[str]) -> str:
+class _Source(t.TypedDict, total=False):
+    path: str
+    editable: bool
+
+
+class Distribution(_Source):
+    """One distribution of a plan, as modules return it and take it.
+
+    C(version): None if only building would tell. C(group): C(sage) or C(third_party). C(action): C(add), C(replace) or
+    C(keep). C(from_version): the one that is installed, None if none. C(hashes): C(sha256:…) of acceptable files, empty
+    if unknown. C(path), C(editable): only of one that comes from a source directory.
+    """
+
+    name: str
+    version: str | None
+    group: str
+    action: str
+    from_version: str | None
+    hashes: list[str]
+
+
+class NamedVersion(t.TypedDict):
+    """A distribution in short."""
+
+    name: str
+    version: str | None
+
+
+def group_of(name: str, first_party: t.Iterable[str]) -> str:
     """C(sage) for names that match one of the I(first_party) patterns, else C(third_party)."""
     return SAGE if any(fnmatch.fnmatchcase(name, canonical(pattern)) for pattern in first_party) else THIRD_PARTY
 
 
 def distribution(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -> Distribution:
-    """One distribution of the plan, JSON-able."""
+    """What a plan says about one distribution.
+
+    :param first_party: patterns of the names that are SAGE's own.
+    """
     installed = inventory.get(pin.name)
     action = ADD if installed is None else KEEP if is_exact(pin, installed) else REPLACE
     result: Distribution = {
         "name": pin.name,
         "version": pin.version,
-        "group": group(pin.name, first_party),
+        "group": group_of(pin.name, first_party),
         "action": action,
         "from_version": installed.version if installed else None,
         "hashes": list(pin.hashes),
     }
     if pin.path is not None:
-        result.update(path=pin.path, editable=pin.editable)
+        result["path"], result["editable"] = pin.path, pin.editable
     return result
 
 
 def build(pins: t.Iterable[Pin], inventory: Inventory, first_party: t.Iterable[str]) -> list[Distribution]:
-    """The distributions of a plan, sorted by name."""
+    """The distributions of a plan, sorted by name.
+
+    :param first_party: patterns of the names that are SAGE's own.
+    """
     patterns = list(first_party)
     return sorted((distribution(pin, inventory, patterns) for pin in pins), key=lambda planned: str(planned["name"]))
 
 
-def brief(distributions: t.Iterable[Distribution]) -> dict[str, list[dict[str, t.Any]]]:
+def brief(distributions: t.Iterable[Distribution]) -> dict[str, list[NamedVersion]]:
     """Names and versions by group: all that a capture or a recorded result needs, a hundredth of the plan in size."""
-    by_group: dict[str, list[dict[str, t.Any]]] = {THIRD_PARTY: [], SAGE: []}
+    by_group: dict[str, list[NamedVersion]] = {THIRD_PARTY: [], SAGE: []}
     for distribution in distributions:
         by_group[distribution["group"]].append({"name": distribution["name"], "version": distribution["version"]})
     return by_group
 
 
-def pin_of(distribution: Distribution) -> Pin:
+def pin_of(distribution: t.Mapping[str, t.Any]) -> Pin:
     """The pin behind a distribution of a plan.
 
     :raises InputError: it says neither a version nor a path.
