@@ -96,8 +96,8 @@ fleet:
       description: The id of the run.
       type: str
       sample: 20251115T143000Z-5f0c3a9be1
-    place:
-      description: The identity of the place where the decision is, for M(intellistream.sage.sage_decision).
+    decision_log:
+      description: The identity of the decision log that has the decision, for M(intellistream.sage.sage_decision).
       type: str
       sample: 0d5a4a2f7e2a4f0b9f0c5c8c6c1e9f11
     where:

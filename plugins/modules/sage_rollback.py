@@ -76,8 +76,8 @@ options:
         description: The id of the run, as M(intellistream.sage.sage_decision) returned it.
         type: str
         required: true
-      place:
-        description: The identity of the place where the decision will be.
+      decision_log:
+        description: The identity of the decision log where the decision will be.
         type: str
         required: true
       where:

@@ -37,7 +37,7 @@ class SageError(Exception):
             parts.append(f"What to do: {_sentence(self.advice)}")
         return " ".join(parts)
 
-    def as_dict(self) -> dict[str, t.Any]:
+    def as_dict(self) -> dict[str, object]:
         """The error as JSON-able data for the module's result."""
         return {
             "kind": type(self).__name__,

@@ -25,17 +25,17 @@ _PR_SET_PDEATHSIG = 1
 _MANY = 4000
 
 
-class ForkedCall:
+class ForkedCall(t.Generic[R]):
     """A function carried out by a forked process.
 
     :param work: returns what JSON can hold; whatever it changes in memory is lost.
     """
 
-    def __init__(self, work: t.Callable[[], t.Any]) -> None:
+    def __init__(self, work: t.Callable[[], R]) -> None:
         self._pid = 0
         self._fd, writing = os.pipe()
         parent = os.getpid()
-        # Found once here, not in each of the others.
+        # Looked up once here, not in each of the others.
         prctl = _prctl()
         try:
             with warnings.catch_warnings():
@@ -43,15 +43,18 @@ class ForkedCall:
                 warnings.simplefilter("ignore", DeprecationWarning)
                 self._pid = os.fork()
         except OSError:
-            # It is done without.
+            # There is no result then, and the caller does it.
             os.close(writing)
             return
         if self._pid == 0:
             _child(work, writing, parent, prctl)
         os.close(writing)
 
-    def result(self) -> t.Any:
-        """What the work returned; None when it failed, or was killed."""
+    def result(self) -> R | None:
+        """Wait for its end.
+
+        :returns: what the work returned, as JSON gives it back; None when it failed, or was killed.
+        """
         if not self._pid:
             self.stop()
             return None
@@ -59,7 +62,7 @@ class ForkedCall:
             self._fd = -1
             data = stream.read()
         pid, self._pid = self._pid, 0
-        return json.loads(data) if os.waitpid(pid, 0)[1] == 0 else None
+        return t.cast("R", json.loads(data)) if os.waitpid(pid, 0)[1] == 0 else None
 
     def stop(self) -> None:
         """End it; harmless when it has ended."""
@@ -73,7 +76,7 @@ class ForkedCall:
 
 
 def split_over_two_processes(work: t.Callable[[t.Sequence[T]], list[R]], items: t.Sequence[T]) -> list[R]:
-    """What C(work) finds in the items; half of many are given to a second process.
+    """What C(work) makes of the items, in their order; half of many are given to a second process.
 
     :param work: safe to repeat, since what the second process could not do is done again. What it returns there has
         been JSON since: a tuple is a list.
@@ -83,19 +86,22 @@ def split_over_two_processes(work: t.Callable[[t.Sequence[T]], list[R]], items: 
         return work(items)
     child = ForkedCall(lambda: work(items[half:]))
     try:
-        found = work(items[:half])
-        rest = child.result()
+        first_half = work(items[:half])
+        second_half = child.result()
     finally:
         child.stop()
-    return found + (work(items[half:]) if rest is None else rest)
+    return first_half + (work(items[half:]) if second_half is None else second_half)
 
 
 def has_second_processor() -> bool:
-    """There is a second processor for it."""
+    """Whether this process may use more than one processor."""
     return len(os.sched_getaffinity(0)) > 1
 
 
-def _child(work: t.Callable[[], t.Any], writing: int, parent: int, prctl: t.Any) -> t.NoReturn:
+def _child(
+    work: t.Callable[[], object], writing: int, parent: int, prctl: t.Callable[..., object] | None
+) -> t.NoReturn:
+    """Do the work, write its result as JSON, and end."""
     status = 1
     try:
         if prctl is not None:
@@ -112,11 +118,11 @@ def _child(work: t.Callable[[], t.Any], writing: int, parent: int, prctl: t.Any)
 
 
 @functools.lru_cache(maxsize=1)
-def _prctl() -> t.Any:
+def _prctl() -> t.Callable[..., object] | None:
     """The C library's function; None where it has none."""
     try:
         import ctypes
 
-        return ctypes.CDLL(None).prctl
+        return t.cast("t.Callable[..., object]", ctypes.CDLL(None).prctl)
     except (ImportError, OSError, AttributeError):
         return None

@@ -17,6 +17,8 @@ _SECRET_KEY = re.compile(r"(?i)passw(?:or)?d|passphrase|token|secret|credential|
 
 HIDDEN = "********"
 
+T = t.TypeVar("T")
+
 
 def _strip(match: t.Match[str]) -> str:
     scheme = match.group("scheme")
@@ -33,24 +35,28 @@ def redact_text(text: str) -> str:
     return _QUERY.sub(rf"\g<1>{HIDDEN}", text) if "=" in text else text
 
 
-def redact(value: t.Any) -> t.Any:
-    """Return a copy of JSON-able I(value) without credentials.
+def redact(data: T) -> T:
+    """Return a copy of JSON-able I(data) without credentials; a tuple becomes a list.
 
-    URLs in strings lose C(user:password@); values of dictionary keys that look like a password,
-    token or secret are replaced as a whole.
+    URLs in strings lose C(user:password@); what keys that look like a password, token or secret stand for is replaced
+    as a whole.
     """
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, dict):
-        return {
-            key: HIDDEN
-            if isinstance(key, str) and _SECRET_KEY.search(key) and not isinstance(item, bool) and item
-            else redact(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [redact(item) for item in value]
-    return value
+    return t.cast("T", _redacted(data))
+
+
+def _redacted(data: object) -> object:
+    if isinstance(data, str):
+        return redact_text(data)
+    if isinstance(data, dict):
+        return {key: HIDDEN if _is_secret(key, field) else _redacted(field) for key, field in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_redacted(element) for element in data]
+    return data
+
+
+def _is_secret(key: object, field: object) -> bool:
+    """Whether a field of a mapping is a secret by its key; one that is empty, or yes or no, is not."""
+    return isinstance(key, str) and bool(_SECRET_KEY.search(key)) and not isinstance(field, bool) and bool(field)
 
 
 def has_credentials(url: str) -> bool:

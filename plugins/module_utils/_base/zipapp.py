@@ -22,13 +22,15 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 Source = t.Callable[[str], "bytes | None"]
 
 
-def build(start: types.ModuleType, settings: t.Mapping[str, t.Any], interpreter: str, whole: bool = False) -> bytes:
+def build(start: types.ModuleType, settings: t.Mapping[str, object], interpreter: str, entire: bool = False) -> bytes:
     """The program: the same for the same settings and sources, byte for byte.
 
     :param start: the helper whose C(main(settings, arguments)) it is.
-    :param settings: for that.
-    :param interpreter: the Python of the system.
-    :param whole: take all that came with the module, when it came in an archive: to read what imports what takes long.
+    :param settings: what that gets, literals only.
+    :param interpreter: the path of the system's Python.
+    :param entire: take all that came with the module, when it came in an archive: finding out what imports what takes
+        long.
+    :returns: the content of an executable file.
     :raises StateError: the sources cannot be found.
     """
     name = start.__name__[len(_PACKAGE) + 1 :]
@@ -36,17 +38,17 @@ def build(start: types.ModuleType, settings: t.Mapping[str, t.Any], interpreter:
     parts = _PACKAGE.split(".")
     for depth in range(1, len(parts) + 1):
         files["/".join([*parts[:depth], "__init__.py"])] = b""
-    archive = _archive(start) if whole else None
-    for found, source in (_all(archive) if archive else closure(name, _source(start))).items():
-        folder, _dot, module = found.rpartition(".")
+    archive = _archive(start) if entire else None
+    for carried, source in (_all(archive) if archive else closure(name, _source(start))).items():
+        folder, dummy, module = carried.rpartition(".")
         files["/".join([*parts, folder, "__init__.py"])] = b""
         files["/".join([*parts, folder, f"{module}.py"])] = source
-    made = io.BytesIO()
-    made.write(f"#!{interpreter} -I\n".encode())
-    with zipfile.ZipFile(made, "a", zipfile.ZIP_DEFLATED) as content:
+    program = io.BytesIO()
+    program.write(f"#!{interpreter} -I\n".encode())
+    with zipfile.ZipFile(program, "a", zipfile.ZIP_DEFLATED) as content:
         for path, text in sorted(files.items()):
             content.writestr(zipfile.ZipInfo(path, _TIME), text, zipfile.ZIP_DEFLATED)
-    return made.getvalue()
+    return program.getvalue()
 
 
 def _archive(start: types.ModuleType) -> str | None:
@@ -55,6 +57,7 @@ def _archive(start: types.ModuleType) -> str | None:
 
 
 def _all(archive: str) -> dict[str, bytes]:
+    """All modules of this collection in an archive, C(folder.module), with their sources."""
     inside = _PACKAGE.replace(".", "/") + "/"
     with zipfile.ZipFile(archive) as content:
         return {
@@ -64,7 +67,7 @@ def _all(archive: str) -> dict[str, bytes]:
         }
 
 
-def _start(name: str, settings: t.Mapping[str, t.Any]) -> bytes:
+def _start(name: str, settings: t.Mapping[str, object]) -> bytes:
     return (
         f"import sys\n\nfrom {_PACKAGE}.{name} import main\n\nsys.exit(main({dict(settings)!r}, sys.argv[1:]))\n"
     ).encode()
@@ -90,23 +93,27 @@ def _read(path: str) -> bytes | None:
 def closure(start: str, source: Source) -> dict[str, bytes]:
     """A module of this collection with all it imports, wherever an import stands.
 
+    :param start: C(folder.module).
+    :param source: the source of such a module; None when it is not there.
+    :returns: the sources by module.
     :raises StateError: one of them is not there.
     """
-    found: dict[str, bytes] = {}
+    sources: dict[str, bytes] = {}
     waiting = [start]
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in sources:
             continue
         text = source(name)
         if text is None:
             raise StateError(f"The program needs {name}, which is not in what Ansible sent.")
-        found[name] = text
-        waiting += [other for other in _imported(text) if other not in found]
-    return found
+        sources[name] = text
+        waiting += [other for other in _imported(text) if other not in sources]
+    return sources
 
 
 def _imported(text: bytes) -> list[str]:
+    """The modules of this collection that a source imports."""
     names = []
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(_PACKAGE):

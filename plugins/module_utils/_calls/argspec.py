@@ -49,7 +49,7 @@ STATE_OPTIONS = ArgumentSpec(
 # The fleet run that a host prepares for.
 RUN_OPTIONS: Spec = {
     "run": {"type": "str", "required": True},
-    "place": {"type": "str", "required": True},
+    "decision_log": {"type": "str", "required": True},
     "where": {"type": "str", "default": ""},
 }
 

@@ -36,7 +36,8 @@ class CheckpointRequest(t.NamedTuple):
     :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
     :ivar transitions: mappings C(phase), C(status), C(data), C(result), C(capture), C(description).
     :ivar recover: do nothing when an interrupted phase or undo left something half done; tell what has to be undone.
-    :ivar prepare: C(run), C(place), C(where), C(install_id): the installation that ends waits for that run's decision.
+    :ivar prepare: C(run), C(decision_log), C(where), C(install_id): the installation that ends waits for the decision
+        about that run.
     :ivar decided: mapping C(run), C(decision): what was decided.
     :ivar window: what is left of a maintenance window; None without one.
     :ivar all_or_nothing: nothing of the installation that begins or continues is kept when it is not finished.

@@ -67,7 +67,7 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
 def promise(engine: Engine, request: Request, fleet: t.Mapping[str, str], check_mode: bool) -> Result:
     """Compute a rollback, as in check mode, and record that it is done when the fleet run commits.
 
-    :param fleet: C(run), C(place), C(where).
+    :param fleet: C(run), C(decision_log), C(where).
     :returns: what M(rollback) returns, nothing of it done; C(fleet) is how the host stands, None where nothing is to
         be rolled back.
     :raises SageError: it cannot go back, or a decision or another rollback comes first; nothing was recorded.
@@ -102,7 +102,7 @@ def _record(session: Session, request: Request, result: Result, fleet: t.Mapping
         {
             "event": "rollback_prepared",
             "run": fleet["run"],
-            "decision_log": fleet["place"],
+            "decision_log": fleet["decision_log"],
             "where": fleet["where"],
             "rollback": terms,
             "points": result["undone"],

@@ -56,7 +56,7 @@ class Mark(t.NamedTuple):
     wall: float
     method: str = ""
     handle: str = ""
-    more: t.Mapping[str, t.Any] = {}
+    more: t.Mapping[str, object] = {}
 
     def seconds_left(self) -> float:
         """Seconds until it is due; negative when it is overdue."""
@@ -126,10 +126,10 @@ def read(state: PrivateDir | None) -> Mark | None:
             known=FORMAT,
         )
     try:
-        known = [fields.pop(name) for name in Mark._fields[:-1]]
+        values = {name: fields.pop(name) for name in Mark._fields if name != "more"}
     except KeyError:
         return None
-    return Mark._make([*known, fields])
+    return Mark(**values, more=fields)
 
 
 def write(state: PrivateDir, mark: Mark) -> None:

@@ -30,10 +30,19 @@ _TRIES = 20
 _LOG_BYTES = 20_000
 
 
-def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
+class EngineSettings(t.TypedDict):
+    """The parameters of M(_records.session.Engine), with which the program opens the record."""
+
+    root: str
+    checkpoint_dir: str | None
+    lock_timeout: float
+    repackage_dir: str | None
+
+
+def main(settings: EngineSettings, arguments: list[str]) -> int:
     """Wait, and fire when it is time.
 
-    :param settings: the parameters of P(Engine).
+    :param settings: how the record is opened.
     :param arguments: the token of the switch; one that was armed later is another's.
     :returns: the exit status; 0 unless everything was to be taken back and could not be.
     """
@@ -93,7 +102,7 @@ def fire(engine: Engine, token: str) -> bool:
             return False
         if installation.fired is None:
             # Before anything is touched: who comes next has to learn of it.
-            participant.record_undo_undecided(session)
+            participant.record_unilateral_undo(session)
             session.add({"event": "fired", "after": mark.after, "by": mark.method})
             if not installation.active_points:
                 # Nothing was captured since nothing was changed.

@@ -146,13 +146,13 @@ def _arm(engine: Engine, session: Session, mark: Mark, method: str) -> None:
     if state is None:
         return
     python = _python()
-    settings = {
+    settings: program.EngineSettings = {
         "root": engine.root,
         "checkpoint_dir": engine.checkpoint_dir,
         "lock_timeout": 3600.0,
         "repackage_dir": engine.repackage_dir,
     }
-    state.write(deadman_switch_mark.PROGRAM, zipapp.build(program, settings, python, whole=True))
+    state.write(deadman_switch_mark.PROGRAM, zipapp.build(program, settings, python, entire=True))
     argv = [python, "-I", os.path.join(state.path, deadman_switch_mark.PROGRAM), mark.token]
     # Where it was disarmed there is no program any more, and nothing to do.
     if_still_armed = ["/bin/sh", "-c", 'test ! -e "$2" || exec "$0" "$@"', *argv]

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host's part in a fleet run: it prepares, is in doubt until it hears the decision, and goes by it.
+"""A host's part in a fleet run: it prepares, is in doubt until it learns the decision, and carries it out.
 
-A prepared host never makes up its own mind. What it may do without asking is finish a rollback that was begun.
-When a fleet is rolled back, a host is prepared when it has promised to go back, see M(_calls.rollback). The protocol is
-in docs/fleet.md.
+A prepared host never decides by itself. What it may do without asking is finish a rollback that was begun. When a
+fleet is rolled back, a host is prepared when its rollback was computed and recorded, see M(_calls.rollback). The
+protocol is in docs/fleet.md.
 """
 
 from __future__ import annotations
@@ -31,21 +31,23 @@ if t.TYPE_CHECKING:
 
 
 def prepare(
-    session: Session, run: str, place: str, where: str, was: str | None, install_id: str | None = None
+    session: Session, run: str, decision_log: str, where: str, was: str | None, install_id: str | None = None
 ) -> Standing | None:
     """Record that an installation is done and verified, and waits for the decision; with the session's next commit.
 
-    :param place: the identity of the place where the decision will be, and C(where) for people.
+    :param run: the id of the fleet run.
+    :param decision_log: the identity of the decision log where the decision will be.
+    :param where: the same for people.
     :param was: the installation's status when the session began.
     :param install_id: the installation that is meant; another one is of another controller.
     :returns: None when it was completed before: nothing was changed, so there is nothing to decide.
-    :raises InputError: a phase is not done.
+    :raises InputError: a phase is not done, or another installation is current.
     :raises InDoubt: it is prepared for another run.
     """
     installation = session.installation
-    found = standing(installation)
-    if found is not None and found.asks and found.run == run:
-        return found
+    current = standing(installation)
+    if current is not None and current.asks and current.run == run:
+        return current
     refuse_undecided(installation)
     if install_id and installation is not None and installation.install_id != install_id:
         raise InputError(
@@ -61,28 +63,32 @@ def prepare(
         )
     if was == "completed":
         return None
-    session.add({"event": "prepared", "run": run, "decision_log": place, "where": where})
+    session.add({"event": "prepared", "run": run, "decision_log": decision_log, "where": where})
     return standing(installation)
 
 
 def learn_decision(session: Session, run: str, decision: str) -> Standing:
-    """Take in what was decided; with the session's next commit.
+    """Record what was decided; with the session's next commit.
 
     After that an installation that commits is completed. One that aborts has to be rolled back to itself
     (RV(Standing.to)), which any later run does too, without asking again.
 
-    :raises InputError: the host knows nothing of this run.
-    :raises StateError: it heard the opposite before.
+    :param decision: V(commit) or V(abort).
+    :returns: how the host stands then.
+    :raises InputError: the host is not prepared for this run.
+    :raises StateError: it learned the opposite before.
     """
     installation = session.installation
-    found = standing(installation)
-    if installation is None or found is None or found.run != run:
+    before = standing(installation)
+    if installation is None or before is None or before.run != run:
         raise InputError(
             f"This host is not prepared for fleet run {run}.",
             untouched="everything.",
-            advice=f"It is part of run {found.run}." if found else "It was never prepared, or its record was removed.",
+            advice=f"It is part of run {before.run}."
+            if before
+            else "It was never prepared, or its record was removed.",
         )
-    if found.decision is None:
+    if before.decision is None:
         from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
 
         # What rollback.sh took back is in no record yet.
@@ -91,41 +97,41 @@ def learn_decision(session: Session, run: str, decision: str) -> Standing:
         if decision == ABORT and installation.status == "prepared" and not installation.active_points:
             # Nothing was captured since nothing was changed: it is back already.
             session.add({"event": "ended", "status": "rolled_back"})
-    elif found.decision != decision:
+    elif before.decision != decision:
         raise StateError(
-            f"Installation {found.install_id} heard {found.decision} for fleet run {run}, and now hears {decision}.",
+            f"Installation {before.install_id} learned {before.decision} for fleet run {run}, and now gets {decision}.",
             untouched="everything.",
             advice="A decision never changes. Compare the decision files of all controllers, and see who gave "
             "sage_fleet_finish.",
         )
-    return standing(installation) or found
+    return standing(installation) or before
 
 
-def record_undo_undecided(session: Session) -> bool:
+def record_unilateral_undo(session: Session) -> bool:
     """Record that the host is about to undo itself, by its dead-man's switch; with the session's next commit.
 
-    :returns: whether it stands in a fleet run, so that somebody has to hear of it.
+    :returns: whether it stands in a fleet run, so that somebody has to learn of it.
     """
-    found = standing(session.installation)
-    if found is None or found.state not in (IN_DOUBT, COMMITTED) or (found.rollback and not found.asks):
+    current = standing(session.installation)
+    if current is None or current.state not in (IN_DOUBT, COMMITTED) or (current.rollback and not current.asks):
         return False
-    session.add({"event": "unilateral", "run": found.run})
+    session.add({"event": "unilateral", "run": current.run})
     return True
 
 
 def committed_rollback(installation: Installation | None) -> RollbackTerms | None:
-    """The rollback that has to be done here since a fleet run decided so; None when there is none.
+    """The rollback that has to be done here since a fleet run committed it; None when there is none.
 
-    :raises InDoubt: it was promised, and nobody knows yet whether it is to be done.
+    :raises InDoubt: one is prepared, and the host has not learned whether it is to be done.
     """
-    found = standing(installation)
-    if found is None or found.rollback is None:
+    current = standing(installation)
+    if current is None or current.rollback is None:
         return None
-    if found.asks:
+    if current.asks:
         refuse_undecided(installation)
-    return found.rollback if found.to is not None else None
+    return current.rollback if current.to is not None else None
 
 
 def record_rollback_done(session: Session) -> None:
-    """Record that a rollback was done as promised; with the session's next commit."""
+    """Record that the rollback that a fleet run committed is done; with the session's next commit."""
     session.add({"event": "rollback_done"})

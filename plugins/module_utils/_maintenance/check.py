@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._maintenance im
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, UndoSize, spell
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point, UndoTime
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
@@ -83,7 +84,7 @@ def seconds_between(start: str, end: str) -> float:
     return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
 
 
-def undo_size(points: t.Iterable[t.Mapping[str, t.Any]]) -> UndoSize:
+def undo_size(points: t.Iterable[Point]) -> UndoSize:
     """How much undoing these points has to do."""
     total = UndoSize()
     for point in points:
@@ -115,7 +116,7 @@ def past_undos(history: t.Iterable[Installation]) -> list[tuple[UndoSize, float]
     ]
 
 
-def _from_failure(undo: t.Mapping[str, t.Any]) -> float:
+def _from_failure(undo: UndoTime) -> float:
     """The seconds of an undo with what it took to begin: the connection, and the start of the module."""
     seconds = float(undo["seconds"])
     if not undo["failed"]:
@@ -163,7 +164,7 @@ def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run:
     }
 
 
-def check_undo(session: Session, budget: TimeBudget, points: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+def check_undo(session: Session, budget: TimeBudget, points: t.Iterable[Point]) -> None:
     """Whether a rollback of these points still fits, when nobody has to notice first that it is needed.
 
     :raises WindowOver: it does not.

@@ -57,7 +57,7 @@ def refuse_undecided(installation: Installation | None) -> None:
         untouched="everything.",
         advice=f"Roll back to {stands.to}."
         if stands.to
-        else f"The decision is at {stands.where or stands.place}: run the playbook there. Or give "
+        else f"The decision is at {stands.where or stands.decision_log}: run the playbook there. Or give "
         "sage_fleet_finish=commit or sage_fleet_finish=abort if you know what the other hosts of that run did.",
         fleet=stands.as_dict(),
     )

@@ -121,7 +121,7 @@ class Standing(t.NamedTuple):
     :ivar state: V(in_doubt); V(aborting), it has to go back all the way; V(committing), so it has, as a rollback was
         committed; V(undid_itself), it went back without having heard the decision; V(committed); V(aborted);
         V(diverged), it went back although the decision was to stay.
-    :ivar place: the identity of the decision log that knows the decision.
+    :ivar decision_log: the identity of the decision log that knows the decision.
     :ivar where: the same for people.
     :ivar since: ISO time when it was prepared.
     :ivar decision: V(commit) or V(abort), as it was learned; None before.
@@ -131,7 +131,7 @@ class Standing(t.NamedTuple):
     state: str
     install_id: str
     run: str
-    place: str
+    decision_log: str
     where: str
     since: str
     decision: str | None
@@ -164,7 +164,7 @@ def standing(installation: Installation | None) -> Standing | None:
         by_status.get(_status(installation), by_status["*"]),
         installation.install_id,
         run=fleet["run"],
-        place=fleet["decision_log"],
+        decision_log=fleet["decision_log"],
         where=fleet["where"],
         since=fleet["since"],
         decision=_DECISIONS[fleet["learned"]],

@@ -48,7 +48,7 @@ class Redo:
         self._session, self._chosen, self._partial, self._how = session, chosen, partial, how
         self._wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
         self._needed = bool(self._wanted) and not how.resumed and not how.keep_broken and _finished(chosen)
-        self._fork: fork.ForkedCall | None = None
+        self._fork: fork.ForkedCall[Captured] | None = None
         if (
             self._needed
             and session.writes

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The code itself, played as the model is: real records, a real place, and whatever order and crashes chance gives.
+"""The code itself, played as the model is: real records, a real decision log, any order and any crash.
 
 What is judged is a file on each host, not what the records say.
 """
@@ -34,7 +34,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide i
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
     learn_decision,
     prepare,
-    record_undo_undecided,
+    record_unilateral_undo,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -104,7 +104,7 @@ class Host:
     def by_itself(self) -> None:
         """Its dead-man's switch fires."""
         with self.engine.session() as session:
-            assert record_undo_undecided(session)
+            assert record_unilateral_undo(session)
             session.commit()
         self.alone = True
         self.back()
@@ -122,14 +122,14 @@ class Host:
             session.commit()
         self.file.write_text(content)
 
-    def finish(self, place: str) -> None:
+    def finish(self, decision_log: str) -> None:
         """End all phases, and vote."""
         with self.engine.session() as session:
             assert session.installation is not None
             was = session.installation.status
             for phase in PHASES:
                 session.move(phase, "completed")
-            prepare(session, RUN, place, "", was)
+            prepare(session, RUN, decision_log, "", was)
             session.commit()
 
     def back(self, killed: bool = False) -> None:
@@ -189,9 +189,9 @@ class BackHost(Host):
     def work(self) -> None:
         self._chosen = True
 
-    def finish(self, place: str) -> None:
+    def finish(self, decision_log: str) -> None:
         """Promise."""
-        promise(self.engine, Request(), {"run": RUN, "place": place, "where": ""}, False)
+        promise(self.engine, Request(), {"run": RUN, "decision_log": decision_log, "where": ""}, False)
 
     def back(self, killed: bool = False) -> None:
         if self.at_work:
@@ -207,9 +207,9 @@ class Fleet:
     def __init__(self, chance: random.Random, kind: type[Host]) -> None:
         self.chance = chance
         self.top = pathlib.Path(tempfile.mkdtemp())
-        self.path = str(self.top / "place")
+        self.path = str(self.top / "log")
         self.file = os.path.join(self.path, f"{RUN}.json")
-        self.place = str(open_run(self.path, RUN, False)["decision_log"])
+        self.decision_log = str(open_run(self.path, RUN, False)["decision_log"])
         self.hosts = {name: kind(self.top / name) for name in NAMES}
         self.heard: set[str] = set()
         self.first = True
@@ -239,7 +239,7 @@ class Fleet:
             if found.to is not None:
                 host.back(killed)
             elif found.asks:
-                told = resolve_doubt(self.path, DecisionQuery(RUN, found.place, hosts=[name]), False)
+                told = resolve_doubt(self.path, DecisionQuery(RUN, found.decision_log, hosts=[name]), False)
                 self.unsynced = False
                 host.tell(str(told["decision"]), killed)
             if killed:
@@ -280,7 +280,7 @@ class Fleet:
         """As most runs begin."""
         for name, host in self.hosts.items():
             host.work()
-            host.finish(self.place)
+            host.finish(self.decision_log)
             self.heard.add(name)
 
     def work(self) -> None:
@@ -297,7 +297,7 @@ class Fleet:
         if self._one_in(6):
             host.back()
         else:
-            host.finish(self.place)
+            host.finish(self.decision_log)
 
     def vote(self) -> None:
         """The answer arrives."""

@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if t.TYPE_CHECKING:
     import pathlib
 
-FLEET = {"run": "r1", "place": "p", "where": "deploy:/fleet"}
+FLEET = {"run": "r1", "decision_log": "p", "where": "deploy:/fleet"}
 ENDED = [{"phase": name, "status": "completed"} for name in PHASES]
 
 

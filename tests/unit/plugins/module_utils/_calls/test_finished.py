@@ -110,13 +110,13 @@ def _edited(host: SageHost) -> None:
 
 def _in_doubt(host: SageHost) -> None:
     host.call(inputs={"python_deps": {"version": "2.0"}})
-    waits = {"run": "r1", "place": "p" * 32, "where": "deploy:/fleet"}
+    waits = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
     host.begin("1.0")
     checkpoint(host.engine, CheckpointRequest(None, True, {}, _done(host), prepare=waits), False)
 
 
 def _promised(host: SageHost) -> None:
-    promise(host.engine, Target("last"), {"run": "r1", "place": "p" * 32, "where": "deploy:/fleet"}, False)
+    promise(host.engine, Target("last"), {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}, False)
 
 
 def _going_back(host: SageHost) -> None:

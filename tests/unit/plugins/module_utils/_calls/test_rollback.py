@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import record_undo_undecided
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import record_unilateral_undo
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import _guarded
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
@@ -33,7 +33,7 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import Result
 
-RUN = {"run": "r1", "place": "p" * 32, "where": "deploy:/fleet"}
+RUN = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
 
 
 class BackHost(FleetHost):
@@ -71,7 +71,7 @@ def test_a_promise_changes_nothing(host: BackHost) -> None:
     assert told["fleet"] == host.standing.as_dict()
     found = host.standing
     assert (found.state, found.asks, found.to, found.run) == ("in_doubt", True, None, "r1")
-    assert (found.place, found.where, bool(found.since)) == ("p" * 32, "deploy:/fleet", True)
+    assert (found.decision_log, found.where, bool(found.since)) == ("p" * 32, "deploy:/fleet", True)
     assert snapshot(host.data) == was
     assert host.now.status == "completed"
     host.refuses()
@@ -114,7 +114,7 @@ def test_commit(host: BackHost) -> None:
     assert snapshot(host.data) == host.before[name]
     assert (host.standing.state, host.standing.to, host.now.status) == ("committed", None, "rolled_back")
     assert host.told("commit")["recover"] is None
-    with pytest.raises(StateError, match="now hears abort"):
+    with pytest.raises(StateError, match="now gets abort"):
         host.told("abort")
     # What was taken back can be brought back, and what comes after is as after any rollback.
     host.back(host.now.active_points[-1]["point"])
@@ -220,14 +220,14 @@ def test_a_switch_that_fires_on_a_promise(host: BackHost) -> None:
     host.begin("3")
     host.promise()
     with host.engine.session() as session:
-        assert record_undo_undecided(session)
+        assert record_unilateral_undo(session)
         session.commit()
     # It is not known yet whether it may.
     assert host.standing.asks
     host.told("commit")
     host.back("last")
     with host.engine.session() as session:
-        assert not record_undo_undecided(session)
+        assert not record_unilateral_undo(session)
     assert host.standing.state == "committed"
 
 

@@ -161,7 +161,7 @@ def test_one_armed_later_is_another(host: SageHost) -> None:
 def test_a_prepared_host_tells_that_it_went_alone(host: SageHost) -> None:
     before = snapshot(host.data)
     host.begin("2")
-    _all_done(host, prepare={"run": "r1", "place": "p", "where": "w"})
+    _all_done(host, prepare={"run": "r1", "decision_log": "p", "where": "w"})
     _due(host)
     assert _fire(host)
     assert snapshot(host.data) == before

@@ -16,7 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
     learn_decision,
     prepare,
-    record_undo_undecided,
+    record_unilateral_undo,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits, _guarded, decide
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
@@ -121,7 +121,7 @@ def test_prepared_is_not_completed(host: FleetHost) -> None:
     assert not host.now.unfinished
     found = host.standing
     assert (found.state, found.install_id, found.run, found.asks, found.to) == ("in_doubt", name, "r1", True, None)
-    assert (found.place, found.where, bool(found.since)) == ("p" * 32, "deploy:/fleet", True)
+    assert (found.decision_log, found.where, bool(found.since)) == ("p" * 32, "deploy:/fleet", True)
     assert host.now.as_dict()["fleet"]["run"] == "r1"
     host.refuses()
     # Saying it again changes nothing.
@@ -154,7 +154,7 @@ def test_commit(host: FleetHost) -> None:
         learn_decision(session, "r1", "commit")
         assert not session.changed
     assert snapshot(host.data) == was
-    with pytest.raises(StateError, match="now hears abort"):
+    with pytest.raises(StateError, match="now gets abort"):
         host.hear("abort")
     # What comes after is as after any installation.
     third = host.install("3")
@@ -173,7 +173,7 @@ def test_abort(host: FleetHost) -> None:
     assert snapshot(host.data) == was
     assert (host.now.status, host.standing.state) == ("rolled_back", "aborted")
     assert host.hear("abort").state == "aborted"
-    with pytest.raises(StateError, match="now hears commit"):
+    with pytest.raises(StateError, match="now gets commit"):
         host.hear("commit")
     assert host.in_force() == host.history()[0].install_id
     host.install("2")
@@ -215,7 +215,7 @@ def test_a_host_that_undid_itself_has_to_ask(host: FleetHost, decision: str, sta
     was = snapshot(host.data)
     name = host.prepare("2")
     with host.engine.session() as session:
-        assert record_undo_undecided(session)
+        assert record_unilateral_undo(session)
         session.commit()
     host.back(name)
     assert snapshot(host.data) == was
@@ -233,7 +233,7 @@ def test_a_host_that_undid_itself_after_it_had_committed(host: FleetHost) -> Non
     name = host.prepare("2")
     host.hear("commit")
     with host.engine.session() as session:
-        assert record_undo_undecided(session)
+        assert record_unilateral_undo(session)
         session.commit()
     assert host.standing.state == "committed"
     host.back(name)
@@ -250,7 +250,7 @@ def test_who_rolls_back_what_was_committed_has_not_diverged(host: FleetHost) -> 
 
 def test_a_switch_that_fires_without_a_fleet(host: FleetHost) -> None:
     with host.engine.session() as session:
-        assert not record_undo_undecided(session)
+        assert not record_unilateral_undo(session)
         assert not session.changed
 
 
