@@ -504,13 +504,13 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     request = CheckpointRequest(
         options["inputs"],
         options["resume"],
-        labels,
-        transitions,
-        options["recover"],
-        options["prepare"],
-        options["decided"],
-        window,
-        options["whole"],
+        labels=labels,
+        transitions=transitions,
+        recover=options["recover"],
+        prepare=options["prepare"],
+        decided=options["decided"],
+        window=window,
+        all_or_nothing=options["whole"],
     )
     result = checkpoint(engine(module), request, module.check_mode)
     fired = result["deadman"]["fired"]

@@ -21,11 +21,33 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Inputs
     from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget, WindowFacts
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Described, Fired, Observed
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
+        Described,
+        Fired,
+        Observed,
+        Result,
+    )
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 
-Result = dict[str, t.Any]
+
+class _TransitionOptions(t.TypedDict, total=False):
+    data: t.Any
+    result: t.Sequence[t.Mapping[str, t.Any]] | None
+    capture: t.Sequence[t.Mapping[str, t.Any]] | None
+    description: str | None
+
+
+class Transition(_TransitionOptions):
+    """A phase that goes to a status.
+
+    C(data) is what the caller says about it, C(result) are the resources that are its result, C(capture) those that are
+    captured before it, and C(description) is that of their rollback point.
+    """
+
+    phase: str
+    status: str
 
 
 class CheckpointRequest(t.NamedTuple):
@@ -34,91 +56,137 @@ class CheckpointRequest(t.NamedTuple):
     :ivar inputs: what is wanted, by phase; None leaves the current installation as it is.
     :ivar resume: continue an unfinished installation; else begin a new one from the first phase.
     :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
-    :ivar transitions: mappings C(phase), C(status), C(data), C(result), C(capture), C(description).
+    :ivar transitions: the phases that move, in this order.
     :ivar recover: do nothing when an interrupted phase or undo left something half done; tell what has to be undone.
     :ivar prepare: C(run), C(decision_log), C(where), C(install_id): the installation that ends waits for the decision
         about that run.
-    :ivar decided: mapping C(run), C(decision): what was decided.
+    :ivar decided: C(run), C(decision): what was decided.
     :ivar window: what is left of a maintenance window; None without one.
     :ivar all_or_nothing: nothing of the installation that begins or continues is kept when it is not finished.
     """
 
-    inputs: dict[str, dict[str, t.Any]] | None
+    inputs: Inputs | None
     resume: bool
-    labels: dict[str, str]
-    transitions: list[dict[str, t.Any]]
+    labels: t.Mapping[str, str | None]
+    transitions: t.Sequence[Transition]
     recover: bool = False
-    prepare: dict[str, str] | None = None
-    decided: dict[str, str] | None = None
+    prepare: t.Mapping[str, str] | None = None
+    decided: t.Mapping[str, str] | None = None
     window: TimeBudget | None = None
     all_or_nothing: bool = False
+
+
+class _Start(t.NamedTuple):
+    """How the record was when the call began: in brief, and how the switch of the installation had fired."""
+
+    summary: Result
+    fired: Fired | None
 
 
 def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> Result:
     """Carry the request out, or with C(check_mode) tell what it would do.
 
+    What has to be undone, or heard of a fleet run, comes first: then the call does nothing else, and tells so.
+
     :raises SageError: nothing was recorded.
     """
-    if not check_mode and any(one["status"] == "failed" for one in request.transitions):
+    if not check_mode and any(transition["status"] == "failed" for transition in request.transitions):
         from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import stray_processes
 
         # A task that was cut off goes on here, and may hold the lock.
         stray_processes.end(engine)
     with engine.reading() if check_mode else engine.session() as session:
-        before = _summary(session)
-        fired = session.installation.fired if session.installation is not None else None
+        # A mark of another version is refused before anything is recorded.
+        mark.read(session.where)
+        start = _Start(_summary(session), session.installation.fired if session.installation is not None else None)
         if request.decided is not None:
             learn_decision(session, **request.decided)
-        fleet = standing(session.installation)
-        # Who promised a rollback and need not do it may have to be recovered as before.
-        heard = request.decided is not None and fleet is not None and fleet.rollback is not None
-        recover = _to_recover(session) if request.recover or heard else None
-        if fleet is not None and (request.inputs is not None or request.decided is not None or request.recover):
-            recover = fleet.to or recover
-        again = fleet is not None and fleet.asks and fleet.run == (request.prepare or {}).get("run")
-        asks = fleet is not None and fleet.asks and request.inputs is not None
-        if request.decided is not None or recover is not None or asks or again:
-            # What has to be taken back, or heard, comes before anything else.
-            changed = session.changed
-            session.commit()
-            mark.renew_or_disarm(session)
-            return {**_result(session, None, before, changed, fired), "recover": {"to": recover} if recover else None}
-        verdict = _judge(session, request)
-        transitions = request.transitions if verdict is None or verdict.phase is not None else []
-        for transition in transitions:
-            _move(session, transition, verdict)
-        _describe(session, request)
-        if request.prepare is not None:
-            prepare(session, **request.prepare, was=before.get("status"))
-        window = _check_window(session, request, verdict, transitions)
-        changed = session.changed
-        session.commit()
-        mark.renew_or_disarm(session)
-        if any(one.get("capture") or one["status"] == "completed" for one in transitions):
-            from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+        undo_to = _undo_first(session, request)
+        if request.decided is not None or undo_to is not None or _waits(session, request):
+            return {**_record(session, None, start), "recover": {"to": undo_to} if undo_to is not None else None}
+        return _proceed(session, request, start)
 
-            refresh(session)
-        return {**_result(session, verdict, before, changed, fired), "window": window}
+
+def _undo_first(session: Session, request: CheckpointRequest) -> str | None:
+    """What a rollback has to go to before the request is carried out; None when nothing has to be undone."""
+    fleet = standing(session.installation)
+    if fleet is not None and (request.inputs is not None or request.decided is not None or request.recover):
+        if fleet.to is not None:
+            return fleet.to
+    # A host that had prepared a rollback, and need not do it, may have to be recovered as before.
+    spared = request.decided is not None and fleet is not None and fleet.rollback is not None
+    return _half_done(session) if request.recover or spared else None
+
+
+def _waits(session: Session, request: CheckpointRequest) -> bool:
+    """Whether the decision of a fleet run comes first, or is what the request waits for already."""
+    fleet = standing(session.installation)
+    if fleet is None or not fleet.asks:
+        return False
+    return request.inputs is not None or fleet.run == (request.prepare or {}).get("run")
+
+
+def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Result:
+    """Begin or go on with an installation, move its phases, and prepare it for a fleet run."""
+    verdict = _begin(session, request)
+    transitions = request.transitions if verdict is None or verdict.phase is not None else []
+    for transition in transitions:
+        if verdict is None or transition["phase"] in verdict.phases_to_run:
+            _move(session, transition)
+    _describe(session, request)
+    if request.prepare is not None:
+        prepare(session, **request.prepare, was=start.summary.get("status"))
+    window = _check_window(session, request.window, verdict, transitions)
+    result = {**_record(session, verdict, start), "window": window}
+    if any(transition.get("capture") or transition["status"] == "completed" for transition in transitions):
+        from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+
+        refresh(session)
+    return result
+
+
+def _record(session: Session, verdict: Verdict | None, start: _Start) -> Result:
+    """Record what the session took, keep the dead-man's switch waiting, and tell."""
+    changed = session.changed
+    session.commit()
+    mark.renew_or_disarm(session)
+    return {
+        "changed": changed,
+        "recover": None,
+        "resume": verdict.as_dict() if verdict is not None else None,
+        "fleet": _fleet(session),
+        "window": None,
+        "deadman": mark.status(session, start.fired),
+        **_timing(session),
+        "repaired": session.repaired,
+        "diff": {"before": start.summary, "after": _summary(session)} if changed else {"before": {}, "after": {}},
+        # Only where something was recorded: what this imports would cost every call.
+        **({"prunable": prunable(session)} if changed else {}),
+        **progress.told(session.installation),
+    }
 
 
 def _check_window(
-    session: Session, request: CheckpointRequest, verdict: Verdict | None, transitions: t.Sequence[Result]
+    session: Session, window: TimeBudget | None, verdict: Verdict | None, transitions: t.Sequence[Transition]
 ) -> WindowFacts | None:
-    """Refuse to begin a phase that, with an undo, would not end inside the window; what was captured for it goes."""
-    last = {one["phase"]: one["status"] for one in transitions}
+    """Refuse to begin a phase that, with an undo, would not end inside the window; what was captured for it goes.
+
+    :raises WindowOver: it would not.
+    """
+    last = {transition["phase"]: transition["status"] for transition in transitions}
     begins = [
-        name
-        for name, status in last.items()
-        if status == "started" and session.required().phases[name].status == status
+        phase
+        for phase, status in last.items()
+        if status == "started" and session.required().phases[phase].status == status
     ]
     to_run = verdict.phases_to_run if verdict is not None else []
-    if request.window is None or not (begins or to_run):
+    if window is None or not (begins or to_run):
         return None
     from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 
     try:
         # Where finished phases are taken over, none begins in this call.
-        return check.check(session, request.window, begins or to_run[:1], to_run)
+        return check.check(session, window, begins or to_run[:1], to_run)
     except WindowOver:
         if session.where is not None and session.writes:
             from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
@@ -127,25 +195,6 @@ def _check_window(
             for point in session.unrecorded_points():
                 storage_store.discard(session.where, installation.install_id, point)
         raise
-
-
-def _result(
-    session: Session, verdict: Verdict | None, before: Result, changed: bool, fired: Fired | None = None
-) -> Result:
-    return {
-        "changed": changed,
-        "recover": None,
-        "resume": verdict.as_dict() if verdict else None,
-        "fleet": _fleet(session),
-        "window": None,
-        "deadman": mark.status(session, fired),
-        **_timing(session),
-        "repaired": session.repaired,
-        "diff": {"before": before, "after": _summary(session)} if changed else {"before": {}, "after": {}},
-        # Only where something was recorded: what this imports would cost every call.
-        **({"prunable": prunable(session)} if changed else {}),
-        **progress.told(session.installation),
-    }
 
 
 def _timing(session: Session) -> Result:
@@ -180,11 +229,11 @@ def prunable(session: Session) -> bool:
         return True
 
 
-def _to_recover(session: Session) -> str | None:
-    """What a rollback has to go to before anything else begins; None when nothing was left half done.
+def _half_done(session: Session) -> str | None:
+    """What a rollback has to go to so that nothing is half done; None when nothing is.
 
-    That is what a phase changed that was killed, a rollback that was, what the script undid and could not record, and
-    all of an installation that was to be all or none and was not finished.
+    Half done is what a phase changed that was killed, a rollback that was, what the script undid and could not record,
+    and all of an installation that was to be all or nothing and was not finished.
     """
     installation = session.installation
     if installation is None:
@@ -203,40 +252,41 @@ def _to_recover(session: Session) -> str | None:
     return "last" if pending else None
 
 
-def _judge(session: Session, request: CheckpointRequest) -> Verdict | None:
-    """The verdict on what is wanted; begins the installation that it asks for."""
+def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
+    """The verdict on what is wanted, and begin the installation that it asks for; None when nothing was said."""
     if request.inputs is None:
         return None
     inputs = redact(request.inputs)
     host = base_host.facts()
-    base = session.effective() if request.resume else None
-    verdict = judge(base, inputs, host)
+    in_force = session.effective() if request.resume else None
+    verdict = judge(in_force, inputs, host)
     if verdict.phase is None:
         return verdict
     continues = (
-        base is not None
-        and base is session.installation
-        and base.unfinished
-        and (base.inputs, base.environment) == (inputs, host)
+        in_force is not None
+        and in_force is session.installation
+        and in_force.unfinished
+        and (in_force.inputs, in_force.environment) == (inputs, host)
     )
     if not continues:
-        session.begin(inputs, host, base, PHASES[: PHASES.index(verdict.phase)])
+        session.begin(inputs, host, carry_from=in_force, carry=PHASES[: PHASES.index(verdict.phase)])
     return verdict
 
 
-def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | None) -> None:
-    phase, status = transition["phase"], transition["status"]
-    if verdict is not None and phase not in verdict.phases_to_run:
-        return
+def _move(session: Session, transition: Transition) -> None:
+    """Capture for a phase, take it to its status, and look at what it left when it is completed."""
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture, clean, settle
 
+    phase, status = transition["phase"], transition["status"]
     result: list[Observed] | None = None
-    if transition.get("result"):
-        specs = [clean(spec) for spec in transition["result"]]
+    results = transition.get("result")
+    if results:
+        specs = [clean(spec) for spec in results]
         result = [{"spec": spec, "facts": make(spec["kind"], spec).observe()} for spec in specs]
-    if transition.get("capture"):
+    captures = transition.get("capture")
+    if captures:
         # Captured and checked before the phase counts as started: nothing is changed before that.
-        session.add(capture(session, transition["capture"], phase, transition.get("description") or f"before {phase}"))
+        session.add(capture(session, captures, phase, transition.get("description") or f"before {phase}"))
     if session.move(phase, status, redact(transition.get("data")), result) and status == "completed":
         for point in session.required().active_points:
             # What was archived ended long ago.
@@ -246,18 +296,19 @@ def _move(session: Session, transition: dict[str, t.Any], verdict: Verdict | Non
 
 
 def _fleet(session: Session) -> Result | None:
-    found = standing(session.installation)
-    return found.as_dict() if found is not None else None
+    fleet = standing(session.installation)
+    return fleet.as_dict() if fleet is not None else None
 
 
 def _describe(session: Session, request: CheckpointRequest) -> None:
+    """Record labels that are new, and that the installation is all or nothing."""
     installation = session.installation
     if installation is None:
         return
-    new = {name: value for name, value in redact(request.labels).items() if value is not None}
+    labels = {name: label for name, label in redact(request.labels).items() if label is not None}
     becomes = request.all_or_nothing and installation.unfinished and not installation.all_or_nothing
-    if becomes or any(installation.labels.get(name) != value for name, value in new.items()):
-        event = t.cast("Described", {"event": "described", **new})
+    if becomes or any(installation.labels.get(name) != label for name, label in labels.items()):
+        event = t.cast("Described", {"event": "described", **labels})
         if becomes:
             event["all_or_nothing"] = True
         session.add(event)
@@ -280,5 +331,5 @@ def reset(engine: Engine, check_mode: bool) -> Result:
     exists = engine.exists()
     if exists and not check_mode:
         engine.reset()
-    word = {"state": "present"} if exists else {"state": "absent"}
-    return {"changed": exists, "diff": {"before": word, "after": {"state": "absent"}}}
+    before = {"state": "present" if exists else "absent"}
+    return {"changed": exists, "diff": {"before": before, "after": {"state": "absent"}}}

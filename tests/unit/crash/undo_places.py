@@ -9,7 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    Transition,
+    checkpoint,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -79,7 +83,7 @@ def taken_back(place: Path) -> None:
 def killed(place: Path) -> None:
     """An installer that was killed in its phase."""
     plain(place)
-    started = {"phase": PHASES[2], "status": "started", "capture": specs(place)}
+    started: Transition = {"phase": PHASES[2], "status": "started", "capture": specs(place)}
     checkpoint(engine(place), CheckpointRequest({PHASES[0]: {"want": 1}}, True, {}, [started]), False)
     change(place, killed=True)
 

@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Wanted
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Transition, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -141,7 +141,7 @@ class World:
 
     # What installations do.
 
-    def call(self, inputs: t.Any, *transitions: dict[str, t.Any], recover: bool = False) -> dict[str, t.Any]:
+    def call(self, inputs: t.Any, *transitions: Transition, recover: bool = False) -> dict[str, t.Any]:
         return checkpoint(self.engine, Wanted(inputs, True, {}, list(transitions), recover), False)
 
     def recover(self, inputs: t.Any) -> tuple[dict[str, t.Any], bool]:
@@ -199,7 +199,8 @@ class World:
                 self.call(None, {"phase": PHASES[2], "status": "failed", "data": "told so"})
                 return
         if todo:
-            self.call(None, *({"phase": phase, "status": "completed"} for phase in todo if phase in PHASES[2:]))
+            rest: list[Transition] = [{"phase": phase, "status": "completed"} for phase in todo if phase in PHASES[2:]]
+            self.call(None, *rest)
 
     def _points(self) -> list[Point]:
         return [point for one in self.history() for point in one.points]

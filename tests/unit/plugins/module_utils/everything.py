@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
+    Transition,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
@@ -70,7 +71,7 @@ def plain(entries: t.Iterable[Entry], path: pathlib.Path) -> list[tuple[str, t.A
     return [(entry.install_id, clean(entry.events), entry.time) for entry in entries]
 
 
-def _call(host: SageHost, *transitions: dict[str, t.Any], **values: t.Any) -> dict[str, t.Any]:
+def _call(host: SageHost, *transitions: Transition, **values: t.Any) -> dict[str, t.Any]:
     request = CheckpointRequest(
         inputs=values.pop("inputs", None),
         resume=True,
@@ -106,7 +107,7 @@ def _back(host: SageHost, to: str) -> None:
 def _fleet(host: SageHost) -> None:
     """A fleet that installs, and one that goes back."""
     host.begin("5")
-    ended = [{"phase": name, "status": "completed"} for name in PHASES]
+    ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
     _call(host, *ended, prepare={"run": "r1", "place": _LOG, "where": "deploy:/fleet"})
     _call(host, decided={"run": "r1", "decision": "commit"})
     promise(host.engine, RollbackRequest("last"), {"run": "r2", "place": _LOG, "where": "deploy:/fleet"}, False)
@@ -117,7 +118,7 @@ def _fleet(host: SageHost) -> None:
 def _switches(host: SageHost) -> None:
     """A switch that fires on a host that is prepared, and one that finds nothing to take back."""
     host.begin("6")
-    ended = [{"phase": name, "status": "completed"} for name in PHASES]
+    ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
     _call(host, *ended, prepare={"run": "r3", "place": _LOG, "where": "deploy:/fleet"})
     _fire(host)
     _call(host, decided={"run": "r3", "decision": "abort"})

@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
+    Transition,
     checkpoint,
     reset,
 )
@@ -37,13 +38,16 @@ def engine(tmp_path: pathlib.Path) -> Engine:
 
 def _call(
     engine: Engine,
-    *transitions: tuple[str, str] | dict[str, t.Any],
+    *transitions: tuple[str, str] | Transition | dict[str, t.Any],
     inputs: dict[str, dict[str, t.Any]] | None = None,
     labels: dict[str, str] | None = None,
     resume: bool = True,
     check_mode: bool = False,
 ) -> dict[str, t.Any]:
-    moves = [one if isinstance(one, dict) else {"phase": one[0], "status": one[1]} for one in transitions]
+    moves = [
+        t.cast("Transition", {"phase": move[0], "status": move[1]} if isinstance(move, tuple) else move)
+        for move in transitions
+    ]
     return checkpoint(engine, CheckpointRequest(inputs, resume, labels or {}, moves), check_mode)
 
 

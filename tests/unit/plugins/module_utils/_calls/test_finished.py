@@ -12,7 +12,11 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    Transition,
+    checkpoint,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
@@ -25,7 +29,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 WANTED: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1.0"}}
 
 
-def _done(host: SageHost) -> list[dict[str, t.Any]]:
+def _done(host: SageHost) -> list[Transition]:
     venv = {"kind": "venv", "path": str(host.venv.path), "distributions": [{"name": "pack", "version": "1.0"}]}
     return [
         {"phase": name, "status": "completed", "result": [venv] if name == "python_deps" else []} for name in PHASES

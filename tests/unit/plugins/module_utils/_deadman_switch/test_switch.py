@@ -22,7 +22,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InputError,
     StateError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    Transition,
+    checkpoint,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes, switch
@@ -62,7 +66,7 @@ def _fire(host: SageHost) -> bool:
 
 
 def _all_done(host: SageHost, **values: t.Any) -> dict[str, t.Any]:
-    ended = [{"phase": name, "status": "completed"} for name in PHASES]
+    ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
     return checkpoint(host.engine, CheckpointRequest(None, True, {}, ended, **values), False)
 
 

@@ -12,7 +12,11 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import WindowOver
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    Transition,
+    checkpoint,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check as maintenance_check
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
@@ -33,7 +37,7 @@ def host(tmp_path: Path) -> SageHost:
 
 def _call(host: SageHost, left: float, version: str = "", check: bool = False, **expected: float) -> dict[str, t.Any]:
     capture = [{"kind": "files", "paths": [str(host.file)]}]
-    started = {"phase": "python_deps", "status": "started", "capture": capture}
+    started: Transition = {"phase": "python_deps", "status": "started", "capture": capture}
     inputs = {"python_deps": {"version": version}} if version else None
     wish = TimeBudget(left, time.monotonic(), expected)
     return checkpoint(host.engine, CheckpointRequest(inputs, True, {}, [started], window=wish), check)

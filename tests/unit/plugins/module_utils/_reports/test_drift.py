@@ -14,7 +14,11 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    Transition,
+    checkpoint,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -40,7 +44,7 @@ class Host:
         named = [{"name": name, "version": version} for name, version in versions.items()]
         return {"kind": "venv", "path": str(self.venv.path), "distributions": named}
 
-    def checkpoint(self, *transitions: dict[str, t.Any], inputs: dict[str, dict[str, t.Any]] | None = None) -> None:
+    def checkpoint(self, *transitions: Transition, inputs: dict[str, dict[str, t.Any]] | None = None) -> None:
         checkpoint(self.engine, CheckpointRequest(inputs, True, {}, list(transitions)), False)
 
     def install(self, wanted: str = "1", also: t.Sequence[dict[str, t.Any]] = (), **versions: str) -> None:
@@ -50,8 +54,10 @@ class Host:
         self.checkpoint({"phase": "python_deps", "status": "started", "capture": [plan]})
         for each, version in versions.items():
             self.venv.install(each, version)
-        done = {"phase": "python_deps", "status": "completed", "result": [plan, *also]}
-        others = [{"phase": phase, "status": "completed"} for phase in PHASES if phase != "python_deps"]
+        done: Transition = {"phase": "python_deps", "status": "completed", "result": [plan, *also]}
+        others: list[Transition] = [
+            {"phase": phase, "status": "completed"} for phase in PHASES if phase != "python_deps"
+        ]
         self.checkpoint(done, *others)
 
     def drift(self) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock, fork
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Wanted
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Transition, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -46,7 +46,7 @@ class Host:
         """An installation with a phase that makes the environment and one that fills it; returns its id."""
         venv: dict[str, Any] = {"kind": "venv", "path": str(self.venv.path)}
         pins = [{"name": name, "version": version} for name, version in versions.items()]
-        first = {
+        first: Transition = {
             "phase": PHASES[0],
             "status": "started",
             "capture": [venv, {"kind": "files", "paths": [str(self.file)]}],
@@ -62,10 +62,10 @@ class Host:
         )
         for name, version in versions.items():
             self.venv.install(name, version)
-        done = [{"phase": phase, "status": "completed"} for phase in PHASES[1:]]
+        done: list[Transition] = [{"phase": phase, "status": "completed"} for phase in PHASES[1:]]
         return str(self.call(inputs, *done)["install_id"])
 
-    def call(self, inputs: str, *transitions: dict[str, Any]) -> dict[str, Any]:
+    def call(self, inputs: str, *transitions: Transition) -> dict[str, Any]:
         """One call of the module."""
         wanted = {PHASES[0]: {"want": inputs}}
         return checkpoint(self.engine, Wanted(wanted, True, {}, list(transitions)), False)
