@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records import events
     from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Event, Facts, Point, Result
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
@@ -293,7 +293,7 @@ class Installation:
 EVENTS = frozenset(name[len("_on_") :] for name in vars(Installation) if name.startswith("_on_"))
 
 
-def check_known(event: Event, entry: Entry | None = None) -> None:
+def check_known(event: Event, entry: LedgerLine | None = None) -> None:
     """Refuse an event that nothing is known of, unless whoever wrote it said that it may be ignored.
 
     :param entry: the line of the ledger that it stands in.
@@ -310,7 +310,7 @@ def check_known(event: Event, entry: Entry | None = None) -> None:
     )
 
 
-def fold(entries: t.Iterable[Entry], into: list[Installation] | None = None) -> list[Installation]:
+def fold(entries: t.Iterable[LedgerLine], into: list[Installation] | None = None) -> list[Installation]:
     """All installations of these entries, oldest first.
 
     :param into: installations that the entries go on from; changed and returned.

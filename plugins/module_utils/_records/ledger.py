@@ -38,7 +38,7 @@ VERSION = "1.0.0"
 _BLOCK = 16384
 
 
-class Entry(t.NamedTuple):
+class LedgerLine(t.NamedTuple):
     """One line of the ledger.
 
     :ivar seq: its number, from 1.
@@ -75,7 +75,7 @@ def _digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def _parse(line: bytes) -> Entry:
+def _parse(line: bytes) -> LedgerLine:
     """One line as an entry; what a later version may have added to it stays on disk.
 
     :raises ValueError: it is none; the message says why.
@@ -83,7 +83,7 @@ def _parse(line: bytes) -> Entry:
     """
     try:
         fields = json.loads(line)
-        entry = Entry(**{name: fields[name] for name in Entry._fields})
+        entry = LedgerLine(**{name: fields[name] for name in LedgerLine._fields})
         # The bytes themselves, since JSON can say the same in other bytes.
         bare = line.replace(b'"hash":"%s",' % entry.hash.encode("ascii"), b"", 1)
     except (ValueError, TypeError, AttributeError, KeyError):
@@ -152,7 +152,7 @@ class Ledger:
     def _number_at(self, offset: int) -> int:
         return self._read(0, offset).count(b"\n") + 1
 
-    def tail(self) -> Entry | None:
+    def tail(self) -> LedgerLine | None:
         """The last complete entry.
 
         :raises LedgerBroken: it is not what was written.
@@ -164,7 +164,7 @@ class Ledger:
         start = self._last_newline(end - 1)
         return self._parse_all(start, self._read(start, end))[0]
 
-    def since(self, offset: int) -> list[Entry]:
+    def since(self, offset: int) -> list[LedgerLine]:
         """All entries from the byte C(offset) on, their chain checked.
 
         :raises LedgerBroken: with the number of the first entry that does not fit.
@@ -172,8 +172,8 @@ class Ledger:
         """
         return self._parse_all(offset, self._read(offset, self.size()))
 
-    def _parse_all(self, offset: int, content: bytes) -> list[Entry]:
-        entries: list[Entry] = []
+    def _parse_all(self, offset: int, content: bytes) -> list[LedgerLine]:
+        entries: list[LedgerLine] = []
         for index, line in enumerate(content.split(b"\n")[:-1]):
             try:
                 entry = _parse(line)
@@ -214,7 +214,9 @@ class Ledger:
             os.close(fd)
         return True
 
-    def append(self, last: Entry | None, install_id: str, events: list[Event], time: str, begin: int | None) -> Entry:
+    def append(
+        self, last: LedgerLine | None, install_id: str, events: list[Event], time: str, begin: int | None
+    ) -> LedgerLine:
         """Write one entry, durably.
 
         :param last: the entry before, from M(tail); the caller holds the lock.
@@ -250,7 +252,7 @@ class Ledger:
             raise storage_error(self._path, error) from error
         finally:
             os.close(fd)
-        return Entry(**fields)
+        return LedgerLine(**fields)
 
 
 def _take_back(fd: int, size: int) -> None:

@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
 
 NAME = "install_progress.json"
 KEYS = (
@@ -87,7 +87,7 @@ def render(installation: Installation) -> bytes:
         return (json.dumps(content, indent=2) + "\n").encode("ascii")
 
 
-def condition(content: bytes | None, entries: t.Iterable[Entry]) -> str:
+def condition(content: bytes | None, entries: t.Iterable[LedgerLine]) -> str:
     """What a progress file found on disk is worth.
 
     :param entries: the ledger's, from the installation before the current one on.

@@ -20,7 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
 
 
 class Record:
@@ -38,7 +38,7 @@ class Record:
         self.writes = writes
         self.repaired: list[str] = []
         self._ledger = Ledger(where) if where is not None else None
-        self._last: Entry | None = None
+        self._last: LedgerLine | None = None
         self._view = b""
         self.installation: Installation | None = None
         self._load()
@@ -92,7 +92,7 @@ class Record:
             begin = previous
         return fold(self.entries(begin))
 
-    def entries(self, offset: int = 0) -> list[Entry]:
+    def entries(self, offset: int = 0) -> list[LedgerLine]:
         """All entries on disk from the byte C(offset) on, their chain checked."""
         return self._ledger.since(offset) if self._ledger is not None else []
 

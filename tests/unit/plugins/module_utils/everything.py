@@ -24,7 +24,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sage
 if t.TYPE_CHECKING:
     import pathlib
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
 _LOG = "0123456789abcdef0123456789abcdef"
@@ -35,7 +35,7 @@ _NEUTRAL: dict[str, t.Any] = {
 }
 
 
-def play(path: pathlib.Path) -> list[Entry]:
+def play(path: pathlib.Path) -> list[LedgerLine]:
     """Let it all happen below a directory; returns the ledger."""
     host = SageHost(path).make()
     _first(host)
@@ -56,7 +56,7 @@ def play(path: pathlib.Path) -> list[Entry]:
         return session.entries()
 
 
-def plain(entries: t.Iterable[Entry], path: pathlib.Path) -> list[tuple[str, t.Any, str]]:
+def plain(entries: t.Iterable[LedgerLine], path: pathlib.Path) -> list[tuple[str, t.Any, str]]:
     """Install id, events and time of each entry, with nothing of this machine in them."""
 
     def clean(part: t.Any) -> t.Any:

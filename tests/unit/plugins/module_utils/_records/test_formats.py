@@ -28,7 +28,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 from ansible_collections.intellistream.sage.plugins.module_utils._records import ledger as records_ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import EVENTS, PHASES, fold
-from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import FORMAT, VERSION, Entry, Ledger
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import (
+    FORMAT,
+    VERSION,
+    Ledger,
+    LedgerLine,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
@@ -275,7 +280,7 @@ def test_the_version_that_lines_name_is_that_of_the_collection() -> None:
     assert f"\nversion: {VERSION}\n" in (TOP / "galaxy.yml").read_text()
 
 
-def _entries() -> list[Entry]:
+def _entries() -> list[LedgerLine]:
     """The ledger that was checked in, its chain checked."""
     return [records_ledger._parse(line) for line in WRITTEN.read_bytes().splitlines()]
 
@@ -293,7 +298,7 @@ def _shape(content: t.Any, path: str = "") -> set[str]:
     return {path}
 
 
-def _shapes(entries: t.Iterable[Entry]) -> dict[str, set[str]]:
+def _shapes(entries: t.Iterable[LedgerLine]) -> dict[str, set[str]]:
     shapes: dict[str, set[str]] = {}
     for entry in entries:
         for event in entry.events:
@@ -369,7 +374,7 @@ def test_the_documentation_has_every_event_and_field() -> None:
     missing = {name for name in EVENTS if f"`{name}`" not in text}
     for kind in vars(vocabulary).values():
         missing |= {name for name in getattr(kind, "__annotations__", ()) if f"`{name}`" not in text}
-    missing |= {name for name in Entry._fields if f"`{name}`" not in text}
+    missing |= {name for name in LedgerLine._fields if f"`{name}`" not in text}
     missing |= {name for name in progress.KEYS if f"`{name}`" not in text}
     missing |= {name for name in mark.Mark._fields if f"`{name}`" not in text}
     assert not missing

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
-from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 
@@ -111,8 +111,8 @@ def test_an_event_that_may_be_ignored_changes_nothing() -> None:
     assert installation.as_dict() == {**_installation().as_dict(), "updated": "t1"}
 
 
-def _entry(seq: int, install_id: str, *events: dict[str, t.Any]) -> Entry:
-    return Entry(seq, f"t{seq}", install_id, 0, list(map(recorded, events)), "", "")
+def _entry(seq: int, install_id: str, *events: dict[str, t.Any]) -> LedgerLine:
+    return LedgerLine(seq, f"t{seq}", install_id, 0, list(map(recorded, events)), "", "")
 
 
 def test_fold_keeps_installations_apart_and_in_order() -> None:

@@ -23,8 +23,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger
     GENESIS,
     NAME,
     TORN,
-    Entry,
     Ledger,
+    LedgerLine,
 )
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
@@ -42,7 +42,7 @@ def state(tmp_path: pathlib.Path) -> t.Iterator[PrivateDir]:
         yield opened
 
 
-def _fill(state: PrivateDir, *texts: t.Any) -> list[Entry]:
+def _fill(state: PrivateDir, *texts: t.Any) -> list[LedgerLine]:
     ledger = Ledger(state)
     for text in texts:
         last = ledger.tail()
@@ -52,7 +52,7 @@ def _fill(state: PrivateDir, *texts: t.Any) -> list[Entry]:
     return ledger.since(0)
 
 
-def _text(entry: Entry) -> t.Any:
+def _text(entry: LedgerLine) -> t.Any:
     return dict(entry.events[0])["text"]
 
 

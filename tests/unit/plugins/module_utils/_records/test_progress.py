@@ -13,14 +13,14 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
-from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Entry
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 
-def _entries(*lines: list[dict[str, t.Any]]) -> list[Entry]:
+def _entries(*lines: list[dict[str, t.Any]]) -> list[LedgerLine]:
     return [
-        Entry(seq, f"t{seq}", "20251115_143000", 0, list(map(recorded, events)), "", "")
+        LedgerLine(seq, f"t{seq}", "20251115_143000", 0, list(map(recorded, events)), "", "")
         for seq, events in enumerate(lines, 1)
     ]
 
@@ -127,6 +127,9 @@ def test_condition(content: bytes | None, condition: str) -> None:
 
 def test_the_file_of_an_installation_that_was_just_replaced_is_stale() -> None:
     ended = {"event": "ended", "status": "abandoned", "installations": ["20251115_143000"]}
-    entries = [*ENTRIES, Entry(4, "t4", "20251115_150000", 9, [recorded(ended), recorded({"event": "begun"})], "", "")]
+    entries = [
+        *ENTRIES,
+        LedgerLine(4, "t4", "20251115_150000", 9, [recorded(ended), recorded({"event": "begun"})], "", ""),
+    ]
     assert progress.condition(progress.render(fold(ENTRIES)[0]), entries) == "stale"
     assert progress.condition(progress.render(fold(entries)[1]), entries) == "current"
