@@ -108,9 +108,9 @@ def _fleet(host: SageHost) -> None:
     """A fleet that installs, and one that goes back."""
     host.begin("5")
     ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
-    _call(host, *ended, prepare={"run": "r1", "place": _LOG, "where": "deploy:/fleet"})
+    _call(host, *ended, prepare={"run": "r1", "decision_log": _LOG, "where": "deploy:/fleet"})
     _call(host, decided={"run": "r1", "decision": "commit"})
-    promise(host.engine, RollbackRequest("last"), {"run": "r2", "place": _LOG, "where": "deploy:/fleet"}, False)
+    promise(host.engine, RollbackRequest("last"), {"run": "r2", "decision_log": _LOG, "where": "deploy:/fleet"}, False)
     _call(host, decided={"run": "r2", "decision": "commit"})
     _back(host, "last")
 
@@ -119,7 +119,7 @@ def _switches(host: SageHost) -> None:
     """A switch that fires on a host that is prepared, and one that finds nothing to take back."""
     host.begin("6")
     ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
-    _call(host, *ended, prepare={"run": "r3", "place": _LOG, "where": "deploy:/fleet"})
+    _call(host, *ended, prepare={"run": "r3", "decision_log": _LOG, "where": "deploy:/fleet"})
     _fire(host)
     _call(host, decided={"run": "r3", "decision": "abort"})
     _call(host, {"phase": "python_deps", "status": "started"}, inputs={"python_deps": {"version": "7"}})
