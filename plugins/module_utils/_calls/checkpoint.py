@@ -21,11 +21,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Inputs
     from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget, WindowFacts
     from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
         Described,
         Fired,
+        Inputs,
         Observed,
         Result,
     )

@@ -25,10 +25,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.script
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Facts, Observed, Result
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Inputs, Observed, Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
-
-Inputs = t.Mapping[str, t.Mapping[str, t.Any]]
 
 
 class Verdict(t.NamedTuple):
@@ -85,7 +83,7 @@ def judge(installation: Installation | None, inputs: Inputs | None, host: dict[s
     return Verdict("outdated" if installation.status == "completed" else "unfinished", first, reasons)
 
 
-def _changed_inputs(recorded: Facts, inputs: Inputs | None, phase: str) -> list[str]:
+def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phase: str) -> list[str]:
     if inputs is None:
         return []
     wanted = inputs.get(phase) or {}

@@ -15,6 +15,8 @@ import typing as t
 Facts = dict[str, t.Any]
 # Options of a resource, as the ledger keeps them: C(kind), and what that kind needs.
 Spec = dict[str, t.Any]
+# What is wanted, by the phase whose result it decides.
+Inputs = t.Mapping[str, t.Mapping[str, t.Any]]
 # What a module returns.
 Result = dict[str, t.Any]
 
@@ -156,7 +158,7 @@ class _Labels(_Any, total=False):
 
 class Begun(_Labels):
     event: t.Literal["begun"]
-    inputs: dict[str, Facts]
+    inputs: Inputs
     environment: dict[str, str]
     previous: int | None
     carried: dict[str, PhaseRecord]

@@ -108,7 +108,7 @@ class Installation:
         self.begun = time
         self.updated = time
         self.status = "running"
-        self.inputs: dict[str, Facts] = {}
+        self.inputs: events.Inputs = {}
         self.environment: dict[str, str] = {}
         self.labels: dict[str, str] = dict.fromkeys(_LABELS, "")
         self.previous: int | None = None

@@ -39,7 +39,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.record
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
         Event,
-        Facts,
+        Inputs,
         Observed,
         PhaseMoved,
     )
@@ -59,7 +59,7 @@ class Session(Record):
 
     def begin(
         self,
-        inputs: dict[str, Facts],
+        inputs: Inputs,
         environment: dict[str, str],
         carry_from: Installation | None = None,
         carry: t.Sequence[str] = (),
