@@ -65,9 +65,9 @@ def capture(path: str, ref: str) -> RepositoryState:
     snapshot = repository.snapshot(exact=True)
     tree = repository.git("rev-parse", f"{head}^{{tree}}").strip()
     clean = (snapshot.staged, snapshot.work) == (tree, tree)
-    repository.pin(ref, head if clean else repository.keep(snapshot, "captured by intellistream.sage"))
+    repository.pin(ref, head if clean else repository.commit_snapshot(snapshot, "captured by intellistream.sage"))
     modules: dict[str, RepositoryState] = {}
-    for name in repository.modules():
+    for name in repository.checked_out_submodules():
         try:
             name.encode()
         except UnicodeEncodeError as error:
@@ -90,6 +90,8 @@ def capture(path: str, ref: str) -> RepositoryState:
 def release(path: str, state: RepositoryState, ref: str) -> None:
     """Remove the pins of a capture; what is gone is no error.
 
+    :param path: of the work tree.
+    :param state: what P(capture) returned for I(ref).
     :raises GitError: git failed in a repository that is there.
     """
     for name, inner in state["modules"].items():

@@ -43,7 +43,7 @@ class RepositoryComparison:
         self.difference = self.repository.against(state["work"])
         self.staged = self.repository.staged(state["staged"])
         gitdirs, sections = set(state["gitdirs"]), set(state["sections"])
-        checked_out = self.repository.modules()
+        checked_out = self.repository.checked_out_submodules()
         self.new_gitdirs = {name: at for name, at in self.repository.gitdirs().items() if name not in gitdirs}
         self.new_sections = sorted(self.repository.sections() - sections)
         elsewhere = {at for at in self.new_gitdirs.values() if at}
@@ -75,30 +75,31 @@ class RepositoryComparison:
         inside = os.path.relpath(os.path.realpath(directory), os.path.realpath(self.repository.modules_directory))
         return directory, os.path.join(taken_away(self.repository.directory, self.ref), inside)
 
-    def lost(self) -> list[str]:
+    def lost_repositories(self) -> list[str]:
         """Submodules of which the repository is gone, for people: nothing here brings them back."""
         losses = [
             f"the repository of submodule {os.path.join(self.path, name)} is gone"
             for name in self.missing
             if not any(os.path.isdir(directory) for directory in self.repository_paths(name))
         ]
-        return losses + [line for submodule in self.inner.values() for line in submodule.lost()]
+        return losses + [line for submodule in self.inner.values() for line in submodule.lost_repositories()]
 
     def conflicts(self) -> list[str]:
         """Work that nobody committed, is not what was captured, and would be overwritten or removed."""
-        conflicts = self.own_conflicts() + self.lost()
+        conflicts = self.own_conflicts() + self.lost_repositories()
         for name in self.extra:
-            conflicts += Repository(os.path.join(self.path, name)).work(self.fetched_commits(name))
+            conflicts += Repository(os.path.join(self.path, name)).unsaved_work(self.fetched_commits(name))
         for submodule in self.inner.values():
             conflicts += submodule.conflicts()
         return conflicts
 
     def fetched_commits(self, name: str) -> list[str]:
         """The commit this repository wants of a submodule; it need not be on a branch."""
-        commit = self.repository.links().get(name)
+        commit = self.repository.submodule_commits().get(name)
         return [commit] if commit else []
 
     def own_conflicts(self) -> list[str]:
+        """P(conflicts) of this repository alone, without its submodules."""
         repository, difference = self.repository, self.difference
         conflicts = [
             f"{self.path} has a {operation} that was not finished" for operation in sorted(repository.in_progress())

@@ -64,8 +64,13 @@ class Snapshot(t.NamedTuple):
 
 
 class Repository:
-    """A repository whose work tree is C(path).
+    """A repository with a work tree.
 
+    :ivar path: of the work tree, absolute.
+    :ivar directory: git's own, absolute.
+    :ivar index: the file of the index.
+    :ivar modules_directory: where repositories of submodules lie.
+    :ivar refs: the directory of the refs.
     :raises GitError: there is none.
     """
 
@@ -114,15 +119,15 @@ class Repository:
         listed = self.git("ls-files", "-v").splitlines()
         return sorted({unquoted(line[2:]) for line in listed if not line.startswith("H ")})
 
-    def links(self, index: str = "") -> dict[str, str]:
+    def submodule_commits(self, index: str = "") -> dict[str, str]:
         """Path → commit of the submodules in the index."""
         staged = (line.split("\t", 1) for line in self.git("ls-files", "--stage", index=index).splitlines())
         return {unquoted(name): facts.split()[1] for facts, name in staged if facts.startswith("160000 ")}
 
-    def modules(self) -> list[str]:
+    def checked_out_submodules(self) -> list[str]:
         """Paths of the submodules that are checked out."""
         # What another commit has left there is none of this one's submodules, and still somebody's.
-        names = {*self.links(), *(name for name in self.gitdirs().values() if name)}
+        names = {*self.submodule_commits(), *(name for name in self.gitdirs().values() if name)}
         return sorted(name for name in names if os.path.lexists(os.path.join(self.path, name, ".git")))
 
     def gitdirs(self) -> dict[str, str | None]:
@@ -226,7 +231,7 @@ class Repository:
             work = self.git("write-tree", index=index).strip()
             if exact:
                 self._check_conversions(every, index)
-        return Snapshot(staged, work, self.announced(staged), sorted(nested))
+        return Snapshot(staged, work, added=self.announced(staged), nested=sorted(nested))
 
     def _check_conversions(self, names: str, index: str) -> None:
         """Line endings and filters: what git would write for its objects has to be what is there."""
@@ -252,8 +257,11 @@ class Repository:
                 if os.path.isfile(other) and not filecmp.cmp(path, other, shallow=False):
                     raise GitError(f"git would not write {path} as it is, by its rules for line endings or filters")
 
-    def keep(self, snapshot: Snapshot, text: str) -> str:
-        """A commit that holds a snapshot, the same one for the same snapshot."""
+    def commit_snapshot(self, snapshot: Snapshot, text: str) -> str:
+        """Make a commit that holds a snapshot, the same one for the same snapshot; returns its object name.
+
+        :param text: its message.
+        """
         date = self.git("show", "--no-patch", "--format=%ct", "HEAD").strip()
         head = self.git("rev-parse", "HEAD").strip()
         index = self.git("commit-tree", snapshot.staged, "-p", head, "-m", f"index, {text}", date=date).strip()
@@ -278,8 +286,11 @@ class Repository:
         options = ["--max-count=1", *tips, "--branches", "--not", "--remotes", "--tags", *others, "--"]
         return bool(self.git("rev-list", *options))
 
-    def work(self, fetched_commits: t.Sequence[str] = ()) -> list[str]:
-        """What would be lost if all of this repository was removed, for people."""
+    def unsaved_work(self, fetched_commits: t.Sequence[str] = ()) -> list[str]:
+        """What would be lost if all of this repository was removed, a sentence each.
+
+        :param fetched_commits: commits that are known to have come from a remote.
+        """
         losses = [f"{self.path} has a {operation} that was not finished" for operation in sorted(self.in_progress())]
         empty = self.git("hash-object", "-t", "tree", "/dev/null").strip()
         tree = "HEAD" if self.commit("HEAD") else empty
@@ -292,7 +303,7 @@ class Repository:
             losses.append(f"{self.path} has commits that are on no remote")
         if self.commit("refs/stash"):
             losses.append(f"{self.path} has a stash")
-        links = self.links()
-        for name in self.modules():
-            losses += Repository(os.path.join(self.path, name)).work([links[name]] if name in links else [])
+        links = self.submodule_commits()
+        for name in self.checked_out_submodules():
+            losses += Repository(os.path.join(self.path, name)).unsaved_work([links[name]] if name in links else [])
         return losses

@@ -31,9 +31,11 @@ _TEXT = "kept by a rollback"
 def restore(path: str, state: RepositoryState, ref: str, resumed: bool = False, redo: str = "") -> None:
     """Make the repository what it was; work that is not captured is kept below C(refs/sage/kept).
 
+    :param path: of the work tree.
+    :param state: what was captured.
     :param ref: what the capture is pinned by.
-    :param redo: the ref of a capture of what is there now, which has to be able to come back.
     :param resumed: an earlier attempt was interrupted.
+    :param redo: the ref of a capture of what is there now, which has to be able to come back; empty for none.
     :raises GitError: git failed; can be called again.
     """
     repository = Repository(path)
@@ -102,7 +104,7 @@ def _move_away(path: str, root: str, name: str) -> None:
 def _keep(comparison: RepositoryComparison) -> None:
     repository = comparison.repository
     if comparison.own_conflicts():
-        _pin_kept(repository, repository.keep(repository.snapshot(), _TEXT))
+        _pin_kept(repository, repository.commit_snapshot(repository.snapshot(), _TEXT))
     for operation in repository.in_progress():
         applying = os.path.lexists(os.path.join(repository.directory, "rebase-apply", "applying"))
         repository.git("am" if operation == "rebase" and applying else operation, "--quit")
@@ -114,12 +116,12 @@ def _pin_kept(repository: Repository, commit: str) -> None:
 
 def _rescue(outer: Repository, repository: Repository, fetched_commits: t.Sequence[str]) -> None:
     """Bring the work in a submodule that goes away into the repository that stays."""
-    links = repository.links()
-    for name in repository.modules():
+    links = repository.submodule_commits()
+    for name in repository.checked_out_submodules():
         _rescue(outer, Repository(os.path.join(repository.path, name)), [links[name]] if name in links else [])
-    if not repository.work(fetched_commits):
+    if not repository.unsaved_work(fetched_commits):
         return
-    _pin_kept(repository, repository.keep(repository.snapshot(), _TEXT))
+    _pin_kept(repository, repository.commit_snapshot(repository.snapshot(), _TEXT))
     tips = repository.git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/stash").split()
     for commit in tips:
         if repository.git("rev-list", "--max-count=1", commit, "--not", "--remotes", "--tags", *fetched_commits, "--"):

@@ -54,7 +54,9 @@ class GitUndo(Undo):
             self.changed = comparison.has_untracked()
             # An interrupted attempt leaves changes too; what is not captured is kept all the same.
             self.conflicts += (
-                comparison.lost() if self.resumed else comparison.conflicts() + self._moved(layers[-1].after)
+                comparison.lost_repositories()
+                if self.resumed
+                else comparison.conflicts() + self._moved(layers[-1].after)
             )
         except GitError as error:
             self.plan["restore"].append(target)
@@ -126,7 +128,7 @@ def _interrupted(layers: t.Sequence[Layer], how: How) -> bool:
 def _work(path: str) -> list[str]:
     """What would be lost with a clone, for people."""
     try:
-        return Repository(path).work()
+        return Repository(path).unsaved_work()
     except GitError as error:
         return [f"{path} was not there, and is no git work tree now: {error}"]
 

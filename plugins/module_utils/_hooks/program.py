@@ -47,6 +47,7 @@ def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
     """C(MANAGER before) captures what standard input tells of; C(MANAGER after) records what the run has left.
 
     :param settings: P(Engine)'s parameters, and C(strict).
+    :param arguments: C(apt) or C(dnf), and C(before) or C(after).
     :returns: the exit status; 0 lets the package manager go on.
     """
     if os.environ.get(SWITCH) == "off":
@@ -75,8 +76,11 @@ def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
 
 
 def before(engine: Engine, manager: str, run: PackageManagerRun) -> str:
-    """Make a rollback point of what a run is going to replace; returns what to tell people.
+    """Make a rollback point of what a run is going to replace; returns a sentence for people.
 
+    :param engine: of the state that the point goes to.
+    :param manager: C(apt) or C(dnf).
+    :param run: what is going to happen; one about another system is left alone.
     :raises SageError: it could not be captured.
     """
     if run.elsewhere or not run.changes:
@@ -90,8 +94,10 @@ def before(engine: Engine, manager: str, run: PackageManagerRun) -> str:
 
 
 def after(engine: Engine, manager: str) -> str:
-    """Record what the run that was captured last has left.
+    """Record what the run that was captured last brought about; returns nothing to say.
 
+    :param engine: of the state that has the point.
+    :param manager: C(apt) or C(dnf).
     :raises ChangeFailed: the package manager's own record shows that it did not succeed.
     """
     with engine.reading() as session:
@@ -132,7 +138,7 @@ def _say(text: str) -> None:
 
 
 def read_apt(text: str) -> PackageManagerRun:
-    """What C(DPkg::Pre-Install-Pkgs) gets in version 3: settings, an empty line, a line for each step.
+    """Read what C(DPkg::Pre-Install-Pkgs) gets in version 3: settings, an empty line, a line for each step.
 
     :raises InputError: it is something else.
     """
@@ -162,12 +168,13 @@ def read_apt(text: str) -> PackageManagerRun:
     chroot = unquote(variables.get("DPkg::Chroot-Directory", "")) or "/"
     elsewhere = bool(variables.get("RootDir")) or chroot != "/" or (unquote(variables.get("Dir", "")) or "/") != "/"
     command = unquote(variables.get("CommandLine::AsString", "")) or "(not told)"
-    return PackageManagerRun(command, list(changes.values()), elsewhere)
+    return PackageManagerRun(command, list(changes.values()), elsewhere=elsewhere)
 
 
 def read_dnf(text: str) -> PackageManagerRun:
-    """What the plugin for dnf writes.
+    """Read what the plugin for dnf writes.
 
+    :param text: JSON, C(command) and C(changes).
     :raises InputError: it is something else.
     """
     try:

@@ -187,6 +187,7 @@ def carry_out(options: Options, index: Index, *, check_mode: bool) -> InstallOut
 def check_dependencies(pending: PendingInstall, options: Options, index: Index) -> list[str]:
     """Check that what was planned has everything it requires.
 
+    :param options: of the module, C(distributions) and those of the tool.
     :returns: what is unmet of distributions that are not in the plan, for a warning: others put those there.
     :raises InstallerError: a distribution of the plan lacks something.
     """
@@ -211,7 +212,7 @@ def _tool(pending: PendingInstall, options: Options, index: Index) -> interface.
             advice="Run intellistream.sage.sage_venv first.",
         )
     python = interpreter.probe(interpreter.in_venv(pending.venv))
-    target = interface.InstallTarget(python, pending.venv, pending.inventory)
+    target = interface.InstallTarget(python, pending.venv, inventory=pending.inventory)
     return choose.create_installer(available_tool(options), target, index, options["timeout"])
 
 

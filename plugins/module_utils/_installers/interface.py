@@ -207,6 +207,7 @@ def unchanged_pin(installed: Installed) -> Pin:
 def source_project(path: str, extras: t.Sequence[str] = (), editable: bool = False) -> SourceProject:
     """The project in a directory, its name read from C(pyproject.toml) without running anything of it.
 
+    :param extras: to install, as the user spells them.
     :raises InputError: it is no Python project, or does not say its name.
     """
     directory = os.path.realpath(path)

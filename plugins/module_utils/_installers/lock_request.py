@@ -19,7 +19,10 @@ _INDEX = "index = "
 
 
 def request(group: str, requirements: t.Sequence[str], constraints: t.Sequence[str]) -> str:
-    """What a plan is made for, as the end of its lock file says it: two that are the same have the same plan."""
+    """What a plan is made for, as the end of its lock file says it: two that are the same have the same plan.
+
+    :param group: name of the group of hosts.
+    """
     lines = [_TABLE, f"group = {json.dumps(group)}"]
     for name, specifiers in (("requirements", requirements), ("constraints", constraints)):
         lines.append(f"{name} = {json.dumps(sorted(redact_text(specifier) for specifier in specifiers))}")

@@ -41,6 +41,8 @@ def form_of(path: str) -> str:
 def parse(text: str, python: Interpreter) -> list[Pin]:
     """The pins of a lock file, of whichever form, those of other platforms included.
 
+    :param text: of the lock file.
+    :param python: to resolve for; also reads TOML where this Python cannot.
     :raises InputError: it is not a lock file, or needs something that is not supported.
     """
     pins = _parse_pylock(text, python) if _PYLOCK.search(text) else _parse_requirements(text)
@@ -181,9 +183,12 @@ def _assignment(digest: str) -> str:
 
 
 def for_minor(text: str, minor: str) -> str:
-    """The lock file for every patch level of a Python.
+    """The lock file, made good for every patch level of a Python.
 
     uv writes the very one it resolved with, which would shut out hosts an update behind.
+
+    :param text: of the lock file.
+    :param minor: such as C(3.11).
     """
     return _REQUIRES_PYTHON.sub(f'requires-python = "=={minor}.*"', text)
 

@@ -76,8 +76,10 @@ def install_target(venv: str, python: str, minimum: str) -> interface.InstallTar
     :raises InputError: neither is there.
     """
     if os.path.exists(os.path.join(venv, "pyvenv.cfg")):
-        return interface.InstallTarget(interpreter.probe(interpreter.in_venv(venv)), venv, inventory.read(venv))
-    return interface.InstallTarget(interpreter.find(python, minimum), None, {})
+        return interface.InstallTarget(
+            interpreter.probe(interpreter.in_venv(venv)), venv, inventory=inventory.read(venv)
+        )
+    return interface.InstallTarget(interpreter.find(python, minimum), None, inventory={})
 
 
 def install_request(options: Options) -> interface.InstallRequest:
@@ -98,7 +100,7 @@ def install_request(options: Options) -> interface.InstallRequest:
         interface.source_project(source["path"], source["extras"] or (), bool(source["editable"]))
         for source in options["sources"]
     )
-    result = interface.InstallRequest(tuple(options["requirements"]), tuple(options["constraints"]), sources)
+    result = interface.InstallRequest(tuple(options["requirements"]), tuple(options["constraints"]), sources=sources)
     if not result.lines and not options["lock"]:
         raise InputError(
             "Nothing is asked for.",

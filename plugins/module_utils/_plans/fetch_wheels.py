@@ -38,6 +38,8 @@ _BUNDLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 def fetch(wheels: t.Iterable[Wheel], directory: str, index: Index) -> list[str]:
     """Put wheels that are not there into I(directory); returns their names.
 
+    The index gives user names, passwords and certificates; where the files are, the wheels say.
+
     Each is put in place when it is whole and its hash is right, so one that is there is.
 
     :raises InstallerError: one cannot be had.
@@ -51,7 +53,7 @@ def fetch(wheels: t.Iterable[Wheel], directory: str, index: Index) -> list[str]:
     try:
         os.makedirs(directory, exist_ok=True)
         for wheel in absent:
-            _one(wheel, directory, index, opener)
+            _fetch_wheel(wheel, directory, index, opener)
     except OSError as error:
         raise StorageError(
             f"{directory} cannot take the wheels: {error.strerror or error}.",
@@ -61,7 +63,7 @@ def fetch(wheels: t.Iterable[Wheel], directory: str, index: Index) -> list[str]:
     return [wheel.file for wheel in absent]
 
 
-def _one(wheel: Wheel, directory: str, index: Index, opener: urllib.request.OpenerDirector) -> None:
+def _fetch_wheel(wheel: Wheel, directory: str, index: Index, opener: urllib.request.OpenerDirector) -> None:
     path = os.path.join(directory, wheel.file)
     partial = os.path.join(directory, f".{wheel.file}.{os.getpid()}.partial")
     try:

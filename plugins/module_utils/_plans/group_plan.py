@@ -52,6 +52,9 @@ def resolve_here(options: Options, index: Index, group: host_group.HostGroup, py
     Nothing of it depends on what is installed on this host. What it needs itself, and is not here, is in a temporary
     directory for as long as it runs.
 
+    :param options: of the module: what to resolve, and the tool.
+    :param group: the group of this host.
+    :param python: the interpreter to resolve for.
     :raises InstallerError: there is no solution, or the index cannot be reached.
     """
     request = install_request({**options, "sources": [], "lock": None})

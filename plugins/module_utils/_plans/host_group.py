@@ -84,7 +84,8 @@ def of(executable: str) -> HostGroup:
     except ValueError as error:
         raise InstallerError(f"{executable} does not answer like a Python interpreter: {error}") from error
     match = _LIBC.match(libc)
-    return HostGroup(system, re.sub(r"\W", "_", machine), f"{match[1]}{match[2]}_{match[3]}" if match else "", python)
+    libc = f"{match[1]}{match[2]}_{match[3]}" if match else ""
+    return HostGroup(system, re.sub(r"\W", "_", machine), libc=libc, python=python)
 
 
 def parse(name: str) -> HostGroup:
@@ -95,11 +96,16 @@ def parse(name: str) -> HostGroup:
     match = _NAME.match(name)
     if not match:
         raise InputError(f"{name!r} is not the name of a group such as linux-x86_64-glibc2_36-cp311.")
-    return HostGroup(match[1], match[2], match[3] or "", match[4])
+    return HostGroup(match[1], match[2], libc=match[3] or "", python=match[4])
 
 
 class WheelRank(t.NamedTuple):
-    """How well a wheel suits; the greatest is best."""
+    """How well a wheel suits; the greatest is best.
+
+    :ivar platform: 0 for any, 2 for the C library's, 3 for the machine's own; then the version of the C library.
+    :ivar python: 0 for any Python 3, 1 to 3 the closer it is; then the minor version.
+    :ivar build: number and rest of its build tag.
+    """
 
     platform: tuple[int, int, int]
     python: tuple[int, int]
@@ -107,7 +113,10 @@ class WheelRank(t.NamedTuple):
 
 
 def rank(filename: str, group: HostGroup) -> WheelRank | None:
-    """How well the wheel of that name suits hosts of the I(group); None: it does not run there."""
+    """How well a wheel suits the hosts of a group; None: it does not run there.
+
+    :param filename: as wheels are named (PEP 427).
+    """
     if not filename.endswith(".whl"):
         return None
     parts = filename[: -len(".whl")].split("-")
@@ -127,7 +136,7 @@ def rank(filename: str, group: HostGroup) -> WheelRank | None:
     ]
     if not platforms or not pythons or not build:
         return None
-    return WheelRank(max(platforms), max(pythons), (int(build[1] or -1), build[2]))
+    return WheelRank(max(platforms), max(pythons), build=(int(build[1] or -1), build[2]))
 
 
 def _platform(tag: str, group: HostGroup) -> tuple[int, int, int] | None:

@@ -95,7 +95,7 @@ class MissingWheels(t.NamedTuple):
 
 
 def missing(path: str, wheels: t.Iterable[Wheel]) -> MissingWheels:
-    """Compare the directory at I(path) with what is wanted, by content; nothing is changed.
+    """Compare the directory at I(path) with the wheels that are needed, by content; nothing is changed.
 
     :raises UnsafePath: the directory is not private.
     """
@@ -190,7 +190,11 @@ def _shrink(bundle: str, size: int) -> None:
 
 
 def no_room(path: str, need: int, free: int) -> StorageError:
-    """The error for a host whose disk is too small."""
+    """The error for a host whose disk is too small.
+
+    :param need: bytes that the wheels take.
+    :param free: bytes that may be filled.
+    """
     return StorageError(
         f"The disk of this host has no room for the wheels: {path} needs {_mega(need)}, and "
         f"{_mega(free)} can be used; {_mega(_RESERVE)} are left free.",
@@ -208,6 +212,7 @@ def _mega(size: int) -> str:
 def remove(path: str, *, dry: bool) -> list[str]:
     """Remove the directory at I(path) with the wheels in it; returns their names. What else is in it stays.
 
+    :param dry: only find out.
     :raises UnsafePath: the directory is not private.
     """
     try:
