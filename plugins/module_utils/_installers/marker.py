@@ -31,7 +31,7 @@ class _Operand(t.NamedTuple):
 
 
 class _MarkerParser:
-    """Evaluates a marker while reading it, by recursive descent: C(either) of C(both) of C(single)."""
+    """Evaluates a marker while reading it, by recursive descent: C(disjunction) of C(conjunction) of C(comparison)."""
 
     def __init__(self, marker: str, environment: Environment) -> None:
         self.marker = marker
@@ -55,24 +55,24 @@ class _MarkerParser:
         self.at += 1
         return token
 
-    def either(self) -> bool:
-        result = self.both()
+    def disjunction(self) -> bool:
+        result = self.conjunction()
         while self.peek() == ("word", "or"):
             self.take()
-            result = self.both() or result
+            result = self.conjunction() or result
         return result
 
-    def both(self) -> bool:
-        result = self.single()
+    def conjunction(self) -> bool:
+        result = self.comparison()
         while self.peek() == ("word", "and"):
             self.take()
-            result = self.single() and result
+            result = self.comparison() and result
         return result
 
-    def single(self) -> bool:
+    def comparison(self) -> bool:
         if self.peek() == ("paren", "("):
             self.take()
-            result = self.either()
+            result = self.disjunction()
             if self.take() != ("paren", ")"):
                 raise ValueError(f"unbalanced parentheses in the marker {self.marker!r}")
             return result
@@ -165,7 +165,7 @@ def applies(marker: str, environment: Environment, extras: t.AbstractSet[str] = 
     variables: dict[str, str | t.AbstractSet[str]] = dict(environment)
     variables.update(extra=extras, extras=extras, dependency_groups=frozenset())
     parser = _MarkerParser(marker, variables)
-    result = parser.either()
+    result = parser.disjunction()
     if parser.peek()[0] != "end":
         raise ValueError(f"cannot read the marker {marker!r}")
     return result
