@@ -23,7 +23,7 @@ BREAKS: dict[str, tuple[dict[str, str], bool, str]] = {
     "all have promised": (before("fleet | decide | Commit or abort", KILL), False, "new"),
     "it is decided": (after("fleet | decide | Commit or abort", KILL), False, "old"),
     "one host is back": (after(BACK, KILL), False, "old"),
-    "cut off before it promises": (before("fleet | promise_rollback | Prepare to roll back", ""), True, "new"),
+    "cut off before it promises": (before("fleet | prepare_rollback | Prepare to roll back", ""), True, "new"),
     "cut off before it hears": (before("fleet | decide | Deliver the decision", ""), True, "old"),
 }
 # Short, so that the window is used up by what hangs.

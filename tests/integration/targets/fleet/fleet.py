@@ -459,10 +459,10 @@ def back() -> None:
 BACK: list[tuple[str, str, str, int, str]] = [
     ("before", "fleet | decide | Commit or abort", KILL, -9, "new"),
     ("after", "fleet | decide | Commit or abort", KILL, -9, "old"),
-    ("before", "fleet | promise_rollback | Prepare to roll back", "cut", 4, "new"),
+    ("before", "fleet | prepare_rollback | Prepare to roll back", "cut", 4, "new"),
     # It promised, and nobody knows.
-    ("before", "fleet | promise_rollback | Prepare to roll back", "lose", 4, "new"),
-    ("after", "fleet | promise_rollback | Prepare to roll back", KILL, -9, "new"),
+    ("before", "fleet | prepare_rollback | Prepare to roll back", "lose", 4, "new"),
+    ("after", "fleet | prepare_rollback | Prepare to roll back", KILL, -9, "new"),
     ("before", "fleet | decide | Deliver the decision", "cut", 4, "old"),
     ("after", "fleet | decide | Deliver the decision", KILL, -9, "old"),
     ("before", "rollback | host | Roll back", "cut", 4, "old"),
