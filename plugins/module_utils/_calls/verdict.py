@@ -59,38 +59,38 @@ def judge(installation: Installation | None, inputs: Inputs | None, host: dict[s
     :param host: facts of the host now, from M(_base.host.facts).
     """
     if installation is None:
-        return Verdict("none", PHASES[0], [{"phase": PHASES[0], "reason": "nothing has been installed yet"}])
+        return Verdict("none", PHASES[0], reasons=[{"phase": PHASES[0], "reason": "nothing has been installed yet"}])
     reasons: list[dict[str, str]] = []
     for name in PHASES:
         phase = installation.phases[name]
-        why = _changed_inputs(installation.inputs.get(name) or {}, inputs, name)
+        phase_reasons = _changed_inputs(installation.inputs.get(name) or {}, inputs, name)
         if name == PHASES[0]:
-            why += base_host.differences(installation.environment, host)
+            phase_reasons += base_host.differences(installation.environment, host)
         if phase.status == "failed":
-            why.append("it failed")
+            phase_reasons.append("it failed")
         elif phase.status == "started":
-            why.append("it was interrupted")
+            phase_reasons.append("it was interrupted")
         elif phase.status == "rolled_back":
-            why.append("it was rolled back")
+            phase_reasons.append("it was rolled back")
         elif not phase.done and not reasons:
-            why.append("it has not run yet")
+            phase_reasons.append("it has not run yet")
         if phase.done:
-            why += _drift(phase.result)
-        reasons += [{"phase": name, "reason": reason} for reason in why]
+            phase_reasons += _drift(phase.result)
+        reasons += [{"phase": name, "reason": reason} for reason in phase_reasons]
     first = reasons[0]["phase"] if reasons else None
     if first is None:
-        return Verdict("finished", None, [])
-    return Verdict("outdated" if installation.status == "completed" else "unfinished", first, reasons)
+        return Verdict("finished", None, reasons=[])
+    return Verdict("outdated" if installation.status == "completed" else "unfinished", first, reasons=reasons)
 
 
 def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phase: str) -> list[str]:
     if inputs is None:
         return []
-    wanted = inputs.get(phase) or {}
+    inputs_now = inputs.get(phase) or {}
     return [
-        f"input {name} changed from {recorded.get(name)!r} to {wanted.get(name)!r}"
-        for name in sorted({*recorded, *wanted})
-        if recorded.get(name) != wanted.get(name)
+        f"input {name} changed from {recorded.get(name)!r} to {inputs_now.get(name)!r}"
+        for name in sorted({*recorded, *inputs_now})
+        if recorded.get(name) != inputs_now.get(name)
     ]
 
 
@@ -115,9 +115,9 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> Result:
 
     :raises StateError: the record cannot be read.
     """
-    where = open_state(root, checkpoint_dir)
+    state = open_state(root, checkpoint_dir)
     try:
-        record = Record(where, where.path if where is not None else root)
+        record = Record(state, state.path if state is not None else root)
         installation = record.installation
         verdict = judge(record.effective(), redact(inputs), base_host.facts())
         finished = (
@@ -127,10 +127,14 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> Result:
             and installation.undoing is None
             and not installation.rollback_pending
             and not record.repaired
-            and not (where is not None and was_run(where))
+            and not (state is not None and was_run(state))
         )
-        told = progress.told(installation)
-        return {"changed": False, "finished": finished, "resume": verdict.as_dict(), **told}
+        return {
+            "changed": False,
+            "finished": finished,
+            "resume": verdict.as_dict(),
+            **progress.told(installation),
+        }
     finally:
-        if where is not None:
-            where.close()
+        if state is not None:
+            state.close()

@@ -64,34 +64,34 @@ class Cleaning:
         self._points: dict[str, Point] = {}
         self._busy: set[str] = set()
         self._doubled: list[str] = []
-        self._left: list[tuple[str, str]] = []
+        self._strays: list[tuple[str, str]] = []
         self._before = 0
         self._usage = Usage()
-        self._decision = policy.Decision([], [], 0, [])
+        self._decision = policy.RetentionDecision([], [], remaining=0, protected=[])
         if session.installation is None or session.where is None:
             return
         from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
 
         history = _history(session)
-        self._points = {point["point"]: point for one in history for point in one.points}
+        self._points = {point["point"]: point for installation in history for point in installation.points}
         self._busy = policy.pending(history)
-        kept = sum(not point.get("pruned") for point in self._points.values())
+        remaining = sum(not point.get("pruned") for point in self._points.values())
         try:
             self._usage = measure(session.where, history)
         except (OSError, SageError) as error:
             self._warn("The store was not looked at, nothing was removed", error)
-            self._decision = policy.Decision([], [], kept, [])
+            self._decision = policy.RetentionDecision([], [], remaining=remaining, protected=[])
             return
         self._before = self._usage.occupied()
         if was_run(session.where):
             # What it needs is known to itself alone, until a rollback takes it over.
-            why = "everything is kept: rollback.sh was run, and intellistream.sage.sage_rollback has not finished it"
-            self._decision = policy.Decision([], [], kept, [why])
+            reason = "everything is kept: rollback.sh was run, and intellistream.sage.sage_rollback has not finished it"
+            self._decision = policy.RetentionDecision([], [], remaining=remaining, protected=[reason])
             return
         self._decision = policy.decide(history, self._usage, limits, time.time())
         self._doubled = [name for name in self._usage.doubled if self._spare(name)]
-        self._left = [place for place in self._usage.leftovers if place[0] not in self._busy]
-        self.changed = bool(self._decision.prune or self._decision.archive or self._doubled or self._left)
+        self._strays = [stray for stray in self._usage.strays if stray[0] not in self._busy]
+        self.changed = bool(self._decision.prune or self._decision.archive or self._doubled or self._strays)
         if self._decision.prune:
             owners = sorted({self._points[name]["install_id"] for name in self._decision.prune})
             session.add({"event": "pruned", "installations": owners, "points": self._decision.prune})
@@ -100,8 +100,8 @@ class Cleaning:
         """A directory is not needed beside its archive, unless a rollback works on it or left something in it."""
         return self._points[name]["install_id"] not in self._busy and name not in self._usage.aside
 
-    def _warn(self, what: str, error: Exception) -> None:
-        self.warnings.append(f"{what}: {error.what if isinstance(error, SageError) else error}")
+    def _warn(self, failure: str, error: Exception) -> None:
+        self.warnings.append(f"{failure}: {error.what if isinstance(error, SageError) else error}")
 
     def finish(self) -> Result:
         """Remove and compress what was decided; in a session that writes nothing, tell what would be.
@@ -122,7 +122,7 @@ class Cleaning:
             "archived": archived,
             "freed_bytes": before - after,
             "bytes": after,
-            "kept": decision.kept,
+            "kept": decision.remaining,
             "protected": decision.protected,
             "warnings": self.warnings,
         }
@@ -131,7 +131,7 @@ class Cleaning:
         if self._decision.prune:
             self._refresh()
         removed = [self._remove(name, prune=True) for name in self._decision.prune]
-        removed += [self._sweep(*place) for place in self._left]
+        removed += [self._sweep(*stray) for stray in self._strays]
         removed += [self._remove(name, prune=False) for name in self._doubled if self._intact(name)]
         archived = []
         for name in self._decision.archive:
@@ -158,20 +158,20 @@ class Cleaning:
             self._warn("rollback.sh was not renewed", error)
 
     def _intact(self, name: str) -> bool:
-        where = self.session.where
-        if where is not None and archive.intact(where, self._points[name]):
+        state = self.session.where
+        if state is not None and archive.intact(state, self._points[name]):
             return True
         self.warnings.append(f"The archive of rollback point {name} is damaged; its directory is kept.")
         return False
 
     def _compress(self, name: str) -> bool:
         """Whether it could be recorded; OSError or SageError when it could not even be made."""
-        where, point = self.session.where, self._points[name]
-        if where is None:
+        state, point = self.session.where, self._points[name]
+        if state is None:
             return False
         # As much as there is already, at worst.
-        store.check_space(where, 1, self._usage.of(name))
-        record = archive.pack(where, point)
+        store.check_space(state, 1, self._usage.of(name))
+        record = archive.pack(state, point)
         try:
             event: Archived = {
                 "event": "archived",
@@ -182,7 +182,7 @@ class Cleaning:
             self.session.commit()
         except SageError as error:
             self._warn(f"Rollback point {name} stays uncompressed", error)
-            archive.drop(where, point, record)
+            archive.drop(state, point, record)
             return False
         self._remove(name, prune=False)
         return True
@@ -193,7 +193,7 @@ class Cleaning:
         names = [name, *([point["archive"]["name"]] if prune and point.get("archive") else [])]
         if prune:
             self._release(point)
-        removed = [self._unlink(point["install_id"], one) for one in names]
+        removed = [self._unlink(point["install_id"], stored) for stored in names]
         return any(removed)
 
     def _sweep(self, install_id: str, name: str) -> bool:
@@ -204,15 +204,15 @@ class Cleaning:
         return self._unlink(install_id, name)
 
     def _unlink(self, install_id: str, name: str) -> bool:
-        where = self.session.where
-        if where is None:
+        state = self.session.where
+        if state is None:
             return False
         try:
-            archive.remove_from(where, install_id, name)
+            archive.remove_from(state, install_id, name)
         except FileNotFoundError:
             return False
         except (OSError, SageError) as error:
-            self._warn(f"{store.path_of(where)}/{install_id}/{name} was not removed", error)
+            self._warn(f"{store.path_of(state)}/{install_id}/{name} was not removed", error)
             return False
         return True
 
@@ -221,13 +221,13 @@ class Cleaning:
         carry_captures.carry()
         from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
-        for spec, taken in zip(point.get("specs") or [], point.get("resources") or []):
+        for spec, resource in zip(point.get("specs") or [], point.get("resources") or []):
             # Only git keeps what is captured elsewhere; nothing else is worth reading a manifest for.
             if spec["kind"] != "git" or self.session.where is None:
                 continue
             try:
-                data = archive.manifest(self.session.where, point, str(taken["manifest"]))
-                if hashlib.sha256(data).hexdigest() != taken["sha256"]:
+                data = archive.manifest(self.session.where, point, str(resource["manifest"]))
+                if hashlib.sha256(data).hexdigest() != resource["sha256"]:
                     continue
                 release = getattr(make(spec["kind"], spec), "release", None)
                 if release is not None:

@@ -22,8 +22,7 @@ if t.TYPE_CHECKING:
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 512
-LEFTOVER = ""
-SUFFIXES = (".tar.zst", ".tar.gz")
+STRAY = ""
 
 Names = dict[tuple[str, str], str]
 
@@ -38,14 +37,14 @@ class Usage:
 
     :ivar aside: rollback points with something that a rollback put aside.
     :ivar alone: rollback points that no file of is linked elsewhere, and that an archive can hold.
-    :ivar leftovers: (installation, name) of what belongs to no rollback point, or only to one that was pruned.
+    :ivar strays: (installation, name) of what belongs to no rollback point, or only to one that was pruned.
     :ivar doubled: rollback points that are there both as a directory and as an archive.
     """
 
     def __init__(self) -> None:
         self.aside: set[str] = set()
         self.alone: set[str] = set()
-        self.leftovers: list[tuple[str, str]] = []
+        self.strays: list[tuple[str, str]] = []
         self.doubled: list[str] = []
         self._own: dict[str, int] = {}
         # inode → (links that were not found yet, bytes, owners); there may be very many, of very few owners.
@@ -53,11 +52,11 @@ class Usage:
         self._owners: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def total(self, without: t.Collection[str] = ()) -> int:
-        """Bytes that are occupied once C(without) these points, and without leftovers."""
-        gone = {LEFTOVER, *without, *map(unpacked, without)}
-        total = sum(size for owner, size in self._own.items() if owner not in gone)
+        """Bytes that are occupied once C(without) these points, and without strays."""
+        excluded = {STRAY, *without, *map(unpacked, without)}
+        total = sum(size for owner, size in self._own.items() if owner not in excluded)
         for outside, size, owners in self._linked.values():
-            if not outside and any(owner not in gone for owner in owners):
+            if not outside and any(owner not in excluded for owner in owners):
                 total += size
         return total
 
@@ -78,10 +77,10 @@ class Usage:
             self._own[owner] = self._own.get(owner, 0) + size
             return
         key = info.st_dev << 64 | info.st_ino
-        left, dummy, owners = self._linked.get(key, (info.st_nlink, size, ()))
+        outside, dummy, owners = self._linked.get(key, (info.st_nlink, size, ()))
         if owner not in owners:
             owners = (*owners, owner)
-        self._linked[key] = (left - 1, size, self._owners.setdefault(owners, owners))
+        self._linked[key] = (outside - 1, size, self._owners.setdefault(owners, owners))
 
     def finish(self, plain: set[str]) -> None:
         """Once all is counted: C(alone) are those of C(plain) that share no file."""
@@ -102,44 +101,44 @@ def measure(state: PrivateDir, history: t.Sequence[Installation]) -> Usage:
     except FileNotFoundError:
         return usage
     names = _names(history)
-    archived = {point["point"] for one in history for point in one.points if point.get("archive")}
+    archived = {point["point"] for installation in history for point in installation.points if point.get("archive")}
     plain: set[str] = set()
     with store:
         for install_id in store.names():
             try:
-                where = os.open(install_id, _DIRECTORY, dir_fd=store.fd)
+                directory = os.open(install_id, _DIRECTORY, dir_fd=store.fd)
             except NotADirectoryError:
                 continue
             try:
-                for name in sorted(os.listdir(where)):
-                    owner = names.get((install_id, name), LEFTOVER)
-                    info = os.lstat(name, dir_fd=where)
+                for name in sorted(os.listdir(directory)):
+                    owner = names.get((install_id, name), STRAY)
+                    info = os.lstat(name, dir_fd=directory)
                     is_directory = stat.S_ISDIR(info.st_mode)
-                    if owner == LEFTOVER:
-                        usage.leftovers.append((install_id, name))
+                    if owner == STRAY:
+                        usage.strays.append((install_id, name))
                     elif is_directory and owner in archived:
                         usage.doubled.append(owner)
                         owner = unpacked(owner)
                     usage.add(owner, info)
-                    if is_directory and _scan(where, name, owner, usage, 0) and owner:
+                    if is_directory and _scan(directory, name, owner, usage, 0) and owner:
                         plain.add(owner)
             finally:
-                os.close(where)
+                os.close(directory)
     usage.finish(plain)
     return usage
 
 
 def _names(history: t.Sequence[Installation]) -> Names:
     """(installation, name in the store) → rollback point, of all that may lie there."""
-    found: Names = {}
-    for one in history:
-        for point in one.points:
+    names: Names = {}
+    for installation in history:
+        for point in installation.points:
             if point.get("pruned"):
                 continue
-            found[point["install_id"], point["point"]] = point["point"]
+            names[point["install_id"], point["point"]] = point["point"]
             if point.get("archive"):
-                found[point["install_id"], point["archive"]["name"]] = point["point"]
-    return found
+                names[point["install_id"], point["archive"]["name"]] = point["point"]
+    return names
 
 
 def _scan(above: int, name: str, owner: str, usage: Usage, depth: int) -> bool:
@@ -147,15 +146,15 @@ def _scan(above: int, name: str, owner: str, usage: Usage, depth: int) -> bool:
     plain = True
     fd = os.open(name, _DIRECTORY, dir_fd=above)
     try:
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                info = entry.stat(follow_symlinks=False)
+        with os.scandir(fd) as files:
+            for file in files:
+                info = file.stat(follow_symlinks=False)
                 usage.add(owner, info)
                 if stat.S_ISDIR(info.st_mode):
                     # <point>/<resource>/aside
-                    if depth == 1 and entry.name == "aside":
+                    if depth == 1 and file.name == "aside":
                         usage.aside.add(owner.rstrip("/"))
-                    plain = _scan(fd, entry.name, owner, usage, depth + 1) and plain
+                    plain = _scan(fd, file.name, owner, usage, depth + 1) and plain
                 else:
                     plain = plain and stat.S_ISREG(info.st_mode)
     finally:

@@ -44,16 +44,16 @@ def refuse_undecided(installation: Installation | None) -> None:
     stands = standing(installation)
     if stands is None or not (stands.asks or stands.to):
         return
-    what = {
+    problem = {
         IN_DOUBT: f"is prepared for fleet run {stands.run} and has not heard whether to commit",
         UNDID_ITSELF: f"went back without having heard what was decided about fleet run {stands.run}",
         ABORTING: f"of fleet run {stands.run} is being rolled back, and is not back yet",
         COMMITTING: f"is being rolled back in fleet run {stands.run}, and is not back yet",
     }[stands.state]
     if stands.rollback and stands.asks:
-        what = f"is to be rolled back in fleet run {stands.run}, and has not heard whether all hosts are"
+        problem = f"is to be rolled back in fleet run {stands.run}, and has not heard whether all hosts are"
     raise InDoubt(
-        f"Installation {stands.install_id} {what}.",
+        f"Installation {stands.install_id} {problem}.",
         untouched="everything.",
         advice=f"Roll back to {stands.to}."
         if stands.to

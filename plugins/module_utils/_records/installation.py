@@ -28,8 +28,8 @@ _LABELS = ("install_mode", "environment_name", "python_path")
 
 def _fields(event: Event, *without: str) -> dict[str, t.Any]:
     """All fields of an event, those of later versions included, but what every event may have, and C(without)."""
-    known = ("event", "installations", "ignorable", *without)
-    return {name: value for name, value in event.items() if name not in known}
+    excluded = ("event", "installations", "ignorable", *without)
+    return {name: field for name, field in event.items() if name not in excluded}
 
 
 class Phase:
@@ -55,7 +55,7 @@ class Phase:
         self.data: t.Any = record.get("data")
         self.failure: t.Any = record.get("failure")
         self.result: list[events.Observed] = record.get("result") or []
-        self.more: Facts = {name: value for name, value in record.items() if name not in self.__slots__}
+        self.more: Facts = {name: field for name, field in record.items() if name not in self.__slots__}
 
     @property
     def done(self) -> bool:
@@ -151,7 +151,7 @@ class Installation:
             **self.labels,
             "phases": {name: phase.as_dict() for name, phase in self.phases.items()},
             "rollback_points": self.points,
-            **{name: value for name in _SOMETIMES for value in [getattr(self, name)] if value},
+            **{name: getattr(self, name) for name in _SOMETIMES if getattr(self, name)},
         }
 
     def apply(self, event: Event, time: str) -> None:
@@ -293,43 +293,43 @@ class Installation:
 EVENTS = frozenset(name[len("_on_") :] for name in vars(Installation) if name.startswith("_on_"))
 
 
-def check_known(event: Event, entry: LedgerLine | None = None) -> None:
+def check_known(event: Event, line: LedgerLine | None = None) -> None:
     """Refuse an event that nothing is known of, unless whoever wrote it said that it may be ignored.
 
-    :param entry: the line of the ledger that it stands in.
+    :param line: the line of the ledger that it stands in.
     :raises UnknownFormat: an event of another version.
     """
     if event.get("event") in EVENTS or event.get("ignorable"):
         return
-    where = f"Entry {entry.seq} of the ledger" if entry is not None else "The record"
+    source = f"Entry {line.seq} of the ledger" if line is not None else "The record"
     raise UnknownFormat(
-        f"{where} has an event {event.get('event')!r} that this version does not know",
-        writer=entry.writer if entry is not None else "",
+        f"{source} has an event {event.get('event')!r} that this version does not know",
+        writer=line.writer if line is not None else "",
         event=event.get("event"),
-        entry=entry.seq if entry is not None else None,
+        entry=line.seq if line is not None else None,
     )
 
 
-def fold(entries: t.Iterable[LedgerLine], into: list[Installation] | None = None) -> list[Installation]:
-    """All installations of these entries, oldest first.
+def fold(lines: t.Iterable[LedgerLine], into: list[Installation] | None = None) -> list[Installation]:
+    """All installations of these lines, oldest first.
 
-    :param into: installations that the entries go on from; changed and returned.
+    :param into: installations that the lines go on from; changed and returned.
     :raises UnknownFormat: an event of another version, and not marked as C(ignorable).
     """
     by_id = {installation.install_id: installation for installation in into or []}
-    for entry in entries:
-        if entry.install_id not in by_id:
-            by_id[entry.install_id] = Installation(entry.install_id, entry.begin, entry.time)
-        for event in entry.events:
+    for line in lines:
+        if line.install_id not in by_id:
+            by_id[line.install_id] = Installation(line.install_id, line.begin, line.time)
+        for event in line.events:
             # Also one about installations that are not looked at here.
-            check_known(event, entry)
-            # An undo is one call and one entry, but may reach back over several installations.
-            for install_id in event.get("installations") or [entry.install_id]:
+            check_known(event, line)
+            # An undo is one call and one line, but may reach back over several installations.
+            for install_id in event.get("installations") or [line.install_id]:
                 if install_id not in by_id:
                     continue
-                by_id[install_id].apply(event, entry.time)
+                by_id[install_id].apply(event, line.time)
                 if event["event"] == "undone":
                     points = sum(len(installation.points) for installation in by_id.values())
-                    undone = {(point, entry.time): points for point in event.get("points") or []}
+                    undone = {(point, line.time): points for point in event.get("points") or []}
                     by_id[install_id].undoings.update(undone)
     return list(by_id.values())

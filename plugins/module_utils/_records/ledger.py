@@ -67,8 +67,8 @@ class LedgerLine(t.NamedTuple):
 _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True)
 
 
-def _dump(value: t.Any) -> bytes:
-    return _ENCODER.encode(value).encode("ascii")
+def _dump(content: t.Any) -> bytes:
+    return _ENCODER.encode(content).encode("ascii")
 
 
 def _digest(line: bytes) -> str:
@@ -83,29 +83,29 @@ def _parse(line: bytes) -> LedgerLine:
     """
     try:
         fields = json.loads(line)
-        entry = LedgerLine(**{name: fields[name] for name in LedgerLine._fields})
+        parsed = LedgerLine(**{name: fields[name] for name in LedgerLine._fields})
         # The bytes themselves, since JSON can say the same in other bytes.
-        bare = line.replace(b'"hash":"%s",' % entry.hash.encode("ascii"), b"", 1)
+        bare = line.replace(b'"hash":"%s",' % parsed.hash.encode("ascii"), b"", 1)
     except (ValueError, TypeError, AttributeError, KeyError):
         raise ValueError("is not an entry") from None
-    if entry.hash != _digest(bare):
+    if parsed.hash != _digest(bare):
         raise ValueError("was altered: its hash does not fit its content")
-    if entry.format == FORMAT:
-        return entry
+    if parsed.format == FORMAT:
+        return parsed
     if fields.get("ignorable"):
-        return entry._replace(events=[])
+        return parsed._replace(events=[])
     raise UnknownFormat(
-        f"Entry {entry.seq} of the ledger has format {entry.format!r}, this version reads {FORMAT}",
-        writer=entry.writer,
-        entry=entry.seq,
-        format=entry.format,
+        f"Entry {parsed.seq} of the ledger has format {parsed.format!r}, this version reads {FORMAT}",
+        writer=parsed.writer,
+        entry=parsed.seq,
+        format=parsed.format,
         known=FORMAT,
     )
 
 
-def _broken(number: int, why: str) -> LedgerBroken:
+def _broken(number: int, problem: str) -> LedgerBroken:
     return LedgerBroken(
-        f"Entry {number} of the ledger {why}.",
+        f"Entry {number} of the ledger {problem}.",
         number=number,
         untouched="everything.",
         advice="Restore ledger.jsonl from a copy. Or move the checkpoint directory aside to begin a new history; "
@@ -116,13 +116,13 @@ def _broken(number: int, why: str) -> LedgerBroken:
 class Ledger:
     """The journal in one state directory. Writers hold the lock; readers need none."""
 
-    def __init__(self, where: PrivateDir) -> None:
-        self._where = where
-        self._path = os.path.join(where.path, NAME)
+    def __init__(self, state: PrivateDir) -> None:
+        self._state = state
+        self._path = os.path.join(state.path, NAME)
 
     def _read(self, offset: int, end: int | None = None) -> bytes:
         try:
-            fd = self._where.open(NAME, os.O_RDONLY)
+            fd = self._state.open(NAME, os.O_RDONLY)
         except FileNotFoundError:
             return b""
         try:
@@ -134,7 +134,7 @@ class Ledger:
     def size(self) -> int:
         """Length in bytes up to the last complete line."""
         try:
-            info = os.stat(NAME, dir_fd=self._where.fd, follow_symlinks=False)
+            info = os.stat(NAME, dir_fd=self._state.fd, follow_symlinks=False)
         except FileNotFoundError:
             return 0
         return self._last_newline(info.st_size)
@@ -143,9 +143,9 @@ class Ledger:
         """Offset after the last newline before C(end); 0 when there is none."""
         while end > 0:
             start = max(end - _BLOCK, 0)
-            found = self._read(start, end).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
+            newline = self._read(start, end).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
             end = start
         return 0
 
@@ -173,18 +173,18 @@ class Ledger:
         return self._parse_all(offset, self._read(offset, self.size()))
 
     def _parse_all(self, offset: int, content: bytes) -> list[LedgerLine]:
-        entries: list[LedgerLine] = []
+        lines: list[LedgerLine] = []
         for index, line in enumerate(content.split(b"\n")[:-1]):
             try:
-                entry = _parse(line)
-                if index and (entry.prev != entries[-1].hash or entry.seq != entries[-1].seq + 1):
+                parsed = _parse(line)
+                if index and (parsed.prev != lines[-1].hash or parsed.seq != lines[-1].seq + 1):
                     raise ValueError("does not follow from the one before it")
-                if offset == index == 0 and (entry.prev != GENESIS or entry.seq != 1):
+                if offset == index == 0 and (parsed.prev != GENESIS or parsed.seq != 1):
                     raise ValueError("is not a beginning: entries before it are missing")
             except ValueError as error:
                 raise _broken(self._number_at(offset) + index, str(error)) from None
-            entries.append(entry)
-        return entries
+            lines.append(parsed)
+        return lines
 
     def repair(self, apply: bool = True) -> bool:
         """Cut off a last line that was not written to its end (power loss), keeping it aside.
@@ -196,7 +196,7 @@ class Ledger:
         :raises StorageError: the disk refused.
         """
         try:
-            fd = self._where.open(NAME, os.O_RDWR if apply else os.O_RDONLY)
+            fd = self._state.open(NAME, os.O_RDWR if apply else os.O_RDONLY)
         except FileNotFoundError:
             return False
         try:
@@ -205,7 +205,7 @@ class Ledger:
                 return False
             if apply:
                 end = self._last_newline(size)
-                self._where.write(TORN, os.pread(fd, size - end, end))
+                self._state.write(TORN, os.pread(fd, size - end, end))
                 os.ftruncate(fd, end)
                 os.fsync(fd)
         except OSError as error:
@@ -224,7 +224,7 @@ class Ledger:
         :raises StorageError: the disk refused; the ledger is as it was.
         """
         try:
-            fd = self._where.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            fd = self._state.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         except FileNotFoundError as error:  # pragma: no cover - the directory itself went away
             raise storage_error(self._path, error) from error
         size = os.fstat(fd).st_size
@@ -246,7 +246,7 @@ class Ledger:
                 os.fdatasync(fd)
             else:
                 os.fsync(fd)
-                os.fsync(self._where.fd)
+                os.fsync(self._state.fd)
         except OSError as error:
             _take_back(fd, size)
             raise storage_error(self._path, error) from error

@@ -87,10 +87,10 @@ def render(installation: Installation) -> bytes:
         return (json.dumps(content, indent=2) + "\n").encode("ascii")
 
 
-def condition(content: bytes | None, entries: t.Iterable[LedgerLine]) -> str:
+def condition(content: bytes | None, lines: t.Iterable[LedgerLine]) -> str:
     """What a progress file found on disk is worth.
 
-    :param entries: the ledger's, from the installation before the current one on.
+    :param lines: the ledger's, from the installation before the current one on.
     :returns: V(current), V(missing), V(corrupt), V(stale) (a run was killed between its two
         writes) or V(edited).
     """
@@ -98,9 +98,9 @@ def condition(content: bytes | None, entries: t.Iterable[LedgerLine]) -> str:
         return "missing"
     history: list[Installation] = []
     views = [b""]
-    for entry in entries:
-        history = fold([entry], history)
-        views.append(render(next(current for current in history if current.install_id == entry.install_id)))
+    for line in lines:
+        history = fold([line], history)
+        views.append(render(next(current for current in history if current.install_id == line.install_id)))
     if content in views:
         return "current" if content == views[-1] else "stale" if content else "corrupt"
     try:

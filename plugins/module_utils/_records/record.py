@@ -104,24 +104,24 @@ class Record:
         content = self.where.read(progress.NAME)
         while True:
             condition = self._worth(self._ledger, content)
-            again = self.where.read(progress.NAME)
-            if condition != "edited" or again == content:
+            content_now = self.where.read(progress.NAME)
+            if condition != "edited" or content_now == content:
                 return condition
             # Others went on by more than one installation between the two reads: what was read is old, not edited.
-            content = again
+            content = content_now
 
     def _worth(self, ledger: Ledger, content: bytes | None) -> str:
         last = ledger.tail()
         if last is None:
             return "missing"
-        entries = ledger.since(last.begin)
-        previous = fold(entries)[0].previous
+        lines = ledger.since(last.begin)
+        previous = fold(lines)[0].previous
         if previous is not None:
             try:
-                entries = ledger.since(previous)
+                lines = ledger.since(previous)
             except LedgerBroken:
                 pass  # A break further back is for M(history) to tell.
-        return progress.condition(content, entries)
+        return progress.condition(content, lines)
 
     def _mend_progress(self) -> None:
         """Rebuild the progress file from the ledger; one that is not ours is put aside, never lost."""

@@ -198,31 +198,31 @@ class Engine:
     @contextlib.contextmanager
     def session(self) -> t.Iterator[Session]:
         """A session that may write: the directory exists, the lock is held."""
-        with self._open() as where, Lock(where, self.lock_timeout):
+        with self._open() as state, Lock(state, self.lock_timeout):
             if self.repackage_dir:
                 # Rarely needed, and what it imports costs every call.
                 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
-                store.place(where, self.repackage_dir)
-            yield Session(where, self.path, writes=True)
+                store.place(state, self.repackage_dir)
+            yield Session(state, self.path, writes=True)
 
     @contextlib.contextmanager
     def reading(self) -> t.Iterator[Session]:
         """A session that writes nothing and waits for nobody; there may be no state at all."""
-        where = open_state(self.root, self.checkpoint_dir)
+        state = open_state(self.root, self.checkpoint_dir)
         try:
-            yield Session(where, self.path, writes=False)
+            yield Session(state, self.path, writes=False)
         finally:
-            if where is not None:
-                where.close()
+            if state is not None:
+                state.close()
 
     def _open(self) -> PrivateDir:
-        where = open_state(self.root, self.checkpoint_dir, create=True)
-        if where is None:
+        state = open_state(self.root, self.checkpoint_dir, create=True)
+        if state is None:
             raise StateError(
                 f"{self.path} went away while it was opened.", untouched="everything.", advice="Run again."
             )
-        return where
+        return state
 
     def exists(self) -> bool:
         """There is a state directory, whatever is in it, or what an interrupted M(reset) left."""
@@ -246,12 +246,12 @@ class Engine:
         try:
             if os.path.lexists(self.path):
                 # As for writing, so that nobody else's directory is removed.
-                with self._open() as where, Lock(where, self.lock_timeout):
+                with self._open() as state, Lock(state, self.lock_timeout):
                     from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
-                    store.remove(where)
+                    store.remove(state)
                     os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
-            for gone in self._removed():
-                shutil.rmtree(gone)
+            for path in self._removed():
+                shutil.rmtree(path)
         except OSError as error:
             raise storage_error(self.path, error) from error

@@ -14,7 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Decision, Limits, decide
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import (
+    Limits,
+    RetentionDecision,
+    decide,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
@@ -58,20 +62,20 @@ def _redo(one: Installation, name: str, *undone: str) -> None:
     one.apply(recorded(event), NOW.isoformat())
 
 
-def _decide(history: list[Installation], usage: Usage | None = None, **limits: t.Any) -> Decision:
+def _decide(history: list[Installation], usage: Usage | None = None, **limits: t.Any) -> RetentionDecision:
     return decide(history, usage or Sizes(history), Limits(**{"archive": False, **limits}), NOW.timestamp())
 
 
 def test_no_limit_removes_nothing() -> None:
     history = [_one(name, age=1000) for name in "abc"]
-    assert _decide(history) == Decision([], [], 6, [])
+    assert _decide(history) == RetentionDecision([], [], 6, [])
 
 
 def test_the_newest_good_ones_are_kept() -> None:
     history = [_one(name) for name in "abcd"]
     assert _decide(history, installations=2).prune == ["a.1", "a.2", "b.1", "b.2"]
     assert _decide(history, installations=4).prune == []
-    assert _decide(history, installations=1).kept == 2
+    assert _decide(history, installations=1).remaining == 2
 
 
 def test_failed_attempts_push_nothing_out() -> None:
@@ -180,7 +184,7 @@ def test_what_was_pruned_is_not_pruned_again() -> None:
     first = _decide(history, installations=1)
     for one in history:
         one.apply(recorded({"event": "pruned", "points": first.prune}), NOW.isoformat())
-    assert _decide(history, installations=1) == Decision([], [], 2, [])
+    assert _decide(history, installations=1) == RetentionDecision([], [], 2, [])
 
 
 def test_older_good_ones_are_compressed_once() -> None:
@@ -197,7 +201,7 @@ def test_older_good_ones_are_compressed_once() -> None:
 
 
 def test_an_empty_history() -> None:
-    assert _decide([], installations=1, days=1, bytes=1) == Decision([], [], 0, [])
+    assert _decide([], installations=1, days=1, bytes=1) == RetentionDecision([], [], 0, [])
 
 
 @pytest.mark.parametrize("name", ["installations", "days", "bytes", "uncompressed"])
