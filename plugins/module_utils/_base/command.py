@@ -16,7 +16,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
 
-# What the caller's shell has set for itself and would send an installer to another environment.
+# Variables of the caller's shell that would send an installer to another environment.
 _FOREIGN = (
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
@@ -45,7 +45,13 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class CommandOutcome(t.NamedTuple):
-    """What a finished child left."""
+    """How a child process ended.
+
+    :ivar command: its arguments as a shell would take them, without credentials.
+    :ivar rc: its exit status; negative for the signal that killed it.
+    :ivar stdout: all that it printed.
+    :ivar stderr: the same of its errors.
+    """
 
     command: str
     rc: int
@@ -59,11 +65,11 @@ class CommandOutcome(t.NamedTuple):
 
 
 def environment(extra: t.Mapping[str, str] | None = None, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """The environment for a child: the caller's, less what points elsewhere, plus I(extra).
+    """The environment for a child: the caller's, without what points elsewhere, and with I(extra).
 
     :param without: prefixes of more names to leave out.
     """
-    env = {key: value for key, value in os.environ.items() if key not in _FOREIGN and not key.startswith(without)}
+    env = {key: text for key, text in os.environ.items() if key not in _FOREIGN and not key.startswith(without)}
     env.update(LC_ALL="C.UTF-8", NO_COLOR="1", PYTHONUNBUFFERED="1")
     env.update(extra or {})
     return env
@@ -122,6 +128,7 @@ def run(
 
     :param env: added to the cleaned environment of the caller.
     :param timeout: seconds; 0 for no limit.
+    :param stdin: what the child reads.
     :param without: prefixes of variables of the caller to leave out.
     :raises InstallerError: it cannot be started, or took longer than I(timeout).
     """
@@ -145,7 +152,9 @@ def run(
     except BaseException:
         child.end()
         raise
-    return CommandOutcome(command, child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    return CommandOutcome(
+        command, child.returncode, stdout=out.decode(errors="replace"), stderr=err.decode(errors="replace")
+    )
 
 
 def detached(argv: t.Sequence[str], env: t.Mapping[str, str]) -> int:
@@ -161,12 +170,16 @@ def detached(argv: t.Sequence[str], env: t.Mapping[str, str]) -> int:
 
 
 def failed(outcome: CommandOutcome, *, untouched: str = "", advice: str = "") -> InstallerError:
-    """The error for a child that exited with something else than 0."""
+    """The error for a child that exited with something else than 0.
+
+    :param untouched: what was left as it was.
+    :param advice: what the user can do about it.
+    """
     lines = outcome.last_lines()
-    how = f"exited with {outcome.rc}" if outcome.rc >= 0 else f"was killed by signal {-outcome.rc}"
-    said = "\n".join(lines) if lines else "(it printed nothing)"
+    ending = f"exited with {outcome.rc}" if outcome.rc >= 0 else f"was killed by signal {-outcome.rc}"
+    output = "\n".join(lines) if lines else "(it printed nothing)"
     return InstallerError(
-        f"`{outcome.command}` {how}. It said last:\n{said}\n--",
+        f"`{outcome.command}` {ending}. It said last:\n{output}\n--",
         untouched=untouched,
         advice=advice,
         command=outcome.command,

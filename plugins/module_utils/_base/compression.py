@@ -24,7 +24,7 @@ class Refused(Exception):
 
 
 def best() -> str:
-    """The suffix of what can be written here."""
+    """The suffix of the best that this host can write: P(ZSTD) where there is the program, else P(GZIP)."""
     return ZSTD if shutil.which("zstd") else GZIP
 
 
@@ -47,15 +47,17 @@ class _Zstd(subprocess.Popen[bytes]):
 
         :raises Refused: it failed, and said why.
         """
-        said = self.stderr.read().decode(errors="replace").strip() if self.stderr else ""
+        message = self.stderr.read().decode(errors="replace").strip() if self.stderr else ""
         if self.wait():
-            raise Refused(said or f"zstd ended with {self.returncode}")
+            raise Refused(message or f"zstd ended with {self.returncode}")
 
 
 @contextlib.contextmanager
 def compressor(fd: int, suffix: str) -> t.Iterator[t.IO[bytes]]:
     """A stream whose content goes compressed into the open file.
 
+    :param fd: where; it stays open.
+    :param suffix: P(ZSTD) or P(GZIP).
     :raises Refused: the program failed.
     """
     if suffix == GZIP:
@@ -83,6 +85,8 @@ def compressor(fd: int, suffix: str) -> t.Iterator[t.IO[bytes]]:
 def decompressor(fd: int, suffix: str, partly: bool) -> t.Iterator[t.IO[bytes]]:
     """The content of the open compressed file, from where it stands.
 
+    :param fd: what to read; it stays open.
+    :param suffix: P(ZSTD) or P(GZIP).
     :param partly: it will not be read to its end.
     :raises Refused: the program is missing or failed.
     """

@@ -75,22 +75,22 @@ class ForkedCall(t.Generic[R]):
             self._fd = -1
 
 
-def split_over_two_processes(work: t.Callable[[t.Sequence[T]], list[R]], items: t.Sequence[T]) -> list[R]:
-    """What C(work) makes of the items, in their order; half of many are given to a second process.
+def split_over_two_processes(work: t.Callable[[t.Sequence[T]], list[R]], inputs: t.Sequence[T]) -> list[R]:
+    """What C(work) makes of the inputs, in their order; half of many are given to a second process.
 
     :param work: safe to repeat, since what the second process could not do is done again. What it returns there has
         been JSON since: a tuple is a list.
     """
-    half = len(items) // 2 if len(items) >= _MANY and has_second_processor() else len(items)
-    if half == len(items):
-        return work(items)
-    child = ForkedCall(lambda: work(items[half:]))
+    half = len(inputs) // 2 if len(inputs) >= _MANY and has_second_processor() else len(inputs)
+    if half == len(inputs):
+        return work(inputs)
+    child = ForkedCall(lambda: work(inputs[half:]))
     try:
-        first_half = work(items[:half])
+        first_half = work(inputs[:half])
         second_half = child.result()
     finally:
         child.stop()
-    return first_half + (work(items[half:]) if second_half is None else second_half)
+    return first_half + (work(inputs[half:]) if second_half is None else second_half)
 
 
 def has_second_processor() -> bool:

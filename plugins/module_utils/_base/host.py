@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import typing as t
 
 
 def facts() -> dict[str, str]:
-    """Operating system, architecture and identity of this machine.
+    """Operating system (C(os), C(os_version)), C(architecture) and identity (C(machine)) of this machine.
 
     The machine id is hashed with the collection's name, as machine-id(5) asks: the raw id is
     confidential.
@@ -26,12 +27,12 @@ def facts() -> dict[str, str]:
 
 
 def _os_release() -> dict[str, str]:
-    values = {}
+    fields = {}
     for line in _read("/etc/os-release").splitlines():
-        name, equals, value = line.partition("=")
+        name, equals, text = line.partition("=")
         if equals:
-            values[name.strip()] = value.strip().strip("\"'")
-    return values
+            fields[name.strip()] = text.strip().strip("\"'")
+    return fields
 
 
 def _machine() -> str:
@@ -47,14 +48,19 @@ def _read(path: str) -> str:
         return ""
 
 
-def differences(recorded: dict[str, str], now: dict[str, str]) -> list[str]:
-    """Why an installation recorded on one host does not simply continue on this one."""
+def differences(recorded: t.Mapping[str, str], current: t.Mapping[str, str]) -> list[str]:
+    """Why an installation recorded on one host does not simply continue on this one.
+
+    :param recorded: M(facts) when the installation began; what is not in it is not compared.
+    :param current: M(facts) of this host.
+    :returns: reasons in words; empty when it does.
+    """
     names = {"os": "operating system", "os_version": "operating system's version", "architecture": "architecture"}
     reasons = [
-        f"the {label} changed from {recorded[name]} to {now[name]}"
+        f"the {label} changed from {recorded[name]} to {current[name]}"
         for name, label in names.items()
-        if recorded.get(name) and recorded[name] != now[name]
+        if recorded.get(name) and recorded[name] != current[name]
     ]
-    if recorded.get("machine") and now["machine"] and recorded["machine"] != now["machine"]:
+    if recorded.get("machine") and current["machine"] and recorded["machine"] != current["machine"]:
         reasons.append("the state was recorded on another machine (its machine id differs)")
     return reasons

@@ -50,7 +50,7 @@ def _redacted(data: object) -> object:
     if isinstance(data, dict):
         return {key: HIDDEN if _is_secret(key, field) else _redacted(field) for key, field in data.items()}
     if isinstance(data, (list, tuple)):
-        return [_redacted(element) for element in data]
+        return [_redacted(part) for part in data]
     return data
 
 

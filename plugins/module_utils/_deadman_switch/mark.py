@@ -126,10 +126,10 @@ def read(state: PrivateDir | None) -> Mark | None:
             known=FORMAT,
         )
     try:
-        values = {name: fields.pop(name) for name in Mark._fields if name != "more"}
+        own_fields = {name: fields.pop(name) for name in Mark._fields if name != "more"}
     except KeyError:
         return None
-    return Mark(**values, more=fields)
+    return Mark(**own_fields, more=fields)
 
 
 def write(state: PrivateDir, mark: Mark) -> None:

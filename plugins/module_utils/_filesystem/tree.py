@@ -269,8 +269,8 @@ class Tree:
     def listing(self, directory: str) -> list[tuple[str, bool]]:
         """(name, is a real directory) of each entry, sorted; empty when the directory is missing."""
         try:
-            with os.scandir(self.enter(directory)) as entries:
-                return sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            with os.scandir(self.enter(directory)) as children:
+                return sorted((child.name, child.is_dir(follow_symlinks=False)) for child in children)
         except FileNotFoundError:
             return []
 

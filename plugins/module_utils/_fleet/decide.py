@@ -78,11 +78,11 @@ class BarrierVote(t.NamedTuple):
         if problem:
             raise InputError(problem, untouched="everything; nothing was decided.")
 
-    def decision(self, waited: float, why: str = "") -> tuple[str, str]:
+    def decision(self, waited: float, reason: str = "") -> tuple[str, str]:
         """What this controller's own hosts allow.
 
         :param waited: seconds since C(seconds_left) was measured.
-        :param why: the reason for a commit, where the vote has none.
+        :param reason: why commit is decided, where the vote says nothing.
         :returns: V(commit) or V(abort), and why.
         """
         missing = sorted(set(self.hosts) - set(self.prepared))
@@ -100,7 +100,7 @@ class BarrierVote(t.NamedTuple):
                 ABORT,
                 f"less than {self.seconds_needed:g} s are left until the dead-man's switch fires on {_some(too_late)}",
             )
-        return COMMIT, self.why or why or f"all {len(set(self.hosts))} hosts are prepared"
+        return COMMIT, self.why or reason or f"all {len(set(self.hosts))} hosts are prepared"
 
 
 class DecisionQuery(t.NamedTuple):
@@ -157,26 +157,30 @@ def decide(path: str, vote: BarrierVote, check_mode: bool) -> DecisionResult:
     begun = time.monotonic()
     log = open_log(path, create=not check_mode)
     if log is None:
-        decision, why = vote.decision(0.0)
-        return predicted(make_decision(vote.run, decision, vote.hosts, why, ""))
+        decision, reason = vote.decision(0.0)
+        return predicted(make_decision(vote.run, decision, hosts=vote.hosts, why=reason, decision_log=""))
     with log:
         standing = log.read(vote.run)
         if standing is not None:
             return _written_first(standing, log, vote)
-        decision, why = vote.decision(0.0)
+        decision, reason = vote.decision(0.0)
         hosts = vote.hosts
         if vote.parts > 1 and decision == COMMIT:
             if check_mode:
                 return undecided(vote.run, f"Part {vote.part} would vote for commit.", changed=True, in_doubt=True)
-            decision, why, hosts, standing = _decide_with_others(log, vote, begun)
+            decision, reason, hosts, standing = _decide_with_others(log, vote, begun)
             if standing is not None:
                 return _written_first(standing, log, vote)
-        left = min(vote.seconds_left.values()) - (time.monotonic() - begun) if vote.seconds_left else None
+        waited = time.monotonic() - begun
         if decision == COMMIT:
             # Also what the waiting took.
-            decision, why = vote.decision(time.monotonic() - begun, why)
-        deadline = clock.utc(time.time() + left) if left is not None and decision == COMMIT else None
-        proposal = make_decision(vote.run, decision, hosts, why, log.identity, deadline)
+            decision, reason = vote.decision(waited, reason)
+        deadline = None
+        if decision == COMMIT and vote.seconds_left:
+            deadline = clock.utc(time.time() + min(vote.seconds_left.values()) - waited)
+        proposal = make_decision(
+            vote.run, decision, hosts=hosts, why=reason, decision_log=log.identity, deadline=deadline
+        )
         if check_mode:
             return predicted(proposal, log.where)
         standing, is_ours = log.write(proposal)
@@ -256,9 +260,7 @@ def resolve_doubt(path: str, query: DecisionQuery, check_mode: bool) -> Decision
             return result
         if query.decision_log != log.identity and not query.word:
             return _in_doubt(query, f"{log.where} is another decision log")
-        why = "nobody had decided when it was asked for (presumed abort)"
-        proposal = make_decision(query.run, ABORT, query.hosts, why, log.identity)
-        proposal = _by_word(query) if query.word else proposal
+        proposal = _by_word(query) if query.word else _presumed_abort(query)
         if check_mode:
             return predicted(proposal, log.where)
         standing, is_ours = log.write(proposal)
@@ -269,7 +271,12 @@ def resolve_doubt(path: str, query: DecisionQuery, check_mode: bool) -> Decision
 
 
 def _by_word(query: DecisionQuery) -> FleetDecision:
-    return make_decision(query.run, query.word, query.hosts, _WORD, query.decision_log)
+    return make_decision(query.run, query.word, hosts=query.hosts, why=_WORD, decision_log=query.decision_log)
+
+
+def _presumed_abort(query: DecisionQuery) -> FleetDecision:
+    reason = "nobody had decided when it was asked for (presumed abort)"
+    return make_decision(query.run, ABORT, hosts=query.hosts, why=reason, decision_log=query.decision_log)
 
 
 def _check_fits(decision: FleetDecision, query: DecisionQuery) -> None:

@@ -139,7 +139,7 @@ def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run:
     history = [*(past for past in recent if past.install_id != installation.install_id), installation]
     past_durations = phase_durations(history)
     undo = estimate.undo(undo_size(installation.active_points), estimate.rates(past_undos(history)))
-    left = round(budget.seconds_left(), 1)
+    seconds_left = round(budget.seconds_left(), 1)
     expected = {
         name: estimate.phase(name, past_durations.get(name) or (), budget.expected.get(name))
         for name in dict.fromkeys([*begins, *to_run])
@@ -149,14 +149,20 @@ def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run:
         started = installation.phases[name].started
         if started:
             remaining = estimate.remaining(remaining, seconds_between(started, installation.updated))
-        _refuse(left, {name: remaining}, undo)
+        _refuse(seconds_left, {name: remaining}, undo)
         session.add(
-            {"event": "window", "phase": name, "expected": expected[name].seconds, "undo": undo.seconds, "left": left}
+            {
+                "event": "window",
+                "phase": name,
+                "expected": expected[name].seconds,
+                "undo": undo.seconds,
+                "left": seconds_left,
+            }
         )
     if to_run:
-        _refuse(left, {name: phase for name, phase in expected.items() if phase.measured}, undo)
+        _refuse(seconds_left, {name: phase for name, phase in expected.items() if phase.measured}, undo)
     return {
-        "left": left,
+        "left": seconds_left,
         "undo": undo.seconds,
         "undo_measured": undo.measured,
         "expected": {name: phase.seconds for name, phase in expected.items()},
@@ -170,39 +176,39 @@ def check_undo(session: Session, budget: TimeBudget, points: t.Iterable[Point]) 
     :raises WindowOver: it does not.
     """
     undo = estimate.undo(undo_size(points), estimate.rates(past_undos(session.recent(_RECENT))))
-    left, needed = round(budget.seconds_left(), 1), undo.seconds - estimate.OVERHEAD
-    if estimate.fits(left, needed):
+    seconds_left, needed = round(budget.seconds_left(), 1), undo.seconds - estimate.OVERHEAD
+    if estimate.fits(seconds_left, needed):
         return
     raise WindowOver(
-        f"The window {_ends(left)}, and the rollback takes {spell(needed)}{_by_default(undo)}.",
+        f"The window {_ends(seconds_left)}, and the rollback takes {spell(needed)}{_by_default(undo)}.",
         untouched="everything.",
         advice="Give it a longer window.",
-        left=left,
+        left=seconds_left,
         undo=needed,
     )
 
 
-def _ends(left: float) -> str:
-    return f"ends in {spell(left)}" if left >= 0 else f"ended {spell(-left)} ago"
+def _ends(seconds_left: float) -> str:
+    return f"ends in {spell(seconds_left)}" if seconds_left >= 0 else f"ended {spell(-seconds_left)} ago"
 
 
 def _by_default(expected: Estimate) -> str:
     return "" if expected.measured else " (default)"
 
 
-def _refuse(left: float, phases: t.Mapping[str, Estimate], undo: Estimate) -> None:
-    """Refuse phases that, with an undo, would not end in the C(left) seconds of the window."""
+def _refuse(seconds_left: float, phases: t.Mapping[str, Estimate], undo: Estimate) -> None:
+    """Refuse phases that, with an undo, would not end in the C(seconds_left) seconds of the window."""
     needed = sum(phase.seconds for phase in phases.values())
-    if not phases or estimate.fits(left, needed + undo.seconds):
+    if not phases or estimate.fits(seconds_left, needed + undo.seconds):
         return
     listed = ", ".join(f"{name} {spell(phase.seconds)}{_by_default(phase)}" for name, phase in phases.items())
     raise WindowOver(
-        f"The window {_ends(left)}, and {spell(needed + undo.seconds)} are needed: {listed}; "
+        f"The window {_ends(seconds_left)}, and {spell(needed + undo.seconds)} are needed: {listed}; "
         f"undo {spell(undo.seconds)}{_by_default(undo)}.",
         untouched="what this phase would have changed.",
         advice="Give it a longer window. Estimates come from this host's own record; where that has none, "
         "sage_expected_seconds is better than the default.",
-        left=left,
+        left=seconds_left,
         expected={name: phase.seconds for name, phase in phases.items()},
         undo=undo.seconds,
     )

@@ -127,14 +127,14 @@ def remaining(expected: Estimate, passed: float) -> Estimate:
     return Estimate(min(expected.seconds, max(0.0, round(expected.seconds - passed, 1))), expected.measured)
 
 
-def fits(left: float, needed: float) -> bool:
-    """Whether what takes C(needed) seconds ends before the window, which has C(left) seconds left."""
-    return needed <= left
+def fits(seconds_left: float, needed: float) -> bool:
+    """Whether what takes C(needed) seconds ends before the window, which has C(seconds_left) seconds left."""
+    return needed <= seconds_left
 
 
-def cut(left: float, needed: float) -> int:
+def cut(seconds_left: float, needed: float) -> int:
     """After how many whole seconds a task has to be cut off, so that the undo still fits; at least one."""
-    return max(1, int(left - needed))
+    return max(1, int(seconds_left - needed))
 
 
 def spell(seconds: float) -> str:
@@ -146,7 +146,7 @@ def spell(seconds: float) -> str:
     whole = round(seconds)
     if whole < 100:
         return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
+    minutes, below_minute = divmod(whole, 60)
     if minutes < 100:
-        return f"{minutes}m {rest:02d}s"
+        return f"{minutes}m {below_minute:02d}s"
     return f"{minutes // 60}h {minutes % 60:02d}m"

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
 
-GHOST, CONFIG, NOREPLACE = 1 << 6, 1 << 0, 1 << 4
+GHOST, CONFIG = 1 << 6, 1 << 0
 NORMAL = 0
 #: What rpm leaves beside configuration files.
 LEFTOVERS = (".rpmnew", ".rpmsave", ".rpmorig")

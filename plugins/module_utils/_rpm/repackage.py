@@ -29,7 +29,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm import rpm
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.disk import PACKED, Seen
 
 _CHUNK = 1 << 20
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Repackaged(t.NamedTuple):

@@ -90,11 +90,6 @@ def string(value: bytes) -> Entry:
     return Entry(STRING, 1, value + b"\0")
 
 
-def read_numbers(entry: Entry) -> list[int]:
-    """The numbers in an entry."""
-    return list(struct.unpack(f">{entry.values}{_LETTER[entry.type]}", entry.data))
-
-
 def encode(header: Header, region: int = _IMMUTABLE) -> bytes:
     """A header with all tags in one region, as it stands in a package."""
     index, store = [b""], bytearray()

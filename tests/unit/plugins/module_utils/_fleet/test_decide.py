@@ -167,10 +167,10 @@ def test_presumed_abort_is_written_before_anybody_acts_on_it(fleet: Fleet) -> No
 
 
 def test_a_slow_controller_that_loses_at_the_last_moment(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(*args: t.Any) -> t.Any:
+    def late(*args: t.Any, **fields: t.Any) -> t.Any:
         monkeypatch.setattr(fleet_decide, "make_decision", make_decision)
         fleet.ask("a")
-        return make_decision(*args)
+        return make_decision(*args, **fields)
 
     monkeypatch.setattr(fleet_decide, "make_decision", late)
     told = fleet.decide()

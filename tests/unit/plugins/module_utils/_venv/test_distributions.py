@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import names
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
@@ -74,10 +73,7 @@ def test_record_that_leads_outside(tiny: TinyVenv, path: str) -> None:
         assert distributions.record(venv, info, prefix=str(tiny.path), strict=False) == {}
 
 
-def test_versions_and_names() -> None:
-    assert names.canonical("A.b__C") == "a-b-c"
-    assert names.same_version("1.0_1", "1.0-1")
-    assert not names.same_version("1.0", "1.0.1")
+def test_top_names() -> None:
     assert distributions.top_names(b'pack/a.py,,\nother.py,,\n"q,x/y",,\n../../bin/x,,\nx.dist-info/RECORD,,\n') == {
         "pack",
         "other.py",
