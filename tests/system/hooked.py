@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 if TYPE_CHECKING:
     import pathlib
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
 
 def settings(root: pathlib.Path, strict: bool = False) -> dict[str, Any]:

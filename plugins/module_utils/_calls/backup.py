@@ -28,8 +28,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
 
 def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:

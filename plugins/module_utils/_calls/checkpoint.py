@@ -22,14 +22,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry.regis
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget, WindowFacts
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Described,
-        Fired,
+        FiredRecord,
         Inputs,
         Observed,
         Result,
     )
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 
 
 class _TransitionOptions(t.TypedDict, total=False):
@@ -80,7 +80,7 @@ class _Start(t.NamedTuple):
     """How the record was when the call began: in brief, and how the switch of the installation had fired."""
 
     summary: Result
-    fired: Fired | None
+    fired: FiredRecord | None
 
 
 def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> Result:

@@ -28,8 +28,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, go_back
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import RollbackTerms
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import RollbackTerms
 
 
 def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:

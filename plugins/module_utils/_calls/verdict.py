@@ -25,8 +25,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.script
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Inputs, Observed, Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Inputs, Observed, Result
 
 
 class Verdict(t.NamedTuple):

@@ -19,9 +19,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Fired
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import FiredRecord
 
 NAME = "deadman.json"
 # Of that file, see docs/formats.md.
@@ -82,7 +82,7 @@ class SwitchStatus(t.TypedDict):
 
     armed: bool
     seconds_left: float | None
-    fired: Fired | None
+    fired: FiredRecord | None
 
 
 def boot_id() -> str:
@@ -171,7 +171,7 @@ def remove(session: Session) -> None:
         session.where.remove(PROGRAM)
 
 
-def status(session: Session, before: Fired | None = None) -> SwitchStatus:
+def status(session: Session, before: FiredRecord | None = None) -> SwitchStatus:
     """What people and the controller want to know of the switch.
 
     :param before: C(fired) of the installation that was current when the call began.

@@ -25,9 +25,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import RollbackTerms
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import RollbackTerms
 
 
 def prepare(

@@ -15,9 +15,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._maintenance im
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, UndoSize, spell
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point, UndoTime
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point, UndoTime
 
 # Installations. More would cost what the history costs.
 _RECENT = 5

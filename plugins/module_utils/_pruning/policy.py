@@ -16,8 +16,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
 _DAY = 86400
 

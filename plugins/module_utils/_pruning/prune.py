@@ -21,9 +21,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry impor
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Archived, Point, Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Archived, Point, Result
 
 
 def retain(engine: Engine, limits: policy.Limits, check_mode: bool) -> Result:

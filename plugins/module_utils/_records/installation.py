@@ -15,9 +15,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._records import standing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records import events
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Event, Facts, Point, Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
+    from ansible_collections.intellistream.sage.plugins.plugin_utils import _events as events
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Event, Facts, Point, Result
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
@@ -119,7 +119,7 @@ class Installation:
         self.window: dict[str, events.WindowTimes] = {}
         self.undo: events.UndoTime | None = None
         self.undoings: dict[tuple[str, str], int] = {}
-        self.fired: events.Fired | None = None
+        self.fired: events.FiredRecord | None = None
         self.all_or_nothing = False
         self.more: Facts = {}
 
@@ -196,7 +196,7 @@ class Installation:
         if all(phase.done for phase in self.phases.values()):
             self.status = "completed"
 
-    def _on_captured(self, event: events.Captured, time: str) -> None:
+    def _on_captured(self, event: events.PointCaptured, time: str) -> None:
         self.points.append(t.cast("Point", {"install_id": self.install_id, "time": time, **_fields(event)}))
 
     def _on_undoing(self, event: events.Undoing, _time: str) -> None:
@@ -235,7 +235,7 @@ class Installation:
                 if undone is not None:
                     point["undone"] = undone
 
-    def _on_settled(self, event: events.Settled, _time: str) -> None:
+    def _on_settled(self, event: events.PointSettled, _time: str) -> None:
         for point in self.points:
             if point["point"] == event["point"]:
                 point["after"] = event["after"]
@@ -284,7 +284,7 @@ class Installation:
         self.window[event["phase"]] = t.cast("events.WindowTimes", _fields(event, "phase"))
 
     def _on_fired(self, event: events.SwitchFired, time: str) -> None:
-        self.fired = t.cast("events.Fired", {"time": time, **_fields(event)})
+        self.fired = t.cast("events.FiredRecord", {"time": time, **_fields(event)})
 
     def _on_ended(self, event: events.Ended, _time: str) -> None:
         self.status = event["status"]

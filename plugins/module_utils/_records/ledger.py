@@ -26,7 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.own
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, write_all
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Event
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Event
 
 NAME = "ledger.jsonl"
 TORN = "ledger.torn"

@@ -12,9 +12,9 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, fold
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Result
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Result
 
 NAME = "install_progress.json"
 KEYS = (

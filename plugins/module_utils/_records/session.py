@@ -37,7 +37,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Event,
         Inputs,
         Observed,

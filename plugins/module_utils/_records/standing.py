@@ -13,13 +13,13 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Event,
         FleetRecord,
         Result,
         RollbackTerms,
     )
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
 
 COMMIT, ABORT = "commit", "abort"
 

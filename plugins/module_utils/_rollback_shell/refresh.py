@@ -23,9 +23,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
 
 def refresh(session: Session, history: t.Sequence[Installation] | None = None) -> None:

@@ -30,7 +30,7 @@ _CHUNK = 1 << 20
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import ArchiveRecord
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import ArchiveRecord
 
 Point = t.Mapping[str, t.Any]
 

@@ -30,18 +30,18 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline impor
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
-        Captured,
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Facts,
         Observed,
         Point,
+        PointCaptured,
+        PointSettled,
         Result,
-        Settled,
         Spec,
         TakenResource,
     )
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
 
 _KEPT = ("kind", "path", "paths", "whole", "packages", "state", "changes")
 
@@ -61,7 +61,7 @@ def clean(spec: t.Mapping[str, t.Any]) -> Spec:
 
 def capture(
     session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str
-) -> Captured:
+) -> PointCaptured:
     """Capture resources; the caller records the returned event once, which makes the point exist.
 
     Nothing is recorded here. What was captured is on disk and checked when this returns. In a
@@ -73,7 +73,7 @@ def capture(
     installation = session.required()
     name = next_name(installation)
     cleaned = [clean(spec) for spec in specs]
-    event: Captured = {
+    event: PointCaptured = {
         "event": "captured",
         "point": name,
         "phase": phase,
@@ -215,7 +215,7 @@ def _after(spec: Spec, results: t.Sequence[Observed]) -> Facts | None:
     return None
 
 
-def settle(state: PrivateDir | None, point: Point) -> Settled | None:
+def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
     """What the change after a point left, as an event; None when there is nothing that needs it.
 
     What an installation leaves in an environment is known from its plan, and git knows its own. What this
@@ -248,7 +248,7 @@ def _key(spec: Spec) -> str:
     return repr([spec.get(name) for name in ("kind", "path", "paths", "packages", "changes")])
 
 
-def brief(point: Point | Captured) -> Result:
+def brief(point: Point | PointCaptured) -> Result:
     """What a user wants to know of a rollback point."""
     resources = point.get("resources") or []
     return {

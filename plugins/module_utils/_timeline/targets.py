@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
 
 class Part(t.NamedTuple):

@@ -25,14 +25,14 @@ if t.TYPE_CHECKING:
     import contextlib
 
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Undo
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import (
-        Captured,
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Event,
+        PointCaptured,
         RecordBefore,
         Spec,
     )
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
-    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen
 
 
 class Redo:
@@ -48,7 +48,7 @@ class Redo:
         self._session, self._chosen, self._partial, self._how = session, chosen, partial, how
         self._wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
         self._needed = bool(self._wanted) and not how.resumed and not how.keep_broken and _finished(chosen)
-        self._fork: fork.ForkedCall[Captured] | None = None
+        self._fork: fork.ForkedCall[PointCaptured] | None = None
         if (
             self._needed
             and session.writes
@@ -75,13 +75,13 @@ class Redo:
             # There is an error already, and retention removes what no record names.
             return
 
-    def _capture(self) -> Captured:
+    def _capture(self) -> PointCaptured:
         specs = [spec for dummy, spec in self._wanted]
         return capture(self._session, specs, None, f"before the rollback to {self._chosen.time}")
 
-    def _captured(self) -> Captured | None:
+    def _captured(self) -> PointCaptured | None:
         """The event of the capture; None when it was refused."""
-        event: Captured | None = None
+        event: PointCaptured | None = None
         if self._fork is not None:
             event, self._fork = self._fork.result(), None
         try:

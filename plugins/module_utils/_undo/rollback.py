@@ -29,9 +29,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Undone, UndoWork
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Undone, UndoWork
 
 
 class Request(t.NamedTuple):

@@ -24,7 +24,7 @@ from ansible_collections.intellistream.sage.tests.system.rpm.capturing import CO
 from ansible_collections.intellistream.sage.tests.system.rpms import SHELL, installed
 
 if TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 

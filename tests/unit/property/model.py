@@ -35,7 +35,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tiny
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
 NAMES = ("pack", "other", "fresh")
 HAND = "handmade"

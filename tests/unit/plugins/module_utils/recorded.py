@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.events import Event
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Event
 
 
 def event(fields: t.Mapping[str, t.Any]) -> Event:

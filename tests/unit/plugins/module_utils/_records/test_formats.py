@@ -24,7 +24,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import open_run
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import make_decision, open_log
-from ansible_collections.intellistream.sage.plugins.module_utils._records import events as vocabulary
 from ansible_collections.intellistream.sage.plugins.module_utils._records import ledger as records_ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import EVENTS, PHASES, fold
@@ -38,6 +37,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.sessio
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _events as vocabulary
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils import everything
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost

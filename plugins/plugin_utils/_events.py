@@ -4,7 +4,8 @@
 
 """The vocabulary of the record as types. docs/formats.md says what each field means.
 
-For type checkers only: nothing imports this file when a module runs.
+For type checkers only: nothing imports this file when a module runs. It lies here since Ansible sends to hosts all that
+a module's helpers import from C(module_utils), also where only type checkers look.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class RecordBefore(t.TypedDict):
     undone: dict[str, str | None]
 
 
-class Redo(t.TypedDict):
+class RedoRecord(t.TypedDict):
     """What makes a point a redo point: the points that its rollback undid, and the record before by install id."""
 
     points: list[str]
@@ -119,7 +120,7 @@ class WindowTimes(t.TypedDict):
     left: float
 
 
-class Fired(t.TypedDict):
+class FiredRecord(t.TypedDict):
     """A dead-man's switch that fired, after so many seconds of silence."""
 
     time: str
@@ -180,10 +181,10 @@ class PhaseMoved(_PhaseResult):
 
 
 class _CapturedRedo(_Any, total=False):
-    redo: Redo
+    redo: RedoRecord
 
 
-class Captured(_CapturedRedo):
+class PointCaptured(_CapturedRedo):
     event: t.Literal["captured"]
     point: str
     phase: str | None
@@ -192,7 +193,7 @@ class Captured(_CapturedRedo):
     resources: list[TakenResource]
 
 
-class Settled(_Any):
+class PointSettled(_Any):
     event: t.Literal["settled"]
     point: str
     after: list[Observed]
@@ -291,8 +292,8 @@ Event = t.Union[
     Begun,
     Described,
     PhaseMoved,
-    Captured,
-    Settled,
+    PointCaptured,
+    PointSettled,
     Undoing,
     Undone,
     Redone,
@@ -310,7 +311,7 @@ Event = t.Union[
 
 
 class _PointLater(t.TypedDict, total=False):
-    redo: Redo
+    redo: RedoRecord
     after: list[Observed]
     undone: str
     pruned: str
