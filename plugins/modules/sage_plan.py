@@ -113,7 +113,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.installe
     index_of,
     installer_spec,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import group_plan, host_group
 
 if t.TYPE_CHECKING:

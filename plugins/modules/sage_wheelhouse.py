@@ -155,7 +155,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.installe
     index_of,
     installer_spec,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import fetch_wheels, host_group, wheelhouse
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel

@@ -57,6 +57,11 @@ def test_the_one_call_of_a_rerun_only_looks() -> None:
     assert len(found) <= 29
 
 
+@pytest.mark.parametrize("module", ["sage_venv", "sage_resolve", "sage_install", "sage_plan", "sage_wheelhouse"])
+def test_what_installs_carries_no_record(module: str) -> None:
+    assert not [name for name in carried(module) if name.startswith(("_records/", "_timeline/", "_undo/"))]
+
+
 def test_what_records_carries_no_undo() -> None:
     found = carried("sage_checkpoint")
     assert (
