@@ -131,7 +131,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.installe
     installer_spec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import ensure_venv
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import create_venv
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group
 
 if t.TYPE_CHECKING:
@@ -149,7 +149,7 @@ SPEC = installer_spec(
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """See to it that there is an environment, and say which group of hosts it makes this one belong to."""
-    venv = ensure_venv.ensure(module.params, index_of(module), check_mode=module.check_mode)
+    venv = create_venv.ensure(module.params, index_of(module), check_mode=module.check_mode)
     return {**venv.result(), "group": host_group.of(venv.python.executable).name}
 
 

@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StoreError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical, same_version
-from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group, wheelhouse
+from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group, wheel_rank, wheelhouse
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 
 _BLOCK = 1 << 20
@@ -127,7 +127,7 @@ def _present(directory: str, distribution: Distribution) -> list[Wheel]:
 
 
 def _best(wheels: t.Iterable[Wheel], group: host_group.HostGroup) -> Wheel | None:
-    ranked = [(rank, wheel) for wheel in wheels if (rank := host_group.rank(wheel.file, group))]
+    ranked = [(rank, wheel) for wheel in wheels if (rank := wheel_rank.rank(wheel.file, group))]
     return max(ranked)[1] if ranked else None
 
 

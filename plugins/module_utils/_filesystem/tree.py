@@ -22,9 +22,6 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 
-if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _NO_LINK
 _MAX_LINKS = 40
@@ -115,6 +112,17 @@ def digest_of(fd: int) -> str:
         os.close(fd)
 
 
+class OpenDirectory(t.Protocol):
+    """A directory that somebody holds open.
+
+    :ivar path: absolute.
+    :ivar fd: its descriptor.
+    """
+
+    path: str
+    fd: int
+
+
 class Tree:
     """A directory held open, and what lies below it; paths are relative to it.
 
@@ -134,7 +142,7 @@ class Tree:
         self._last = ""
 
     @classmethod
-    def of(cls, directory: PrivateDir) -> Tree:
+    def of(cls, directory: OpenDirectory) -> Tree:
         """A private directory as a tree of its own; directories made below are private, too."""
         return cls(directory.path, os.dup(directory.fd), 0o700)
 

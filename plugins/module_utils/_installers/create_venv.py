@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make a virtual environment, whole or not at all."""
+"""See to it that there is a virtual environment, whole or not at all, and a tool to install into it with."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    fetch_uv,
+    find_python,
+    find_uv,
+    interpreter,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.find_uv import InstallerChoice
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
 
 # Lies in a venv while it is being made. Paths are baked into a venv, so it cannot be made elsewhere
 # and renamed; a run that finds this file knows that an earlier one was killed half-way.
 UNFINISHED = ".sage-unfinished"
+
+Options = t.Mapping[str, t.Any]
 
 
 class ExistingVenv(t.NamedTuple):
@@ -34,6 +42,111 @@ class ExistingVenv(t.NamedTuple):
     state: str
     python: Interpreter | None = None
     reason: str = ""
+
+
+class EnsuredVenv(t.NamedTuple):
+    """A virtual environment that is, or in check mode would be, as it was asked for.
+
+    :ivar path: absolute.
+    :ivar existing: what was there before.
+    :ivar python: its interpreter; in check mode the one it would be made of.
+    :ivar choice: the tool to install with.
+    :ivar actions: what was, or would be, done, for people.
+    """
+
+    path: str
+    existing: ExistingVenv
+    python: Interpreter
+    choice: InstallerChoice
+    actions: list[str]
+
+    def result(self) -> dict[str, t.Any]:
+        """The module's result, with a diff."""
+        before = {"state": self.existing.state, "python": self.existing.python and self.existing.python.version}
+        after = {"state": "good", "python": self.python.version}
+        return {
+            "changed": bool(self.actions),
+            "actions": self.actions,
+            "created": self.existing.state != "good",
+            "python": interpreter.in_venv(self.path),
+            "version": self.python.version,
+            "base": self.python.base,
+            "installer": self.choice.name,
+            "uv": self.choice.uv,
+            "reason": self.choice.reason,
+            "diff": {
+                "before": "".join(f"{key}: {text}\n" for key, text in before.items()),
+                "after": "".join(f"{key}: {text}\n" for key, text in after.items())
+                + "".join(f"# {action}\n" for action in self.actions),
+            },
+        }
+
+
+def ensure(options: Options, index: Index, *, check_mode: bool) -> EnsuredVenv:
+    """Look, decide, and (outside check mode) do what was decided.
+
+    :param options: of the module: C(path), C(python), C(minimum), C(recreate), and those of the tool.
+    :param index: where uv is fetched from when it has to be.
+    :raises InputError: the environment may not be made anew, no interpreter will do, or the tool is not there.
+    :raises InstallerError: the tool failed; what was made of the environment is gone again.
+    """
+    path, minimum = os.path.abspath(options["path"]), options["minimum"]
+    find_python.check_minimum(minimum)
+    demanded = find_python.find(options["python"], minimum) if options["python"] != "auto" else None
+    existing = examine(path, minimum, demanded)
+    if existing.state == "unsuitable" and not options["recreate"]:
+        raise InputError(
+            f"The virtual environment {path} will not do: {existing.reason}.",
+            untouched="everything, the environment included.",
+            advice="Set `recreate: true` (of the role: sage_recreate_venv) to make it anew, choose another path, "
+            "or bring back its interpreter.",
+        )
+    choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
+    actions: list[str] = []
+    if existing.state == "good" and existing.python is not None:
+        python = existing.python
+        choice = _with_uv(choice, options, python, index, actions, check_mode)
+        if choice.name == "pip" and not python.pip:
+            actions.append(f"put pip into {path}")
+            _add_pip(choice, options, python, check_mode)
+        return EnsuredVenv(path, existing, python=python, choice=choice, actions=actions)
+    python = demanded or find_python.find("auto", minimum)
+    check_possible(choice, python)
+    choice = _with_uv(choice, options, python, index, actions, check_mode)
+    check_possible(choice, python)
+    anew = "" if existing.state == "absent" else " anew"
+    actions.append(
+        f"make the virtual environment {path}{anew} of {python.executable} ({python.version}) with {choice.name}"
+    )
+    if not check_mode:
+        created = create(path, python, choice, options["timeout"])
+        python = python._replace(version=created.version, base=created.base)
+    return EnsuredVenv(path, existing, python=python, choice=choice, actions=actions)
+
+
+def _with_uv(
+    choice: InstallerChoice,
+    options: Options,
+    python: Interpreter,
+    index: Index,
+    actions: list[str],
+    check_mode: bool,
+) -> InstallerChoice:
+    """Fetch uv if I(choice) says so, and note that in I(actions); returns the tool that there is then."""
+    if not choice.fetch:
+        return choice
+    if not check_mode:
+        choice = fetch_uv.obtain(choice, options["installer"], options["tools"], python, index, options["timeout"])
+    if choice.name == "uv":
+        actions.append(f"fetch uv to {choice.uv}")
+    return choice
+
+
+def _add_pip(choice: InstallerChoice, options: Options, python: Interpreter, check_mode: bool) -> None:
+    if not check_mode:
+        add_pip(python, options["timeout"])
+    elif not python.ensurepip:
+        check_possible(choice, python)
 
 
 def examine(path: str, minimum: str, python: Interpreter | None) -> ExistingVenv:
@@ -63,7 +176,7 @@ def examine(path: str, minimum: str, python: Interpreter | None) -> ExistingVenv
         own = interpreter.probe(interpreter.in_venv(path))
     except InstallerError as error:
         return ExistingVenv("unsuitable", reason=f"its interpreter does not work: {error.what.strip().rstrip('.')}")
-    if not interpreter.at_least(own.version, minimum):
+    if not find_python.at_least(own.version, minimum):
         return ExistingVenv(
             "unsuitable", own, reason=f"it is of Python {own.version}, and {minimum} or newer is needed"
         )

@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
     choose,
+    find_python,
     find_uv,
     interface,
     interpreter,
@@ -79,7 +80,7 @@ def install_target(venv: str, python: str, minimum: str) -> interface.InstallTar
         return interface.InstallTarget(
             interpreter.probe(interpreter.in_venv(venv)), venv, inventory=inventory.read(venv)
         )
-    return interface.InstallTarget(interpreter.find(python, minimum), None, inventory={})
+    return interface.InstallTarget(find_python.find(python, minimum), None, inventory={})
 
 
 def install_request(options: Options) -> interface.InstallRequest:

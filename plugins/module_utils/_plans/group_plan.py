@@ -18,6 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
     choose,
+    fetch_uv,
+    find_python,
     find_uv,
     interface,
     interpreter,
@@ -43,7 +45,7 @@ def venv_interpreter(options: Options) -> interpreter.Interpreter:
     venv = os.path.abspath(options["venv"])
     if os.path.exists(os.path.join(venv, "pyvenv.cfg")):
         return interpreter.probe(interpreter.in_venv(venv))
-    return interpreter.find(options["python"], options["minimum"])
+    return find_python.find(options["python"], options["minimum"])
 
 
 def resolve_here(options: Options, index: Index, group: host_group.HostGroup, python: interpreter.Interpreter) -> str:
@@ -121,7 +123,7 @@ def _tool(
         if choice.fetch:
             tools = os.path.join(directory, "tools")
             choice = find_uv.InstallerChoice("uv", os.path.join(tools, "bin", "uv"), fetch=True)
-            choice = find_uv.obtain(choice, options["installer"], tools, python, index, options["timeout"])
+            choice = fetch_uv.obtain(choice, options["installer"], tools, python, index, options["timeout"])
         if choice.name == "pip" and not python.pip:
             if not python.ensurepip:
                 raise InstallerError(

@@ -13,7 +13,11 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import create_venv, interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    create_venv,
+    find_python,
+    interpreter,
+)
 from ansible_collections.intellistream.sage.plugins.modules import sage_venv
 from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER
 
@@ -134,14 +138,14 @@ def test_broken_environment(bench: Bench) -> None:
 def test_of_another_interpreter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.make_venv()
     other = interpreter.probe(sys.executable)._replace(base="/opt/other/python3", executable="/opt/other/python3")
-    monkeypatch.setattr(interpreter, "find", lambda wanted, minimum: other)
+    monkeypatch.setattr(find_python, "find", lambda wanted, minimum: other)
     with pytest.raises(InputError, match="not of /opt/other/python3"):
         bench.call(sage_venv, path=bench.venv, python="/opt/other/python3")
 
 
 def test_without_ensurepip(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = interpreter.probe(sys.executable)._replace(ensurepip=False, executable=sys.executable)
-    monkeypatch.setattr(interpreter, "find", lambda wanted, minimum: lacking)
+    monkeypatch.setattr(find_python, "find", lambda wanted, minimum: lacking)
     if bench.tool == "uv":
         assert bench.call(sage_venv, path=bench.venv)["created"]
         return

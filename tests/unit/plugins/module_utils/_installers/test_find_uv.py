@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import find_uv, interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import fetch_uv, find_uv, interpreter
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 
@@ -83,7 +83,7 @@ def test_fetch(tmp_path: pathlib.Path, index: Index, with_pip: bool, works: bool
     wheelhouse.make_wheel(tmp_path / "links", "uv", "1.0", modules={"uv-1.0.data/scripts/uv": script})
     tools = tmp_path / "deep" / "tools"
     choice = find_uv.InstallerChoice("uv", str(tools / "bin" / "uv"), fetch=True)
-    made = find_uv.obtain(choice, "auto", str(tools), python._replace(pip=with_pip), index, 120)
+    made = fetch_uv.obtain(choice, "auto", str(tools), python._replace(pip=with_pip), index, 120)
     if works:
         assert made == ("uv", choice.uv, "uv was not on this host, it was fetched", False)
         assert find_uv.works(choice.uv)
@@ -100,9 +100,9 @@ def test_fetch_fails(tmp_path: pathlib.Path, index: Index) -> None:
     python = interpreter.probe(sys.executable)
     tools = tmp_path / "tools"
     choice = find_uv.InstallerChoice("uv", str(tools / "bin" / "uv"), fetch=True)
-    made = find_uv.obtain(choice, "auto", str(tools), python, index, 120)
+    made = fetch_uv.obtain(choice, "auto", str(tools), python, index, 120)
     assert made.name == "pip"
     assert made.reason.startswith("uv is not on this host and cannot be fetched: ")
     with pytest.raises(InstallerError):
-        find_uv.obtain(choice, "uv", str(tools), python, index, 120)
+        fetch_uv.obtain(choice, "uv", str(tools), python, index, 120)
     assert sorted(os.listdir(tmp_path)) == ["links"]

@@ -10,7 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import find_python, interpreter
 
 VERSION = "{}.{}.{}".format(*sys.version_info[:3])
 
@@ -35,7 +35,7 @@ def bin_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pa
     directory = tmp_path / "bin"
     directory.mkdir()
     monkeypatch.setenv("PATH", f"{directory}:/bin")
-    monkeypatch.setattr(interpreter, "candidates", lambda minimum: sorted(map(str, directory.iterdir())))
+    monkeypatch.setattr(find_python, "candidates", lambda minimum: sorted(map(str, directory.iterdir())))
     return directory
 
 
@@ -67,40 +67,40 @@ def test_newest_wins(bin_directory: pathlib.Path) -> None:
     broken = bin_directory / "e"
     broken.write_text("#!/bin/sh\nexit 127\n")
     broken.chmod(0o755)
-    assert interpreter.find("auto", "3.11").version == "3.12.1"
+    assert find_python.find("auto", "3.11").version == "3.12.1"
 
 
 def test_none_is_new_enough(bin_directory: pathlib.Path) -> None:
     fake(bin_directory, "python3", "3.9.2")
     with pytest.raises(InputError, match=r"needs Python 3\.11 or newer.*python3 is 3\.9\.2.*sage_python") as caught:
-        interpreter.find("auto", "3.11")
+        find_python.find("auto", "3.11")
     assert caught.value.details["found"][0]["version"] == "3.9.2"
 
 
 def test_none_at_all(bin_directory: pathlib.Path) -> None:
     with pytest.raises(InputError, match="no Python 3 at all"):
-        interpreter.find("auto", "3.11")
+        find_python.find("auto", "3.11")
 
 
 def test_named(bin_directory: pathlib.Path) -> None:
     path = fake(bin_directory, "python3.12", "3.12.1")
     for name in (path, "python3.12", "3.12"):
-        assert interpreter.find(name, "3.11").executable == path
+        assert find_python.find(name, "3.11").executable == path
     with pytest.raises(InputError, match=r"is Python 3\.12\.1.*3\.13 or newer"):
-        interpreter.find(path, "3.13")
+        find_python.find(path, "3.13")
     with pytest.raises(InputError, match="no interpreter /nowhere"):
-        interpreter.find("/nowhere", "3.11")
+        find_python.find("/nowhere", "3.11")
 
 
 def test_minimum() -> None:
     with pytest.raises(InputError, match="not a version"):
-        interpreter.find("auto", "new")
-    assert interpreter.at_least("3.11.2", "3.11")
-    assert interpreter.at_least("3.14.0rc1", "3.14")
-    assert not interpreter.at_least("3.9.20", "3.11")
+        find_python.find("auto", "new")
+    assert find_python.at_least("3.11.2", "3.11")
+    assert find_python.at_least("3.14.0rc1", "3.14")
+    assert not find_python.at_least("3.9.20", "3.11")
 
 
 def test_candidates_name_each_once() -> None:
-    paths = interpreter.candidates("3.9")
+    paths = find_python.candidates("3.9")
     assert len(paths) == len(set(paths))
     assert paths

@@ -10,7 +10,8 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group
-from ansible_collections.intellistream.sage.plugins.module_utils._plans.host_group import HostGroup, rank
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.host_group import HostGroup
+from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheel_rank import rank
 
 DEBIAN = HostGroup("linux", "x86_64", "glibc2_36", "cp311")
 ALPINE = HostGroup("linux", "aarch64", "musl1_2", "cp312")
