@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 GLOSSARY = ROOT / "docs" / "architecture.md"
 EXEMPT = ("_venv", "_files", "_dpkg", "_rpm", "_content", "_storage", "_rollback_shell")
 # Classes that something outside wants to be called so.
-SHARED_CLASSES = ("Fired", "Redo", "Request", "ActionModule", "FilterModule", "ModuleDocFragment")
+SHARED_CLASSES = ("Redo", "Request", "ActionModule", "FilterModule", "ModuleDocFragment")
 # Names that a user types and that stay, with the reason. (what it is, its name): why
 ALLOWED: dict[tuple[str, str], str] = {}
 

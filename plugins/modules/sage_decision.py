@@ -12,8 +12,8 @@ short_description: Decide a fleet run on the controller, once
 description:
   - Keeps the decisions about runs that install or roll back many hosts, all or none. Runs on the controller, so
     delegate it to C(localhost).
-  - A decision is written once and never changes. It is on the disk before the module returns it, so whatever is told to
-    a host can be told again after any crash.
+  - A decision is written once and never changes. It is on the disk before the module returns it, so whatever is
+    delivered to a host can be delivered again after any crash.
   - Any number of controllers may decide about the same run at the same time. All of them get the same answer.
   - A decision file may be copied to another controller, never edited or removed. A missing decision means V(abort).
 extends_documentation_fragment:

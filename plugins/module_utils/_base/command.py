@@ -76,7 +76,7 @@ def environment(extra: t.Mapping[str, str] | None = None, without: tuple[str, ..
 
 
 def _dies_with_its_parent() -> t.Callable[[], object] | None:
-    """What makes a child end when the module is killed: else a rollback would run beside a live installer."""
+    """What makes a child end when the module is killed: else a rollback would meet a live installer."""
     if not sys.platform.startswith("linux"):
         return None
     import ctypes

@@ -5,7 +5,7 @@
 """The one exception hierarchy of the collection.
 
 Every error says what happened, what was left as it was, and what to do.
-C(_module.py) turns them into C(fail_json) in one place.
+M(_calls.run) turns them into C(fail_json).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class NeedsLibrary(SageError):
         super().__init__(
             f"No Python on this host can import {library}.",
             untouched="everything.",
-            advice=f"Install the package that brings Python's {library} for the system's Python.",
+            advice=f"Install the package with the module {library} for the system's Python.",
         )
         self.library = library
 
@@ -109,7 +109,7 @@ class UnknownFormat(StateError):
 
 
 class UnsafePath(StateError):
-    """A path leads through a symbolic link, a foreign owner or a place others can write to."""
+    """A path leads through a symbolic link, or through a directory of others or that others can write to."""
 
 
 class Busy(StateError):
@@ -117,7 +117,7 @@ class Busy(StateError):
 
 
 class InDoubt(StateError):
-    """The host waits for the decision about a fleet run, and begins nothing before it has heard it."""
+    """The host waits for the decision about a fleet run, and begins nothing before it has learned it."""
 
 
 class WindowOver(SageError):
@@ -125,7 +125,7 @@ class WindowOver(SageError):
 
 
 class Fired(StateError):
-    """The host has taken everything back by itself, since nobody was heard of; nothing goes on from there."""
+    """The dead-man's switch has fired: the host takes everything back by itself, and nothing goes on from there."""
 
 
 class StorageError(StateError):

@@ -151,7 +151,7 @@ def at_work(installation: Installation | None, mark: Mark) -> bool:
 
 
 def renew_or_disarm(session: Session) -> None:
-    """Renew the switch, since the controller was heard of; disarm it when its installation has ended.
+    """Renew the switch, since a call has come; disarm it when its installation has ended.
 
     :raises StorageError: the disk refused; what was armed before still is.
     """

@@ -71,7 +71,7 @@ def kill(install_id: str, root: str, patience: float = _PATIENCE) -> list[str]:
                 f"Process {strays[0]} ({ended[strays[0]]}), which an earlier task of installation {install_id} left "
                 "behind, does not end.",
                 untouched="everything.",
-                advice="It waits for a disk or for the network. Mend that, then run again.",
+                advice="It waits for a disk or for the network. Repair that, then run again.",
             )
         time.sleep(0.02)
 

@@ -97,5 +97,7 @@ def check_name(path: str) -> None:
         possible = False
     if not possible:
         raise UnsafePath(
-            f"{path!r} is no absolute path.", untouched="everything.", advice="Name a directory from the root (/) on."
+            f"{path!r} is not an absolute path.",
+            untouched="everything.",
+            advice="Name a directory from the root (/) on.",
         )

@@ -110,7 +110,7 @@ class PrivateDir:
         self.publish(name)
 
     def stage(self, name: str, data: bytes) -> None:
-        """Write a file's next content durably beside it: what needs space is done, only M(publish) is left.
+        """Write a file's next content durably under another name: what needs space is done, only M(publish) is left.
 
         :raises StorageError: the disk refused.
         """

@@ -120,7 +120,7 @@ class WriteOnceDir:
                 raise storage_error(self.path_of(name), error) from error
             finally:
                 self._directory.remove(staged)
-        raise StateError(f"What is written in {self.path} goes away at once.", untouched="everything.")
+        raise StateError(f"Files that are written to {self.path} disappear at once.", untouched="everything.")
 
     def _link(self, staged: str, name: str) -> bool:
         """Give a staged file its name; False when that is taken."""

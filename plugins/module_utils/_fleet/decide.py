@@ -256,7 +256,7 @@ def resolve_doubt(path: str, query: DecisionQuery, check_mode: bool) -> Decision
             _check_fits(standing, query)
             result = decided_before(standing, log)
             if query.word and query.word != standing.decision:
-                result["msg"] += f" The admin's word ({query.word}) does not count against it."
+                result["msg"] += f" The admin's word ({query.word}) does not overrule it."
             return result
         if query.decision_log != log.identity and not query.word:
             return _in_doubt(query, f"{log.where} is another decision log")
@@ -284,14 +284,14 @@ def _check_fits(decision: FleetDecision, query: DecisionQuery) -> None:
     strangers = sorted(set(query.hosts) - set(decision.hosts))
     problem = ""
     if decision.decision_log != query.decision_log:
-        problem = f"The decision about run {query.run} is of another decision log than the hosts were told to ask."
+        problem = f"The decision about run {query.run} was written for another decision log than the hosts are to ask."
     elif decision.decision == COMMIT and strangers and decision.why != _WORD:
         problem = f"Commit was decided about run {query.run} without {_some(strangers)}."
     if problem:
         raise StateError(
             problem,
             untouched="everything; the hosts stay in doubt.",
-            advice="Two fleet runs had the same id. Find out which is meant; then give sage_fleet_finish.",
+            advice="Two fleet runs had the same id. Find out which one is meant; then give sage_fleet_finish.",
         )
 
 
@@ -300,7 +300,7 @@ def _in_doubt(query: DecisionQuery, reason: str) -> DecisionResult:
     knows = query.where or f"the decision log {query.decision_log}"
     text = (
         f"Run {query.run} cannot be decided here: {reason}, and only {knows} knows whether it was. "
-        f"What to do: run again from there, bring {query.run}.json of there here, or give "
+        f"What to do: run again from there, copy {query.run}.json from there into this decision log, or give "
         "sage_fleet_finish=commit or sage_fleet_finish=abort if you know what the other hosts of the run did."
     )
     return undecided(query.run, text, query.decision_log, query.where, changed=False, in_doubt=True)

@@ -128,7 +128,7 @@ class DecisionLog:
         path = self._files.path_of(name)
         decision = _parsed(FleetDecision, content, path)
         if decision.run != run or decision.decision not in (COMMIT, ABORT):
-            raise damaged(path, f"it is no decision about run {run}")
+            raise damaged(path, f"it is not a decision about run {run}")
         return decision
 
     def write(self, decision: FleetDecision) -> tuple[FleetDecision, bool]:
@@ -209,7 +209,7 @@ def open_log(path: str, create: bool = False) -> DecisionLog | None:
         if content is None:
             if has_decisions:
                 raise StateError(
-                    f"{path} has decisions but no {IDENTITY}: whose they are is not known.",
+                    f"{path} has decisions but no {IDENTITY}, so it is not known whose they are.",
                     untouched="everything.",
                     advice=f"Restore {IDENTITY} from a copy, or name another directory.",
                 )

@@ -146,7 +146,7 @@ def test_whole_but_about_something_else(path: pathlib.Path, log: DecisionLog) ->
     log.write(_decision(log))
     (path / "r2.json").write_bytes((path / "r1.json").read_bytes())
     (path / "r2.json").chmod(0o600)
-    with pytest.raises(StateError, match="no decision about run r2"):
+    with pytest.raises(StateError, match="not a decision about run r2"):
         log.read("r2")
     (path / "r3.json").write_bytes(write_once._encode({"run": "r3"}))
     (path / "r3.json").chmod(0o600)
