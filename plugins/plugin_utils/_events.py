@@ -329,3 +329,30 @@ class Point(_PointLater):
     description: str
     specs: list[Spec]
     resources: list[TakenResource]
+
+
+class FleetMember(t.Protocol):
+    """Of an installation, what tells how it stands in its fleet run."""
+
+    install_id: str
+    status: str
+    undoing: Undoing | None
+    fleet: FleetRecord | None
+
+
+class _TransitionOptions(t.TypedDict, total=False):
+    data: t.Any
+    result: t.Sequence[t.Mapping[str, t.Any]] | None
+    capture: t.Sequence[t.Mapping[str, t.Any]] | None
+    description: str | None
+
+
+class Transition(_TransitionOptions):
+    """A phase that is asked to go to a status.
+
+    C(data) is what the caller says about it, C(result) are the resources that are its result, C(capture) those that are
+    captured before it, and C(description) is that of their rollback point.
+    """
+
+    phase: str
+    status: str

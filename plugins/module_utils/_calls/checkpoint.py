@@ -29,25 +29,8 @@ if t.TYPE_CHECKING:
         Inputs,
         Observed,
         Result,
+        Transition,
     )
-
-
-class _TransitionOptions(t.TypedDict, total=False):
-    data: t.Any
-    result: t.Sequence[t.Mapping[str, t.Any]] | None
-    capture: t.Sequence[t.Mapping[str, t.Any]] | None
-    description: str | None
-
-
-class Transition(_TransitionOptions):
-    """A phase that goes to a status.
-
-    C(data) is what the caller says about it, C(result) are the resources that are its result, C(capture) those that are
-    captured before it, and C(description) is that of their rollback point.
-    """
-
-    phase: str
-    status: str
 
 
 class CheckpointRequest(t.NamedTuple):

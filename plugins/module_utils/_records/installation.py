@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnknownFormat
 from ansible_collections.intellistream.sage.plugins.module_utils._records import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._records.phase import Phase, fields_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
@@ -21,65 +22,8 @@ if t.TYPE_CHECKING:
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
-DONE = ("completed", "skipped")
 _SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
 _LABELS = ("install_mode", "environment_name", "python_path")
-
-
-def _fields(event: Event, *without: str) -> dict[str, t.Any]:
-    """All fields of an event, those of later versions included, but what every event may have, and C(without)."""
-    excluded = ("event", "installations", "ignorable", *without)
-    return {name: field for name, field in event.items() if name not in excluded}
-
-
-class Phase:
-    """One of the six steps.
-
-    :ivar status: one of V(pending), V(started), V(completed), V(skipped), V(failed), V(rolled_back).
-    :ivar started: ISO time of the latest start, or None.
-    :ivar ended: ISO time of the latest end, or None.
-    :ivar data: what the caller said about it: free text, a mapping, or None.
-    :ivar failure: what the caller said when it last failed, kept after the undo.
-    :ivar result: recorded facts of what it has made.
-    :ivar more: fields of the latest C(phase) event that this version does not know.
-    """
-
-    __slots__ = ("name", "status", "started", "ended", "data", "failure", "result", "more")
-
-    def __init__(self, name: str, record: events.PhaseRecord | None = None) -> None:
-        record = record or {}
-        self.name = name
-        self.status: str = record.get("status", "pending")
-        self.started: str | None = record.get("started")
-        self.ended: str | None = record.get("ended")
-        self.data: t.Any = record.get("data")
-        self.failure: t.Any = record.get("failure")
-        self.result: list[events.Observed] = record.get("result") or []
-        self.more: Facts = {name: field for name, field in record.items() if name not in self.__slots__}
-
-    @property
-    def done(self) -> bool:
-        """Nothing is left to do in it."""
-        return self.status in DONE
-
-    def as_dict(self) -> events.PhaseRecord:
-        """The phase as JSON-able data."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name not in ("name", "more")}
-        return t.cast("events.PhaseRecord", {**self.more, **fields})
-
-    def move(self, event: events.PhaseMoved, time: str) -> None:
-        """Take the phase to the status of a C(phase) event."""
-        self.status = event["status"]
-        self.data = event.get("data")
-        self.more = _fields(event, "phase", "status", "data", "result")
-        if self.status == "started":
-            self.started, self.ended, self.result, self.failure = time, None, [], None
-        else:
-            self.ended = time
-        if self.status == "failed":
-            self.failure = self.data
-        if event.get("result") is not None:
-            self.result = event["result"]
 
 
 class Installation:
@@ -177,7 +121,7 @@ class Installation:
         self._describe(event)
 
     def _describe(self, event: events.Begun | events.Described) -> None:
-        fields = _fields(event, "inputs", "environment", "previous", "carried")
+        fields = fields_of(event, "inputs", "environment", "previous", "carried")
         self.all_or_nothing = bool(fields.pop("all_or_nothing", self.all_or_nothing))
         for name in _LABELS:
             label = fields.pop(name, None)
@@ -197,7 +141,7 @@ class Installation:
             self.status = "completed"
 
     def _on_captured(self, event: events.PointCaptured, time: str) -> None:
-        self.points.append(t.cast("Point", {"install_id": self.install_id, "time": time, **_fields(event)}))
+        self.points.append(t.cast("Point", {"install_id": self.install_id, "time": time, **fields_of(event)}))
 
     def _on_undoing(self, event: events.Undoing, _time: str) -> None:
         self.undoing = event
@@ -258,7 +202,7 @@ class Installation:
         self._join(event, time, standing.ROLLBACK_ASKING)
 
     def _join(self, event: events.Prepared | events.RollbackPrepared, time: str, learned: str) -> None:
-        self.fleet = t.cast("events.FleetRecord", {**_fields(event), "since": time, "learned": learned})
+        self.fleet = t.cast("events.FleetRecord", {**fields_of(event), "since": time, "learned": learned})
 
     def _on_rollback_done(self, event: events.RollbackDone, _time: str) -> None:
         self._learn(event)
@@ -281,10 +225,10 @@ class Installation:
         return self.fleet["learned"]
 
     def _on_window(self, event: events.Window, _time: str) -> None:
-        self.window[event["phase"]] = t.cast("events.WindowTimes", _fields(event, "phase"))
+        self.window[event["phase"]] = t.cast("events.WindowTimes", fields_of(event, "phase"))
 
     def _on_fired(self, event: events.SwitchFired, time: str) -> None:
-        self.fired = t.cast("events.FiredRecord", {"time": time, **_fields(event)})
+        self.fired = t.cast("events.FiredRecord", {"time": time, **fields_of(event)})
 
     def _on_ended(self, event: events.Ended, _time: str) -> None:
         self.status = event["status"]

@@ -13,9 +13,9 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Event,
+        FleetMember,
         FleetRecord,
         Result,
         RollbackTerms,
@@ -154,7 +154,7 @@ class Standing(t.NamedTuple):
         return {**self._asdict(), "asks": self.asks, "to": self.to}
 
 
-def standing(installation: Installation | None) -> Standing | None:
+def standing(installation: FleetMember | None) -> Standing | None:
     """How an installation stands in its fleet run; None when it never was prepared for one."""
     fleet = installation.fleet if installation is not None else None
     if installation is None or fleet is None:
@@ -172,7 +172,7 @@ def standing(installation: Installation | None) -> Standing | None:
     )
 
 
-def learned(installation: Installation, event: Event) -> str:
+def learned(installation: FleetMember, event: Event) -> str:
     """What an installation has learned of the decision once an event is folded in; the fleet's events only."""
     fleet, name = installation.fleet, str(event["event"])
     before = fleet["learned"] if fleet is not None else ASKING
@@ -186,11 +186,11 @@ def rollback_pending(fleet: FleetRecord | None) -> bool:
     return fleet is not None and fleet["learned"] in (ROLLBACK_ASKING, ROLLBACK_ASKING_ALONE, ROLLBACK_COMMIT)
 
 
-def _status(installation: Installation) -> str:
+def _status(installation: FleetMember) -> str:
     return "undoing" if installation.status == "prepared" and installation.undoing else installation.status
 
 
-def _too_late(installation: Installation, by_script: bool) -> bool:
+def _too_late(installation: FleetMember, by_script: bool) -> bool:
     """A rollback had begun when the decision was learned; of one that the run is about, only the script knows."""
     if installation.fleet is not None and installation.fleet.get("rollback"):
         return by_script

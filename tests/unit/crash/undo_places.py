@@ -11,7 +11,6 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
-    Transition,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
@@ -22,6 +21,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tiny
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 NAMES = [{"name": "pack", "version": "2.0"}, {"name": "fresh", "version": "1.0"}]
 

@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Wanted
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Transition, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -35,7 +35,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tiny
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point, Transition
 
 NAMES = ("pack", "other", "fresh")
 HAND = "handmade"

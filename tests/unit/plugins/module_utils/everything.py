@@ -11,7 +11,6 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
-    Transition,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
@@ -26,6 +25,7 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 _LOG = "0123456789abcdef0123456789abcdef"
 # What is of a machine, and for whoever reads the record only something that is there.

@@ -18,7 +18,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
-    Transition,
     checkpoint,
     reset,
 )
@@ -27,6 +26,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 INPUTS: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1"}}
 

@@ -14,7 +14,6 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
-    Transition,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
@@ -25,6 +24,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 WANTED: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1.0"}}
 

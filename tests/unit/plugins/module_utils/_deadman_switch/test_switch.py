@@ -24,7 +24,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
-    Transition,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
@@ -41,6 +40,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 LINUX = pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="no /proc")
 

@@ -14,7 +14,6 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import WindowOver
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
-    Transition,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
@@ -28,6 +27,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
-    Transition,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
@@ -29,6 +28,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tiny
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 
 class Host:

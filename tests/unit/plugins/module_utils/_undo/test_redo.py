@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock, fork
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Wanted
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import Transition, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -25,6 +25,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 
 class Host:
