@@ -372,7 +372,9 @@ def test_the_vocabulary_is_what_is_written() -> None:
 def test_the_documentation_has_every_event_and_field() -> None:
     text = (TOP / "docs" / "formats.md").read_text()
     missing = {name for name in EVENTS if f"`{name}`" not in text}
-    for kind in vars(vocabulary).values():
+    # What is asked of one call, and a view of an installation: neither is recorded.
+    unrecorded = {"Transition", "_TransitionOptions", "FleetMember"}
+    for kind in (kind for name, kind in vars(vocabulary).items() if name not in unrecorded):
         missing |= {name for name in getattr(kind, "__annotations__", ()) if f"`{name}`" not in text}
     missing |= {name for name in LedgerLine._fields if f"`{name}`" not in text}
     missing |= {name for name in progress.KEYS if f"`{name}`" not in text}
