@@ -58,3 +58,6 @@ def test_what_looks_like_one(name: str) -> None:
 def test_two_classes_of_one_name() -> None:
     names = [Name("class", "Wheel", "a.py:1"), Name("class", "Wheel", "b.py:1"), Name("class", "Other", "b.py:9")]
     assert words.shared_names(names) == ["b.py:1: there is another class Wheel at a.py:1"]
+    assert words.shared_names(names[-1:], [Name("class", "Other", "c.py:2")]) == [
+        "b.py:9: there is another class Other at c.py:2"
+    ]

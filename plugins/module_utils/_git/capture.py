@@ -14,28 +14,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._git import com
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
 
-
-class RepositoryState(t.TypedDict):
-    """What an undo needs to know of a repository, as a manifest has it.
-
-    C(head), C(staged), C(work): object names of the commit, of the index as a tree, of the files as a tree.
-    C(branch): None when HEAD is detached.
-    C(added): files announced with C(git add --intent-to-add). C(nested): other repositories in the work tree.
-    C(directory): git's, relative to the work tree.
-    C(gitdirs), C(sections): names of submodules that have a repository there, and that the configuration names.
-    C(modules): the same of each submodule, by its path.
-    """
-
-    head: str
-    branch: str | None
-    staged: str
-    work: str
-    added: list[str]
-    nested: list[str]
-    directory: str
-    gitdirs: list[str]
-    sections: list[str]
-    modules: dict[str, RepositoryState]
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
 
 
 def taken_away(directory: str, ref: str) -> str:

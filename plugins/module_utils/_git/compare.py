@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._git.command im
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import RepositoryState
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
 
 # In git's directory: what is on its way out.
 REMOVED = "sage-removed"

@@ -22,7 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._git.compare im
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository, unlink
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import RepositoryState
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
 
 _KEPT = "refs/sage/kept"
 _TEXT = "kept by a rollback"

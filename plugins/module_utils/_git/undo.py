@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._git.capture import RepositoryState
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
 
 
 class GitUndo(Undo):

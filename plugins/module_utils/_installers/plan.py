@@ -14,36 +14,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.names imp
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Inventory, is_exact
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        NamedVersion,
+        PlannedDistribution,
+    )
+
 ADD, REPLACE, KEEP = "add", "replace", "keep"
 SAGE, THIRD_PARTY = "sage", "third_party"
-
-
-class _Source(t.TypedDict, total=False):
-    path: str
-    editable: bool
-
-
-class Distribution(_Source):
-    """One distribution of a plan, as modules return it and take it.
-
-    C(version): None if only building would tell. C(group): C(sage) or C(third_party). C(action): C(add), C(replace) or
-    C(keep). C(from_version): the one that is installed, None if none. C(hashes): C(sha256:…) of acceptable files, empty
-    if unknown. C(path), C(editable): only of one that comes from a source directory.
-    """
-
-    name: str
-    version: str | None
-    group: str
-    action: str
-    from_version: str | None
-    hashes: list[str]
-
-
-class NamedVersion(t.TypedDict):
-    """A distribution in short."""
-
-    name: str
-    version: str | None
 
 
 def group_of(name: str, first_party: t.Iterable[str]) -> str:
@@ -51,14 +29,14 @@ def group_of(name: str, first_party: t.Iterable[str]) -> str:
     return SAGE if any(fnmatch.fnmatchcase(name, canonical(pattern)) for pattern in first_party) else THIRD_PARTY
 
 
-def distribution(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -> Distribution:
+def distribution(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -> PlannedDistribution:
     """What a plan says about one distribution.
 
     :param first_party: patterns of the names that are SAGE's own.
     """
     installed = inventory.get(pin.name)
     action = ADD if installed is None else KEEP if is_exact(pin, installed) else REPLACE
-    result: Distribution = {
+    result: PlannedDistribution = {
         "name": pin.name,
         "version": pin.version,
         "group": group_of(pin.name, first_party),
@@ -71,7 +49,7 @@ def distribution(pin: Pin, inventory: Inventory, first_party: t.Iterable[str]) -
     return result
 
 
-def build(pins: t.Iterable[Pin], inventory: Inventory, first_party: t.Iterable[str]) -> list[Distribution]:
+def build(pins: t.Iterable[Pin], inventory: Inventory, first_party: t.Iterable[str]) -> list[PlannedDistribution]:
     """The distributions of a plan, sorted by name.
 
     :param first_party: patterns of the names that are SAGE's own.
@@ -80,7 +58,7 @@ def build(pins: t.Iterable[Pin], inventory: Inventory, first_party: t.Iterable[s
     return sorted((distribution(pin, inventory, patterns) for pin in pins), key=lambda planned: str(planned["name"]))
 
 
-def brief(distributions: t.Iterable[Distribution]) -> dict[str, list[NamedVersion]]:
+def brief(distributions: t.Iterable[PlannedDistribution]) -> dict[str, list[NamedVersion]]:
     """Names and versions by group: all that a capture or a recorded result needs, a hundredth of the plan in size."""
     by_group: dict[str, list[NamedVersion]] = {THIRD_PARTY: [], SAGE: []}
     for distribution in distributions:
@@ -114,7 +92,7 @@ def listing(names: t.Iterable[tuple[str, str | None]]) -> str:
     return "".join(f"{name}=={version or '(built from source)'}\n" for name, version in sorted(names))
 
 
-def diff(distributions: t.Iterable[Distribution]) -> dict[str, str]:
+def diff(distributions: t.Iterable[PlannedDistribution]) -> dict[str, str]:
     """Before and after of the distributions that change."""
     changing = [distribution for distribution in distributions if distribution["action"] != KEEP]
     return {

@@ -24,6 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.req
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PlannedDistribution
 
 Options = t.Mapping[str, t.Any]
 
@@ -39,7 +40,7 @@ class ResolvedPlan(t.NamedTuple):
     """
 
     installer: str
-    distributions: list[plan.Distribution]
+    distributions: list[PlannedDistribution]
     notes: list[str]
     is_known: bool = True
     lock: str = ""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
@@ -39,6 +41,6 @@ def test_build(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "distribution", [{}, {"name": "a"}, {"name": "", "version": "1"}, {"name": "a", "version": ""}]
 )
-def test_incomplete(distribution: installers_plan.Distribution) -> None:
+def test_incomplete(distribution: dict[str, t.Any]) -> None:
     with pytest.raises(InputError, match="needs a name and a version"):
         installers_plan.pin_of(distribution)
