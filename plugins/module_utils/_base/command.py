@@ -197,8 +197,10 @@ def checked(
     untouched: str = "",
     advice: str = "",
 ) -> CommandOutcome:
-    """As P(run), and any exit status other than 0 is an error.
+    """As M(run), and any exit status other than 0 is an error.
 
+    :param untouched: what was left as it was, for that error.
+    :param advice: what the user can do about it, for that error.
     :raises InstallerError: with the command, its exit status and its last lines.
     """
     outcome = run(argv, env=env, timeout=timeout, stdin=stdin)

@@ -100,7 +100,7 @@ def _seconds_since_boot() -> float:
 
 
 def make(install_id: str, token: str, after: float) -> Mark:
-    """A switch that is armed now."""
+    """A switch that is armed now, and fires after C(after) seconds of silence."""
     return Mark(install_id, token, after=after, boot_id="", due=0.0, wall=0.0).renewed()
 
 

@@ -65,7 +65,7 @@ class Directories:
         return fd
 
     def at(self, path: str) -> tuple[int, str]:
-        """The descriptor of the directory that has a path, and its name there.
+        """The descriptor of the directory that has an absolute path, and the path's name there.
 
         :raises FileNotFoundError: there is no such directory.
         """
@@ -157,7 +157,7 @@ def _facts(info: os.stat_result) -> tuple[int, ...]:
 
 
 def changed_meanwhile(path: str) -> CaptureError:
-    """The error for a file that did not hold still."""
+    """The error for a file that was changed while it was read."""
     return CaptureError(
         f"{path} was changed while it was captured.",
         untouched="everything.",

@@ -11,6 +11,11 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.barrier import (
+    BarrierVote,
+    DecisionQuery,
+    some_of,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     ABORT,
     COMMIT,
@@ -33,91 +38,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
 
 _WORD = "the admin's word"
-
-
-class BarrierVote(t.NamedTuple):
-    """What a controller says of its hosts once all of them are prepared, or are not going to be.
-
-    :ivar run: the id of the fleet run.
-    :ivar vote: V(commit) or V(abort).
-    :ivar hosts: all hosts of the run that this controller knows.
-    :ivar prepared: those of C(hosts) that said that they are prepared.
-    :ivar why: the reason, for people; empty for one that is made from the rest.
-    :ivar part: which of C(parts) controllers of the run this is, from 1; each has hosts of its own.
-    :ivar parts: how many controllers share the run.
-    :ivar wait: how many seconds to wait for the votes of the other controllers.
-    :ivar seconds_left: host → seconds until its dead-man's switch fires; hosts without one are missing.
-    :ivar seconds_needed: how many seconds it takes to deliver a commit to all hosts.
-    """
-
-    run: str
-    vote: str
-    hosts: list[str]
-    prepared: list[str]
-    why: str = ""
-    part: int = 1
-    parts: int = 1
-    wait: float = 0.0
-    seconds_left: t.Mapping[str, float] = {}
-    seconds_needed: float = 0.0
-
-    def check(self) -> None:
-        """Refuse what makes no sense.
-
-        :raises InputError: nothing was decided.
-        """
-        check_run(self.run)
-        strangers = sorted({*self.prepared, *self.seconds_left} - set(self.hosts))
-        problem = ""
-        if not self.hosts:
-            problem = "A run without hosts cannot be decided."
-        elif strangers:
-            problem = f"{', '.join(strangers)} is not among the hosts of run {self.run}."
-        elif not 1 <= self.part <= self.parts:
-            problem = f"There is no part {self.part} of {self.parts}."
-        if problem:
-            raise InputError(problem, untouched="everything; nothing was decided.")
-
-    def decision(self, waited: float, reason: str = "") -> tuple[str, str]:
-        """What this controller's own hosts allow.
-
-        :param waited: seconds since C(seconds_left) was measured.
-        :param reason: why commit is decided, where the vote says nothing.
-        :returns: V(commit) or V(abort), and why.
-        """
-        missing = sorted(set(self.hosts) - set(self.prepared))
-        too_late = sorted(
-            host
-            for host in self.hosts
-            if host in self.seconds_left and self.seconds_left[host] - waited <= self.seconds_needed
-        )
-        if self.vote != COMMIT:
-            return ABORT, self.why or "the controller wanted it"
-        if missing:
-            return ABORT, f"not prepared: {_some(missing)}"
-        if too_late:
-            return (
-                ABORT,
-                f"less than {self.seconds_needed:g} s are left until the dead-man's switch fires on {_some(too_late)}",
-            )
-        return COMMIT, self.why or reason or f"all {len(set(self.hosts))} hosts are prepared"
-
-
-class DecisionQuery(t.NamedTuple):
-    """What a controller asks for hosts that are in doubt.
-
-    :ivar run: the id of the fleet run.
-    :ivar decision_log: the identity of the decision log that the hosts were told to ask.
-    :ivar where: where that is, for people; may be empty.
-    :ivar hosts: the hosts that ask.
-    :ivar word: what the admin says, V(commit) or V(abort), where there is no decision; else empty.
-    """
-
-    run: str
-    decision_log: str
-    where: str = ""
-    hosts: t.Sequence[str] = ()
-    word: str = ""
 
 
 def open_run(path: str, run: str | None, check_mode: bool) -> DecisionResult:
@@ -149,6 +69,7 @@ def decide(path: str, vote: BarrierVote, check_mode: bool) -> DecisionResult:
     With several parts this waits for the votes of the others.
 
     :param path: the directory of the decision log.
+    :param vote: what this controller says of its hosts.
     :raises InputError: the vote makes no sense, or does not fit the votes of the other parts.
     :raises StateError: there is a decision, but it is about other hosts.
     :raises StorageError: nothing is decided that anybody may act on.
@@ -242,6 +163,7 @@ def resolve_doubt(path: str, query: DecisionQuery, check_mode: bool) -> Decision
     written before anybody acts on it. In any other it means nothing.
 
     :param path: the directory of a decision log.
+    :param query: which hosts ask, about which run.
     :raises StateError: there is a decision, but not one that these hosts can go by.
     """
     check_run(query.run)
@@ -286,7 +208,7 @@ def _check_fits(decision: FleetDecision, query: DecisionQuery) -> None:
     if decision.decision_log != query.decision_log:
         problem = f"The decision about run {query.run} was written for another decision log than the hosts are to ask."
     elif decision.decision == COMMIT and strangers and decision.why != _WORD:
-        problem = f"Commit was decided about run {query.run} without {_some(strangers)}."
+        problem = f"Commit was decided about run {query.run} without {some_of(strangers)}."
     if problem:
         raise StateError(
             problem,
@@ -304,7 +226,3 @@ def _in_doubt(query: DecisionQuery, reason: str) -> DecisionResult:
         "sage_fleet_finish=commit or sage_fleet_finish=abort if you know what the other hosts of the run did."
     )
     return undecided(query.run, text, query.decision_log, query.where, changed=False, in_doubt=True)
-
-
-def _some(names: t.Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

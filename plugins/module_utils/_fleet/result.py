@@ -105,7 +105,14 @@ def _diff(decision: FleetDecision) -> DecisionDiff:
 def undecided(
     run: str, text: str, identity: str | None = None, where: str = "", *, changed: bool, in_doubt: bool = False
 ) -> DecisionResult:
-    """A result without a decision."""
+    """The result where there is no decision.
+
+    :param text: C(msg).
+    :param identity: of the decision log; None where there is none yet.
+    :param where: where it is, for people.
+    :param changed: the decision log was made, or would be; or a vote would be written.
+    :param in_doubt: the hosts have to stay as they are.
+    """
     return {
         "run": run,
         "decision": None,

@@ -96,7 +96,7 @@ def undo_size(points: t.Iterable[Point]) -> UndoSize:
 
 
 def phase_durations(history: t.Iterable[Installation]) -> dict[str, list[float]]:
-    """Phase → seconds that it took where it was completed; a phase that was taken over counts once."""
+    """Phase → seconds that it took in each installation that completed it; a phase that was taken over counts once."""
     by_phase: dict[str, dict[tuple[str, str], float]] = {}
     for installation in history:
         for name, phase in installation.phases.items():
@@ -129,6 +129,7 @@ def _from_failure(undo: UndoTime) -> float:
 def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run: t.Sequence[str]) -> WindowFacts:
     """Whether the phases that begin now, and an undo, still fit; what was estimated is recorded with the session.
 
+    :param budget: what is left of the window.
     :param begins: the phases that begin now.
     :param to_run: all phases that the run will go through, when it begins. Those that are known from the record have to
         fit together.
@@ -173,6 +174,8 @@ def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run:
 def check_undo(session: Session, budget: TimeBudget, points: t.Iterable[Point]) -> None:
     """Whether a rollback of these points still fits, when nobody has to notice first that it is needed.
 
+    :param budget: what is left of the window.
+    :param points: those that it undoes.
     :raises WindowOver: it does not.
     """
     undo = estimate.undo(undo_size(points), estimate.rates(past_undos(session.recent(_RECENT))))

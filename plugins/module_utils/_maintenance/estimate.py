@@ -100,7 +100,11 @@ def rates(undos: t.Iterable[tuple[UndoSize, float]]) -> Rates:
 
 
 def undo(size: UndoSize, rate: Rates) -> Estimate:
-    """How long an undo takes, from the decision to undo to its end."""
+    """How long an undo takes, from the decision to undo to its end.
+
+    :param size: how much it has to do.
+    :param rate: how fast the host is.
+    """
     seconds = OVERHEAD + UNDO_FACTOR * (rate.beginning + rate.slowness * size.seconds)
     return Estimate(round(seconds, 1), bool(rate.measured))
 
@@ -108,6 +112,7 @@ def undo(size: UndoSize, rate: Rates) -> Estimate:
 def phase(name: str, durations: t.Sequence[float], from_user: float | None = None) -> Estimate:
     """How long a phase takes.
 
+    :param name: one of the six phases.
     :param durations: the seconds that it took before on this host; the longest counts.
     :param from_user: the seconds that the user says, which count instead.
     """
@@ -133,7 +138,11 @@ def fits(seconds_left: float, needed: float) -> bool:
 
 
 def cut(seconds_left: float, needed: float) -> int:
-    """After how many whole seconds a task has to be cut off, so that the undo still fits; at least one."""
+    """After how many whole seconds a task has to be cut off, so that the undo still fits; at least one.
+
+    :param seconds_left: until the window ends.
+    :param needed: the seconds that the undo takes.
+    """
     return max(1, int(seconds_left - needed))
 
 

@@ -13,10 +13,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import decide as fleet_decide
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
-    BarrierVote,
-    DecisionQuery,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.barrier import BarrierVote, DecisionQuery
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import open_log
 from ansible_collections.intellistream.sage.tests.unit.crash import driver
 

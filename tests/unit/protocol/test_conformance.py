@@ -24,13 +24,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
-    BarrierVote,
-    DecisionQuery,
-    decide,
-    open_run,
-    resolve_doubt,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.barrier import BarrierVote, DecisionQuery
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import decide, open_run, resolve_doubt
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
     learn_decision,
     prepare,

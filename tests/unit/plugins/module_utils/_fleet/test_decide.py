@@ -17,13 +17,8 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import decide as fleet_decide
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import (
-    BarrierVote,
-    DecisionQuery,
-    decide,
-    open_run,
-    resolve_doubt,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.barrier import BarrierVote, DecisionQuery
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import decide, open_run, resolve_doubt
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     DecisionLog,
     PartVote,
