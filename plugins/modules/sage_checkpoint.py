@@ -49,7 +49,7 @@ options:
       - A phase that ended, also one that failed, is left alone.
     type: bool
     default: false
-  whole:
+  all_or_nothing:
     description:
       - The installation belongs to a run that is all or none. When it is not finished, a later call with O(recover)
         tells to roll back all of it, whatever run that call is of.
@@ -450,7 +450,7 @@ SPEC = ArgumentSpec(
         "inputs": {"type": "dict"},
         "resume": {"type": "bool", "default": True},
         "recover": {"type": "bool", "default": False},
-        "whole": {"type": "bool", "default": False},
+        "all_or_nothing": {"type": "bool", "default": False},
         "prepare": {"type": "dict", "options": {**RUN_OPTIONS, "install_id": {"type": "str"}}},
         "decided": {
             "type": "dict",
@@ -510,7 +510,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         prepare=options["prepare"],
         decided=options["decided"],
         window=window,
-        all_or_nothing=options["whole"],
+        all_or_nothing=options["all_or_nothing"],
     )
     result = checkpoint(engine(module), request, module.check_mode)
     fired = result["deadman"]["fired"]
