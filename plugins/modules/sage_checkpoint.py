@@ -335,7 +335,7 @@ fleet:
   description:
     - How the installation stands in the fleet run it was prepared for, as
       RV(intellistream.sage.sage_checkpoint_info#module:fleet). Null if it was for none. Where C(asks) is true, nothing
-      was begun, since the decision has to be heard first.
+      was begun, since the decision has to be learned first.
   returned: success
   type: dict
   sample: null
@@ -517,7 +517,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if fired is not None and options["inputs"] is not None:
         module.warn(
             f"The dead-man's switch of this host took back what the last run had done, at {fired['time']}, after "
-            f"{fired['after']:g} s in which nobody was heard of."
+            f"{fired['after']:g} s without a sign of the controller."
         )
     return result
 

@@ -88,7 +88,7 @@ fleet:
     state:
       description:
         - V(in_doubt), it waits for the decision. V(aborting), it has to be rolled back. V(committing), so it has, since
-          the run is one that rolls back and was committed. V(undid_itself), it was rolled back without having heard the
+          the run is one that rolls back and was committed. V(undid_itself), it was rolled back without knowing the
           decision. V(committed). V(aborted). V(diverged), it was rolled back although the decision was that it stays.
       type: str
       sample: in_doubt
@@ -109,7 +109,7 @@ fleet:
       type: str
       sample: "2025-11-15T14:30:00.000+08:00"
     decision:
-      description: What it has heard, V(commit), V(abort) or null.
+      description: What it has learned, V(commit), V(abort) or null.
       type: str
       sample: null
     asks:

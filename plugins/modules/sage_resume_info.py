@@ -49,7 +49,7 @@ EXAMPLES = r"""
 RETURN = r"""
 finished:
   description:
-    - Whether nothing is left to do. False also where something has to be mended, taken back or heard before, which
+    - Whether nothing is left to do. False also where something has to be mended, taken back or learned before, which
       M(intellistream.sage.sage_checkpoint) tells.
   returned: success
   type: bool

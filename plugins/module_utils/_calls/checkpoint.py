@@ -69,7 +69,7 @@ class _Start(t.NamedTuple):
 def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> Result:
     """Carry the request out, or with C(check_mode) tell what it would do.
 
-    What has to be undone, or heard of a fleet run, comes first: then the call does nothing else, and tells so.
+    What has to be undone, or learned of a fleet run, comes first: then the call does nothing else, and returns that.
 
     :raises SageError: nothing was recorded.
     """
@@ -145,7 +145,7 @@ def _record(session: Session, verdict: Verdict | None, start: _Start) -> Result:
         "diff": {"before": start.summary, "after": _summary(session)} if changed else {"before": {}, "after": {}},
         # Only where something was recorded: what this imports would cost every call.
         **({"prunable": prunable(session)} if changed else {}),
-        **progress.told(session.installation),
+        **progress.summary(session.installation),
     }
 
 

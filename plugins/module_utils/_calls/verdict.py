@@ -111,7 +111,7 @@ def _drift(results: list[Observed]) -> list[str]:
 
 
 def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> Result:
-    """C(finished), the verdict as C(resume), and what M(_records.progress.told) tells.
+    """C(finished), the verdict as C(resume), and what M(_records.progress.summary) tells.
 
     :raises StateError: the record cannot be read.
     """
@@ -133,7 +133,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> Result:
             "changed": False,
             "finished": finished,
             "resume": verdict.as_dict(),
-            **progress.told(installation),
+            **progress.summary(installation),
         }
     finally:
         if state is not None:

@@ -4,7 +4,7 @@
 
 """Whether anything may begin or go on here.
 
-Nothing may before a fleet's decision was heard, nor where a dead-man's switch has fired.
+Nothing may before the decision of a fleet run was learned, nor where a dead-man's switch has fired.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def refuse(installation: Installation | None, goes_on: bool) -> None:
     """Refuse to begin, or to go on, where something else comes first.
 
     :param goes_on: the same installation is to go on.
-    :raises InDoubt: a decision has to be heard, or carried out, first.
+    :raises InDoubt: a decision has to be learned, or carried out, first.
     :raises Fired: a dead-man's switch has taken everything back, or is to.
     """
     refuse_undecided(installation)
@@ -37,7 +37,7 @@ def refuse(installation: Installation | None, goes_on: bool) -> None:
 
 
 def refuse_undecided(installation: Installation | None) -> None:
-    """Refuse to begin anything on a host that has to ask first, or has to go back first.
+    """Refuse to begin anything on a host that has to learn a decision first, or has to roll back first.
 
     :raises InDoubt: it has.
     """
@@ -45,13 +45,13 @@ def refuse_undecided(installation: Installation | None) -> None:
     if stands is None or not (stands.asks or stands.to):
         return
     problem = {
-        IN_DOUBT: f"is prepared for fleet run {stands.run} and has not heard whether to commit",
-        UNDID_ITSELF: f"went back without having heard what was decided about fleet run {stands.run}",
+        IN_DOUBT: f"is prepared for fleet run {stands.run} and does not know the decision",
+        UNDID_ITSELF: f"went back without knowing the decision about fleet run {stands.run}",
         ABORTING: f"of fleet run {stands.run} is being rolled back, and is not back yet",
         COMMITTING: f"is being rolled back in fleet run {stands.run}, and is not back yet",
     }[stands.state]
     if stands.rollback and stands.asks:
-        problem = f"is to be rolled back in fleet run {stands.run}, and has not heard whether all hosts are"
+        problem = f"is to be rolled back in fleet run {stands.run}, and does not know the decision"
     raise InDoubt(
         f"Installation {stands.install_id} {problem}.",
         untouched="everything.",
@@ -66,7 +66,7 @@ def refuse_undecided(installation: Installation | None) -> None:
 def refuse_fired(installation: Installation, goes_on: bool) -> None:
     """Nothing goes on where the switch has taken everything back, nor begins before it has.
 
-    :param goes_on: the same installation is to go on, whose controller was not heard of in time.
+    :param goes_on: the same installation is to go on, whose controller gave no sign in time.
     :raises Fired: that is so here.
     """
     if installation.fired is None or not (goes_on or installation.unfinished or installation.status == "prepared"):
@@ -74,7 +74,7 @@ def refuse_fired(installation: Installation, goes_on: bool) -> None:
     rolled_back = installation.status == "rolled_back"
     raise Fired(
         f"The dead-man's switch of installation {installation.install_id} fired at {installation.fired['time']}, after "
-        f"{installation.fired['after']:g} s in which nobody was heard of: everything "
+        f"{installation.fired['after']:g} s without a sign of the controller: everything "
         f"{'was taken back' if rolled_back else 'is to be taken back, and is not yet'}.",
         untouched="everything.",
         advice="Run again. Give sage_deadman more than the longest phase takes."

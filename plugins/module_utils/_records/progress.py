@@ -56,7 +56,7 @@ def view(installation: Installation) -> Result:
     }
 
 
-def told(installation: Installation | None) -> Result:
+def summary(installation: Installation | None) -> Result:
     """What modules return of an installation."""
     if installation is None:
         return {"install_id": None, "progress": {}, "phases": {}, "data": {}, "rollback_points": []}

@@ -31,7 +31,7 @@ COMMITTED = "committed"
 ABORTED = "aborted"
 DIVERGED = "diverged"
 
-# Whoever comes has to ask for the decision, and tell it, before anything else.
+# Whoever comes has to ask for the decision, and deliver it, before anything else.
 ASKS = (IN_DOUBT, UNDID_ITSELF)
 
 # What a host that is prepared to install has learned; C(alone): its switch was about to undo it without asking.
@@ -118,9 +118,9 @@ _DECISIONS = {
 class Standing(t.NamedTuple):
     """How an installation stands in its fleet run.
 
-    :ivar state: V(in_doubt); V(aborting), it has to go back all the way; V(committing), so it has, as a rollback was
-        committed; V(undid_itself), it went back without having heard the decision; V(committed); V(aborted);
-        V(diverged), it went back although the decision was to stay.
+    :ivar state: V(in_doubt); V(aborting), it has to roll back all the way; V(committing), so it has, as a rollback was
+        committed; V(undid_itself), it rolled back without knowing the decision; V(committed); V(aborted);
+        V(diverged), it rolled back although the decision was to stay.
     :ivar decision_log: the identity of the decision log that knows the decision.
     :ivar where: the same for people.
     :ivar since: ISO time when it was prepared.
