@@ -14,12 +14,10 @@ BEGIN, END = "<!-- floors: written by scripts/floors.py -->\n", "<!-- end of flo
 
 # From the ground up: a folder imports only what stands on a lower floor.
 FLOORS: tuple[dict[str, str], ...] = (
-    {
-        "_base": "general helpers that know nothing of the project: errors, clock, commands, names, redaction",
-        "_kind": "the interface of a kind of resource, and changes of packages in words",
-    },
+    {"_base": "general helpers that know nothing of the project: errors, clock, commands, names, redaction"},
     {
         "_filesystem": "safe access: private directories, trees by descriptor, atomic and write-once files, the lock",
+        "_kind": "the interface of a kind of resource: what it is, its undo, its lines in scripts and reports",
         "_maintenance": "a maintenance window: estimates, and whether a phase and its undo fit",
     },
     {"_content": "one captured path and the list of them: taken in, checked, put back, set aside"},

@@ -222,29 +222,25 @@ rollback_point:
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import (
-    PACKAGE_OPTIONS,
     STATE_OPTIONS,
     ArgumentSpec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.packages import STATES, PackagesKind
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.carry_undos import carry
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import (
-    ANY,
-    STATES,
-    enable,
-    translated,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages, carry_undos, registry
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+# Whether the newest rollback point still holds is for its way back to tell.
+CARRIES = (carry_packages.parts, carry_undos.parts)
 SPEC = ArgumentSpec(
     {
         "description": {"type": "str", "default": ""},
         "phase": {"type": "str", "choices": list(PHASES)},
-        "resources": {"type": "list", "elements": "dict", "options": PACKAGE_OPTIONS},
+        "resources": {"type": "list", "elements": "dict", "options": registry.options(system=True)},
         "packages": {"type": "list", "elements": "str"},
         "packages_state": {"type": "str", "choices": list(STATES), "default": "present"},
         "settle": {"type": "str"},
@@ -258,16 +254,15 @@ SPEC = ArgumentSpec(
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
-    enable()
-    # Whether the newest rollback point still holds is for its way back to tell.
-    carry()
     options = module.params
     if options["settle"]:
         return settled(engine(module), options["settle"], module.check_mode)
     specs = list(options["resources"] or [])
     if options["packages"]:
-        specs.append({"kind": ANY, "packages": options["packages"], "state": options["packages_state"]})
-    return backup(engine(module), translated(specs), options["phase"], options["description"], module.check_mode)
+        specs.append({"kind": PackagesKind.alias, "packages": options["packages"], "state": options["packages_state"]})
+    return backup(
+        engine(module), registry.translated(specs), options["phase"], options["description"], module.check_mode
+    )
 
 
 def main() -> None:

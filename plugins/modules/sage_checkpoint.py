@@ -422,7 +422,6 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import (
-    RESOURCE_OPTIONS,
     RUN_OPTIONS,
     STATE_OPTIONS,
     ArgumentSpec,
@@ -435,11 +434,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-_RESOURCES = {"type": "list", "elements": "dict", "options": RESOURCE_OPTIONS}
+_RESOURCES = {"type": "list", "elements": "dict", "options": registry.options()}
 _STATUS = {"type": "str", "choices": [status for status in STATUSES if status != "rolled_back"]}
 _PHASE = {"type": "str", "choices": list(PHASES)}
 _LABELS = ("install_mode", "environment_name", "python_path")

@@ -285,12 +285,13 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+CARRIES = (carry_packages.parts,)
 SPEC = ArgumentSpec(
     {
         "inputs": {"type": "dict"},
@@ -302,7 +303,6 @@ SPEC = ArgumentSpec(
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
-    enable()
     options = module.params
     return report(engine(module), options["inputs"], options["history"], options["drift"])
 

@@ -220,13 +220,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+CARRIES = (carry_packages.parts,)
 SPEC = ArgumentSpec(
     {
         "to": {"type": "str", "default": "last"},
@@ -243,7 +244,6 @@ SPEC = ArgumentSpec(
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     begun = time.monotonic()
-    enable()
     options = module.params
     request = Request(
         options["to"],

@@ -168,7 +168,7 @@ def verdict(where: pathlib.Path) -> list[Figure]:
     one.apply({"event": "begun", "inputs": {}, "environment": host}, "t")
     results = {"environment_setup": at, "python_deps": spec}
     for phase in PHASES:
-        result = [{"spec": results[phase], "facts": make("venv", results[phase]).observe()}] if phase in results else []
+        result = [{"spec": results[phase], "facts": make(results[phase]).observe()}] if phase in results else []
         one.apply({"event": "phase", "phase": phase, "status": "completed", "data": None, "result": result}, "t")
     assert judge(one, {}, host).state == "finished"
     found = _medians(30, judge=lambda: judge(one, {}, base_host.facts()))

@@ -4,7 +4,8 @@
 
 """The floors of the house: a folder of module_utils imports only what stands on a lower floor.
 
-Wherever an import stands, it counts: at the top, in a function, in a branch. Imports for type checkers only are free.
+Wherever an import stands, it counts: at the top, in a function, in a branch, by name. Imports for type checkers
+only are free.
 scripts/floors.py has the table, docs/architecture.md shows it.
 """
 
@@ -22,6 +23,8 @@ from ansible_collections.intellistream.sage.scripts import floors
 TOP = pathlib.Path(__file__).resolve().parents[2]
 UTILS = TOP / "plugins" / "module_utils"
 PACKAGE = "ansible_collections.intellistream.sage.plugins.module_utils"
+# What _base/by_name.py imports.
+BY_NAME = re.compile(r"_\w+\.\w+:\w+")
 FLOOR = {folder: number for number, folders in enumerate(floors.FLOORS, start=1) for folder in folders}
 
 
@@ -37,6 +40,8 @@ def imported(source: str) -> list[str]:
         if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{PACKAGE}."):
             inside = str(node.module)[len(PACKAGE) + 1 :]
             names.extend([inside] if "." in inside else [f"{inside}.{alias.name}" for alias in node.names])
+        elif isinstance(node, ast.Constant) and BY_NAME.fullmatch(str(node.value)):
+            names.append(str(node.value).partition(":")[0])
         elif isinstance(node, ast.Import):
             names.extend(alias.name[len(PACKAGE) + 1 :] for alias in node.names if alias.name.startswith(f"{PACKAGE}."))
         for child in ast.iter_child_nodes(node):
@@ -114,6 +119,7 @@ def test_what_is_imported_exists() -> None:
         "def late():\n    from {0}._undo.rollback import go_back",
         "import typing as t\nif t.TYPE_CHECKING:\n    pass\nelse:\n    from {0}._undo import rollback",
         "from {0}._records import session",
+        "UNDO: ByName[Undo] = ByName('_undo.rollback:go_back')",
     ],
 )
 def test_an_import_that_runs_up_is_seen(line: str) -> None:
@@ -126,6 +132,7 @@ def test_an_import_that_runs_up_is_seen(line: str) -> None:
         "from {0}._base import errors",
         "from {0}._storage import archive",
         "import typing as t\nif t.TYPE_CHECKING:\n    from {0}._undo import rollback",
+        "ITEM: ByName[Item] = ByName('_content.item:Item')",
     ],
 )
 def test_an_import_that_runs_down_is_none(line: str) -> None:

@@ -2,30 +2,48 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a module carries only when it names it elsewhere.
+"""What is imported by name.
 
 Ansible sends to a host all that a module imports, wherever the import stands, and parses and packs it in every run.
-These are imported by name, which Ansible does not follow.
+An import by name it does not follow. So what only some modules need is imported by name, and those that need it name
+a list of such parts (C(_registry/carry_*.py)) in a constant C(CARRIES).
 """
 
 from __future__ import annotations
 
 import importlib
+import types
 import typing as t
 
 _UTILS = __name__.rpartition("._base.")[0]
+T = t.TypeVar("T")
+# The modules that Ansible has to send, each by an import that it follows; nobody calls it on a host.
+Parts = t.Callable[[], tuple[types.ModuleType, ...]]
 
 
-def captures() -> t.Any:
-    """M(_registry.carry_captures); carried by modules that capture."""
-    return importlib.import_module(f"{_UTILS}._registry.carry_captures")
+class NotCarried(ImportError):
+    """What is imported by name did not come with what runs here."""
 
 
-def undos() -> t.Any:
-    """M(_registry.carry_undos); carried by modules that go back."""
-    return importlib.import_module(f"{_UTILS}._registry.carry_undos")
+class ByName(t.Generic[T]):
+    """Something of another module, imported when it is used.
 
+    :param name: C(_folder.module:attribute).
+    """
 
-def dates() -> t.Any:
-    """M(_timeline.dates); carried by modules that take dates."""
-    return importlib.import_module(f"{_UTILS}._timeline.dates")
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load(self) -> T:
+        """The thing itself.
+
+        :raises NotCarried: what runs here does not carry its module.
+        """
+        module, dummy, attribute = self.name.partition(":")
+        try:
+            loaded: T = getattr(importlib.import_module(f"{_UTILS}.{module}"), attribute)
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith(_UTILS):
+                raise NotCarried(f"{self.name} did not come with what runs here") from error
+            raise
+        return loaded

@@ -52,19 +52,3 @@ RUN_OPTIONS: Spec = {
     "decision_log": {"type": "str", "required": True},
     "where": {"type": "str", "default": ""},
 }
-
-RESOURCE_OPTIONS: Spec = {
-    "kind": {"type": "str", "required": True, "choices": ["files", "venv", "git"]},
-    "path": {"type": "path"},
-    "paths": {"type": "list", "elements": "path"},
-    "distributions": {"type": "list", "elements": "dict"},
-}
-
-# What a resource of the system's packages needs; not every module knows those.
-PACKAGE_OPTIONS: Spec = {
-    **RESOURCE_OPTIONS,
-    "kind": {"type": "str", "required": True, "choices": ["files", "venv", "git", "dpkg", "rpm", "packages"]},
-    "packages": {"type": "list", "elements": "str"},
-    "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
-    "changes": {"type": "list", "elements": "dict"},
-}

@@ -16,12 +16,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import (
     brief,
     capture,
-    clean,
     layers,
     settle,
 )
@@ -62,7 +62,7 @@ def still_holds(state: PrivateDir, point: Point) -> bool:
             found = layers(state, point, stack)
         except (StoreError, UnknownFormat):
             return False
-        return not any(make(layer.spec["kind"], layer.spec).undo([layer], How()).touches() for layer in found)
+        return not any(make(layer.spec).undo([layer], How()).touches() for layer in found)
 
 
 def backup(
@@ -73,7 +73,7 @@ def backup(
     :raises CaptureError: something cannot be captured; nothing was recorded.
     """
     with engine.reading() if check_mode else engine.session() as session:
-        cleaned, text = [clean(spec) for spec in specs], redact(description)
+        cleaned, text = [registry.recorded(spec) for spec in specs], redact(description)
         points = session.installation.active_points if session.installation is not None else []
         for point in reversed(points):
             if (point.get("phase"), point.get("description")) != (phase, text):

@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
@@ -258,14 +259,14 @@ def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
 
 def _move(session: Session, transition: Transition) -> None:
     """Capture for a phase, take it to its status, and look at what it left when it is completed."""
-    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture, clean, settle
+    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture, settle
 
     phase, status = transition["phase"], transition["status"]
     result: list[Observed] | None = None
     results = transition.get("result")
     if results:
-        specs = [clean(spec) for spec in results]
-        result = [{"spec": spec, "facts": make(spec["kind"], spec).observe()} for spec in specs]
+        specs = [registry.recorded(spec) for spec in results]
+        result = [{"spec": spec, "facts": make(spec).observe()} for spec in specs]
     captures = transition.get("capture")
     if captures:
         # Captured and checked before the phase counts as started: nothing is changed before that.

@@ -32,6 +32,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import RollbackTerms
 
 
+CARRIES = (carry_undos.parts,)
+
+
 def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
     """Undo what was changed since the target began.
 
@@ -42,7 +45,6 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
     :raises StoreError: captured content is damaged; nothing was changed.
     :raises RollbackError: the result is not what was captured; every difference is named.
     """
-    carry_undos.carry()
     with engine.reading() as session:
         if session.installation is None:
             target = targets.fixed([], request.to)

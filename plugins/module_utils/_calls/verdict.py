@@ -99,7 +99,7 @@ def _drift(results: list[Observed]) -> list[str]:
     for result in results:
         try:
             spec, facts = result["spec"], result["facts"]
-            resource = make(spec["kind"], spec)
+            resource = make(spec)
             if facts.get("exists") is False:
                 # Another run of the same root took it away in between.
                 reasons.append(f"{resource.path} was not there when it ended")

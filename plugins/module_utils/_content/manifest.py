@@ -34,6 +34,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import storage_error
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import write_all
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Section
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -47,25 +48,6 @@ _ESCAPED = re.compile(rb"\\0([0-7]{3})")
 _BLOCK = 1 << 18
 # What os.fsdecode does, without its detours.
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-
-
-class Section(t.NamedTuple):
-    """A part of what was captured.
-
-    :ivar name: of a distribution, or a captured path; empty for an environment's own files.
-    :ivar version: of a distribution.
-    :ivar info: its C(.dist-info).
-    :ivar offset: byte in the file where its first item is.
-    :ivar end: byte after its last item.
-    :ivar number: from 0.
-    """
-
-    name: str
-    version: str
-    info: str
-    offset: int
-    end: int
-    number: int
 
 
 def _escape(value: str, special: t.Pattern[bytes] = _SPECIAL) -> bytes:

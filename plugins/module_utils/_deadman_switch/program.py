@@ -19,10 +19,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import stray_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.carry_undos import carry
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages, carry_undos
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
 
+CARRIES = (carry_packages.parts, carry_undos.parts)
 # Seconds: how soon it finds out that it was disarmed, and how long it waits after an error.
 _POLL = 2.0
 _PAUSE = 30.0
@@ -46,8 +46,6 @@ def main(settings: EngineSettings, arguments: list[str]) -> int:
     :param arguments: the token of the switch; one that was armed later is another's.
     :returns: the exit status; 0 unless everything was to be taken back and could not be.
     """
-    enable()
-    carry()
     engine, token = Engine(**settings), arguments[0]
     for dummy in range(_TRIES):
         try:

@@ -20,10 +20,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import Database, Package
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Writer
 
 STATUS = "status"
 OTHERS = "others"

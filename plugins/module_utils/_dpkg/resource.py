@@ -78,9 +78,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Writer
 
 _UNKNOWN = "its scripts, and what it overwrites, are not known before it is downloaded"
 

@@ -23,9 +23,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Writer
 
 
 def need(paths: t.Sequence[str]) -> tuple[int, int]:
@@ -91,3 +90,15 @@ def _capture_one(tree: Tree, relative: str, store: Tree, at: str) -> Item:
         advice="Leave it out of the paths to capture, or remove it.",
         path=tree.name(relative),
     )
+
+
+def project(layer: Layer) -> bytes | None:
+    """A P(_timeline.plain_copies.Content): the captured pyproject.toml, if there is one."""
+    if layer.items is None:
+        return None
+    for section in layer.items.sections:
+        item = next((item for path, item in layer.items.read(section) if not path), None)
+        if os.path.basename(section.name) == "pyproject.toml" and item is not None and item.kind == FILE:
+            with Tree(layer.where.path, os.dup(layer.where.fd)) as store:
+                return store.read(str(section.number))
+    return None

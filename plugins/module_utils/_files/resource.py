@@ -12,21 +12,27 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
     How,
+    Kind,
     Layer,
+    PlainCopy,
     Resource,
+    Spec,
     Undo,
+    Writer,
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
+_NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
+_CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir, Writer], Facts]] = ByName("_files.capture:capture")
+_UNDO: ByName[t.Callable[[t.Sequence[Layer], How], Undo]] = ByName("_files.undo:FilesUndo")
 # From here on, what a change left is not listed in the ledger.
 _SETTLED = 1000
 
@@ -66,16 +72,28 @@ class FilesResource(Resource):
         return found
 
     def need(self, device: int | None = None) -> tuple[int, int]:
-        found: tuple[int, int] = by_name.captures().files().need(self.paths)
-        return found
+        return _NEED.load()(self.paths)
 
     def capture(self, where: PrivateDir, items: Writer) -> Facts:
-        facts: Facts = by_name.captures().files().capture(self.paths, where, items)
-        return facts
+        return _CAPTURE.load()(self.paths, where, items)
 
     def after(self, manifest: Facts) -> Facts | None:
         return self.observe() if manifest["files"] <= _SETTLED else None
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
-        undo: Undo = by_name.undos().files(layers, how)
-        return undo
+        return _UNDO.load()(layers, how)
+
+
+class FilesKind(Kind):
+    """Named files, links and directories."""
+
+    name = "files"
+    options = {"path": {"type": "path"}, "paths": {"type": "list", "elements": "path"}}
+    identity = ("path", "paths")
+    joined = True
+    forks = True
+    plain_copy = PlainCopy("pyproject_{}.toml", "_files.capture:project")
+    script = "_files.script:FilesScript"
+
+    def make(self, spec: Spec) -> Resource:
+        return FilesResource(list(spec.get("paths") or ([spec["path"]] if spec.get("path") else [])))

@@ -11,11 +11,16 @@ git calls the content, and only the user's own configuration can name a program.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
 _SECONDS = 600
 _OPTIONS = (
@@ -95,3 +100,9 @@ def quoted(name: str) -> str:
 def lines(names: t.Iterable[str]) -> str:
     """Names for git's standard input."""
     return "".join(f"{quoted(name)}\n" for name in names)
+
+
+def ref_of(where: PrivateDir) -> str:
+    """The ref that pins what one capture kept."""
+    # The name of the store's directory is used once only, and says nothing to anybody else.
+    return f"refs/sage/{hashlib.sha256(os.fsencode(where.path)).hexdigest()[:24]}"

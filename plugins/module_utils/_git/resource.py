@@ -10,23 +10,29 @@ being collected. Ignored files, other refs and file times are left alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
-from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, git
+from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, git, ref_of
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
     How,
+    Kind,
     Layer,
     Resource,
+    Spec,
     Undo,
 )
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
+
+_CAPTURE: ByName[t.Callable[[str, str], Facts]] = ByName("_git.capture:capture")
+_RELEASE: ByName[t.Callable[[str, Facts, str], None]] = ByName("_git.capture:release")
+_UNDO: ByName[t.Callable[[Resource, t.Sequence[Layer], How], Undo]] = ByName("_git.undo:undo")
 
 
 class GitResource(Resource):
@@ -78,6 +84,10 @@ class GitResource(Resource):
             if before.get(name) != after.get(name)
         ]
 
+    def drift(self, recorded: Facts) -> list[str]:
+        dirty = recorded.get("dirty") is False and self.observe().get("dirty")
+        return self.differences(recorded) + (["files in it were changed and not committed"] if dirty else [])
+
     def need(self, device: int | None = None) -> tuple[int, int]:
         return 0, 0
 
@@ -89,7 +99,7 @@ class GitResource(Resource):
         try:
             if not now["head"]:
                 raise GitError(f"it is no git work tree with a commit ({now.get('error') or 'no .git'})")
-            state = by_name.captures().git().capture(self.path, ref)
+            state = _CAPTURE.load()(self.path, ref)
         except GitError as error:
             raise CaptureError(
                 f"The work tree {self.path} cannot be captured: {error}.",
@@ -104,17 +114,22 @@ class GitResource(Resource):
         if not manifest.get("ref"):
             return
         try:
-            by_name.captures().git().release(self.path, manifest["repository"], manifest["ref"])
+            _RELEASE.load()(self.path, manifest["repository"], manifest["ref"])
         except GitError:
             # Pins are small, and removing them must not stop what removes a capture.
             return
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
-        undo: Undo = by_name.undos().git(self, layers, how)
-        return undo
+        return _UNDO.load()(self, layers, how)
 
 
-def ref_of(where: PrivateDir) -> str:
-    """The ref that pins what one capture kept."""
-    # The name of the store's directory is used once only, and says nothing to anybody else.
-    return f"refs/sage/{hashlib.sha256(os.fsencode(where.path)).hexdigest()[:24]}"
+class GitKind(Kind):
+    """A git work tree with its submodules."""
+
+    name = "git"
+    options = {"path": {"type": "path"}}
+    pins = True
+    script = "_git.script:GitScript"
+
+    def make(self, spec: Spec) -> Resource:
+        return GitResource(self.path_of(spec))

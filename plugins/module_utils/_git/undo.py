@@ -12,10 +12,9 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._git import restore
-from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError
+from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, ref_of
 from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import RepositoryComparison
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
-from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import ref_of
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
     How,
@@ -26,6 +25,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
+
+
+def undo(resource: Resource, layers: t.Sequence[Layer], how: How) -> Undo:
+    """The way back to a captured work tree, or to its absence."""
+    if layers[0].manifest["exists"]:
+        return GitUndo(resource, layers, how)
+    return GitRemoval(resource, layers, how)
 
 
 class GitUndo(Undo):

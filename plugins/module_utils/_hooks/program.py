@@ -18,12 +18,11 @@ from urllib.parse import unquote
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.carry_undos import carry
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages, carry_undos, registry
 
+CARRIES = (carry_packages.parts, carry_undos.parts)
 # Set to V(off), a run is not captured: an undo does that for its own.
 SWITCH = "SAGE_CAPTURE"
-KINDS = {"apt": "dpkg", "dnf": "rpm"}
 _ABSENT = "-"
 _REMOVE = "**REMOVE**"
 # Of a line: name, version, architecture, multi-arch; direction; the same three for what comes; what apt will do.
@@ -56,8 +55,6 @@ def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
     # Packages are named in bytes that need not be text here.
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if moment == "before" else ""
     strict = bool(settings.pop("strict"))
-    enable()
-    carry()
     try:
         if moment == "before":
             message = before(Engine(**settings), manager, READERS[manager](text))
@@ -85,7 +82,7 @@ def before(engine: Engine, manager: str, run: PackageManagerRun) -> str:
     """
     if run.elsewhere or not run.changes:
         return ""
-    kind = KINDS[manager]
+    kind = next(kind.name for kind in registry.carried() if kind.manager == manager)
     if _captured(engine, kind, run.changes):
         return ""
     specs = [{"kind": kind, "changes": run.changes}]

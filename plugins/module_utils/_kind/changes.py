@@ -11,15 +11,6 @@ import shlex
 import typing as t
 
 Change = t.Mapping[str, t.Any]
-PACKAGES = ("dpkg", "rpm")
-_BACK = {
-    "dpkg": (
-        "apt-get install --allow-downgrades --allow-change-held-packages --no-install-recommends"
-        " -o Dpkg::Options::=--force-confold {where}/*.deb"
-    ),
-    "rpm": "rpm -U --oldpackage --replacepkgs --nosignature --nofiledigest {where}/*.rpm",
-}
-_AWAY = {"dpkg": "dpkg --purge {names}", "rpm": "rpm -e {names}"}
 
 
 def named(changes: t.Iterable[Change]) -> list[tuple[str, Change]]:
@@ -45,21 +36,18 @@ def listed(changes: t.Iterable[Change]) -> list[str]:
     return lines
 
 
-def by_hand(kind: str, captures: t.Iterable[tuple[str, t.Mapping[str, t.Any]]]) -> list[str]:
-    """The commands that bring the captured versions back and take away what was added, newest capture first.
+def by_hand(captures: t.Iterable[tuple[str, t.Iterable[str]]]) -> list[str]:
+    """What people can do of P(_kind.interface.Kind.by_hand), newest capture first.
 
-    :param captures: oldest first: the directory of the content, and the resource as the ledger has it.
+    :param captures: oldest first: the directory of the content, and the commands.
     """
-    found = []
-    for where, taken in reversed(list(captures)):
-        changes = [one for one in taken.get("changes") or [] if not one.get("optional")]
-        new = sorted({str(one["name"]) for one in changes if one.get("after") and not one.get("before")})
-        if any(one.get("before") for one in changes):
-            found.append(_BACK[kind].format(where=shlex.quote(where)))
-        if new:
-            found.append(_AWAY[kind].format(names=" ".join(map(shlex.quote, new))))
+    every = [
+        command.replace("{where}", shlex.quote(where))
+        for where, commands in reversed(list(captures))
+        for command in commands
+    ]
     # A terminal is not to be told what is no text.
-    return [one for one in found if one.isprintable()]
+    return [command for command in every if command.isprintable()]
 
 
 def introduced(commands: t.Sequence[str]) -> list[str]:

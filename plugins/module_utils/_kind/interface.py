@@ -2,23 +2,76 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every kind of resource can do.
+"""The interface of a kind of resource: something that can be captured and put back.
 
-A resource is something that can be captured and put back. A new kind is a new file with one
-class of this interface, and one line in C(_registry/registry.py); nothing else knows about kinds.
+A kind is one folder and one line in C(_registry/registry.py); nothing else names it. M(Kind) is what can be said of a
+resource by its options and by what was recorded of it; M(Resource) looks at the host. Both are in C(resource.py); where
+that imports much, the kind is in C(kind.py). Other parts are imported by name, where they are used.
 """
 
 from __future__ import annotations
 
 import abc
+import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Items, Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
 Facts = dict[str, t.Any]
+# The options of one resource: as a user gave them, or as the ledger keeps them.
+Spec = t.Mapping[str, t.Any]
 PLAN_KEYS = ("install", "erase", "restore", "remove")
+
+
+class Section(t.NamedTuple):
+    """A part of what was captured.
+
+    :ivar name: of a distribution, or a captured path; empty for an environment's own files.
+    :ivar version: of a distribution.
+    :ivar info: its C(.dist-info).
+    :ivar offset: byte in the file where its first item is.
+    :ivar end: byte after its last item.
+    :ivar number: from 0.
+    """
+
+    name: str
+    version: str
+    info: str
+    offset: int
+    end: int
+    number: int
+
+
+class Writer(t.Protocol):
+    """P(_content.manifest.Writer), which writes the items of one capture."""
+
+    def section(self, name: str = "", version: str = "", info: str = "") -> None:
+        """Begin a section."""
+
+    def add(self, path: str, item: Item) -> None:
+        """Write one item; an empty path is the section's own."""
+
+    def write(self, lines: t.Iterable[str]) -> None:
+        """Write lines of P(_content.manifest.linked_line)."""
+
+
+class Items(t.Protocol):
+    """P(_content.manifest.Items), which reads the items of one capture."""
+
+    sections: list[Section]
+
+    def read(self, section: Section) -> t.Iterator[tuple[str, Item]]:
+        """Path and item of each line of a section."""
+
+    def paths(self, section: Section) -> t.Iterator[str]:
+        """The path of each line of a section."""
+
+    def lines(self, section: Section) -> t.Iterator[bytes]:
+        """The lines of a section."""
 
 
 class Layer(t.NamedTuple):
@@ -104,6 +157,121 @@ class Undo(abc.ABC):
         return any(self.plan.values())
 
 
+class VersionsChange(t.NamedTuple):
+    """What a rollback point tells of the names and versions in one resource.
+
+    :ivar before: name → version at the capture; None when that cannot be read.
+    :ivar after: name → version that the change was going to leave: empty when nobody knew it yet, None for a removal.
+    :ivar entire: the change was going to remove the resource.
+    """
+
+    path: str
+    before: dict[str, str] | None
+    after: dict[str, str | None]
+    entire: bool = False
+
+
+class PlainCopy(t.NamedTuple):
+    """A file in C(backups/) that tells people what was there before an installation.
+
+    :ivar name: of the file, with C({}) for the id of the installation. The first capture that has content decides.
+    :ivar content: C(_folder.module:function), a P(_timeline.plain_copies.Content).
+    """
+
+    name: str
+    content: str
+
+
+class Kind(abc.ABC):
+    """A kind of resource.
+
+    :cvar name: in options and in the ledger.
+    :cvar alias: stands, in options, for whichever of several kinds this host uses.
+    :cvar system: about packages of the operating system, which not every module carries.
+    :cvar manager: the program whose runs outside of Ansible are captured as this kind, by a hook.
+    :cvar options: of one resource beside C(kind), as an argument specification.
+    :cvar identity: those options that tell two resources apart.
+    :cvar joined: all of it is one resource: an older capture may hold what a newer one is inside of.
+    :cvar forks: it can be captured by a process of its own.
+    :cvar pins: a capture holds something outside of the store, see M(Resource.release).
+    :cvar drifts_when_settled: what a change left is looked at for drift, not only the results of phases.
+    :cvar script: C(_folder.module:class), a P(_kind.script.Script); empty without one, and C(no_script) says why.
+    :cvar drift: C(_folder.module:function), a P(_kind.drift.Drift).
+    """
+
+    name: t.ClassVar[str]
+    alias: t.ClassVar[str] = ""
+    system: t.ClassVar[bool] = False
+    manager: t.ClassVar[str] = ""
+    options: t.ClassVar[t.Mapping[str, Facts]] = {}
+    identity: t.ClassVar[tuple[str, ...]] = ("path",)
+    joined: t.ClassVar[bool] = False
+    forks: t.ClassVar[bool] = False
+    pins: t.ClassVar[bool] = False
+    drifts_when_settled: t.ClassVar[bool] = False
+    plain_copy: t.ClassVar[PlainCopy | None] = None
+    script: t.ClassVar[str] = ""
+    no_script: t.ClassVar[str] = "this script cannot put back all that was changed."
+    drift: t.ClassVar[str] = "_kind.drift:compare"
+
+    @abc.abstractmethod
+    def make(self, spec: Spec) -> Resource:
+        """The resource that C(spec) describes.
+
+        :raises InputError: it lacks what the kind needs.
+        :raises NotCarried: what runs here does not carry the kind's modules.
+        :raises NeedsLibrary: this Python has not what the kind needs.
+        """
+
+    def here(self) -> bool:
+        """Whether this host is one that this kind is about; only asked where an alias stands for several."""
+        return True
+
+    def path_of(self, spec: Spec) -> str:
+        """The path of a resource that has one.
+
+        :raises InputError: it has none.
+        """
+        if not spec.get("path"):
+            raise InputError(f"A resource of kind {self.name} needs a path.", untouched="everything.")
+        return os.path.normpath(str(spec["path"]))
+
+    def recorded(self, spec: Spec) -> Facts:
+        """A spec as the ledger keeps it: nothing that is unset."""
+        return {"kind": self.name, **{name: spec[name] for name in self.options if spec.get(name)}}
+
+    def key(self, spec: Spec) -> str:
+        """What tells two resources apart, whatever a change was going to do with them."""
+        return repr([self.name, *(spec.get(name) for name in self.identity)])
+
+    def slow(self, spec: Spec) -> bool:
+        """Whether a capture takes so long that a process of its own is worthwhile."""
+        return False
+
+    def brought(self, spec: Spec) -> list[tuple[str, str]]:
+        """Names and versions that a change brings; the version is empty where any will do."""
+        return []
+
+    def change(self, spec: Spec, taken: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange | None:
+        """What a rollback point tells of names and versions; None when the kind has none.
+
+        :param taken: the resource as the C(captured) event has it.
+        :param manifest: reads what the capture returned; None when that is gone.
+        """
+        return None
+
+    def versions(self, facts: Facts) -> dict[str, str]:
+        """Name → version in facts of M(Resource.observe)."""
+        return {}
+
+    def by_hand(self, facts: Facts) -> list[str]:
+        """The commands by which people put a capture back where neither module nor script can.
+
+        :param facts: what the capture returned. C({where}) stands for the directory of its content.
+        """
+        return []
+
+
 class Resource(abc.ABC):
     """Something that can be captured and put back.
 
@@ -132,6 +300,10 @@ class Resource(abc.ABC):
     def differences(self, recorded: Facts) -> list[str]:
         """Why C(recorded) facts hold no longer; empty when they do. No content is hashed."""
 
+    def drift(self, recorded: Facts) -> list[str]:
+        """The same as M(differences), where it need not be quick."""
+        return self.differences(recorded)
+
     @abc.abstractmethod
     def need(self, device: int | None = None) -> tuple[int, int]:
         """(files, bytes) a capture would write to a store on file system C(device)."""
@@ -152,6 +324,10 @@ class Resource(abc.ABC):
         :raises ChangeFailed: the change did not succeed, although nobody said so.
         """
         return None
+
+    def release(self, manifest: Facts) -> None:
+        """Let go of what one capture holds outside of the store."""
+        return
 
     @abc.abstractmethod
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:

@@ -17,13 +17,15 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning import policy
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage, measure, unpacked
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Archived, Point, Result
+
+CARRIES = (carry_captures.parts,)
 
 
 def retain(engine: Engine, limits: policy.Limits, check_mode: bool) -> Result:
@@ -218,20 +220,16 @@ class Cleaning:
 
     def _release(self, point: Point) -> None:
         """Let go of what a capture holds outside of the store."""
-        carry_captures.carry()
-        from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
-
         for spec, resource in zip(point.get("specs") or [], point.get("resources") or []):
-            # Only git keeps what is captured elsewhere; nothing else is worth reading a manifest for.
-            if spec["kind"] != "git" or self.session.where is None:
+            kind = registry.find(spec["kind"])
+            # Nothing else is worth reading a manifest for.
+            if kind is None or not kind.pins or self.session.where is None:
                 continue
             try:
                 data = archive.manifest(self.session.where, point, str(resource["manifest"]))
                 if hashlib.sha256(data).hexdigest() != resource["sha256"]:
                     continue
-                release = getattr(make(spec["kind"], spec), "release", None)
-                if release is not None:
-                    release(json.loads(data))
+                registry.make(spec).release(json.loads(data))
             except FileNotFoundError:
                 continue
             except (OSError, SageError, ValueError, KeyError) as error:

@@ -2,63 +2,148 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The kinds of resources; each is imported only when it is used."""
+"""The kinds of resources: a table of names. Nothing else of the engine names one."""
 
 from __future__ import annotations
 
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName, NotCarried
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
+    import types
 
-_HERE = ("files", "venv", "git")
-KINDS = (*_HERE, "dpkg", "rpm")
-Factory = t.Callable[[t.Mapping[str, t.Any]], "Resource"]
-_FACTORIES: dict[str, Factory] = {}
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Kind, Resource, Spec
 
-
-def register(kind: str, factory: Factory) -> None:
-    """Make a kind known that not every module carries: Ansible sends all that a module imports to every host."""
-    _FACTORIES[kind] = factory
-
-
-def known(kind: str) -> bool:
-    """Whether M(make) can make this kind here."""
-    return kind in _HERE or kind in _FACTORIES
+# Where an alias stands for several, the first that this host is about is meant: Debian has rpm as a package too.
+KINDS: dict[str, str] = {
+    "files": "_files.resource:FilesKind",
+    "venv": "_venv.resource:VenvKind",
+    "git": "_git.resource:GitKind",
+    "dpkg": "_dpkg.kind:DpkgKind",
+    "rpm": "_rpm.kind:RpmKind",
+}
 
 
-def make(kind: str, spec: t.Mapping[str, t.Any]) -> Resource:
-    """The resource of C(kind) that C(spec) describes.
+def parts() -> tuple[types.ModuleType, ...]:
+    """The kinds that every module carries that reads the record, see M(_base.by_name)."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._files import resource as files
+    from ansible_collections.intellistream.sage.plugins.module_utils._git import resource as git
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv import resource as venv
 
-    :raises InputError: the kind is unknown, or the spec lacks what the kind needs.
+    return files, git, venv
+
+
+def find(name: str) -> Kind | None:
+    """The kind of that name; None when this version has none, or what runs here does not carry it."""
+    if name not in KINDS:
+        return None
+    kind: ByName[t.Callable[[], Kind]] = ByName(KINDS[name])
+    try:
+        return kind.load()()
+    except NotCarried:
+        return None
+
+
+def kind_of(spec: Spec) -> Kind:
+    """The kind of a resource.
+
+    :raises InputError: there is none of that name, or it cannot be used here.
     """
-    for path in list(spec.get("paths") or []) + [spec.get("path") or "/"]:
+    kind = find(str(spec["kind"]))
+    if kind is None:
+        raise _unusable(str(spec["kind"]))
+    return kind
+
+
+def _unusable(name: str) -> InputError:
+    if name not in KINDS:
+        return InputError(f"There is no resource of kind {name!r}.", advice=f"Use one of {', '.join(KINDS)}.")
+    return InputError(
+        f"A resource of kind {name} cannot be used here.",
+        untouched="everything.",
+        advice="Capture it with intellistream.sage.sage_backup, and undo it with intellistream.sage.sage_rollback.",
+    )
+
+
+def make(spec: Spec) -> Resource:
+    """The resource that C(spec) describes.
+
+    :raises InputError: the kind is unknown or cannot be used here, or the spec lacks what the kind needs.
+    :raises NeedsLibrary: this Python has not what the kind needs.
+    """
+    resource = make_if_carried(spec)
+    if resource is None:
+        raise _unusable(str(spec["kind"]))
+    return resource
+
+
+def make_if_carried(spec: Spec) -> Resource | None:
+    """The same; None where the kind is unknown, or what runs here does not carry it."""
+    _check_paths(spec)
+    kind = find(str(spec["kind"]))
+    try:
+        return kind.make(spec) if kind is not None else None
+    except NotCarried:
+        return None
+
+
+def _check_paths(spec: Spec) -> None:
+    """Only absolute paths that mean one place are taken.
+
+    :raises InputError: a path is none.
+    """
+    for path in [*(spec.get("paths") or []), spec.get("path") or "/"]:
         if not os.path.isabs(path) or "\0" in path or ".." in path.split("/"):
             raise InputError(f"{path!r} is not an absolute path without '..'.", untouched="everything.")
-    if kind == "files":
-        from ansible_collections.intellistream.sage.plugins.module_utils._files.resource import FilesResource
 
-        return FilesResource(list(spec.get("paths") or ([spec["path"]] if spec.get("path") else [])))
-    if kind not in KINDS:
-        raise InputError(f"There is no resource of kind {kind!r}.", advice=f"Use one of {', '.join(KINDS)}.")
-    if kind in _FACTORIES:
-        return _FACTORIES[kind](spec)
-    if not known(kind):
-        raise InputError(
-            f"A resource of kind {kind} cannot be used here.",
-            untouched="everything.",
-            advice="Capture it with intellistream.sage.sage_backup, and undo it with intellistream.sage.sage_rollback.",
-        )
-    if not spec.get("path"):
-        raise InputError(f"A resource of kind {kind} needs a path.", untouched="everything.")
-    path = os.path.normpath(str(spec["path"]))
-    if kind == "venv":
-        from ansible_collections.intellistream.sage.plugins.module_utils._venv.resource import VenvResource
 
-        return VenvResource(path, [dict(item) for item in spec.get("distributions") or []], bool(spec.get("whole")))
-    from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import GitResource
+def recorded(spec: Spec) -> Facts:
+    """A spec as the ledger keeps it.
 
-    return GitResource(path)
+    :raises InputError: there is no such kind, or it cannot be used here.
+    """
+    return kind_of(spec).recorded(spec)
+
+
+def key(spec: Spec) -> str:
+    """What tells two resources of a host apart; of kinds that are not known here, everything."""
+    kind = find(str(spec["kind"]))
+    return kind.key(spec) if kind is not None else repr(sorted(spec.items()))
+
+
+def carried() -> list[Kind]:
+    """All kinds that what runs here carries, in the order of the table."""
+    return [kind for kind in map(find, KINDS) if kind is not None]
+
+
+def translated(specs: t.Iterable[Spec]) -> list[Facts]:
+    """The same specs, with this host's kind for an alias.
+
+    :raises InputError: none of those that an alias stands for is this host's.
+    """
+    return [{**spec, "kind": _meant(str(spec["kind"]))} for spec in specs]
+
+
+def _meant(name: str) -> str:
+    meant = [kind for kind in carried() if kind.alias == name]
+    kind = next((kind for kind in meant if kind.here()), None)
+    if meant and kind is None:
+        owners = " nor ".join(f"{kind.name}'s" for kind in meant)
+        raise InputError(f"This host has neither {owners} {name}.", untouched="everything.")
+    return name if kind is None else kind.name
+
+
+def options(system: bool = False) -> Facts:
+    """The options of one resource, as an argument specification: C(kind), and what the kinds need.
+
+    :param system: packages of the system, too; not every module carries those kinds.
+    """
+    kinds = [kind for kind in carried() if system or not kind.system]
+    aliases = dict.fromkeys(kind.alias for kind in kinds if kind.alias)
+    merged: Facts = {"kind": {"type": "str", "required": True, "choices": [*(kind.name for kind in kinds), *aliases]}}
+    for kind in kinds:
+        merged.update(kind.options)
+    return merged

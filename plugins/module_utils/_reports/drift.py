@@ -4,30 +4,40 @@
 
 """Drift: how what is on disk differs from what the record says.
 
-The resume verdict asks the same, but has to be quick. Here every file of the recorded
-distributions is read, one distribution at a time, and compared with its RECORD.
+The resume verdict asks the same, but has to be quick. Here each kind of resource looks as closely as it can.
 """
 
 from __future__ import annotations
 
-import os
-import stat
+import functools
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import Others, Recorded
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.history import changes
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 
 if t.TYPE_CHECKING:
+    import types
+
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import Drift
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
+
+# Of kinds that this version does not have, or that are not carried here.
+_PLAIN = "_kind.drift:compare"
 
 Line = dict[str, str]
-# A distribution that was removed by hand would fill pages.
-_MANY = 20
+
+
+def parts() -> tuple[types.ModuleType, ...]:
+    """What looks for drift, see M(_base.by_name)."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind import drift as every
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv import drift as venv
+
+    return every, venv
 
 
 def drift(session: Session) -> list[Line]:
@@ -38,60 +48,30 @@ def drift(session: Session) -> list[Line]:
     installation = session.effective()
     if installation is None:
         return []
-    lines: list[Line] = []
-    environments: dict[str, dict[str, str]] = {}
+    lines: set[tuple[str, str, str]] = set()
+    for name, results in _results(installation).items():
+        kind = registry.find(name)
+        compare: ByName[Drift] = ByName(kind.drift if kind is not None else _PLAIN)
+        others = functools.partial(_others, session)
+        lines.update(
+            (name, path, what) for path, what in compare.load()(Recorded(registry.make, results, others=others))
+        )
+    return [{"kind": kind, "path": path, "what": what} for kind, path, what in sorted(lines)]
+
+
+def _results(installation: Installation) -> dict[str, list[tuple[Facts, Facts]]]:
+    """Kind → spec and facts of all that was looked at once it had changed."""
+    results: dict[str, list[tuple[Facts, Facts]]] = {}
     for phase in installation.phases.values():
         for result in phase.result if phase.done else ():
-            spec, facts = result["spec"], result["facts"]
-            kind, path = str(spec["kind"]), str(spec.get("path") or "")
-            if kind == "venv":
-                known = facts.get("distributions") or {}
-                environments.setdefault(path, {}).update({name: one["version"] for name, one in known.items()})
-                # The content check names what is gone, file by file.
-                plain = {name: {"version": one["version"]} for name, one in known.items()}
-                facts = {**facts, "distributions": plain}
-            lines += _guarded(kind, path, _compare, spec, facts)
+            results.setdefault(str(result["spec"]["kind"]), []).append((result["spec"], result["facts"]))
     for point in installation.active_points:
         for settled in point.get("after") or ():
-            if settled["spec"]["kind"] in ("dpkg", "rpm"):
-                lines += _guarded(settled["spec"]["kind"], "", _compare, settled["spec"], settled["facts"])
-    for path, versions in environments.items():
-        lines += _guarded("venv", path, _environment, path, versions, _others(session, path))
-    return sorted({tuple(line.values()): line for line in lines}.values(), key=lambda line: tuple(line.values()))
-
-
-def _line(kind: str, path: str, what: str) -> Line:
-    return {"kind": kind, "path": path, "what": what}
-
-
-def _guarded(kind: str, path: str, compare: t.Callable[..., t.Iterable[Line]], *arguments: t.Any) -> list[Line]:
-    lines: list[Line] = []
-    try:
-        lines += compare(*arguments)
-    except SageError as error:
-        lines.append(_line(kind, path, f"cannot be compared: {error.what}"))
-    except (OSError, ValueError) as error:
-        lines.append(_line(kind, path, f"cannot be compared: {error}"))
-    return lines
-
-
-def _compare(spec: dict[str, t.Any], facts: dict[str, t.Any]) -> t.Iterator[Line]:
-    resource = make(spec["kind"], spec)
-    for what in resource.differences(facts):
-        yield _line(resource.kind, resource.path, what)
-    if facts.get("dirty") is False and resource.observe().get("dirty"):
-        yield _line(resource.kind, resource.path, "files in it were changed and not committed")
-
-
-class Others(t.NamedTuple):
-    """What the record says of distributions that no result names.
-
-    :ivar known: distribution → version, empty where any will do.
-    :ivar undone: distributions of changes that were rolled back; a rollback may be asked to leave some.
-    """
-
-    known: dict[str, str]
-    undone: set[str]
+            name = str(settled["spec"]["kind"])
+            kind = registry.find(name)
+            if kind is not None and kind.drifts_when_settled:
+                results.setdefault(name, []).append((settled["spec"], settled["facts"]))
+    return results
 
 
 def _others(session: Session, path: str) -> Others | None:
@@ -103,76 +83,17 @@ def _others(session: Session, path: str) -> Others | None:
         history += [session.installation] if session.installation is not None else []
     announced: dict[str, str] = {}
     undone: set[str] = set()
-    points = [point for one in history for point in one.points if not point.get("redo")]
+    points = [point for installation in history for point in installation.points if not point.get("redo")]
     for point in reversed(points):
         for change in reversed(changes(None if point.get("undone") else session.where, point)):
             if change.path != path:
                 continue
             if point.get("undone"):
-                undone.update(change.wanted)
+                undone.update(change.after)
                 continue
-            announced.update(dict.fromkeys(change.wanted, ""))
-            if change.whole:
+            announced.update(dict.fromkeys(change.after, ""))
+            if change.entire:
                 return Others(announced, undone)
             if change.before is not None:
                 return Others({**change.before, **announced}, undone)
     return None
-
-
-def _environment(path: str, versions: dict[str, str], others: Others | None) -> t.Iterator[Line]:
-    venv = Tree.open(path)
-    if venv is None:
-        return
-    with venv:
-        registered = distributions.by_name(distributions.installed(venv))
-        for name, version in sorted(versions.items()):
-            for one in registered.get(name, ()):
-                if one.version == version:
-                    yield from _guarded("venv", venv.name(one.info), _content, venv, one)
-        if others is not None:
-            known = {**others.known, **dict.fromkeys(versions, "")}
-            yield from _strangers(path, registered, others._replace(known=known))
-
-
-def _strangers(path: str, registered: dict[str, list[Distribution]], others: Others) -> t.Iterator[Line]:
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo_whole import SEEDS
-
-    for name in sorted({*registered, *others.known} - SEEDS):
-        now = " and ".join(one.version for one in registered.get(name, ()))
-        was = others.known.get(name)
-        if was is None:
-            how = "is left of a change that was rolled back" if name in others.undone else "was added by somebody"
-            yield _line("venv", path, f"{name} {now} {how}")
-        elif was and now != was:
-            yield _line("venv", path, f"{name} was {was}, is {now or 'gone'}")
-
-
-def _content(venv: Tree, one: Distribution) -> t.Iterator[Line]:
-    rows = distributions.record(venv, one.info, None, os.path.realpath(venv.path), strict=False)
-    if rows is None:
-        yield _line("venv", venv.name(f"{one.info}/RECORD"), f"is gone ({one.name} {one.version})")
-        return
-    found = 0
-    for relative in sorted(rows):
-        try:
-            what = _difference(venv, relative, rows[relative])
-        except (SageError, OSError) as error:
-            what = f"cannot be read: {error.what if isinstance(error, SageError) else error.strerror}"
-        found += bool(what)
-        if what and found <= _MANY:
-            yield _line("venv", venv.name(relative), f"{what} ({one.name} {one.version})")
-    if found > _MANY:
-        yield _line("venv", venv.name(one.info), f"{found - _MANY} more files of {one.name} {one.version} differ")
-
-
-def _difference(venv: Tree, relative: str, row: Row) -> str:
-    info = venv.lstat(relative)
-    if info is None:
-        return "is gone"
-    if not row.digests:
-        return ""
-    if not stat.S_ISREG(info.st_mode):
-        return "is no regular file any more"
-    # Several digests: RECORD has a second, wrong line for this file; one that is right is enough.
-    wrong_size = row.digest and row.size >= 0 and info.st_size != row.size
-    return "was edited" if wrong_size or venv.digest(relative) not in row.digests else ""

@@ -6,62 +6,39 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
-from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes as kind_changes
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import VersionsChange
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
 
 Facts = dict[str, t.Any]
 
 
-class Change(t.NamedTuple):
-    """What one rollback point tells of one environment, or of the system's packages.
-
-    :ivar before: name → version, of all that were there at the capture; None when that cannot be read.
-    :ivar wanted: name → version that the change was going to leave; empty when nobody knew it yet, None for a removal.
-    :ivar whole: the change was going to remove the environment.
-    """
-
-    path: str
-    before: dict[str, str] | None
-    wanted: dict[str, str | None]
-    whole: bool = False
-
-
-def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[Change]:
+def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[VersionsChange]:
     """What a rollback point tells; what was pruned or damaged is left out, not raised."""
     found = []
     for spec, taken in zip(point.get("specs") or [], point.get("resources") or []):
-        if spec.get("kind") == "venv":
-            wanted: dict[str, str | None] = {
-                canonical(str(one["name"])): str(one.get("version") or "") for one in spec.get("distributions") or []
-            }
-            before = _before(state, point, taken) if state is not None else None
-            found.append(Change(str(spec.get("path")), before, wanted, bool(spec.get("whole"))))
-        elif taken.get("changes"):
-            found.append(_system(taken))
+        kind = registry.find(str(spec.get("kind")))
+        manifest = functools.partial(_manifest, state, point, taken)
+        change = kind.change(spec, taken, manifest) if kind is not None else None
+        if change is not None:
+            found.append(change)
     return found
 
 
-def _system(taken: Facts) -> Change:
-    before: dict[str, str] = {}
-    wanted: dict[str, str | None] = {}
-    for name, one in kind_changes.named(taken["changes"]):
-        before.update({name: one["before"]} if one.get("before") else {})
-        wanted[name] = one.get("after")
-    return Change(str(taken.get("path")), before, wanted)
-
-
-def _before(state: PrivateDir, point: t.Mapping[str, t.Any], taken: Facts) -> dict[str, str] | None:
+def _manifest(state: PrivateDir | None, point: t.Mapping[str, t.Any], taken: Facts) -> Facts | None:
+    if state is None:
+        return None
     try:
         with store.point_dir(state, point["install_id"], point["point"]) as where:
-            return dict(store.read_manifest(where, taken).get("distributions") or {})
+            return store.read_manifest(where, taken)
     except (SageError, OSError, ValueError):
         return None
 
@@ -104,15 +81,15 @@ def _packages(state: PrivateDir | None, points: t.Sequence[t.Mapping[str, t.Any]
     after: dict[tuple[str, str], str | None] = {}
     for point in points:
         for change in changes(state, point):
-            if change.whole:
+            if change.entire:
                 after.update({key: None for key in after if key[0] == change.path})
             for name, version in (change.before or {}).items():
                 key = (change.path, name)
-                if key not in after and (change.whole or name in change.wanted):
+                if key not in after and (change.entire or name in change.after):
                     before[key] = version
-                if change.whole:
+                if change.entire:
                     after[key] = None
-            after.update({(change.path, name): version for name, version in change.wanted.items()})
+            after.update({(change.path, name): version for name, version in change.after.items()})
     built = _recorded(one)
     lines = []
     for key, planned in sorted(after.items(), key=lambda item: item[0][::-1]):
@@ -125,12 +102,16 @@ def _packages(state: PrivateDir | None, points: t.Sequence[t.Mapping[str, t.Any]
 
 def _recorded(one: Installation) -> dict[tuple[str, str], str]:
     """The versions found once a phase had ended: only building tells some."""
-    return {
-        (str(result["spec"].get("path")), name): str(facts.get("version"))
+    results = [
+        (registry.find(str(result["spec"].get("kind"))), result)
         for phase in one.phases.values()
         for result in phase.result
-        if result["spec"].get("kind") == "venv"
-        for name, facts in (result["facts"].get("distributions") or {}).items()
+    ]
+    return {
+        (str(result["spec"].get("path")), name): version
+        for kind, result in results
+        if kind is not None
+        for name, version in kind.versions(result["facts"]).items()
     }
 
 
@@ -140,9 +121,9 @@ def installed_by(history: t.Sequence[Installation]) -> dict[str, str]:
     for one in history:
         for point in one.active_points:
             for change in changes(None, point) if not point.get("redo") else ():
-                if change.whole:
+                if change.entire:
                     found = {key: value for key, value in found.items() if key[0] != change.path}
-                for name, version in change.wanted.items():
+                for name, version in change.after.items():
                     found.pop((change.path, name), None)
                     if version is not None:
                         found[change.path, name] = one.install_id

@@ -169,3 +169,81 @@ keep_aside() {
     (umask 077 && mkdir -p -- "${to%/*}") && mv -T -- "$1/$decoded" "$to" || fail "$1/$2 could not be kept aside."
 }
 """
+REMOVAL = r"""# --- What was not there before is removed: out of sight in one step, then deleted ---
+
+removal_plan() {
+    if [ -n "$recreated" ]; then
+        conflicts="$conflicts$path_encoded was removed by somebody between two installations;"
+        conflicts="$conflicts what was in it then was not captured$nl"
+    fi
+    if [ "$kind" = venv ] && [ -d "$path" ]; then
+        removal_judge
+    fi
+    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
+        if exists "$one"; then
+            encode "$one"
+            plan_remove=$plan_remove$encoded$nl
+        fi
+    done
+}
+
+# What is in an environment that is going to be removed, and whose it is.
+removal_judge() {
+    real=$(cd -- "$path" && pwd -P) || refuse "$path cannot be entered."
+    sites=$(venv_sites)
+    registered=$(venv_registered)
+    targets=$(for one in $registered; do printf '%s -\n' "${one%% *}"; done)
+    venv_judge_killed
+    foreign=
+    for one in $registered; do
+        rest=${one#* }
+        plan_erase="$plan_erase${one%% *} ${rest%% *}$nl"
+        case " $brought pip setuptools wheel " in
+        *" ${one%% *} "*) ;;
+        *)
+            foreign="$foreign${one%% *} ${rest%% *} in $path_encoded was installed by somebody else"
+            foreign="$foreign and would be removed with it$nl"
+            ;;
+        esac
+    done
+    conflicts=$conflicts$foreign
+    [ -z "$killed$resumed" ] || return 0
+    rows=$(venv_rows)
+    venv_edited ''
+    for one in $edited; do
+        conflicts="$conflicts$path_encoded/${one#* } was edited by somebody$nl"
+    done
+    [ -z "$foreign$edited" ] || return 0
+    owned=$(for one in $rows; do
+        one=${one#* * * }
+        printf '%s\n' "${one%% *}"
+    done)
+    there=$(for one in $(walk "$path" .); do
+        case $one in
+        'd '* | */__pycache__/*) continue ;;
+        'f pyvenv.cfg' | 'f .gitignore' | 'f .lock' | 'f CACHEDIR.TAG' | 'f lib64') continue ;;
+        */site-packages/_virtualenv.py | */site-packages/_virtualenv.pth) continue ;;
+        'f bin/'[Aa][Cc][Tt][Ii][Vv][Aa][Tt][Ee]* | 'f bin/'[Dd][Ee][Aa][Cc][Tt][Ii][Vv][Aa][Tt][Ee]*) continue ;;
+        'f bin/python'* | 'f bin/pydoc'*) continue ;;
+        esac
+        printf '%s\n' "${one#* }"
+    done | sort -u)
+    for one in $(without "$there" "$owned"); do
+        conflicts="$conflicts$path_encoded/$one was put there by somebody$nl"
+    done
+}
+
+removal_execute() {
+    hidden=${path%/*}/.${path##*/}.sage-removed
+    rm -rf -- "$hidden" || fail "$hidden could not be removed."
+    exists "$path" || return 0
+    mv -T -- "$path" "$hidden" || fail "$path could not be moved."
+    rm -rf -- "$hidden" || fail "$hidden could not be removed."
+}
+
+removal_verify() {
+    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
+        ! exists "$one" || printf '%s\n' "$one is still there"
+    done
+}
+"""

@@ -10,12 +10,13 @@ import contextlib
 import hashlib
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
     StoreError,
     UnknownFormat,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.render import NAME, render
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
@@ -23,6 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import Script
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
@@ -42,7 +44,7 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
         if any(point.get("redo") for point in chosen.points):
             why = "a rollback that reached further back lies in between."
         points: list[dict[str, t.Any]] = [
-            {**point, "left_alone": _left_alone(session.where, point)} for point in chosen.points
+            {**point, "untouched": _untouched(session.where, point)} for point in chosen.points
         ]
     except (InputError, StoreError, UnknownFormat, FileNotFoundError):
         # Pruned, archived or damaged: the module can tell more about that than a script.
@@ -63,18 +65,19 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
         session.where.write(NAME, script)
 
 
-def _left_alone(state: PrivateDir, point: Point) -> list[str]:
-    """Captured paths that the change did not touch; what somebody did to them since is theirs."""
-    found = []
+def _untouched(state: PrivateDir, point: Point) -> dict[int, list[str]]:
+    """Number of a resource → what the change has not touched of it; what somebody did to that since is theirs."""
+    untouched: dict[int, list[str]] = {}
+    after = point.get("after")
+    if not after:
+        return untouched
     with contextlib.ExitStack() as stack:
-        for layer in layers(state, point, stack, after=point.get("after") or ()) if point.get("after") else ():
-            if layer.spec["kind"] != "files" or layer.after is None or layer.items is None:
-                continue
-            for section in layer.items.sections:
-                captured = {path: listing.brief_of(item) for path, item in layer.items.read(section)}
-                if captured == layer.after["paths"].get(section.name):
-                    found.append(section.name)
-    return found
+        for number, layer in enumerate(layers(state, point, stack, after=after)):
+            kind = registry.find(layer.spec["kind"])
+            if kind is not None and kind.script:
+                script: ByName[t.Callable[[], Script]] = ByName(kind.script)
+                untouched[number] = script.load()().untouched(layer)
+    return untouched
 
 
 def _headers(state: PrivateDir, chosen: targets.Chosen) -> dict[tuple[str, int], dict[str, t.Any]]:

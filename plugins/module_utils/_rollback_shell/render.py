@@ -12,51 +12,73 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
+    Script,
+    ScriptCapture,
+    ScriptLines,
+    escape,
+    joined,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import COMPARE
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_files import FILES, REMOVAL
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_git import GIT
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_names import NAMES
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import RUN
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_venv_installed import VENV
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_venv_strays import VENV_EDITS
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_venv_undo import VENV_UNDO
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_work import WORK
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_work import REMOVAL, WORK
+
+if t.TYPE_CHECKING:
+    import types
+
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Kind
 
 NAME = "rollback.sh"
 
-Facts = t.Mapping[str, t.Any]
-_SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
 _INTRO = b"""#!/bin/sh
 # Rolls this host back to what was captured before the latest change, without Ansible, Python or network.
 # Made anew with every rollback point by intellistream.sage; do not edit. How to use it: sh rollback.sh --help
 """
-_PARTS = (NAMES, COMPARE, WORK, VENV, VENV_EDITS, VENV_UNDO, FILES, REMOVAL, GIT, RUN)
-_BODY = "\n".join(_PARTS).encode()
+
+
+def parts() -> tuple[types.ModuleType, ...]:
+    """What the kinds of resources write, see M(_base.by_name)."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._files import script as files
+    from ansible_collections.intellistream.sage.plugins.module_utils._git import script as git
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv import script as venv
+
+    return files, git, venv
 
 
 class _Capture(t.NamedTuple):
     """One resource of one point.
 
-    :ivar id: its number in the script.
+    :ivar number: of the capture in the script.
+    :ivar position: of the resource in its point.
+    :ivar taken: the resource as the point has it.
     """
 
-    id: int
-    point: Facts
     number: int
-    spec: Facts
-    taken: Facts
-    header: Facts
+    point: t.Mapping[str, t.Any]
+    position: int
+    taken: t.Mapping[str, t.Any]
+    facts: ScriptCapture
+
+
+class _Resource(t.NamedTuple):
+    """One resource with all its captures, oldest first."""
+
+    kind: Kind | None
+    name: str
+    path: str
+    captures: list[_Capture]
 
 
 def render(
     checkpoints: str,
-    target: Facts,
-    points: t.Sequence[Facts],
+    target: t.Mapping[str, t.Any],
+    points: t.Sequence[t.Mapping[str, t.Any]],
     headers: t.Mapping[tuple[str, int], Facts],
 ) -> bytes:
     """The script that undoes C(points).
@@ -64,31 +86,16 @@ def render(
     :param checkpoints: the state directory; the script works only as C(rollback.sh) in it.
     :param target: C(tid) and ISO C(time) of what is gone back to; C(generation), another for every script;
         C(unsupported), if the module alone can go back: why.
-    :param points: what is undone, oldest first; without any the script says so.
+    :param points: what is undone, oldest first; without any the script says so. C(untouched): number of a resource →
+        what P(_kind.script.Script.untouched) found.
     :param headers: (point id, number of the resource) → header of the capture.
     """
-    captures: dict[tuple[str, str], list[_Capture]] = {}
-    count = 0
-    for point in points:
-        for number, (spec, taken) in enumerate(zip(point["specs"], point["resources"])):
-            count += 1
-            one = _Capture(count, point, number, spec, taken, headers[point["point"], number])
-            # As the module does: all files are one resource, and the newest place decides the order of the work.
-            key = (taken["kind"], "" if taken["kind"] == "files" else taken["path"])
-            captures[key] = [*captures.pop(key, []), one]
-    unsupported = str(target.get("unsupported") or _unsupported(captures))
-    takes: dict[int, list[str]] = {}
-    resources: list[bytes] = []
-    for (kind, path), layers in () if unsupported else reversed(captures.items()):
-        lines = _venv(layers, takes) if kind == "venv" else _KINDS[kind](layers)
-        if kind != "files":
-            # A place is the same however many slashes end it.
-            where = os.path.normpath(path)
-            lines = {"path": os.fsencode(where), "path_encoded": _escape(where), **lines}
-        lines["layers"] = _lines(b"%d" % one.id for one in layers)
-        lines["kind"] = kind.encode()
-        resources += [b"    %b=%b\n" % (name.encode(), _quote(value)) for name, value in lines.items()]
-        resources.append(b'    "%b_$1"\n' % kind.encode())
+    resources = _resources(points, headers)
+    lines: list[ScriptLines] = []
+    reason = str(target.get("unsupported") or "")
+    if not reason:
+        reason, lines = _lines(resources)
+    take = {number: names for each in lines for number, names in each.take.items()}
     facts = {
         "state": os.fsencode(os.path.normpath(checkpoints)),
         "store": os.fsencode(os.path.normpath(str(target["store"]))),
@@ -96,173 +103,117 @@ def render(
         "when": dt.datetime.fromisoformat(target["time"]).astimezone().ctime().encode(),
         "generation": str(target["generation"]).encode(),
         "any": b"1" if points else b"",
-        "unsupported": unsupported.encode(),
-        "otherwise": os.fsencode(_otherwise(captures, str(target["store"]))),
+        "unsupported": reason.encode(),
+        "otherwise": os.fsencode(_otherwise(resources, str(target["store"]))),
     }
     return b"".join(
         (
             _INTRO,
-            _BODY,
+            _body(),
             b"\n# --- What this script is about ---\n\n",
             *(b"%b=%b\n" % (name.encode(), _quote(value)) for name, value in facts.items()),
             b"\n# What was captured, and its hashes.\nlayer() {\n    case $1 in\n",
-            *(_layer(one, takes.get(one.id, [])) for layers in captures.values() for one in layers),
+            *(_layer(capture, take.get(capture.number, ())) for each in resources for capture in each.captures),
             b"    *) fail 'this script is damaged.' ;;\n    esac\n}\n",
             b"\n# Does $1 with each resource, the one changed last first.\neach_resource() {\n",
-            *(resources or [b"    :\n"]),
+            *(_calls(resources, lines) or [b"    :\n"]),
             b'}\n\nmain "$@"\n',
         )
     )
 
 
-def _unsupported(captures: t.Mapping[tuple[str, str], t.Sequence[_Capture]]) -> str:
-    """Why the script cannot do it; it then says so."""
-    for (kind, path), layers in captures.items():
-        if kind in changes.PACKAGES:
-            return "packages of the system were changed, which this script does not bring back."
-        if kind != "venv" and kind not in _KINDS:
-            return f"this script cannot put back what is of kind {kind}."
-        if any(one.header.get("whole") for one in layers):
-            return "a rollback took a whole environment away, which has to be brought back first."
-        if kind == "git" and layers[0].header["exists"] and _announced(layers[0].header["repository"]):
-            return f"files were announced with git add --intent-to-add in {path}."
-    return ""
+def _body() -> bytes:
+    """The same for everybody: what the script does, and how each kind does it."""
+    scripts = [_script(kind).functions for kind in registry.carried() if kind.script]
+    return "\n".join((NAMES, COMPARE, WORK, REMOVAL, *scripts, RUN)).encode()
 
 
-def _otherwise(captures: t.Mapping[tuple[str, str], t.Sequence[_Capture]], store: str) -> str:
+def _script(kind: Kind) -> Script:
+    script: ByName[t.Callable[[], Script]] = ByName(kind.script)
+    return script.load()()
+
+
+def _resources(
+    points: t.Sequence[t.Mapping[str, t.Any]], headers: t.Mapping[tuple[str, int], Facts]
+) -> list[_Resource]:
+    """As a rollback has them: the one that was captured last, last."""
+    resources: dict[tuple[str, str], _Resource] = {}
+    number = 0
+    for point in points:
+        for position, (spec, taken) in enumerate(zip(point["specs"], point["resources"])):
+            number += 1
+            kind = registry.find(taken["kind"])
+            facts = ScriptCapture(
+                number,
+                taken["path"],
+                spec=spec,
+                manifest=headers[point["point"], position],
+                specs=point["specs"],
+                untouched=point.get("untouched", {}).get(position, ()),
+            )
+            capture = _Capture(number, point, position=position, taken=taken, facts=facts)
+            key = (taken["kind"], "" if kind is not None and kind.joined else taken["path"])
+            older = resources.pop(key).captures if key in resources else []
+            resources[key] = _Resource(kind, *key, captures=[*older, capture])
+    return list(resources.values())
+
+
+def _lines(resources: t.Sequence[_Resource]) -> tuple[str, list[ScriptLines]]:
+    """Why the script cannot do it, or else what it is told of each resource."""
+    found: list[ScriptLines] = []
+    for kind, name, dummy, captures in resources:
+        facts = [capture.facts for capture in captures]
+        lines: ScriptLines | str = facts[-1].manifest.get("no_script") or ""
+        if kind is not None and kind.script:
+            lines = _script(kind).lines(facts)
+        if isinstance(lines, str):
+            return lines or f"this script cannot put back what is of kind {name}.", []
+        found.append(lines)
+    return "", found
+
+
+def _calls(resources: t.Sequence[_Resource], lines: t.Sequence[ScriptLines]) -> list[bytes]:
+    """What is called for each resource, the one changed last first."""
+    calls = []
+    for (kind, name, path, captures), (variables, dummy) in zip(reversed(resources), reversed(lines)):
+        if kind is not None and not kind.joined:
+            # A place is the same however many slashes end it.
+            where = os.path.normpath(path)
+            variables = {"path": os.fsencode(where), "path_encoded": escape(where), **variables}
+        layers = joined(b"%d" % capture.number for capture in captures)
+        for variable, value in {**variables, "layers": layers, "kind": name.encode()}.items():
+            calls.append(b"    %b=%b\n" % (variable.encode(), _quote(value)))
+        calls.append(b'    "%b_$1"\n' % name.encode())
+    return calls
+
+
+def _otherwise(resources: t.Sequence[_Resource], store: str) -> str:
     """What to do when the script cannot."""
-    commands = []
-    for (kind, dummy), layers in captures.items():
-        if kind in changes.PACKAGES:
-            names = [(one.point["install_id"], one.point["point"], str(one.number)) for one in layers]
-            places = [os.path.join(store, *name) for name in names]
-            commands += changes.by_hand(kind, zip(places, (one.taken for one in layers)))
+    commands: list[str] = []
+    for dummy, dummy2, dummy3, captures in resources:
+        told = [(_content(store, capture), capture.facts.manifest.get("by_hand") or ()) for capture in captures]
+        commands += changes.by_hand(told)
     return "\n".join(["Roll back with intellistream.sage.sage_rollback.", *changes.introduced(commands)])
 
 
-def _escape(value: str) -> bytes:
-    """A name as C(_content/manifest.py) writes it."""
-    return _SPECIAL.sub(lambda found: b"\\0%03o" % found.group()[0], os.fsencode(value))
+def _content(store: str, capture: _Capture) -> str:
+    return os.path.join(store, capture.point["install_id"], capture.point["point"], str(capture.position))
 
 
 def _quote(value: bytes) -> bytes:
     return b"'" + value.replace(b"'", b"'\\''") + b"'"
 
 
-def _lines(lines: t.Iterable[bytes]) -> bytes:
-    return b"\n".join(lines)
-
-
-def _layer(one: _Capture, take: t.Sequence[str]) -> bytes:
+def _layer(capture: _Capture, take: t.Sequence[str]) -> bytes:
     values = {
-        "number": b"%d" % one.number,
-        "header_sum": str(one.taken["sha256"]).encode(),
-        "items_sum": str(one.taken.get("items") or "").encode(),
-        "take": b" %b " % b" ".join(_escape(name) for name in take),
+        "number": b"%d" % capture.position,
+        "header_sum": str(capture.taken["sha256"]).encode(),
+        "items_sum": str(capture.taken.get("items") or "").encode(),
+        "take": b" %b " % b" ".join(escape(name) for name in take),
     }
-    place = _quote(os.fsencode(f"/{one.point['install_id']}/{one.point['point']}"))
+    place = _quote(os.fsencode(f"/{capture.point['install_id']}/{capture.point['point']}"))
     return b"    %d)\n        point=$store%b\n%b        ;;\n" % (
-        one.id,
+        capture.number,
         place,
         b"".join(b"        %b=%b\n" % (name.encode(), _quote(value)) for name, value in values.items()),
     )
-
-
-def _wanted(spec: Facts) -> dict[str, str]:
-    return {canonical(str(one["name"])): str(one.get("version") or "") for one in spec.get("distributions") or []}
-
-
-def _venv(layers: t.Sequence[_Capture], takes: dict[int, list[str]]) -> dict[str, bytes]:
-    absent = [number for number, one in enumerate(layers) if not one.header["existed"]]
-    if absent:
-        path = layers[0].taken["path"]
-        brought = {
-            name
-            for one in layers
-            for spec in one.point["specs"]
-            if spec["kind"] == "venv" and os.path.normpath(spec["path"]) == os.path.normpath(path)
-            for name in _wanted(spec)
-        }
-        return {
-            "existed": b"",
-            "recreated": b"1" if absent[0] else b"",
-            "brought": b" ".join(_escape(name) for name in sorted(brought)),
-        }
-    versions: dict[str, str] = {}
-    allowed: dict[str, list[str]] = {}
-    dirs: dict[str, int] = {}
-    for one in layers:
-        there = one.header["distributions"]
-        for name, version in _wanted(one.spec).items():
-            if name not in versions:
-                versions[name] = there.get(name, "")
-                if name in there:
-                    takes.setdefault(one.id, []).append(name)
-            # Without a version the change could leave any.
-            allowed.setdefault(name, []).extend((version or "*", *([there[name]] if name in there else [])))
-        dirs = {**one.header["dirs"], **dirs}
-    targets = [
-        b" ".join((_escape(name), _escape(versions[name]) or b"-", *sorted({_spelled(one) for one in allowed[name]})))
-        for name in sorted(versions)
-    ]
-    return {
-        "existed": b"1",
-        "targets": _lines(targets),
-        "dirs": _lines(b"%04o %b" % (mode, _escape(name)) for name, mode in sorted(dirs.items())),
-        # An installer that was killed came after the newest capture.
-        "since": b"%d" % layers[-1].header["captured_ns"],
-    }
-
-
-def _spelled(version: str) -> bytes:
-    return _escape(version.lower().replace("_", "-"))
-
-
-def _files(layers: t.Sequence[_Capture]) -> dict[str, bytes]:
-    chosen: list[tuple[_Capture, int, str]] = []
-    for one in layers:
-        paths = one.spec.get("paths") or [one.spec["path"]]
-        for number, path in enumerate(sorted({os.path.normpath(path) for path in paths})):
-            if path in one.point.get("left_alone", ()):
-                continue
-            # Inside something an older capture holds: that one decides.
-            if not any(_inside(path, old) for dummy, dummy2, old in chosen):
-                chosen.append((one, number, path))
-    work = []
-    # Newest first: what an older capture holds inside a newer one's directory comes after it.
-    for position, (one, number, path) in reversed(list(enumerate(chosen))):
-        later = [old for dummy, dummy2, old in chosen[:position] if _inside(old, path)]
-        work.append(b" ".join((b"%d %d" % (one.id, number), *(_escape(name) for name in (path, *later)))))
-    return {"captured_paths": _lines(work)}
-
-
-def _inside(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(f"{directory}/")
-
-
-def _git(layers: t.Sequence[_Capture]) -> dict[str, bytes]:
-    captured = layers[0].header
-    if not captured["exists"]:
-        return {"existed": b"", "recreated": b"", "brought": b""}
-    outer = captured["repository"]
-    return {
-        "existed": b"1",
-        "repositories": _lines(_repositories(".", outer)),
-        "outer_work": outer["work"].encode(),
-        "gitdirs": _lines(map(_escape, outer["gitdirs"])),
-        "sections": _lines(map(_escape, outer["sections"])),
-    }
-
-
-def _repositories(name: str, state: Facts) -> t.Iterator[bytes]:
-    branch = _escape(state["branch"]) if state["branch"] else b"-"
-    yield b" ".join((_escape(name), state["head"].encode(), branch, state["staged"].encode(), state["work"].encode()))
-    for inner, below in state["modules"].items():
-        yield from _repositories(os.path.normpath(os.path.join(name, inner)), below)
-
-
-def _announced(state: Facts) -> bool:
-    return bool(state["added"]) or any(_announced(inner) for inner in state["modules"].values())
-
-
-_KINDS: dict[str, t.Callable[[t.Sequence[_Capture]], dict[str, bytes]]] = {"files": _files, "git": _git}

@@ -20,9 +20,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm import dat
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.disk import GHOST, GONE, PACKED, Seen
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
 
 # What package managers own as ghosts and need themselves: bringing an old state of it back would break them.

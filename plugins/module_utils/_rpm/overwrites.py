@@ -22,10 +22,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm import dat
 if t.TYPE_CHECKING:
     import os
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import Directories
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Writer
 
 #: The section of what is kept of it, and the directory with that.
 OVERWRITTEN = "overwritten"

@@ -82,8 +82,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm import pla
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
 
 

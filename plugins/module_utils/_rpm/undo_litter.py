@@ -22,8 +22,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content import
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import write_all
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Writer
 
 #: Lists what a change is going to make.
 INCOMING = "incoming"

@@ -12,7 +12,7 @@ import time
 import typing as t
 from contextlib import ExitStack
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     CaptureError,
     SageError,
@@ -22,8 +22,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import known, make
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import (
+    carry_captures,
+    registry,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import plain_copies
 
@@ -43,20 +46,10 @@ if t.TYPE_CHECKING:
         TakenResource,
     )
 
-_KEPT = ("kind", "path", "paths", "whole", "packages", "state", "changes")
-
-
-def clean(spec: t.Mapping[str, t.Any]) -> Spec:
-    """A spec as the ledger keeps it: nothing unset, only names and versions of distributions."""
-    kept = {name: spec[name] for name in _KEPT if spec.get(name)}
-    if "packages" not in kept:
-        # The modules' default, which means nothing here.
-        kept.pop("state", None)
-    if spec.get("distributions"):
-        kept["distributions"] = [
-            {"name": str(one["name"]), "version": str(one.get("version") or "")} for one in spec["distributions"]
-        ]
-    return kept
+CARRIES = (carry_captures.parts,)
+_OPENED: ByName[t.Callable[[PrivateDir, t.Mapping[str, t.Any], ExitStack], PrivateDir]] = ByName(
+    "_storage.archive:opened"
+)
 
 
 def capture(
@@ -69,10 +62,9 @@ def capture(
 
     :raises CaptureError: something cannot be captured, or space is short; nothing is left behind.
     """
-    carry_captures.carry()
     installation = session.required()
     name = next_name(installation)
-    cleaned = [clean(spec) for spec in specs]
+    cleaned = [registry.recorded(spec) for spec in specs]
     event: PointCaptured = {
         "event": "captured",
         "point": name,
@@ -82,12 +74,12 @@ def capture(
         "resources": [],
     }
     if not session.writes or session.where is None:
-        event["resources"] = [_predicted(make(spec["kind"], spec)) for spec in cleaned]
+        event["resources"] = [_predicted(make(spec)) for spec in cleaned]
         if session.where is not None:
-            _check_space(session.where, [make(spec["kind"], spec) for spec in cleaned])
+            _check_space(session.where, [make(spec) for spec in cleaned])
         return event
     try:
-        resources = [make(spec["kind"], spec) for spec in cleaned]
+        resources = [make(spec) for spec in cleaned]
         _check_space(session.where, resources)
         # What a killed run left of a point that was never recorded.
         store.discard(session.where, installation.install_id, name)
@@ -140,7 +132,10 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
         facts = resource.capture(where, items)
         where.sync()
         digest = items.finish()
-    data = store.encode({**facts, "kind": resource.kind, "path": resource.path, "items": digest})
+    kind = registry.kind_of({"kind": resource.kind})
+    # Told to people where nothing is at hand that knows this kind.
+    told = {} if kind.script else {"no_script": kind.no_script, "by_hand": kind.by_hand(facts)}
+    data = store.encode({**facts, **told, "kind": resource.kind, "path": resource.path, "items": digest})
     point.write(f"{number}.json", data)
     taken: TakenResource = {
         "kind": resource.kind,
@@ -203,14 +198,13 @@ def layers(
 def _opened(state: PrivateDir, point: Point, stack: ExitStack) -> PrivateDir:
     if not point.get("archive"):
         return stack.enter_context(store.point_dir(state, point["install_id"], point["point"]))
-    where: PrivateDir = by_name.undos().unpacked(state, point, stack)
-    return where
+    return _OPENED.load()(state, point, stack)
 
 
 def _after(spec: Spec, results: t.Sequence[Observed]) -> Facts | None:
     """The facts about the same resource among those recorded after the change."""
     for one in results:
-        if _key(one["spec"]) == _key(spec):
+        if registry.key(one["spec"]) == registry.key(spec):
             return dict(one["facts"])
     return None
 
@@ -225,27 +219,21 @@ def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
     """
     if state is None:
         return None
-    before = {_key(one["spec"]): one for one in point.get("after") or ()}
+    before = {registry.key(one["spec"]): one for one in point.get("after") or ()}
     with ExitStack() as stack:
         where = None
         for spec, taken in zip(point["specs"], point["resources"]):
-            if not known(spec["kind"]):
-                continue
-            resource = make(spec["kind"], spec)
-            if not resource.settles:
+            resource = registry.make_if_carried(spec)
+            if resource is None or not resource.settles:
                 continue
             where = where or _opened(state, point, stack)
             facts = resource.after(store.read_manifest(where, taken))
             if facts is not None:
-                before[_key(spec)] = {"spec": spec, "facts": facts}
+                before[registry.key(spec)] = {"spec": spec, "facts": facts}
     after = list(before.values())
     if not after or point.get("after") == after:
         return None
     return {"event": "settled", "installations": [point["install_id"]], "point": point["point"], "after": after}
-
-
-def _key(spec: Spec) -> str:
-    return repr([spec.get(name) for name in ("kind", "path", "paths", "packages", "changes")])
 
 
 def brief(point: Point | PointCaptured) -> Result:

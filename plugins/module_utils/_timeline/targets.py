@@ -13,12 +13,15 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
+
+_LOOKS_LIKE_DATE: ByName[t.Callable[[str], bool]] = ByName("_timeline.dates:looks_like_date")
+_PARSE: ByName[t.Callable[[str, dt.datetime], dt.datetime]] = ByName("_timeline.dates:parse")
 
 
 class Part(t.NamedTuple):
@@ -79,9 +82,8 @@ def resolve(history: t.Sequence[Installation], to: str, now: dt.datetime | None 
                 cut = before + position
                 return _kept(history, cut, _since(history, cut, point["time"], one.install_id))
         before += len(one.points)
-    _dates = by_name.dates()
-    if _dates.looks_like_date(to):
-        return _date(history, _dates.parse(to, now or dt.datetime.now(dt.timezone.utc)))
+    if is_date(to):
+        return _date(history, _PARSE.load()(to, now or dt.datetime.now(dt.timezone.utc)))
     known = [point["point"] for one in history[-3:] for point in one.active_points]
     raise InputError(
         f"There is no installation, rollback point or phase {to!r}, and it is no date.",
@@ -109,13 +111,13 @@ def fixed(history: t.Sequence[Installation], to: str, now: dt.datetime | None = 
             return to
         return str(newest["install_id"] if newest.get("phase") else newest["point"])
     if is_date(to):
-        return str(by_name.dates().parse(to, now or dt.datetime.now(dt.timezone.utc)).isoformat())
+        return _PARSE.load()(to, now or dt.datetime.now(dt.timezone.utc)).isoformat()
     return to
 
 
 def is_date(to: str) -> bool:
     """Whether a target is meant as a date."""
-    return bool(by_name.dates().looks_like_date(to))
+    return _LOOKS_LIKE_DATE.load()(to)
 
 
 def _timeline(history: t.Sequence[Installation]) -> list[Point]:

@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import (
@@ -117,11 +118,9 @@ class Redo:
 
 def _long(specs: t.Iterable[Spec]) -> bool:
     """To capture these takes long enough for a process of its own, and they can be captured there."""
-    found = list(specs)
-    # Other kinds have libraries and programs that do not like to be in two processes. What is moved takes no time.
-    return all(spec["kind"] in ("files", "venv") for spec in found) and any(
-        spec["kind"] == "venv" and not spec.get("whole") for spec in found
-    )
+    kinds = [(registry.kind_of(spec), spec) for spec in specs]
+    # Some kinds have libraries and programs that do not like to be in two processes.
+    return all(kind.forks for kind, dummy in kinds) and any(kind.slow(spec) for kind, spec in kinds)
 
 
 def _finished(chosen: Chosen) -> bool:

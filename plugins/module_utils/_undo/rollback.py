@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS, make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
@@ -110,16 +111,14 @@ def _how(session: Session, request: Request, history: t.Sequence[Installation], 
 
 def _ours(history: t.Sequence[Installation]) -> Facts:
     """What installations of this host brought: kind → path → distribution → versions."""
-    from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
-
-    found: Facts = {}
-    for one in history:
-        for point in one.points:
-            for spec in point.get("specs") or []:
-                names = found.setdefault(spec["kind"], {}).setdefault(spec.get("path"), {})
-                for each in spec.get("distributions") or []:
-                    names.setdefault(canonical(each["name"]), []).append(each["version"])
-    return found
+    brought: Facts = {}
+    specs = [spec for one in history for point in one.points for spec in point.get("specs") or []]
+    for spec in specs:
+        kind = registry.find(spec["kind"])
+        names = brought.setdefault(spec["kind"], {}).setdefault(spec.get("path"), {})
+        for name, version in kind.brought(spec) if kind is not None else ():
+            names.setdefault(name, []).append(version)
+    return brought
 
 
 def _compute(
@@ -146,11 +145,11 @@ def _compute(
             for taken, layer in zip(point["resources"], layers(session.where, point, stack, done, after)):
                 if kinds and taken["kind"] not in kinds:
                     continue
-                # All captured files are one resource: an older capture may hold what a newer one is inside of.
-                key = (taken["kind"], "" if taken["kind"] == "files" else taken["path"])
+                kind = registry.find(taken["kind"])
+                key = (taken["kind"], "" if kind is not None and kind.joined else taken["path"])
                 # The newest place decides the order of the work.
                 captures[key] = [*captures.pop(key, []), layer]
-    return [make(kind, found[-1].spec).undo(found, how) for (kind, dummy), found in reversed(captures.items())]
+    return [make(found[-1].spec).undo(found, how) for found in reversed(captures.values())]
 
 
 def _execute(

@@ -21,8 +21,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv import di
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Writer
 
 # The clock file systems stamp with; it lags behind the precise one by up to a tick.
 _CLOCK_REALTIME_COARSE = 5
@@ -289,3 +289,11 @@ class Taken:
         info, digest, xattrs = item.copy(self.venv, found.relative, self.store, found.relative)
         self.copied.append(found.relative)
         return item.item_of(FILE, info, digest)._replace(xattrs=xattrs)
+
+
+def requirements(layer: Layer) -> bytes:
+    """A P(_timeline.plain_copies.Content): all distributions as requirements."""
+    if not layer.manifest["existed"]:
+        return b"# There was no environment.\n"
+    lines = [f"{name}=={version}\n" for name, version in sorted(layer.manifest["distributions"].items())]
+    return "".join(lines).encode()

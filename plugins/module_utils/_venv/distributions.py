@@ -15,6 +15,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.names imp
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, parts
 
 INFO = ".dist-info"
+# What venv, virtualenv and uv put into a new environment by themselves.
+SEEDS = frozenset(("pip", "setuptools", "wheel"))
 _PYTHON = re.compile(r"python3\.\d+t?$")
 _TOP = re.compile(rb'^"?([^/,"\r\n]+)', re.MULTILINE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

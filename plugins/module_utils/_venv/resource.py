@@ -14,21 +14,33 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import by_name, names
+from ansible_collections.intellistream.sage.plugins.module_utils._base import names
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
     How,
+    Kind,
     Layer,
+    PlainCopy,
     Resource,
+    Spec,
     Undo,
+    VersionsChange,
+    Writer,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import facts as venv_facts
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
+
+Pins = t.Mapping[str, str]
+_CHOSEN: ByName[t.Callable[[Tree, Pins], list[venv_distributions.Distribution]]] = ByName("_venv.capture:chosen")
+_NEED: ByName[t.Callable[[Tree, Pins, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
+_CAPTURE: ByName[t.Callable[[Tree, Pins, PrivateDir, Writer], Facts]] = ByName("_venv.capture:capture")
+_UNDO: ByName[t.Callable[[str, t.Sequence[Layer], How], Undo]] = ByName("_venv.undo_whole:undo")
 
 
 class VenvResource(Resource):
@@ -50,7 +62,7 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return [f"{self.path} (does not exist)"]
-            return [f"{one.name} {one.version}" for one in by_name.captures().venv().chosen(venv, self.wanted)]
+            return [f"{chosen.name} {chosen.version}" for chosen in _CHOSEN.load()(venv, self.wanted)]
 
     def observe(self) -> Facts:
         with self._open() as venv:
@@ -91,8 +103,7 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None or self.whole:
                 return 0, 0
-            found: tuple[int, int] = by_name.captures().venv().need(venv, self.wanted, device)
-            return found
+            return _NEED.load()(venv, self.wanted, device)
 
     @contextlib.contextmanager
     def _open(self) -> t.Iterator[Tree | None]:
@@ -111,8 +122,52 @@ class VenvResource(Resource):
             facts = {"existed": True, "whole": self.whole, "distributions": there}
             if self.whole:
                 return {**facts, "owner": os.fstat(venv.fd).st_uid, "files": 0, "copies": 0, "bytes": 0}
-            return {**facts, **by_name.captures().venv().capture(venv, self.wanted, where, items)}
+            return {**facts, **_CAPTURE.load()(venv, self.wanted, where, items)}
 
     def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
-        undo: Undo = by_name.undos().venv(self.path, layers, how)
-        return undo
+        return _UNDO.load()(self.path, layers, how)
+
+
+class VenvKind(Kind):
+    """A virtual environment, and the distributions that a change is going to leave there."""
+
+    name = "venv"
+    options = {"path": {"type": "path"}, "distributions": {"type": "list", "elements": "dict"}}
+    forks = True
+    plain_copy = PlainCopy("requirements_{}.txt", "_venv.capture:requirements")
+    script = "_venv.script:VenvScript"
+    drift = "_venv.drift:compare"
+
+    def make(self, spec: Spec) -> Resource:
+        distributions = [dict(distribution) for distribution in spec.get("distributions") or []]
+        return VenvResource(self.path_of(spec), distributions, bool(spec.get("whole")))
+
+    def recorded(self, spec: Spec) -> Facts:
+        kept: Facts = {"kind": self.name, **{name: spec[name] for name in ("path", "whole") if spec.get(name)}}
+        if spec.get("distributions"):
+            # Only names and versions: a URL may hold a password.
+            kept["distributions"] = [
+                {"name": str(distribution["name"]), "version": str(distribution.get("version") or "")}
+                for distribution in spec["distributions"]
+            ]
+        return kept
+
+    def slow(self, spec: Spec) -> bool:
+        # What is moved takes no time.
+        return not spec.get("whole")
+
+    def brought(self, spec: Spec) -> list[tuple[str, str]]:
+        return [
+            (names.canonical(str(distribution["name"])), str(distribution.get("version") or ""))
+            for distribution in spec.get("distributions") or []
+        ]
+
+    def change(self, spec: Spec, taken: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
+        facts = manifest()
+        before = dict(facts.get("distributions") or {}) if facts is not None else None
+        return VersionsChange(
+            str(spec.get("path")), before, after=dict(self.brought(spec)), entire=bool(spec.get("whole"))
+        )
+
+    def versions(self, facts: Facts) -> dict[str, str]:
+        return {name: str(known.get("version")) for name, known in (facts.get("distributions") or {}).items()}

@@ -21,8 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Section
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Section
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Row
 
 # The version that stands for "it will not be there" in what a change is going to leave.

@@ -9,17 +9,40 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import SEEDS
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo import VenvUndo
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo_goals import suspects
 
-# What venv, virtualenv and uv put into a new environment by themselves.
-SEEDS = frozenset(("pip", "setuptools", "wheel"))
 _OWN = frozenset(("pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG", "lib64"))
 _OWN_IN_SITE = frozenset(("_virtualenv.py", "_virtualenv.pth"))
+
+
+def undo(path: str, layers: t.Sequence[Layer], how: How) -> Undo:
+    """The way back to a captured environment, or to its absence.
+
+    :raises InputError: a rollback in between removed the environment as a whole.
+    """
+    if layers[0].manifest.get("whole"):
+        return VenvReturn(path, layers[0], how)
+    for layer in layers if layers[0].manifest["existed"] else ():
+        if layer.manifest.get("whole"):
+            raise _removed_between(path, os.path.basename(os.path.dirname(layer.where.path)))
+    if not all(layer.manifest["existed"] for layer in layers):
+        return VenvRemoval(path, layers, how)
+    return VenvUndo(path, layers, how)
+
+
+def _removed_between(path: str, point: str) -> InputError:
+    return InputError(
+        f"Between the target and now a rollback removed {path} as a whole.",
+        untouched="everything.",
+        advice=f"Roll back to {point} first, which brings it back; then to what you want.",
+    )
 
 
 class VenvRemoval(Undo):

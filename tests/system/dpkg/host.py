@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls import rollback as calls_rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import packages as registry_packages
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ansible_collections.intellistream.sage.tests.system.debs import Repository
-
-registry_packages.enable()
 
 FOO_CONF = "/etc/foo.conf"
 

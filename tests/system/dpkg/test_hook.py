@@ -19,7 +19,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.debs import status
@@ -34,7 +33,6 @@ SNIPPETS = pathlib.Path("/etc/apt/apt.conf.d")
 @pytest.fixture
 def host(repository: Repository, sage_root: pathlib.Path) -> pathlib.Path:
     """foo 1 and bar 1 are installed, foo's configuration is edited, and foo 2 needs goo and bar 2."""
-    enable()
     conf = {"files": {"/opt/foo/data": "1", "/etc/foo.conf": "1\n"}, "conffiles": ["/etc/foo.conf"]}
     repository.build("foo", "1", **conf)
     repository.build("bar", "1", files={"/opt/bar/data": "1"})

@@ -15,7 +15,6 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.packages import enable
 from ansible_collections.intellistream.sage.tests.system import hooked, oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf
 from ansible_collections.intellistream.sage.tests.system.content import File
@@ -42,7 +41,6 @@ def changes(point: Point) -> set[tuple[str, str, str | None, str | None]]:
 @pytest.fixture
 def host(repository: Repository, sage_root: pathlib.Path) -> pathlib.Path:
     """foo 1 and bar 1 are installed, foo's configuration is edited, and foo 2 needs goo and bar 2."""
-    enable()
     repository.build("foo", "1", files={"/opt/foo/data": "1", "/etc/foo.conf": File("1\n", rpm=CONFIG)})
     repository.build("bar", "1", files={"/opt/bar/data": "1"}, fields=["Epoch: 1"])
     repository.offer()

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls import rollback as calls_rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_undos
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import packages as registry_packages
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import run
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 CONFIG = "%config(noreplace)"
-registry_packages.enable()
-carry_undos.carry()
 
 
 class Host:

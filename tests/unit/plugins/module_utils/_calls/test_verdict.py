@@ -116,7 +116,7 @@ def test_the_earliest_phase_wins_and_all_reasons_are_told() -> None:
 
 
 def _observed(spec: dict[str, t.Any]) -> dict[str, t.Any]:
-    return {"spec": spec, "facts": registry.make(spec["kind"], spec).observe()}
+    return {"spec": spec, "facts": registry.make(spec).observe()}
 
 
 def test_a_file_that_changed(tmp_path: pathlib.Path) -> None:

@@ -160,11 +160,11 @@ def test_device_pipe_socket_are_refused(root: Path, data: Path) -> None:
 def test_paths_that_lead_elsewhere_are_refused(root: Path, data: Path) -> None:
     for path in ("relative", "/a/../b", "/"):
         with pytest.raises(InputError):
-            make("files", {"paths": [path]})
+            make({"kind": "files", "paths": [path]})
     with pytest.raises(InputError):
-        make("files", {})
+        make({"kind": "files"})
     with pytest.raises(InputError):
-        make("nothing", {"path": "/x"})
+        make({"kind": "nothing", "path": "/x"})
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make links of others")
@@ -260,7 +260,7 @@ def test_interrupted_capture_leaves_nothing_recorded(root: Path, data: Path, mon
 
 
 def test_observe_and_differences(data: Path) -> None:
-    resource = make("files", {"paths": [str(data / "file"), str(data / "link"), str(data / "absent")]})
+    resource = make({"kind": "files", "paths": [str(data / "file"), str(data / "link"), str(data / "absent")]})
     recorded = resource.observe()
     assert resource.differences(recorded) == []
     wreck(data)

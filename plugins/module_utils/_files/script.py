@@ -2,11 +2,27 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""C(rollback.sh): files, links, directories; what was not there before."""
+"""Named paths in C(rollback.sh)."""
 
 from __future__ import annotations
 
-FILES = r"""# --- Files, links and directories ---
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
+    Script,
+    ScriptCapture,
+    ScriptLines,
+    escape,
+    joined,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
+
+
+_FUNCTIONS = r"""# --- Files, links and directories ---
 
 # For each captured path: sets path, id, take and except, takes up its capture, and calls $1.
 each_path() {
@@ -213,81 +229,40 @@ files_verify_path() {
 }
 
 """
-REMOVAL = r"""# --- What was not there before is removed: out of sight in one step, then deleted ---
 
-removal_plan() {
-    if [ -n "$recreated" ]; then
-        conflicts="$conflicts$path_encoded was removed by somebody between two installations;"
-        conflicts="$conflicts what was in it then was not captured$nl"
-    fi
-    if [ "$kind" = venv ] && [ -d "$path" ]; then
-        removal_judge
-    fi
-    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
-        if exists "$one"; then
-            encode "$one"
-            plan_remove=$plan_remove$encoded$nl
-        fi
-    done
-}
 
-# What is in an environment that is going to be removed, and whose it is.
-removal_judge() {
-    real=$(cd -- "$path" && pwd -P) || refuse "$path cannot be entered."
-    sites=$(venv_sites)
-    registered=$(venv_registered)
-    targets=$(for one in $registered; do printf '%s -\n' "${one%% *}"; done)
-    venv_judge_killed
-    foreign=
-    for one in $registered; do
-        rest=${one#* }
-        plan_erase="$plan_erase${one%% *} ${rest%% *}$nl"
-        case " $brought pip setuptools wheel " in
-        *" ${one%% *} "*) ;;
-        *)
-            foreign="$foreign${one%% *} ${rest%% *} in $path_encoded was installed by somebody else"
-            foreign="$foreign and would be removed with it$nl"
-            ;;
-        esac
-    done
-    conflicts=$conflicts$foreign
-    [ -z "$killed$resumed" ] || return 0
-    rows=$(venv_rows)
-    venv_edited ''
-    for one in $edited; do
-        conflicts="$conflicts$path_encoded/${one#* } was edited by somebody$nl"
-    done
-    [ -z "$foreign$edited" ] || return 0
-    owned=$(for one in $rows; do
-        one=${one#* * * }
-        printf '%s\n' "${one%% *}"
-    done)
-    there=$(for one in $(walk "$path" .); do
-        case $one in
-        'd '* | */__pycache__/*) continue ;;
-        'f pyvenv.cfg' | 'f .gitignore' | 'f .lock' | 'f CACHEDIR.TAG' | 'f lib64') continue ;;
-        */site-packages/_virtualenv.py | */site-packages/_virtualenv.pth) continue ;;
-        'f bin/'[Aa][Cc][Tt][Ii][Vv][Aa][Tt][Ee]* | 'f bin/'[Dd][Ee][Aa][Cc][Tt][Ii][Vv][Aa][Tt][Ee]*) continue ;;
-        'f bin/python'* | 'f bin/pydoc'*) continue ;;
-        esac
-        printf '%s\n' "${one#* }"
-    done | sort -u)
-    for one in $(without "$there" "$owned"); do
-        conflicts="$conflicts$path_encoded/$one was put there by somebody$nl"
-    done
-}
+class FilesScript(Script):
+    """Named files, links and directories."""
 
-removal_execute() {
-    hidden=${path%/*}/.${path##*/}.sage-removed
-    rm -rf -- "$hidden" || fail "$hidden could not be removed."
-    exists "$path" || return 0
-    mv -T -- "$path" "$hidden" || fail "$path could not be moved."
-    rm -rf -- "$hidden" || fail "$hidden could not be removed."
-}
+    functions = _FUNCTIONS
 
-removal_verify() {
-    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
-        ! exists "$one" || printf '%s\n' "$one is still there"
-    done
-}
-"""
+    def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines:
+        chosen: list[tuple[ScriptCapture, int, str]] = []
+        for capture in captures:
+            paths = capture.spec.get("paths") or [capture.spec["path"]]
+            for number, path in enumerate(sorted({os.path.normpath(path) for path in paths})):
+                if path in capture.untouched:
+                    continue
+                # Inside something an older capture holds: that one decides.
+                if not any(_inside(path, older) for dummy, dummy2, older in chosen):
+                    chosen.append((capture, number, path))
+        work = []
+        # Newest first: what an older capture holds inside a newer one's directory comes after it.
+        for position, (capture, number, path) in reversed(list(enumerate(chosen))):
+            later = [older for dummy, dummy2, older in chosen[:position] if _inside(older, path)]
+            work.append(b" ".join((b"%d %d" % (capture.number, number), *map(escape, (path, *later)))))
+        return ScriptLines({"captured_paths": joined(work)})
+
+    def untouched(self, layer: Layer) -> list[str]:
+        if layer.after is None or layer.items is None:
+            return []
+        paths = []
+        for section in layer.items.sections:
+            captured = {path: listing.brief_of(item) for path, item in layer.items.read(section)}
+            if captured == layer.after["paths"].get(section.name):
+                paths.append(section.name)
+        return paths
+
+
+def _inside(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Drift of one kind of resource: how what is on the host differs from what the record says."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource
+
+
+class DriftLine(t.NamedTuple):
+    """One difference, for people."""
+
+    path: str
+    what: str
+
+
+class Others(t.NamedTuple):
+    """What the record says of names and versions that no result names.
+
+    :ivar known: name → version, empty where any will do.
+    :ivar undone: names in changes that were rolled back; a rollback may be asked to leave some.
+    """
+
+    known: dict[str, str]
+    undone: set[str]
+
+
+class Recorded(t.NamedTuple):
+    """What the record says of all resources of one kind.
+
+    :ivar make: the resource of a spec.
+    :ivar results: spec and facts of each, in the order they were recorded.
+    :ivar others: path → what else the record says; None when nothing is known.
+    """
+
+    make: t.Callable[[Facts], Resource]
+    results: list[tuple[Facts, Facts]]
+    others: t.Callable[[str], Others | None]
+
+
+# Every difference of one kind; what cannot be read is one, too, and nothing is raised.
+Drift = t.Callable[[Recorded], list[DriftLine]]
+
+
+def compare(recorded: Recorded) -> list[DriftLine]:
+    """A P(Drift) of kinds whose facts say all there is to say."""
+    lines: list[DriftLine] = []
+    for spec, facts in recorded.results:
+        lines += guarded(str(spec.get("path") or ""), differences, recorded, spec, facts)
+    return lines
+
+
+def differences(recorded: Recorded, spec: Facts, facts: Facts) -> t.Iterator[DriftLine]:
+    """One resource compared with its facts."""
+    resource = recorded.make(spec)
+    for what in resource.drift(facts):
+        yield DriftLine(resource.path, what)
+
+
+def guarded(path: str, look: t.Callable[..., t.Iterable[DriftLine]], *arguments: t.Any) -> list[DriftLine]:
+    """The lines of a look; an error becomes one."""
+    lines: list[DriftLine] = []
+    try:
+        lines += look(*arguments)
+    except SageError as error:
+        lines.append(DriftLine(path, f"cannot be compared: {error.what}"))
+    except (OSError, ValueError) as error:
+        lines.append(DriftLine(path, f"cannot be compared: {error}"))
+    return lines

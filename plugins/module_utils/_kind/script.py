@@ -1,0 +1,75 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a kind of resource writes into C(rollback.sh)."""
+
+from __future__ import annotations
+
+import abc
+import os
+import re
+import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Spec
+
+_SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
+
+
+class ScriptCapture(t.NamedTuple):
+    """One capture of a resource, as a script needs it.
+
+    :ivar number: of the capture in the script.
+    :ivar path: of the resource, as the ledger has it.
+    :ivar specs: of all that the same rollback point captured.
+    :ivar untouched: what M(Script.untouched) returned.
+    """
+
+    number: int
+    path: str
+    spec: Spec
+    manifest: Facts
+    specs: t.Sequence[Spec]
+    untouched: t.Sequence[str] = ()
+
+
+class ScriptLines(t.NamedTuple):
+    """What a script is told of one resource.
+
+    :ivar variables: set before the functions are called.
+    :ivar take: number of a capture → the names that are put back from it.
+    """
+
+    variables: dict[str, bytes]
+    take: t.Mapping[int, t.Sequence[str]] = {}
+
+
+class Script(abc.ABC):
+    """How one kind goes back in C(rollback.sh).
+
+    :cvar functions: C(<kind>_check), C(<kind>_plan), C(<kind>_execute), C(<kind>_verify), in POSIX shell.
+    """
+
+    functions: t.ClassVar[str]
+
+    @abc.abstractmethod
+    def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | str:
+        """What the functions need to know to go back through captures, oldest first; or why they cannot.
+
+        They also know C(kind), C(path) and the numbers of the captures, C(layers).
+        """
+
+    def untouched(self, layer: Layer) -> list[str]:
+        """Captured paths that the change has not touched: what was done to them since is somebody else's."""
+        return []
+
+
+def escape(name: str) -> bytes:
+    """A name as P(_content.manifest) writes it, and C(printf %b) reads it."""
+    return _SPECIAL.sub(lambda special: b"\\0%03o" % special.group()[0], os.fsencode(name))
+
+
+def joined(lines: t.Iterable[bytes]) -> bytes:
+    """Lines as one value."""
+    return b"\n".join(lines)

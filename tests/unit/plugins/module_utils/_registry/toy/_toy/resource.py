@@ -1,0 +1,83 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A kind of resource in miniature: a link that names the release in use."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
+    Facts,
+    How,
+    Kind,
+    Layer,
+    Resource,
+    Spec,
+    Undo,
+    VersionsChange,
+    Writer,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+
+_UNDO: ByName[t.Callable[[str, t.Sequence[Layer]], Undo]] = ByName("_toy.undo:ToyUndo")
+
+
+class ToyResource(Resource):
+    """The link."""
+
+    kind = "toy"
+    settles = True
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def plan(self) -> list[str]:
+        return [self.path]
+
+    def observe(self) -> Facts:
+        return {"release": os.readlink(self.path) if os.path.islink(self.path) else ""}
+
+    def differences(self, recorded: Facts) -> list[str]:
+        release = self.observe()["release"]
+        return [f"it was {recorded['release']}, is {release}"] if release != recorded["release"] else []
+
+    def need(self, device: int | None = None) -> tuple[int, int]:
+        return 0, 0
+
+    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+        return {**self.observe(), "files": 0, "bytes": 0}
+
+    def after(self, manifest: Facts) -> Facts:
+        return self.observe()
+
+    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+        return _UNDO.load()(self.path, layers)
+
+
+class ToyKind(Kind):
+    """Links that name the release in use."""
+
+    name = "toy"
+    options = {"path": {"type": "path"}, "release": {"type": "str"}}
+    drifts_when_settled = True
+    script = "_toy.script:ToyScript"
+
+    def make(self, spec: Spec) -> Resource:
+        return ToyResource(self.path_of(spec))
+
+    def brought(self, spec: Spec) -> list[tuple[str, str]]:
+        return [("release", spec["release"])] if spec.get("release") else []
+
+    def change(self, spec: Spec, taken: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
+        facts = manifest()
+        before = {"release": facts["release"]} if facts is not None else None
+        return VersionsChange(str(spec["path"]), before, after=dict(self.brought(spec)))
+
+    def versions(self, facts: Facts) -> dict[str, str]:
+        return {"release": facts["release"]}
