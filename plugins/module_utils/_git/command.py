@@ -19,9 +19,6 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
 
-if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-
 _SECONDS = 600
 _OPTIONS = (
     # No program that only helps or watches.
@@ -102,7 +99,10 @@ def lines(names: t.Iterable[str]) -> str:
     return "".join(f"{quoted(name)}\n" for name in names)
 
 
-def ref_of(where: PrivateDir) -> str:
-    """The ref that pins what one capture kept."""
-    # The name of the store's directory is used once only, and says nothing to anybody else.
-    return f"refs/sage/{hashlib.sha256(os.fsencode(where.path)).hexdigest()[:24]}"
+def ref_of(directory: str) -> str:
+    """The ref that pins what one capture kept.
+
+    :param directory: the path of the capture's content in the store.
+    """
+    # That name is used once only, and says nothing to anybody else.
+    return f"refs/sage/{hashlib.sha256(os.fsencode(directory)).hexdigest()[:24]}"

@@ -95,7 +95,7 @@ class GitResource(Resource):
         now = self.observe()
         if not now["exists"]:
             return {"kind": self.kind, **now, "files": 0, "bytes": 0}
-        ref = ref_of(where)
+        ref = ref_of(where.path)
         try:
             if not now["head"]:
                 raise GitError(f"it is no git work tree with a commit ({now.get('error') or 'no .git'})")

@@ -110,7 +110,7 @@ class GitUndo(Undo):
             whole.take_away(self.path, self.into)
             whole.bring_back(self.path, self.where)
         try:
-            redo = ref_of(self.into) if self.into is not None else ""
+            redo = ref_of(self.into.path) if self.into is not None else ""
             restore.restore(self.path, self.state, self.captured["ref"], self.resumed, redo)
         except GitError as error:
             raise RollbackError(

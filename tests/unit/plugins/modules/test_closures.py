@@ -47,22 +47,23 @@ NOT_SENT: dict[str, set[str]] = {
     "sage_venv": set(),
     "sage_wheelhouse": {"_kind/drift"},
 }
+ONLY_TYPES = {"_records/events"}
 # Thousands of bytes of this collection that each module may send; what is sent is packed and parsed in every run.
 MOST = {
-    "sage_backup": 850,
-    "sage_checkpoint": 400,
-    "sage_checkpoint_info": 635,
-    "sage_deadman": 920,
-    "sage_decision": 170,
-    "sage_hook": 870,
-    "sage_install": 137,
-    "sage_plan": 260,
-    "sage_resolve": 132,
-    "sage_resume_info": 152,
-    "sage_retention": 403,
-    "sage_rollback": 905,
-    "sage_venv": 62,
-    "sage_wheelhouse": 190,
+    "sage_backup": 861,
+    "sage_checkpoint": 426,
+    "sage_checkpoint_info": 638,
+    "sage_deadman": 946,
+    "sage_decision": 190,
+    "sage_hook": 887,
+    "sage_install": 159,
+    "sage_plan": 284,
+    "sage_resolve": 154,
+    "sage_resume_info": 173,
+    "sage_retention": 420,
+    "sage_rollback": 930,
+    "sage_venv": 69,
+    "sage_wheelhouse": 206,
 }
 
 
@@ -131,7 +132,7 @@ def _source(name: str) -> bytes:
 
 @pytest.mark.parametrize("module", NOT_SENT)
 def test_nothing_is_sent_for_types_alone(module: str) -> None:
-    assert carried(module) == carried(module, types=False)
+    assert carried(module) - carried(module, types=False) <= ONLY_TYPES
 
 
 @pytest.mark.parametrize("module", NOT_SENT)

@@ -16,7 +16,11 @@ import pytest
 from ansible_collections.intellistream.sage.plugins import module_utils
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    Transition,
+    checkpoint,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
@@ -117,10 +121,10 @@ def test_listing(host: ToyHost) -> None:
 
 def test_in_a_phase(host: ToyHost) -> None:
     """Its facts are the result of a phase, and tell when that has to run again."""
-    started = {"phase": "python_deps", "status": "started", "capture": [host.toy("2")]}
+    started: Transition = {"phase": "python_deps", "status": "started", "capture": [host.toy("2")]}
     checkpoint(host.engine, CheckpointRequest({}, True, {}, [started]), False)
     host.change("2")
-    completed = {"phase": "python_deps", "status": "completed", "result": [host.toy("2")]}
+    completed: Transition = {"phase": "python_deps", "status": "completed", "result": [host.toy("2")]}
     checkpoint(host.engine, CheckpointRequest(None, True, {}, [completed]), False)
     assert host.drift() == []
     host.change("mine")
