@@ -18,7 +18,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
-    Transition,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
@@ -29,6 +28,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bare
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 TOY = pathlib.Path(__file__).parent / "toy"
 
