@@ -498,9 +498,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     labels = {name: options[name] for name in _LABELS}
     window = None
     if options["seconds_left"] is not None:
-        window = TimeBudget(
-            options["seconds_left"], asked, {name: float(value) for name, value in options["expected"].items()}
-        )
+        expected = {phase: float(seconds) for phase, seconds in options["expected"].items()}
+        window = TimeBudget(options["seconds_left"], asked, expected=expected)
     request = CheckpointRequest(
         options["inputs"],
         options["resume"],

@@ -280,6 +280,7 @@ def _move(session: Session, transition: Transition) -> None:
 
 
 def _fleet(session: Session) -> Result | None:
+    """How the installation stands in its fleet run, for the caller."""
     fleet = standing(session.installation)
     return fleet.as_dict() if fleet is not None else None
 
@@ -299,6 +300,7 @@ def _describe(session: Session, request: CheckpointRequest) -> None:
 
 
 def _summary(session: Session) -> Result:
+    """The record in brief, for the diff."""
     installation = session.installation
     if installation is None:
         return {}

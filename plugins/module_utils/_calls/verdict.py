@@ -84,6 +84,7 @@ def judge(installation: Installation | None, inputs: Inputs | None, host: dict[s
 
 
 def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phase: str) -> list[str]:
+    """What is wanted of a phase now, and was not when it was recorded."""
     if inputs is None:
         return []
     inputs_now = inputs.get(phase) or {}
@@ -95,6 +96,7 @@ def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phas
 
 
 def _drift(results: list[Observed]) -> list[str]:
+    """How the results of a phase differ from what was recorded of them."""
     reasons: list[str] = []
     for result in results:
         try:

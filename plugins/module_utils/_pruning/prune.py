@@ -103,6 +103,7 @@ class Cleaning:
         return self._points[name]["install_id"] not in self._busy and name not in self._usage.aside
 
     def _warn(self, failure: str, error: Exception) -> None:
+        """Tell what the disk refused; retention goes on."""
         self.warnings.append(f"{failure}: {error.what if isinstance(error, SageError) else error}")
 
     def finish(self) -> Result:
@@ -130,6 +131,7 @@ class Cleaning:
         }
 
     def _carry_out(self) -> list[str]:
+        """Remove, then compress; returns the points that were archived."""
         if self._decision.prune:
             self._refresh()
         removed = [self._remove(name, prune=True) for name in self._decision.prune]
@@ -160,6 +162,7 @@ class Cleaning:
             self._warn("rollback.sh was not renewed", error)
 
     def _intact(self, name: str) -> bool:
+        """Whether the archive of a point can be used, so that its directory may go."""
         state = self.session.where
         if state is not None and archive.intact(state, self._points[name]):
             return True
@@ -206,6 +209,7 @@ class Cleaning:
         return self._unlink(install_id, name)
 
     def _unlink(self, install_id: str, name: str) -> bool:
+        """Remove something from the store; whether it was there and is gone."""
         state = self.session.where
         if state is None:
             return False
@@ -236,6 +240,7 @@ class Cleaning:
                 self._warn(f"What {spec['path']} keeps for rollback point {point['point']} was not released", error)
 
     def _occupied(self) -> int:
+        """Bytes that the store occupies now, measured anew."""
         if self.session.where is None:
             return 0
         try:

@@ -4,7 +4,7 @@
 
 """What the ledger's events add up to: installations, their phases, their rollback points.
 
-A pure fold: the same entries give the same state, wherever a run was interrupted.
+A pure fold: the same lines give the same state, wherever a run was interrupted.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ class Installation:
         self._describe(event)
 
     def _describe(self, event: events.Begun | events.Described) -> None:
+        """Take the labels of an event, and what it has that this version does not know."""
         fields = fields_of(event, "inputs", "environment", "previous", "carried")
         self.all_or_nothing = bool(fields.pop("all_or_nothing", self.all_or_nothing))
         for name in _LABELS:
@@ -202,6 +203,7 @@ class Installation:
         self._join(event, time, standing.ROLLBACK_ASKING)
 
     def _join(self, event: events.Prepared | events.RollbackPrepared, time: str, learned: str) -> None:
+        """It waits for the decision of a run from here on."""
         self.fleet = t.cast("events.FleetRecord", {**fields_of(event), "since": time, "learned": learned})
 
     def _on_rollback_done(self, event: events.RollbackDone, _time: str) -> None:

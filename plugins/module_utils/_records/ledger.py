@@ -68,10 +68,12 @@ _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=
 
 
 def _dump(content: t.Any) -> bytes:
+    """JSON as the ledger writes it: ASCII, keys sorted, no spaces."""
     return _ENCODER.encode(content).encode("ascii")
 
 
 def _digest(line: bytes) -> str:
+    """SHA-256 in hexadecimal."""
     return hashlib.sha256(line).hexdigest()
 
 
@@ -104,6 +106,7 @@ def _parse(line: bytes) -> LedgerLine:
 
 
 def _broken(number: int, problem: str) -> LedgerBroken:
+    """The error to raise when a line does not fit."""
     return LedgerBroken(
         f"Entry {number} of the ledger {problem}.",
         number=number,
@@ -121,6 +124,7 @@ class Ledger:
         self._path = os.path.join(state.path, NAME)
 
     def _read(self, offset: int, end: int | None = None) -> bytes:
+        """Bytes of the file; none when there is no file."""
         try:
             fd = self._state.open(NAME, os.O_RDONLY)
         except FileNotFoundError:
@@ -150,6 +154,7 @@ class Ledger:
         return 0
 
     def _number_at(self, offset: int) -> int:
+        """The number of the line that begins at a byte, from 1."""
         return self._read(0, offset).count(b"\n") + 1
 
     def tail(self) -> LedgerLine | None:
@@ -173,6 +178,7 @@ class Ledger:
         return self._parse_all(offset, self._read(offset, self.size()))
 
     def _parse_all(self, offset: int, content: bytes) -> list[LedgerLine]:
+        """The lines in what stands at a byte, each checked against the one before it."""
         lines: list[LedgerLine] = []
         for index, line in enumerate(content.split(b"\n")[:-1]):
             try:
@@ -217,7 +223,7 @@ class Ledger:
     def append(
         self, last: LedgerLine | None, install_id: str, events: list[Event], time: str, begin: int | None
     ) -> LedgerLine:
-        """Write one entry, durably.
+        """Write one line, durably.
 
         :param last: the entry before, from M(tail); the caller holds the lock.
         :param begin: the installation's first offset; None when this entry begins it.

@@ -44,6 +44,7 @@ class Record:
         self._load()
 
     def _load(self) -> None:
+        """Read the current installation, and mend what a killed run left half written."""
         if self._ledger is None:
             return
         if self._ledger.repair(self.writes):
@@ -63,6 +64,7 @@ class Record:
         self._mend_progress()
 
     def _installation_at(self, offset: int) -> Installation:
+        """The installation whose first line is at a byte."""
         return fold(self.entries(offset))[0]
 
     def effective(self) -> Installation | None:
@@ -111,6 +113,7 @@ class Record:
             content = content_now
 
     def _worth(self, ledger: Ledger, content: bytes | None) -> str:
+        """What a progress file is worth, against the lines of its installation and of the one before."""
         last = ledger.tail()
         if last is None:
             return "missing"

@@ -70,12 +70,14 @@ class Session(Record):
         :param environment: facts of the host.
         :param carry_from: the installation whose finished phases are taken over.
         :param carry: the names of those phases.
+        :raises InDoubt: the decision of a fleet run comes first.
+        :raises Fired: a dead-man's switch is to take everything back, and has not yet.
         """
         admission.refuse(self.installation, goes_on=False)
         before = self.installation
         install_id = clock.new_install_id(before.install_id if before is not None else None)
         if before is not None and before.unfinished:
-            # Recorded in the entry that replaces it: one call, one entry.
+            # Recorded in the line that begins the next one: one call, one line.
             self._events.append({"event": "ended", "status": "abandoned", "installations": [before.install_id]})
         self._begins = True
         self.installation = Installation(install_id, 0, self._now())
@@ -95,7 +97,10 @@ class Session(Record):
         return self.installation or self.begin({}, {})
 
     def add(self, event: Event) -> None:
-        """Take an event: visible in C(installation) at once, on disk after M(commit)."""
+        """Take an event: visible in C(installation) at once, on disk after M(commit).
+
+        :param event: one of the ledger's, see docs/formats.md; without C(installations) it is about the current one.
+        """
         installation = self.required()
         # An undo may reach back over several installations; each event names those it is about.
         if installation.install_id in (event.get("installations") or [installation.install_id]):
@@ -103,15 +108,19 @@ class Session(Record):
         self._events.append(event)
 
     def _now(self) -> str:
-        """One entry has one time: what is in memory is what the ledger replays to."""
+        """One line has one time: what is in memory is what the ledger replays to."""
         self._time = self._time or clock.now()
         return self._time
 
     def move(self, phase: str, status: str, data: t.Any = None, result: list[Observed] | None = None) -> bool:
         """Take a phase to a status.
 
+        :param data: what the caller says about it: JSON, shown to people and not looked into.
+        :param result: facts of the resources that are its result, to be compared before it is skipped.
         :returns: False when it is there already, with the same data.
         :raises InputError: no such phase or status.
+        :raises InDoubt: the decision of a fleet run comes first.
+        :raises Fired: a dead-man's switch has taken everything back, or is to.
         """
         if phase not in PHASES:
             raise InputError(f"There is no phase {phase!r}.", advice=f"Use one of {', '.join(PHASES)}.")
@@ -137,7 +146,7 @@ class Session(Record):
         return bool(self._events or self.repaired)
 
     def commit(self) -> None:
-        """Record what was added, durably, as one entry; the progress file follows.
+        """Record what was added, durably, as one line of the ledger; the progress file follows.
 
         :raises StorageError: the disk refused; the state is as it was before the session.
         """
@@ -217,6 +226,7 @@ class Engine:
                 state.close()
 
     def _open(self) -> PrivateDir:
+        """The state directory, made where there is none."""
         state = open_state(self.root, self.checkpoint_dir, create=True)
         if state is None:
             raise StateError(
@@ -229,6 +239,7 @@ class Engine:
         return os.path.lexists(self.path) or bool(self._removed())
 
     def _removed(self) -> list[str]:
+        """What interrupted removals have left beside it."""
         above, name = os.path.split(self.path)
         try:
             return [os.path.join(above, other) for other in os.listdir(above) if other.startswith(f"{name}.removed.")]

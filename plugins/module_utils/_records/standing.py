@@ -187,6 +187,7 @@ def rollback_pending(fleet: FleetRecord | None) -> bool:
 
 
 def _status(installation: FleetMember) -> str:
+    """Its status, as the second table has it."""
     return "undoing" if installation.status == "prepared" and installation.undoing else installation.status
 
 
