@@ -23,7 +23,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import open_run
-from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import make_decision, open_log
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
+    IDENTITY,
+    FleetDecision,
+    LogIdentity,
+    PartVote,
+    make_decision,
+    open_log,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records import ledger as records_ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import EVENTS, PHASES, fold
@@ -41,6 +48,12 @@ from ansible_collections.intellistream.sage.plugins.plugin_utils import _events 
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils import everything
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
+        DecisionLog,
+        FleetDecision,
+    )
 
 WRITTEN = pathlib.Path(__file__).with_name(f"format_{FORMAT}.jsonl")
 TOP = pathlib.Path(__file__).resolve().parents[5]
@@ -213,34 +226,44 @@ def test_a_manifest_of_another_format_is_refused(tmp_path: pathlib.Path) -> None
                 store.read_manifest(directory, taken)
 
 
-def test_a_decision_of_another_format_is_refused(tmp_path: pathlib.Path) -> None:
+def _decide(log: DecisionLog) -> None:
+    log.write(make_decision("r1", "commit", ["a"], "all", log.identity))
+    log.vote(PartVote("r1", 1, parts=2, hosts=["a"], until=None))
+
+
+@pytest.mark.parametrize("name", ["r1.json", ".r1.1.vote", IDENTITY])
+def test_a_decision_file_of_another_format_is_refused(tmp_path: pathlib.Path, name: str) -> None:
     path = str(tmp_path / "fleet")
     open_run(path, "r1", False)
-    log = open_log(path)
-    assert log is not None
-    with log:
-        log.write(make_decision("r1", "commit", ["a"], "all", log.identity))
-        file = pathlib.Path(path, "r1.json")
-        content = json.loads(file.read_bytes())
-        assert content.pop("hash")
-        for changed, error, says in (
-            ({**content, "format": 2}, UnknownFormat, "r1.json has format 2, this version reads 1"),
-            ({**content, "color": "new"}, None, ""),
-        ):
-            digest = records_ledger._digest(json.dumps(changed, sort_keys=True).encode())
-            file.write_text(json.dumps({**changed, "hash": digest}))
-            if error is None:
-                decision = log.read("r1")
-                assert decision is not None
-                assert decision.decision == "commit"
-                continue
-            with pytest.raises(error, match=says) as caught:
-                log.read("r1")
-            assert "stay in doubt" in caught.value.untouched
-        # An edited number is an edited file.
-        file.write_text(json.dumps({**content, "format": 2, "hash": digest}))
-        with pytest.raises(StateError, match="was changed after it was written"):
-            log.read("r1")
+
+    def read() -> tuple[FleetDecision | None, list[PartVote]]:
+        log = open_log(path)
+        assert log is not None
+        with log:
+            return log.read("r1"), log.votes("r1", 2)
+
+    with t.cast("DecisionLog", open_log(path)) as log:
+        _decide(log)
+    before = read()
+    file = pathlib.Path(path, name)
+    content = json.loads(file.read_bytes())
+    assert content.pop("hash")
+
+    def write(fields: dict[str, t.Any], hashed: dict[str, t.Any]) -> None:
+        digest = records_ledger._digest(json.dumps(hashed, sort_keys=True).encode())
+        file.write_text(json.dumps({**fields, "hash": digest}))
+
+    write({**content, "format": 2}, {**content, "format": 2})
+    with pytest.raises(UnknownFormat, match=f"{name} has format 2, this version reads 1") as caught:
+        read()
+    assert "stay in doubt" in caught.value.untouched
+    # An edited number is an edited file.
+    write({**content, "format": 2}, content)
+    with pytest.raises(StateError, match="was changed after it was written"):
+        read()
+    # What a newer version of this format added is passed over, and stays: such a file is never written again.
+    write({**content, "color": "new"}, {**content, "color": "new"})
+    assert read() == before
 
 
 def test_a_mark_of_another_format_is_refused(engine: Engine) -> None:
@@ -378,7 +401,8 @@ def test_the_documentation_has_every_event_and_field() -> None:
         missing |= {name for name in getattr(kind, "__annotations__", ()) if f"`{name}`" not in text}
     missing |= {name for name in LedgerLine._fields if f"`{name}`" not in text}
     missing |= {name for name in progress.KEYS if f"`{name}`" not in text}
-    missing |= {name for name in mark.Mark._fields if f"`{name}`" not in text}
+    for record in (mark.Mark, FleetDecision, PartVote, LogIdentity):
+        missing |= {name for name in record._fields if f"`{name}`" not in text}
     assert not missing
 
 
