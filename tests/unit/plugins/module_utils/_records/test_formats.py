@@ -50,10 +50,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.reco
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
-        DecisionLog,
-        FleetDecision,
-    )
+    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import DecisionLog
 
 WRITTEN = pathlib.Path(__file__).with_name(f"format_{FORMAT}.jsonl")
 TOP = pathlib.Path(__file__).resolve().parents[5]
