@@ -88,7 +88,7 @@ class ActionModule(SageAction):
 
     def _needed(self, options: Result, source: str, task_vars: Result) -> list[Wheel]:
         if not options["lock"]:
-            raise InputError("`lock` is missing: it says which wheels.", untouched="everything.")
+            raise InputError("`lock` is missing: the lock file says which wheels are needed.", untouched="everything.")
         path = on_controller(options["lock"])
         try:
             with open(path, encoding="utf-8") as file:
@@ -148,7 +148,7 @@ class ActionModule(SageAction):
                     f"{wheel.file} in {path} is not the wheel that the lock file names: its hash is {digest}, not "
                     f"{wheel.digest}.",
                     untouched="every host, and the wheelhouse.",
-                    advice="Remove it there, then it is fetched again.",
+                    advice="Remove it there; it is then fetched again.",
                 )
             os.rename(place, os.path.join(source, wheel.file))
         finally:

@@ -26,7 +26,7 @@ def seconds(duration: t.Any) -> float:
         return sum(float(number) * _UNITS[unit.lower()] for number, unit in re.findall(_PART, text, re.IGNORECASE))
     number = _number(text)
     if number is None or number < 0:
-        raise ValueError(f"{text!r} is no duration; write 45m, 1h 30m, 90s, or a number of seconds")
+        raise ValueError(f"{text!r} is not a duration; write 45m, 1h 30m, 90s, or a number of seconds")
     return number
 
 
@@ -52,7 +52,7 @@ def seconds_until(moment: t.Any, current: dt.datetime) -> float:
         parsed = None
     if parsed is None or parsed.tzinfo is None:
         raise ValueError(
-            f"{text!r} is no deadline; write 2025-11-15T03:30:00+08:00 with its zone, 03:30, or seconds since the epoch"
+            f"{text!r} is not a deadline; write 2025-11-15T03:30:00+08:00 with its zone, 03:30, or seconds since the epoch"
         )
     return (parsed - current).total_seconds()
 

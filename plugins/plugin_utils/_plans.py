@@ -134,7 +134,7 @@ class Plans:
             raise InstallerError(
                 f"No plan could be made for {self.group}: {hosts} tried, and the last one said: {failed[-1][1]}",
                 untouched="everything; this host has not tried.",
-                advice="Mend that and run again.",
+                advice="Fix that and run again.",
             )
         return False
 

@@ -57,7 +57,7 @@ def needed(
             f"There is no wheel for {group.name} of: {', '.join(lacking)}.",
             untouched=_UNTOUCHED,
             advice="A host without an index installs wheels only. Build these for this platform, put them into an "
-            "index and make the lock file anew; or ask for versions that have wheels.",
+            "index and write the lock file again; or ask for versions that have wheels.",
             lacking=lacking,
         )
     return sorted(wheels)
@@ -190,6 +190,6 @@ def _append(source: str, wheel: Wheel, file: t.BinaryIO) -> int:
         raise StoreError(
             f"{source} is not the wheel that the lock file names: its {kind} is {digest.hexdigest()}, not {expected}.",
             untouched=_UNTOUCHED,
-            advice="Remove it, then it is fetched again; or make the lock file anew if it is right.",
+            advice="Remove it; it is then fetched again. If it is the right one, write the lock file again.",
         )
     return file.tell() - begin

@@ -78,7 +78,7 @@ class Repository:
         self.path = path
         if not os.path.lexists(os.path.join(path, ".git")):
             # git itself would go up to a repository this directory happens to lie in.
-            raise GitError(f"{path} is no git work tree")
+            raise GitError(f"{path} is not a git work tree")
         names = ("index", "modules", "refs")
         options = [part for name in names for part in ("--git-path", name)]
         paths = self.git("rev-parse", "--absolute-git-dir", *options).splitlines()

@@ -98,7 +98,7 @@ class GitResource(Resource):
         ref = ref_of(where.path)
         try:
             if not now["head"]:
-                raise GitError(f"it is no git work tree with a commit ({now.get('error') or 'no .git'})")
+                raise GitError(f"it is not a git work tree with a commit ({now.get('error') or 'no .git'})")
             state = _CAPTURE.load()(self.path, ref)
         except GitError as error:
             raise CaptureError(

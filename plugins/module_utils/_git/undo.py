@@ -67,7 +67,7 @@ class GitUndo(Undo):
         except GitError as error:
             self.plan["restore"].append(target)
             self.conflicts.append(
-                f"{self.path} is no git work tree any more ({error}); it has to be cloned again by hand"
+                f"{self.path} is not a git work tree any more ({error}); it has to be cloned again by hand"
             )
 
     def _moved(self, left: Facts | None) -> list[str]:
@@ -116,7 +116,7 @@ class GitUndo(Undo):
             raise RollbackError(
                 f"git could not go back to {self.captured['head']} in {self.path}: {error}.",
                 untouched="what was captured; git still has it.",
-                advice="Mend what git says, then run the same rollback again.",
+                advice="Fix what git reports, then run the same rollback again.",
             ) from error
 
     def verify(self) -> list[str]:
@@ -136,7 +136,7 @@ def _work(path: str) -> list[str]:
     try:
         return Repository(path).unsaved_work()
     except GitError as error:
-        return [f"{path} was not there, and is no git work tree now: {error}"]
+        return [f"{path} was not there, and is not a git work tree now: {error}"]
 
 
 class GitRemoval(Undo):

@@ -142,13 +142,13 @@ def read_apt(text: str) -> PackageManagerRun:
     head, dummy, steps = text.partition("\n\n")
     version, dummy, settings = head.partition("\n")
     if version != "VERSION 3":
-        raise InputError(f"apt said {version[:40]!r} instead of VERSION 3.", untouched="everything.")
+        raise InputError(f"apt sent {version[:40]!r} instead of VERSION 3.", untouched="everything.")
     variables = dict(line.partition("=")[::2] for line in settings.splitlines())
     changes: dict[tuple[str, str], dict[str, t.Any]] = {}
     for line in steps.splitlines():
         fields = line.split(" ", _FIELDS - 1)
         if len(fields) != _FIELDS:
-            raise InputError(f"apt said {line!r}, which has no {_FIELDS} parts.", untouched="everything.")
+            raise InputError(f"apt sent {line!r}, which does not have {_FIELDS} fields.", untouched="everything.")
         name, before, was, dummy, dummy, after, becomes, dummy, action = fields
         # A package is unpacked and configured in two steps; what is only configured is there already.
         arch = becomes if before == _ABSENT else was
@@ -178,7 +178,7 @@ def read_dnf(text: str) -> PackageManagerRun:
         message = json.loads(text)
         return PackageManagerRun(str(message["command"]), [dict(change) for change in message["changes"]])
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError("The plugin for dnf said what cannot be read.", untouched="everything.") from error
+        raise InputError("The dnf plugin sent something that cannot be read.", untouched="everything.") from error
 
 
 READERS = {"apt": read_apt, "dnf": read_dnf}

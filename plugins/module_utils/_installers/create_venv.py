@@ -96,10 +96,10 @@ def ensure(options: Options, index: Index, *, check_mode: bool) -> EnsuredVenv:
     existing = examine(path, minimum, demanded)
     if existing.state == "unsuitable" and not options["recreate"]:
         raise InputError(
-            f"The virtual environment {path} will not do: {existing.reason}.",
+            f"The virtual environment {path} cannot be used: {existing.reason}.",
             untouched="everything, the environment included.",
-            advice="Set `recreate: true` (of the role: sage_recreate_venv) to make it anew, choose another path, "
-            "or bring back its interpreter.",
+            advice="Set `recreate: true` (of the role: sage_recreate_venv) to recreate it, choose another path, "
+            "or restore its interpreter.",
         )
     choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
     actions: list[str] = []

@@ -55,7 +55,7 @@ def find(named: str | None, tools: str | None) -> str:
         if path and works(path):
             return os.path.abspath(path)
         raise InputError(
-            f"{named}, given as uv, is not there or does not run.",
+            f"{named} was given as uv, but does not exist or does not run.",
             untouched="everything.",
             advice="Set `uv` to the path of a working uv on the host, or leave it out.",
         )

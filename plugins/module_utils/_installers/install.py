@@ -142,7 +142,7 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
     reasons = pending.verify()
     if reasons:
         raise InstallerError(
-            f"{installer.name} ended well, but the environment is not as planned: {'; '.join(reasons[:_MANY])}.",
+            f"{installer.name} succeeded, but the environment does not match the plan: {'; '.join(reasons[:_MANY])}.",
             untouched="what is not part of the plan.",
             advice="Roll back to the rollback point made before this, then run again.",
             differences=reasons,

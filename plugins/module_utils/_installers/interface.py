@@ -229,7 +229,7 @@ def source_project(path: str, extras: t.Sequence[str] = (), editable: bool = Fal
     )
     if "name" not in keys:
         raise InputError(
-            f"{os.path.join(directory, 'pyproject.toml')} does not say a name under [project].",
+            f"{os.path.join(directory, 'pyproject.toml')} has no name under [project].",
             untouched="everything.",
             advice="Give the project a static name (PEP 621).",
         )

@@ -97,20 +97,20 @@ def _toml(text: str, python: Interpreter) -> dict[str, t.Any]:
         try:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise _unusable(f"it is no TOML: {error}") from error
+            raise _unusable(f"it is not TOML: {error}") from error
     # This is an old Python, that of the environment is not.
     script = "import json, sys, tomllib; print(json.dumps(tomllib.loads(sys.stdin.read()), default=str))"
     try:
         outcome = command.checked([python.executable, "-I", "-c", script], stdin=text, timeout=60)
     except InstallerError as error:
-        raise _unusable(f"it is no TOML, or {python.executable} is older than 3.11 and cannot read it") from error
+        raise _unusable(f"it is not TOML, or {python.executable} is older than 3.11 and cannot read it") from error
     return t.cast("dict[str, t.Any]", json.loads(outcome.stdout))
 
 
 def _parse_pylock(text: str, python: Interpreter) -> list[Pin]:
     lock = _toml(text, python)
     if not str(lock.get("lock-version", "")).startswith("1."):
-        raise _unusable(f"its lock-version is {lock.get('lock-version')!r}, and only 1.x is known")
+        raise _unusable(f"its lock-version is {lock.get('lock-version')!r}, and only 1.x is supported")
     requires_python = lock.get("requires-python")
     try:
         if requires_python and not satisfies(python.version, requires_python):

@@ -105,7 +105,7 @@ def install_request(options: Options) -> interface.InstallRequest:
     result = interface.InstallRequest(tuple(options["requirements"]), tuple(options["constraints"]), sources=sources)
     if not result.lines and not options["lock"]:
         raise InputError(
-            "Nothing is asked for.",
+            "There is nothing to resolve.",
             untouched="everything.",
             advice="Set `requirements`, `sources` or `lock`.",
         )
@@ -158,8 +158,8 @@ def _from_lock(text: str, request: interface.InstallRequest, target: interface.I
     missing = sorted(request.from_index() - set(pins))
     if missing:
         raise InputError(
-            f"The lock file does not pin {', '.join(missing)}, which is asked for.",
+            f"The lock file does not pin {', '.join(missing)}, which is required.",
             untouched="everything.",
-            advice="Write the lock file anew (`lock_file`), or take that requirement out.",
+            advice="Write the lock file again (`lock_file`), or remove that requirement.",
         )
     return list(pins.values())

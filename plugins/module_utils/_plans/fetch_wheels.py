@@ -56,7 +56,7 @@ def fetch(wheels: t.Iterable[Wheel], directory: str, index: Index) -> list[str]:
             _fetch_wheel(wheel, directory, index, opener)
     except OSError as error:
         raise StorageError(
-            f"{directory} cannot take the wheels: {error.strerror or error}.",
+            f"{directory} cannot store the wheels: {error.strerror or error}.",
             untouched="every host; wheels that were fetched before are kept.",
             advice="Make room there, or name another directory (`sage_wheelhouse`).",
         ) from error
@@ -73,7 +73,7 @@ def _fetch_wheel(wheel: Wheel, directory: str, index: Index, opener: urllib.requ
                 f"{redact_text(wheel.url)} is not the file that the lock file names: its hash is {digest}, not "
                 f"{wheel.digest}.",
                 untouched=f"every host, and {directory}: it was not kept.",
-                advice="Find out who has changed it. If the change is right, make the lock file anew.",
+                advice="Find out who changed it. If the change is intended, write the lock file again.",
             )
         os.chmod(partial, 0o644)
         os.rename(partial, path)
@@ -88,7 +88,7 @@ def _download(wheel: Wheel, path: str, index: Index, opener: urllib.request.Open
     untouched = "every host; wheels that were fetched before are kept."
     if not wheel.url:
         raise InstallerError(
-            f"The lock file does not say where {wheel.file} can be had.", untouched=untouched, advice=advice
+            f"The lock file does not say where to download {wheel.file}.", untouched=untouched, advice=advice
         )
     for tries_left in reversed(range(_TRIES)):
         try:

@@ -71,7 +71,7 @@ def hasher(digest: str) -> _Hash:
     """
     algorithm = digest.partition(":")[0]
     if algorithm not in hashlib.algorithms_guaranteed or algorithm in ("md5", "sha1") or "shake" in algorithm:
-        raise InputError(f"{digest!r} is not a hash that can be relied on.", untouched="everything.")
+        raise InputError(f"{digest!r} is not a reliable hash.", untouched="everything.")
     return hashlib.new(algorithm)
 
 
@@ -136,7 +136,7 @@ def accept(path: str, bundle: str, wheels: t.Sequence[Wheel]) -> None:
         offset = os.fstat(stream.fileno()).st_size
         if offset != sum(wheel.size for wheel in wheels):
             raise StoreError(
-                f"Of the wheels' {sum(wheel.size for wheel in wheels)} bytes {offset} have arrived.",
+                f"Only {offset} of the wheels' {sum(wheel.size for wheel in wheels)} bytes have arrived.",
                 untouched=_UNTOUCHED,
                 advice="Run again.",
             )
@@ -166,10 +166,10 @@ def _take(place: PrivateDir, stream: t.BinaryIO, wheel: Wheel) -> None:
             os.close(fd)
         if f"{wheel.digest.partition(':')[0]}:{digest.hexdigest()}" != wheel.digest:
             raise StoreError(
-                f"{wheel.file} did not arrive as the lock file has it: its hash is {digest.hexdigest()}, not "
+                f"{wheel.file} does not match the lock file after the transfer: its hash is {digest.hexdigest()}, not "
                 f"{wheel.digest.partition(':')[2]}.",
                 untouched=f"the environment, and in {place.path} every wheel that was there.",
-                advice="Run again. If it happens again, look who changes files between the controller and this host.",
+                advice="Run again. If it happens again, find out what changes files between the controller and this host.",
             )
         os.rename(partial, wheel.file, src_dir_fd=place.fd, dst_dir_fd=place.fd)
     except OSError as error:
@@ -196,7 +196,7 @@ def no_room(path: str, need: int, free: int) -> StorageError:
     :param free: bytes that may be filled.
     """
     return StorageError(
-        f"The disk of this host has no room for the wheels: {path} needs {_mega(need)}, and "
+        f"The disk of this host is too small for the wheels: {path} needs {_mega(need)}, and "
         f"{_mega(free)} can be used; {_mega(_RESERVE)} are left free.",
         untouched=f"{_UNTOUCHED[:-1]}, and wheels that were there before are as they were.",
         advice="Make room there, or put sage_root on another disk.",

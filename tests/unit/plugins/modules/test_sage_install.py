@@ -96,7 +96,7 @@ def test_a_tool_that_lies(sage: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         return real(["/bin/true"], **options) if "install" in argv else real(argv, **options)
 
     monkeypatch.setattr(command, "checked", nothing)
-    with pytest.raises(InstallerError, match="not as planned: isage is not installed"):
+    with pytest.raises(InstallerError, match="does not match the plan: isage is not installed"):
         sage.install(ONE)
 
 

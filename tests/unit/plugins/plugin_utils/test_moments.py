@@ -36,7 +36,7 @@ def test_durations(text: object, wanted: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "m", "45 minutes", "-5", "1h 30", "10x", "nan", "1e9"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration; write 45m"):
+    with pytest.raises(ValueError, match="is not a duration; write 45m"):
         seconds(text)
 
 
@@ -61,5 +61,5 @@ def test_moments(text: object, wanted: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "2025-11-15T23:31:00", "24:00", "12:60", "tomorrow", "45m"])
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(ValueError, match="is no deadline; write"):
+    with pytest.raises(ValueError, match="is not a deadline; write"):
         seconds_until(text, NOW)

@@ -470,10 +470,10 @@ def test_an_undo_that_removed_a_submodule_can_be_undone(work: Path, tmp_path: Pa
 
 def test_no_work_tree_is_refused(work: Path, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
-    with pytest.raises(CaptureError, match="no git work tree"):
+    with pytest.raises(CaptureError, match="not a git work tree"):
         capture(tmp_path / "plain")
     git(tmp_path / "plain", "init", "-q")
-    with pytest.raises(CaptureError, match="no git work tree with a commit"):
+    with pytest.raises(CaptureError, match="not a git work tree with a commit"):
         capture(tmp_path / "plain")
 
 

@@ -70,7 +70,7 @@ def test_toml_of_old_hosts(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (('"1.0"\ncreated', '"2.0"\ncreated'), "only 1.x is known"),
+        (('"1.0"\ncreated', '"2.0"\ncreated'), "only 1.x is supported"),
         (('">=3.8"', '">=3.99"'), "it is for Python >=3.99"),
         (("\n[[p", "\nenvironments = [\"sys_platform == 'win32'\"]\n[[p"), "not for this platform"),
         (("sdist = {", "vcs = {"), "comes from vcs"),
