@@ -52,7 +52,7 @@ def seconds_until(moment: t.Any, current: dt.datetime) -> float:
         parsed = None
     if parsed is None or parsed.tzinfo is None:
         raise ValueError(
-            f"{text!r} is not a deadline; write 2025-11-15T03:30:00+08:00 with its zone, 03:30, or seconds since the epoch"
+            f"{text!r} is not a deadline; write 2025-11-15T03:30:00+08:00 (with a zone), 03:30, or seconds since 1970"
         )
     return (parsed - current).total_seconds()
 

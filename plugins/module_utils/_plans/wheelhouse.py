@@ -169,7 +169,7 @@ def _take(place: PrivateDir, stream: t.BinaryIO, wheel: Wheel) -> None:
                 f"{wheel.file} does not match the lock file after the transfer: its hash is {digest.hexdigest()}, not "
                 f"{wheel.digest.partition(':')[2]}.",
                 untouched=f"the environment, and in {place.path} every wheel that was there.",
-                advice="Run again. If it happens again, find out what changes files between the controller and this host.",
+                advice="Run again. If it happens again, find out what changes files on the way to this host.",
             )
         os.rename(partial, wheel.file, src_dir_fd=place.fd, dst_dir_fd=place.fd)
     except OSError as error:

@@ -88,7 +88,7 @@ def test_damaged_on_the_way(place: str, bundle: pathlib.Path) -> None:
 
 def test_cut_off_on_the_way(place: str, bundle: pathlib.Path) -> None:
     bundle.write_bytes(bundle.read_bytes()[:-1])
-    with pytest.raises(StoreError, match="bytes 3000004 have arrived"):
+    with pytest.raises(StoreError, match="Only 3000004 of the wheels' 3000005 bytes"):
         wheelhouse.accept(place, str(bundle), WHEELS)
     assert contents(place) == {}
 
@@ -98,7 +98,7 @@ def test_no_room(place: str, bundle: pathlib.Path, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(wheelhouse, "write_all", full)
-    with pytest.raises(StorageError, match="no room for the wheels") as caught:
+    with pytest.raises(StorageError, match="too small for the wheels") as caught:
         wheelhouse.accept(place, str(bundle), WHEELS)
     assert caught.value.details["need"] == 3_000_000
     assert contents(place) == {}
