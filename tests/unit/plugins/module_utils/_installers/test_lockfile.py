@@ -62,7 +62,7 @@ def test_toml_of_old_hosts(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
     if not own:
         monkeypatch.setattr(sys, "version_info", (3, 9, 18))
     assert len(lockfile.parse(PYLOCK, PYTHON)) == 2
-    with pytest.raises(InputError, match="no TOML"):
+    with pytest.raises(InputError, match="not TOML"):
         lockfile.parse(PYLOCK + "[", PYTHON)
 
 
