@@ -6,11 +6,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-import typing as t
-
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "vague_names.py"
+from ansible_collections.intellistream.sage.scripts import vague_names
 
 EXAMPLE = """
 import one as found
@@ -38,17 +34,8 @@ def value(a: int = (b := 1)) -> None:
 """
 
 
-def _script() -> t.Any:
-    spec = importlib.util.spec_from_file_location("vague_names", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_every_name_is_counted_once_in_its_scope() -> None:
-    counted = [binding.name for binding in _script().bindings(EXAMPLE)]
+    counted = [binding.name for binding in vague_names.bindings(EXAMPLE)]
     module = ["LIMIT", "b"]
     wheel = ["size", "path", "_left", "path", "there", "options", "one"]
     function = ["a", "file", "c", "d", "now", "e", "error", "kept", "wanted"]
@@ -56,7 +43,6 @@ def test_every_name_is_counted_once_in_its_scope() -> None:
 
 
 def test_vague_are_the_words_of_the_docstring() -> None:
-    script = _script()
-    assert {"one", "why", "both", "item", "tmp"} <= script.vague_words()
-    vague = {binding.name for binding in script.bindings(EXAMPLE) if binding.vague}
+    assert {"one", "why", "both", "item", "tmp"} <= vague_names.vague_words()
+    vague = {binding.name for binding in vague_names.bindings(EXAMPLE) if binding.vague}
     assert vague == {"_left", "there", "one", "now", "kept", "wanted"}

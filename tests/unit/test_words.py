@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.intellistream.sage.scripts import words
+from ansible_collections.intellistream.sage.scripts import vague_names, words
 from ansible_collections.intellistream.sage.scripts.words import Name, Term
 
 GLOSSARY = """
@@ -28,6 +28,10 @@ TERMS = [Term(("drift",), ()), Term(("fork", "child"), ("beside", "in two")), Te
 
 def test_this_checkout() -> None:
     assert words.check() == []
+
+
+def test_the_same_folders_are_exempt_as_from_the_rule_for_variables() -> None:
+    assert words.EXEMPT == vague_names.EXEMPT
 
 
 def test_every_kind_of_name_is_looked_at() -> None:
