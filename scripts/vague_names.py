@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 import ast
 import collections
+import functools
 import pathlib
 import re
 import sys
@@ -56,6 +57,7 @@ class Binding(t.NamedTuple):
         return self.name.strip("_") in vague_words()
 
 
+@functools.cache
 def vague_words() -> frozenset[str]:
     """The two lists of the module's docstring."""
     lists = re.findall(r"^- [^:]+: ([^;.]+)[;.]$", __doc__, re.MULTILINE)
