@@ -74,7 +74,7 @@ def pin_of(distribution: t.Mapping[str, t.Any]) -> Pin:
     name, version, path = distribution.get("name"), distribution.get("version"), distribution.get("path")
     if not name or not (version or path):
         raise InputError(
-            f"A distribution needs a name, and a version or a path; this one lacks that: {distribution}.",
+            f"A distribution needs a name and a version or a path, which this one lacks: {distribution}.",
             untouched="everything.",
             advice="Pass on what intellistream.sage.sage_resolve returned.",
         )
