@@ -21,7 +21,7 @@ class DriftLine(t.NamedTuple):
     what: str
 
 
-class Others(t.NamedTuple):
+class OtherVersions(t.NamedTuple):
     """What the record says of names and versions that no result names.
 
     :ivar known: name → version, empty where any will do.
@@ -42,7 +42,7 @@ class Recorded(t.NamedTuple):
 
     make: t.Callable[[Facts], Resource]
     results: list[tuple[Facts, Facts]]
-    others: t.Callable[[str], Others | None]
+    others: t.Callable[[str], OtherVersions | None]
 
 
 # Every difference of one kind; what cannot be read is one, too, and nothing is raised.

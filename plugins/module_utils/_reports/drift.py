@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import Others, Recorded
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import OtherVersions, Recorded
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.history import changes
 
@@ -74,7 +74,7 @@ def _results(installation: Installation) -> dict[str, list[tuple[Facts, Facts]]]
     return results
 
 
-def _others(session: Session, path: str) -> Others | None:
+def _others(session: Session, path: str) -> OtherVersions | None:
     """What else is to be in an environment; None when no capture of it can be read, so that nothing is known."""
     history: list[Installation] = []
     try:
@@ -93,7 +93,7 @@ def _others(session: Session, path: str) -> Others | None:
                 continue
             announced.update(dict.fromkeys(change.after, ""))
             if change.entire:
-                return Others(announced, undone)
+                return OtherVersions(announced, undone)
             if change.before is not None:
-                return Others({**change.before, **announced}, undone)
+                return OtherVersions({**change.before, **announced}, undone)
     return None

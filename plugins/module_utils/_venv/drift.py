@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import (
     DriftLine,
-    Others,
+    OtherVersions,
     Recorded,
     differences,
     guarded,
@@ -44,7 +44,7 @@ def compare(recorded: Recorded) -> list[DriftLine]:
     return lines
 
 
-def _environment(path: str, versions: dict[str, str], others: Others | None) -> t.Iterator[DriftLine]:
+def _environment(path: str, versions: dict[str, str], others: OtherVersions | None) -> t.Iterator[DriftLine]:
     venv = Tree.open(path)
     if venv is None:
         return
@@ -59,7 +59,7 @@ def _environment(path: str, versions: dict[str, str], others: Others | None) -> 
             yield from _strangers(path, registered, others._replace(known=known))
 
 
-def _strangers(path: str, registered: dict[str, list[Distribution]], others: Others) -> t.Iterator[DriftLine]:
+def _strangers(path: str, registered: dict[str, list[Distribution]], others: OtherVersions) -> t.Iterator[DriftLine]:
     for name in sorted({*registered, *others.known} - distributions.SEEDS):
         now = " and ".join(distribution.version for distribution in registered.get(name, ()))
         was = others.known.get(name)
