@@ -99,15 +99,11 @@ class UnknownFormat(StateError):
         version = f"version {writer} of intellistream.sage" if writer else "another version of intellistream.sage"
         number, known = details.get("format"), details.get("known")
         if isinstance(number, int) and isinstance(known, int) and number < known:
-            advice = (
-                f"This version is newer, and reads no older formats. Use {version if writer else 'the older one'} to "
-                "finish or to roll back what it began"
-            )
+            advice = "This version is newer, and reads no older formats. Use that one to finish what it began"
         else:
             advice = (
-                f"Use {version if writer else 'that version'} or a newer one: upgrade the collection on this "
-                "controller (ansible-galaxy collection install --upgrade intellistream.sage), or run the playbook where "
-                "it was run last"
+                "Use that version or a newer one: upgrade the collection on this controller (ansible-galaxy collection "
+                "install --upgrade intellistream.sage), or run the playbook where it was run last"
             )
         super().__init__(
             f"{what}: {version} wrote it.", untouched=untouched, advice=f"{advice}.", writer=writer, **details
