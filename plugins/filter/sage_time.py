@@ -31,10 +31,10 @@ def sage_seconds_until(moment: t.Any) -> float:
         raise AnsibleTemplatePluginError(f"{error}.") from error
 
 
-def sage_task_timeout(value: t.Any, undo: t.Any) -> int:
+def sage_task_timeout(seconds_left: t.Any, undo: t.Any) -> int:
     """After how many seconds a task is cut off, so that an undo fits into what is left of the window."""
     try:
-        return estimate.cut(float(value), float(undo))
+        return estimate.cut(float(seconds_left), float(undo))
     except (TypeError, ValueError) as error:
         raise AnsibleTemplatePluginError(f"{error}.") from error
 
