@@ -223,7 +223,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         module.warn(note)
     lock_diff = None
     if lock_file and resolved.is_known:
-        lock_diff = lockfile.update_file(lock_file, resolved.lock, check_mode=check_mode)
+        lock_diff = lockfile.update_file(lock_file, resolved.lock_file_text, check_mode=check_mode)
     return {
         "changed": lock_diff is not None,
         "lock_changed": lock_diff is not None,

@@ -132,7 +132,7 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
     :raises InstallerError: the tool failed, or the result is not the plan.
     """
     installer = _tool(pending, options, index)
-    installer.lock_text = lock_request.by_urls(options.get("lock") or "", index)
+    installer.lock_file_text = lock_request.by_urls(options.get("lock") or "", index)
     try:
         for pins, hashed in interface.batches(pending.pins):
             installer.install(pins, hashed)

@@ -123,7 +123,7 @@ class Installer(abc.ABC):
     :ivar target: where to install.
     :ivar index: where distributions come from.
     :ivar timeout: seconds that one call of the tool may take; 0 is no limit.
-    :ivar lock_text: text of a lock file whose URLs may be used, where the tool can; saves asking the index where the
+    :ivar lock_file_text: of a lock file whose URLs may be used, where the tool can; saves asking the index where the
         files are. Empty for none.
     """
 
@@ -133,7 +133,7 @@ class Installer(abc.ABC):
         self.target = target
         self.index = index
         self.timeout = timeout
-        self.lock_text = ""
+        self.lock_file_text = ""
 
     @abc.abstractmethod
     def resolve(self, request: InstallRequest) -> Resolution:
@@ -143,7 +143,7 @@ class Installer(abc.ABC):
         """
 
     @abc.abstractmethod
-    def lock(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
+    def lock_file(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
         """The text of a lock file of all of I(pins).
 
         :param form: C(pylock) (PEP 751) or C(requirements).

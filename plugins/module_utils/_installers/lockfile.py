@@ -108,19 +108,19 @@ def _toml(text: str, python: Interpreter) -> dict[str, t.Any]:
 
 
 def _parse_pylock(text: str, python: Interpreter) -> list[Pin]:
-    lock = _toml(text, python)
-    if not str(lock.get("lock-version", "")).startswith("1."):
-        raise _unusable(f"its lock-version is {lock.get('lock-version')!r}, and only 1.x is supported")
-    requires_python = lock.get("requires-python")
+    document = _toml(text, python)
+    if not str(document.get("lock-version", "")).startswith("1."):
+        raise _unusable(f"its lock-version is {document.get('lock-version')!r}, and only 1.x is supported")
+    requires_python = document.get("requires-python")
     try:
         if requires_python and not satisfies(python.version, requires_python):
             raise _unusable(f"it is for Python {requires_python}, and {python.executable} is {python.version}")
-        environments = lock.get("environments") or [""]
+        environments = document.get("environments") or [""]
         if not any(applies(marker, python.markers) for marker in environments):
             raise _unusable(f"it is not for this platform, but for {environments}")
     except ValueError as error:
         raise _unusable(str(error)) from error
-    return [_package(package) for package in lock.get("packages", [])]
+    return [_package(package) for package in document.get("packages", [])]
 
 
 def _package(package: dict[str, t.Any]) -> Pin:

@@ -47,8 +47,8 @@ class Pip(Installer):
                 pins = self._report(request, request.constraints, afresh=True)
         return Resolution(self.complete(request, {pin.name: pin for pin in pins}), [])
 
-    def lock(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
-        """See P(Installer.lock)."""
+    def lock_file(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
+        """See P(Installer.lock_file)."""
         from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 
         sources = {source.name for source in request.sources}

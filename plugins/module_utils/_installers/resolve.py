@@ -36,14 +36,14 @@ class ResolvedPlan(t.NamedTuple):
     :param distributions: everything that belongs to the result, sorted by name.
     :param notes: sentences for people.
     :param is_known: False when check mode cannot tell on a host where nothing is set up yet.
-    :param lock: the text of the lock file that is asked for; empty when none is.
+    :param lock_file_text: the text of the lock file that is asked for; empty when none is.
     """
 
     installer: str
     distributions: list[PlannedDistribution]
     notes: list[str]
     is_known: bool = True
-    lock: str = ""
+    lock_file_text: str = ""
 
     def result(self) -> dict[str, t.Any]:
         """The part of the module's result that tells of the plan."""
@@ -131,11 +131,11 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
         return _unknown(target, check_mode)
     installer = choose.create_installer(choice, target, index, options["timeout"])
     resolution = installer.resolve(request)
-    lock = ""
+    lock_file_text = ""
     if options["lock_file"]:
-        lock = installer.lock(request, resolution.pins, lockfile.form_of(options["lock_file"]))
+        lock_file_text = installer.lock_file(request, resolution.pins, lockfile.form_of(options["lock_file"]))
     distributions = plan.build(resolution.pins, target.inventory, options["first_party"])
-    return ResolvedPlan(installer.name, distributions, notes=resolution.notes, lock=lock)
+    return ResolvedPlan(installer.name, distributions, notes=resolution.notes, lock_file_text=lock_file_text)
 
 
 def _unknown(target: interface.InstallTarget, check_mode: bool) -> ResolvedPlan:

@@ -129,8 +129,8 @@ class Uv(Installer):
             except InstallerError:
                 return self._uv(argv, untouched=_UNTOUCHED).stdout
 
-    def lock(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
-        """See P(Installer.lock)."""
+    def lock_file(self, request: InstallRequest, pins: t.Sequence[Pin], form: str) -> str:
+        """See P(Installer.lock_file)."""
         from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 
         changing = {pin.name: pin for pin in pins}
@@ -142,13 +142,13 @@ class Uv(Installer):
         """See P(Installer.install)."""
         from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 
-        text = lockfile.part(self.lock_text, pins) if hashed and self.lock_text else ""
+        text = lockfile.part(self.lock_file_text, pins) if hashed and self.lock_file_text else ""
         if text:
             with files(requirements=()) as path:
-                lock = f"{path['']}/pylock.toml"
-                lockfile.write_file(lock, text)
+                lock_path = f"{path['']}/pylock.toml"
+                lockfile.write_file(lock_path, text)
                 try:
-                    self._install(pins, lock, hashed)
+                    self._install(pins, lock_path, hashed)
                     return
                 except InstallerError:
                     pass  # an older uv, or a URL that this host does not reach: the index may know another

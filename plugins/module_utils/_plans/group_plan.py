@@ -64,7 +64,7 @@ def resolve_here(options: Options, index: Index, group: host_group.HostGroup, py
         installer = choose.create_installer(
             choice, interface.InstallTarget(tool_python, None, inventory={}), index, options["timeout"]
         )
-        text = installer.lock(request, installer.resolve(request).pins, "pylock")
+        text = installer.lock_file(request, installer.resolve(request).pins, "pylock")
     return _finished(text, group, options, index)
 
 

@@ -194,7 +194,7 @@ def test_the_index_is_not_asked_again(asked: Asked, monkeypatch: pytest.MonkeyPa
     pins = [Pin("a", "1.0", (f"sha256:{'0' * 64}",), url="https://host/a-1.0-py3-none-any.whl")]
     target = interface.InstallTarget(interpreter.probe(sys.executable), None, {})
     uv = Uv("uv", target, asked.source)
-    uv.lock_text = lockfile.text(pins, "pylock", "3.11")
+    uv.lock_file_text = lockfile.text(pins, "pylock", "3.11")
     uv.install(pins, True)
     assert [name for name, dummy in given] == ["pylock.toml"]
     assert "https://host/a-1.0-py3-none-any.whl" in given[0][1]
