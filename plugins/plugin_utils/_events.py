@@ -117,7 +117,7 @@ class WindowTimes(t.TypedDict):
 
     expected: float
     undo: float
-    left: float
+    seconds_left: float
 
 
 class FiredRecord(t.TypedDict):
@@ -274,7 +274,7 @@ class Window(_Any):
     phase: str
     expected: float
     undo: float
-    left: float
+    seconds_left: float
 
 
 class SwitchFired(_Any):

@@ -157,7 +157,7 @@ def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run:
                 "phase": name,
                 "expected": expected[name].seconds,
                 "undo": undo.seconds,
-                "left": seconds_left,
+                "seconds_left": seconds_left,
             }
         )
     if to_run:
@@ -230,4 +230,4 @@ def timing(installation: Installation | None) -> Timing | None:
         phases[name] = {"expected": estimated["expected"], "took": took}
     last = list(installation.window.values())[-1]
     undo_took = installation.undo["seconds"] if installation.undo is not None else None
-    return {"phases": phases, "undo": {"expected": last["undo"], "took": undo_took}, "left": last["left"]}
+    return {"phases": phases, "undo": {"expected": last["undo"], "took": undo_took}, "left": last["seconds_left"]}

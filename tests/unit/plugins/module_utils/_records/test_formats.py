@@ -168,7 +168,7 @@ def test_fields_of_a_newer_version_are_kept(engine: Engine) -> None:
             {"event": "captured", **point, "color": "point"},
             {"event": "settled", "point": "p.1", "after": result, "color": "not kept by the point, which says nothing"},
             {"event": "archived", "points": archived},
-            {"event": "window", "phase": "python_deps", "expected": 1, "undo": 1, "left": 1, "color": "window"},
+            {"event": "window", "phase": "python_deps", "expected": 1, "undo": 1, "seconds_left": 1, "color": "window"},
             {"event": "prepared", "run": "r", "decision_log": "l", "where": "w", "color": "prepared"},
             {"event": "committed", "run": "r", "by_script": False},
             {"event": "fired", "after": 1.0, "by": "at", "color": "fired"},
