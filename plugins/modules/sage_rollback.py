@@ -222,7 +222,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -245,13 +245,13 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     begun = time.monotonic()
     options = module.params
-    request = Request(
+    request = RollbackRequest(
         options["to"],
         options["force"],
-        options["resources"] or [],
-        options["erase_installed_after"] or "",
-        options["keep_broken"],
-        TimeBudget(options["seconds_left"], begun, {}) if options["seconds_left"] is not None else None,
+        kinds=options["resources"] or [],
+        erase_installed_after=options["erase_installed_after"] or "",
+        keep_broken=options["keep_broken"],
+        window=TimeBudget(options["seconds_left"], begun, expected={}) if options["seconds_left"] is not None else None,
     )
     if options["prepare"]:
         result = promise(engine(module), request, options["prepare"], module.check_mode)

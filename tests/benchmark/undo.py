@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo_goals
 
@@ -37,13 +37,13 @@ import resource, sys
 import ansible.module_utils.basic
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest, rollback
 root, venv, what = sys.argv[1:]
 names = [{"name": f"dist{number}", "version": "2.0"} for number in range(20)]
 if what == "capture":
     backup(Engine(root), [{"kind": "venv", "path": venv, "distributions": names}], None, "", False)
 else:
-    rollback(Engine(root), Request("last"), False)
+    rollback(Engine(root), RollbackRequest("last"), False)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -197,7 +197,7 @@ def undo(full: Environment, name: str) -> Undone:
         full.install(*replace)
         os.sync()
         hashing, begun = 0.0, time.perf_counter()
-        rollback(Engine(str(full.root)), Request("last"), False)
+        rollback(Engine(str(full.root)), RollbackRequest("last"), False)
         return time.perf_counter() - begun - hashing
 
     def uvs() -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 
 if TYPE_CHECKING:
     import pathlib
@@ -35,7 +35,7 @@ def undo(root: pathlib.Path, manager: str) -> dict[str, Any]:
     """Go back to before the newest run of `apt` or `dnf`."""
     # An undo is a point of its own, too.
     newest = [point["point"] for point in points(root) if point["description"].startswith(f"{manager}: ")][-1]
-    result = rollback(Engine(str(root)), Request(newest), check_mode=False)
+    result = rollback(Engine(str(root)), RollbackRequest(newest), check_mode=False)
     assert result["changed"]
     return result
 

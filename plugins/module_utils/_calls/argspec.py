@@ -28,8 +28,8 @@ class ArgumentSpec(t.NamedTuple):
         options, rules = dict(self.options), dict(self.rules)
         for other in others:
             options.update(other.options)
-            for name, values in other.rules.items():
-                rules[name] = [*rules.get(name, []), *values]
+            for name, conditions in other.rules.items():
+                rules[name] = [*rules.get(name, []), *conditions]
         return ArgumentSpec(options, rules)
 
     def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:

@@ -15,7 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
@@ -38,31 +38,31 @@ def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
     :raises InputError: there is no such point, or it was undone.
     """
     with engine.reading() if check_mode else engine.session() as session:
-        points = [point for one in session.history() for point in one.active_points]
-        found = next((point for point in points if point["point"] == name), None)
-        if found is None:
+        points = [point for installation in session.history() for point in installation.active_points]
+        point_named = next((point for point in points if point["point"] == name), None)
+        if point_named is None:
             raise InputError(
                 f"There is no rollback point {name!r} that could still be undone.",
                 untouched="everything.",
                 advice=f"Use one of {', '.join(point['point'] for point in points) or 'none; there is none'}.",
             )
-        event = settle(session.where, found)
+        event = settle(session.where, point_named)
         if event is not None:
             session.add(event)
             session.commit()
             refresh(session)
     word = {"settled": event is not None}
-    return {"changed": event is not None, "rollback_point": brief(found), "diff": {"before": {}, "after": word}}
+    return {"changed": event is not None, "rollback_point": brief(point_named), "diff": {"before": {}, "after": word}}
 
 
 def still_holds(state: PrivateDir, point: Point) -> bool:
     """Whether all that a point captured is still as it was, so that another capture would be the same."""
     with ExitStack() as stack:
         try:
-            found = layers(state, point, stack)
+            captures = layers(state, point, stack)
         except (StoreError, UnknownFormat):
             return False
-        return not any(make(layer.spec).undo([layer], How()).touches() for layer in found)
+        return not any(make(layer.spec).undo([layer], UndoOptions()).touches() for layer in captures)
 
 
 def backup(
@@ -92,6 +92,6 @@ def backup(
         session.commit()
         refresh(session)
     made = brief(event)
-    resources = [{"kind": one["kind"], "path": one["path"]} for one in event["resources"]]
+    resources = [{"kind": resource["kind"], "path": resource["path"]} for resource in event["resources"]]
     after = {"rollback_point": {"description": text, "phase": phase, "resources": resources}}
     return {"changed": True, "rollback_point": made, "diff": {"before": {}, "after": after}}

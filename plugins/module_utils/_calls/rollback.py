@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
     Result,
     nothing,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request, go_back
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest, go_back
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
@@ -35,7 +35,7 @@ if t.TYPE_CHECKING:
 CARRIES = (carry_undos.parts,)
 
 
-def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
+def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Result:
     """Undo what was changed since the target began.
 
     A host that promised a rollback to a fleet run, and heard commit, does that one, whatever is named.
@@ -66,7 +66,7 @@ def rollback(engine: Engine, request: Request, check_mode: bool) -> Result:
         return result
 
 
-def promise(engine: Engine, request: Request, fleet: t.Mapping[str, str], check_mode: bool) -> Result:
+def promise(engine: Engine, request: RollbackRequest, fleet: t.Mapping[str, str], check_mode: bool) -> Result:
     """Compute a rollback, as in check mode, and record that it is done when the fleet run commits.
 
     :param fleet: C(run), C(decision_log), C(where).
@@ -79,15 +79,15 @@ def promise(engine: Engine, request: Request, fleet: t.Mapping[str, str], check_
         with engine.session() as session:
             _record(session, request, result, fleet)
             session.commit()
-            found = standing.standing(session.installation)
-            result["fleet"] = found.as_dict() if found is not None else None
+            fleet_standing = standing.standing(session.installation)
+            result["fleet"] = fleet_standing.as_dict() if fleet_standing is not None else None
     return result
 
 
-def _record(session: Session, request: Request, result: Result, fleet: t.Mapping[str, str]) -> None:
+def _record(session: Session, request: RollbackRequest, result: Result, fleet: t.Mapping[str, str]) -> None:
     admission.refuse_undecided(session.installation)
     script = session.where is not None and script_marks.was_run(session.where)
-    if script or any(one.undoing for one in session.history()):
+    if script or any(installation.undoing for installation in session.history()):
         raise InputError(
             "A rollback was interrupted here, and comes first.",
             untouched="everything.",
@@ -112,9 +112,9 @@ def _record(session: Session, request: Request, result: Result, fleet: t.Mapping
     )
 
 
-def _request(terms: RollbackTerms) -> Request:
+def _request(terms: RollbackTerms) -> RollbackRequest:
     """The rollback that was prepared; what a later version may have recorded with it stays in the record."""
-    return Request(
+    return RollbackRequest(
         to=terms["to"],
         force=terms["force"],
         kinds=terms["kinds"],

@@ -46,6 +46,6 @@ def respawn(library: str) -> None:
 
     if ansible.has_respawned():
         return
-    found = ansible.probe_interpreters_for_module(["/usr/bin/python3", "/usr/libexec/platform-python"], library)
-    if found:
-        ansible.respawn_module(found)
+    interpreter = ansible.probe_interpreters_for_module(["/usr/bin/python3", "/usr/libexec/platform-python"], library)
+    if interpreter:
+        ansible.respawn_module(interpreter)

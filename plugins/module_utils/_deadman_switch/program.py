@@ -107,7 +107,7 @@ def fire(engine: Engine, token: str) -> bool:
                 session.add({"event": "ended", "status": "rolled_back"})
             session.commit()
         stray_processes.kill(installation.install_id, engine.root)
-        rollback.go_back(session, rollback.Request(to=installation.install_id), False)
+        rollback.go_back(session, rollback.RollbackRequest(to=installation.install_id), False)
         deadman_switch_mark.remove(session)
         return True
 

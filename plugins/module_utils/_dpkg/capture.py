@@ -22,7 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import Database, Package
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, ItemWriter
 
 STATUS = "status"
 OTHERS = "others"
@@ -64,7 +64,7 @@ class Capture:
     :ivar bytes: in them.
     """
 
-    def __init__(self, database: Database, where: PrivateDir, items: Writer) -> None:
+    def __init__(self, database: Database, where: PrivateDir, items: ItemWriter) -> None:
         self._database, self._where, self._items = database, where, items
         self._disk = Disk()
         self._store = Tree.of(where)

@@ -71,16 +71,16 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database 
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.incoming import Incoming
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    How,
     Layer,
     Resource,
     Undo,
+    UndoOptions,
 )
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import ItemWriter
 
 _UNKNOWN = "its scripts, and what it overwrites, are not known before it is downloaded"
 
@@ -166,7 +166,7 @@ class DpkgResource(Resource):
         found.append(overwrites.size(taken.paths))
         return 1 + sum(one[0] for one in found), sum(one[1] for one in found)
 
-    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.capture import Capture
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.lock import held
 
@@ -233,10 +233,10 @@ class DpkgResource(Resource):
                 facts["inexact"][package.key] = why
         return facts
 
-    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+    def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.undo import DpkgUndo
 
-        return DpkgUndo(self, layers, how)
+        return DpkgUndo(self, layers, options)
 
     def _view(self) -> _View:
         """What is there and what will change; computed once, and again if somebody else changed packages since."""

@@ -36,7 +36,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.undo_over
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Undo
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
+        Facts,
+        Layer,
+        Resource,
+        UndoOptions,
+    )
 
 # Seconds to wait for another run of apt or dpkg.
 LOCK_TIMEOUT = 60.0
@@ -50,7 +55,7 @@ class DpkgUndo(Undo):
     :param layers: oldest first.
     """
 
-    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: How) -> None:
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self._how = how
         self._layers = list(layers)

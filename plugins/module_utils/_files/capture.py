@@ -24,7 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, ItemWriter, Layer
 
 
 def need(paths: t.Sequence[str]) -> tuple[int, int]:
@@ -42,7 +42,7 @@ def need(paths: t.Sequence[str]) -> tuple[int, int]:
     return files, size
 
 
-def capture(paths: t.Sequence[str], where: PrivateDir, items: Writer) -> Facts:
+def capture(paths: t.Sequence[str], where: PrivateDir, items: ItemWriter) -> Facts:
     """Capture these paths; returns facts for the manifest.
 
     :raises CaptureError: one of them is something else.

@@ -17,22 +17,22 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    How,
+    ItemWriter,
     Kind,
     Layer,
     PlainCopy,
     Resource,
     Spec,
     Undo,
-    Writer,
+    UndoOptions,
 )
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
 _NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
-_CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir, Writer], Facts]] = ByName("_files.capture:capture")
-_UNDO: ByName[t.Callable[[t.Sequence[Layer], How], Undo]] = ByName("_files.undo:FilesUndo")
+_CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir, ItemWriter], Facts]] = ByName("_files.capture:capture")
+_UNDO: ByName[t.Callable[[t.Sequence[Layer], UndoOptions], Undo]] = ByName("_files.undo:FilesUndo")
 # From here on, what a change left is not listed in the ledger.
 _SETTLED = 1000
 
@@ -74,14 +74,14 @@ class FilesResource(Resource):
     def need(self, device: int | None = None) -> tuple[int, int]:
         return _NEED.load()(self.paths)
 
-    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
         return _CAPTURE.load()(self.paths, where, items)
 
     def after(self, manifest: Facts) -> Facts | None:
         return self.observe() if manifest["files"] <= _SETTLED else None
 
-    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
-        return _UNDO.load()(layers, how)
+    def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
+        return _UNDO.load()(layers, options)
 
 
 class FilesKind(Kind):

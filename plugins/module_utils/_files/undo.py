@@ -22,7 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Undo, UndoOptions
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -41,7 +41,7 @@ class FilesUndo(Undo):
     :param layers: oldest first.
     """
 
-    def __init__(self, layers: t.Sequence[Layer], how: How) -> None:
+    def __init__(self, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self._resumed = how.resumed
         # What an interrupted undo may have brought back, full path → briefs.

@@ -18,12 +18,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, git, ref_of
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    How,
     Kind,
     Layer,
     Resource,
     Spec,
     Undo,
+    UndoOptions,
 )
 
 if t.TYPE_CHECKING:
@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
 
 _CAPTURE: ByName[t.Callable[[str, str], Facts]] = ByName("_git.capture:capture")
 _RELEASE: ByName[t.Callable[[str, Facts, str], None]] = ByName("_git.capture:release")
-_UNDO: ByName[t.Callable[[Resource, t.Sequence[Layer], How], Undo]] = ByName("_git.undo:undo")
+_UNDO: ByName[t.Callable[[Resource, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_git.undo:undo")
 
 
 class GitResource(Resource):
@@ -119,8 +119,8 @@ class GitResource(Resource):
             # Pins are small, and removing them must not stop what removes a capture.
             return
 
-    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
-        return _UNDO.load()(self, layers, how)
+    def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
+        return _UNDO.load()(self, layers, options)
 
 
 class GitKind(Kind):

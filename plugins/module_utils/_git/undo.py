@@ -17,17 +17,17 @@ from ansible_collections.intellistream.sage.plugins.module_utils._git.compare im
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    How,
     Layer,
     Resource,
     Undo,
+    UndoOptions,
 )
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
 
 
-def undo(resource: Resource, layers: t.Sequence[Layer], how: How) -> Undo:
+def undo(resource: Resource, layers: t.Sequence[Layer], how: UndoOptions) -> Undo:
     """The way back to a captured work tree, or to its absence."""
     if layers[0].manifest["exists"]:
         return GitUndo(resource, layers, how)
@@ -37,7 +37,7 @@ def undo(resource: Resource, layers: t.Sequence[Layer], how: How) -> Undo:
 class GitUndo(Undo):
     """Back to what was captured; the oldest capture decides."""
 
-    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: How) -> None:
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self.resource, self.path = resource, resource.path
         self.captured, self.where, self.resumed = layers[0].manifest, layers[0].where, _interrupted(layers, how)
@@ -126,7 +126,7 @@ class GitUndo(Undo):
             return [f"{self.path} cannot be comparison: {error}"]
 
 
-def _interrupted(layers: t.Sequence[Layer], how: How) -> bool:
+def _interrupted(layers: t.Sequence[Layer], how: UndoOptions) -> bool:
     """An undo, or the change itself, was killed: what it left half done is nobody's work."""
     return how.resumed or not all(layer.completed for layer in layers)
 
@@ -142,7 +142,7 @@ def _work(path: str) -> list[str]:
 class GitRemoval(Undo):
     """Away with a clone that was not there."""
 
-    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: How) -> None:
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self.path = resource.path
         self.broken = f"{self.path}.broken-{how.keep_broken}" if how.keep_broken else ""

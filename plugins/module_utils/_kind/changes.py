@@ -18,21 +18,22 @@ def named(changes: t.Iterable[Change]) -> list[tuple[str, Change]]:
 
     What dnf would also take away if it were asked to is left out: Ansible's module does not ask.
     """
-    certain = [one for one in changes if not one.get("optional")]
-    many = collections.Counter(one["name"] for one in certain)
-    found = [
-        (f"{one['name']}:{one['arch']}" if many[one["name"]] > 1 and one.get("arch") else str(one["name"]), one)
-        for one in certain
-    ]
-    return sorted(found, key=lambda pair: (pair[1]["name"], pair[1].get("arch") or ""))
+    certain = [change for change in changes if not change.get("optional")]
+    many = collections.Counter(change["name"] for change in certain)
+    pairs = [(_label(change, many[change["name"]] > 1), change) for change in certain]
+    return sorted(pairs, key=lambda pair: (pair[1]["name"], pair[1].get("arch") or ""))
+
+
+def _label(change: Change, with_arch: bool) -> str:
+    return f"{change['name']}:{change['arch']}" if with_arch and change.get("arch") else str(change["name"])
 
 
 def listed(changes: t.Iterable[Change]) -> list[str]:
     """Changes as C([-] name version) and C([+] name version), by name."""
     lines = []
-    for name, one in named(changes):
-        lines += [f"[-] {name} {one['before']}"] if one.get("before") else []
-        lines += [f"[+] {name} {one['after']}"] if one.get("after") else []
+    for name, change in named(changes):
+        lines += [f"[-] {name} {change['before']}"] if change.get("before") else []
+        lines += [f"[+] {name} {change['after']}"] if change.get("after") else []
     return lines
 
 
@@ -42,8 +43,8 @@ def by_hand(captures: t.Iterable[tuple[str, t.Iterable[str]]]) -> list[str]:
     :param captures: oldest first: the directory of the content, and the commands.
     """
     every = [
-        command.replace("{where}", shlex.quote(where))
-        for where, commands in reversed(list(captures))
+        command.replace("{where}", shlex.quote(directory))
+        for directory, commands in reversed(list(captures))
         for command in commands
     ]
     # A terminal is not to be told what is no text.
@@ -55,4 +56,4 @@ def introduced(commands: t.Sequence[str]) -> list[str]:
     if not commands:
         return []
     head = "Where that cannot be: as root, these get the versions back, though not marks, replaced configuration,"
-    return [f"{head} or what scripts did:", *(f"  {one}" for one in commands)]
+    return [f"{head} or what scripts did:", *(f"  {command}" for command in commands)]

@@ -18,17 +18,17 @@ class DriftLine(t.NamedTuple):
     """One difference, for people."""
 
     path: str
-    what: str
+    text: str
 
 
 class OtherVersions(t.NamedTuple):
     """What the record says of names and versions that no result names.
 
-    :ivar known: name → version, empty where any will do.
+    :ivar expected: name → version, empty where any will do.
     :ivar undone: names in changes that were rolled back; a rollback may be asked to leave some.
     """
 
-    known: dict[str, str]
+    expected: dict[str, str]
     undone: set[str]
 
 
@@ -60,8 +60,8 @@ def compare(recorded: Recorded) -> list[DriftLine]:
 def differences(recorded: Recorded, spec: Facts, facts: Facts) -> t.Iterator[DriftLine]:
     """One resource compared with its facts."""
     resource = recorded.make(spec)
-    for what in resource.drift(facts):
-        yield DriftLine(resource.path, what)
+    for text in resource.drift(facts):
+        yield DriftLine(resource.path, text)
 
 
 def guarded(path: str, look: t.Callable[..., t.Iterable[DriftLine]], *arguments: t.Any) -> list[DriftLine]:

@@ -46,7 +46,7 @@ class Section(t.NamedTuple):
     number: int
 
 
-class Writer(t.Protocol):
+class ItemWriter(t.Protocol):
     """P(_content.manifest.Writer), which writes the items of one capture."""
 
     def section(self, name: str = "", version: str = "", info: str = "") -> None:
@@ -59,7 +59,7 @@ class Writer(t.Protocol):
         """Write lines of P(_content.manifest.linked_line)."""
 
 
-class Items(t.Protocol):
+class ItemReader(t.Protocol):
     """P(_content.manifest.Items), which reads the items of one capture."""
 
     sections: list[Section]
@@ -89,13 +89,13 @@ class Layer(t.NamedTuple):
     spec: Facts
     manifest: Facts
     where: PrivateDir
-    items: Items | None = None
+    items: ItemReader | None = None
     completed: bool = True
     time: float = 0.0
     after: Facts | None = None
 
 
-class How(t.NamedTuple):
+class UndoOptions(t.NamedTuple):
     """How to go back.
 
     :ivar force: take the captured side of conflicts and keep the other aside.
@@ -252,10 +252,10 @@ class Kind(abc.ABC):
         """Names and versions that a change brings; the version is empty where any will do."""
         return []
 
-    def change(self, spec: Spec, taken: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange | None:
+    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange | None:
         """What a rollback point tells of names and versions; None when the kind has none.
 
-        :param taken: the resource as the C(captured) event has it.
+        :param captured: the resource as the C(captured) event has it.
         :param manifest: reads what the capture returned; None when that is gone.
         """
         return None
@@ -309,7 +309,7 @@ class Resource(abc.ABC):
         """(files, bytes) a capture would write to a store on file system C(device)."""
 
     @abc.abstractmethod
-    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
         """Capture content into C(where) and its list to C(items); returns further facts once all is on disk.
 
         The facts have C(files) and C(bytes), and whatever an undo needs beyond the list.
@@ -330,7 +330,7 @@ class Resource(abc.ABC):
         return
 
     @abc.abstractmethod
-    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+    def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         """Compute one way back through several captures of this resource.
 
         :param layers: the captures to go back through, oldest first; the oldest of each item wins.

@@ -56,21 +56,21 @@ class PackagesKind(Kind):
         return resource.load()(packages, str(spec.get("state") or "present"), planned)
 
     def recorded(self, spec: Spec) -> Facts:
-        kept = super().recorded(spec)
-        if "packages" not in kept:
+        spec_kept = super().recorded(spec)
+        if "packages" not in spec_kept:
             # The modules' default, which means nothing here.
-            kept.pop("state", None)
-        return kept
+            spec_kept.pop("state", None)
+        return spec_kept
 
-    def change(self, spec: Spec, taken: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange | None:
-        if not taken.get("changes"):
+    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange | None:
+        if not captured.get("changes"):
             return None
         before: dict[str, str] = {}
         after: dict[str, str | None] = {}
-        for name, change in changes.named(taken["changes"]):
+        for name, change in changes.named(captured["changes"]):
             before.update({name: change["before"]} if change.get("before") else {})
             after[name] = change.get("after")
-        return VersionsChange(str(taken.get("path")), before, after=after)
+        return VersionsChange(str(captured.get("path")), before, after=after)
 
     def by_hand(self, facts: Facts) -> list[str]:
         certain = [change for change in facts.get("changes") or [] if not change.get("optional")]

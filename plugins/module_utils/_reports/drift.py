@@ -41,7 +41,7 @@ def parts() -> tuple[types.ModuleType, ...]:
 
 
 def drift(session: Session) -> list[Line]:
-    """Every difference between the record and the host, sorted: mappings C(kind), C(path), C(what).
+    """Every difference between the record and the host, sorted: mappings C(kind), C(path), C(difference).
 
     What cannot be read is a line too; nothing is raised.
     """
@@ -52,11 +52,9 @@ def drift(session: Session) -> list[Line]:
     for name, results in _results(installation).items():
         kind = registry.find(name)
         compare: ByName[Drift] = ByName(kind.drift if kind is not None else _PLAIN)
-        others = functools.partial(_others, session)
-        lines.update(
-            (name, path, what) for path, what in compare.load()(Recorded(registry.make, results, others=others))
-        )
-    return [{"kind": kind, "path": path, "what": what} for kind, path, what in sorted(lines)]
+        recorded = Recorded(registry.make, results, others=functools.partial(_others, session))
+        lines.update((name, path, difference) for path, difference in compare.load()(recorded))
+    return [{"kind": kind, "path": path, "what": difference} for kind, path, difference in sorted(lines)]
 
 
 def _results(installation: Installation) -> dict[str, list[tuple[Facts, Facts]]]:

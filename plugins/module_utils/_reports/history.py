@@ -23,22 +23,22 @@ Facts = dict[str, t.Any]
 
 def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[VersionsChange]:
     """What a rollback point tells; what was pruned or damaged is left out, not raised."""
-    found = []
-    for spec, taken in zip(point.get("specs") or [], point.get("resources") or []):
+    told_changes = []
+    for spec, resource in zip(point.get("specs") or [], point.get("resources") or []):
         kind = registry.find(str(spec.get("kind")))
-        manifest = functools.partial(_manifest, state, point, taken)
-        change = kind.change(spec, taken, manifest) if kind is not None else None
+        manifest = functools.partial(_manifest, state, point, resource)
+        change = kind.change(spec, resource, manifest) if kind is not None else None
         if change is not None:
-            found.append(change)
-    return found
+            told_changes.append(change)
+    return told_changes
 
 
-def _manifest(state: PrivateDir | None, point: t.Mapping[str, t.Any], taken: Facts) -> Facts | None:
+def _manifest(state: PrivateDir | None, point: t.Mapping[str, t.Any], resource: Facts) -> Facts | None:
     if state is None:
         return None
     try:
-        with store.point_dir(state, point["install_id"], point["point"]) as where:
-            return store.read_manifest(where, taken)
+        with store.point_dir(state, point["install_id"], point["point"]) as directory:
+            return store.read_manifest(directory, resource)
     except (SageError, OSError, ValueError):
         return None
 
@@ -47,17 +47,17 @@ def transactions(state: PrivateDir | None, history: t.Sequence[Installation]) ->
     """One per installation, newest first, for RV(transactions)."""
     return [
         {
-            "tid": one.install_id,
-            "time": one.begun,
-            "status": one.status,
-            "packages": _packages(state, [point for point in one.points if point.get("phase")], one),
-            "rollback_points": [_point(state, point, one) for point in one.points],
+            "tid": installation.install_id,
+            "time": installation.begun,
+            "status": installation.status,
+            "packages": _packages(state, [point for point in installation.points if point.get("phase")], installation),
+            "rollback_points": [_point(state, point, installation) for point in installation.points],
         }
-        for one in reversed(history)
+        for installation in reversed(history)
     ]
 
 
-def _point(state: PrivateDir | None, point: t.Mapping[str, t.Any], one: Installation) -> Facts:
+def _point(state: PrivateDir | None, point: t.Mapping[str, t.Any], installation: Installation) -> Facts:
     resources = point.get("resources") or []
     # What was captured by hand is a change of its own. A redo point is what a rollback went away from.
     by_hand = not point.get("phase") and not point.get("redo")
@@ -66,16 +66,18 @@ def _point(state: PrivateDir | None, point: t.Mapping[str, t.Any], one: Installa
         "time": point["time"],
         "phase": point.get("phase"),
         "description": point.get("description"),
-        "files": sum(one.get("files", 0) for one in resources),
-        "bytes": sum(one.get("bytes", 0) for one in resources),
+        "files": sum(installation.get("files", 0) for installation in resources),
+        "bytes": sum(installation.get("bytes", 0) for installation in resources),
         "undone": point.get("undone"),
         "pruned": point.get("pruned"),
         "redo": bool(point.get("redo")),
-        "packages": _packages(state, [point], one) if by_hand else [],
+        "packages": _packages(state, [point], installation) if by_hand else [],
     }
 
 
-def _packages(state: PrivateDir | None, points: t.Sequence[t.Mapping[str, t.Any]], one: Installation) -> list[str]:
+def _packages(
+    state: PrivateDir | None, points: t.Sequence[t.Mapping[str, t.Any]], installation: Installation
+) -> list[str]:
     """C([-] name version) and C([+] name version), by name; the first capture and the last plan count."""
     before: dict[tuple[str, str], str] = {}
     after: dict[tuple[str, str], str | None] = {}
@@ -90,9 +92,9 @@ def _packages(state: PrivateDir | None, points: t.Sequence[t.Mapping[str, t.Any]
                 if change.entire:
                     after[key] = None
             after.update({(change.path, name): version for name, version in change.after.items()})
-    built = _recorded(one)
+    built = _recorded(installation)
     lines = []
-    for key, planned in sorted(after.items(), key=lambda item: item[0][::-1]):
+    for key, planned in sorted(after.items(), key=lambda pair: pair[0][::-1]):
         old, new = before.get(key), planned if planned != "" else built.get(key, "")
         if old != new:
             lines += [f"[-] {key[1]} {old}"] if old else []
@@ -100,11 +102,11 @@ def _packages(state: PrivateDir | None, points: t.Sequence[t.Mapping[str, t.Any]
     return lines
 
 
-def _recorded(one: Installation) -> dict[tuple[str, str], str]:
+def _recorded(installation: Installation) -> dict[tuple[str, str], str]:
     """The versions found once a phase had ended: only building tells some."""
     results = [
         (registry.find(str(result["spec"].get("kind"))), result)
-        for phase in one.phases.values()
+        for phase in installation.phases.values()
         for result in phase.result
     ]
     return {
@@ -117,14 +119,14 @@ def _recorded(one: Installation) -> dict[tuple[str, str], str]:
 
 def installed_by(history: t.Sequence[Installation]) -> dict[str, str]:
     """Distribution → id of the installation that brought what is there now, undone ones left out."""
-    found: dict[tuple[str, str], str] = {}
-    for one in history:
-        for point in one.active_points:
+    owners: dict[tuple[str, str], str] = {}
+    for installation in history:
+        for point in installation.active_points:
             for change in changes(None, point) if not point.get("redo") else ():
                 if change.entire:
-                    found = {key: value for key, value in found.items() if key[0] != change.path}
+                    owners = {key: owner for key, owner in owners.items() if key[0] != change.path}
                 for name, version in change.after.items():
-                    found.pop((change.path, name), None)
+                    owners.pop((change.path, name), None)
                     if version is not None:
-                        found[change.path, name] = one.install_id
-    return {name: install_id for (dummy, name), install_id in sorted(found.items(), key=lambda item: item[0][::-1])}
+                        owners[change.path, name] = installation.install_id
+    return {name: install_id for (dummy, name), install_id in sorted(owners.items(), key=lambda pair: pair[0][::-1])}

@@ -52,14 +52,14 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
     in_force = session.effective()
     verdict = judge(in_force, redact(inputs) if inputs is not None else None, host.facts())
     installations: list[Installation] = [installation] if installation is not None else []
-    entries, broken = None, None
+    count, broken = None, None
     if history:
         try:
-            known = session.entries()
-            installations, entries = fold(known), len(known)
+            lines = session.entries()
+            installations, count = fold(lines), len(lines)
         except LedgerBroken as error:
             broken = error
-    points = [point for one in installations for point in one.active_points]
+    points = [point for installed in installations for point in installed.active_points]
     result: Result = {
         "changed": False,
         "exists": installation is not None,
@@ -67,11 +67,11 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
         "in_force": in_force.install_id if in_force is not None else None,
         "resume": verdict.as_dict(),
         "rollback_points": points,
-        "ledger": _ledger(session.path, entries, broken),
+        "ledger": _ledger(session.path, count, broken),
     }
     if history:
         result.update(
-            installations=[one.as_dict() for one in installations],
+            installations=[installed.as_dict() for installed in installations],
             transactions=reports_history.transactions(session.where, installations),
             installed_by=reports_history.installed_by(installations),
         )
@@ -109,10 +109,10 @@ def _nothing() -> Result:
     }
 
 
-def _ledger(path: str, entries: int | None, broken: LedgerBroken | None) -> Result:
+def _ledger(path: str, count: int | None, broken: LedgerBroken | None) -> Result:
     return {
         "path": path,
-        "entries": entries,
+        "entries": count,
         "intact": broken is None,
         "broken_at": broken.number if broken else None,
         "message": str(broken) if broken else "",

@@ -49,8 +49,8 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
     except (InputError, StoreError, UnknownFormat, FileNotFoundError):
         # Pruned, archived or damaged: the module can tell more about that than a script.
         why = "what was captured is archived, removed or damaged."
-        chosen, headers = targets.Chosen([], session.installation.begun, session.installation.install_id), {}
-        points = []
+        begun, tid = session.installation.begun, session.installation.install_id
+        chosen, headers, points = targets.ResolvedTarget([], begun, tid=tid), {}, []
     # The same points give the same script, so it is written only when they change.
     generation = hashlib.sha256(" ".join(str(point["point"]) for point in points).encode()).hexdigest()
     target = {
@@ -80,7 +80,7 @@ def _untouched(state: PrivateDir, point: Point) -> dict[int, list[str]]:
     return untouched
 
 
-def _headers(state: PrivateDir, chosen: targets.Chosen) -> dict[tuple[str, int], dict[str, t.Any]]:
+def _headers(state: PrivateDir, chosen: targets.ResolvedTarget) -> dict[tuple[str, int], dict[str, t.Any]]:
     found = {}
     for point in chosen.points:
         if point.get("archive"):

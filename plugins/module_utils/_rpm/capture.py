@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm.disk impor
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, ItemWriter
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
 
 # What package managers own as ghosts and need themselves: bringing an old state of it back would break them.
@@ -113,7 +113,7 @@ class Captured(t.NamedTuple):
     size: int
 
 
-def capture(one: Look, where: PrivateDir, store: Tree, items: Writer, number: int, tid: int) -> Captured:
+def capture(one: Look, where: PrivateDir, store: Tree, items: ItemWriter, number: int, tid: int) -> Captured:
     """Capture a package.
 
     :param store: the content directory again, as a tree.
@@ -170,7 +170,7 @@ def _header(data: bytes, where: PrivateDir, name: str) -> Item:
 
 
 def _list(
-    items: Writer,
+    items: ItemWriter,
     one: Look,
     own: t.Mapping[str, Item],
     packed: t.Mapping[str, Item],

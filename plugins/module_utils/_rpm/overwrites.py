@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import Directories
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, ItemWriter
 
 #: The section of what is kept of it, and the directory with that.
 OVERWRITTEN = "overwritten"
@@ -107,7 +107,7 @@ def _look(ts: t.Any, key: str, path: str, directories: Directories, found: Look)
             found.there[path + ending] = leftover
 
 
-def capture(one: Look, directories: Directories, store: Tree, items: Writer) -> tuple[Facts, list[str], int]:
+def capture(one: Look, directories: Directories, store: Tree, items: ItemWriter) -> tuple[Facts, list[str], int]:
     """Keep it; returns C(overwritten), C(shared) and C(unkept) of the facts, what was written, and its size."""
     kept = {
         path: rpm_capture.aside(directories, path, info, store, f"{OVERWRITTEN}/{number}")

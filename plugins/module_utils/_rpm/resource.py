@@ -65,10 +65,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.abs
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    How,
     Layer,
     Resource,
     Undo,
+    UndoOptions,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import capture as rpm_capture
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import (
@@ -83,7 +83,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import ItemWriter
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
 
 
@@ -222,7 +222,7 @@ class RpmResource(Resource):
             needs.append(self._in_the_way(directories).need)
         return sum(need[0] for need in needs), sum(need[1] for need in needs)
 
-    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
         changes, tid = self._plan(), int(time.time())
         reasons = dnf_history.reasons()
         packages: dict[str, Facts] = {}
@@ -267,7 +267,7 @@ class RpmResource(Resource):
             "inexact": inexact,
         }
 
-    def _brought(self, where: PrivateDir, items: Writer, way: overwrites.Look) -> list[str]:
+    def _brought(self, where: PrivateDir, items: ItemWriter, way: overwrites.Look) -> list[str]:
         """List what the change is going to make, as far as that is known: killed, rpm leaves it unowned."""
         coming = [path for paths in self._incoming.values() for path in paths or ()]
         return undo_litter.expect(where, items, [*coming, *way.leftovers])
@@ -290,7 +290,7 @@ class RpmResource(Resource):
 
         return left(self._ts, manifest, self.state)
 
-    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+    def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         from ansible_collections.intellistream.sage.plugins.module_utils._rpm.undo import RpmUndo
 
-        return RpmUndo(self, layers, how)
+        return RpmUndo(self, layers, options)

@@ -18,10 +18,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.aside 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    How,
     Layer,
     Resource,
     Undo,
+    UndoOptions,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import (
     database,
@@ -73,7 +73,7 @@ class RpmUndo(Undo):
     :param layers: oldest first.
     """
 
-    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: How) -> None:
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self._layers = list(layers)
         self._how = how

@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import ItemWriter
 
 #: Lists what a change is going to make.
 INCOMING = "incoming"
@@ -46,7 +46,7 @@ def absent_of(files: t.Iterable[str]) -> set[str]:
     return absent
 
 
-def expect(where: PrivateDir, items: Writer, files: t.Iterable[str]) -> list[str]:
+def expect(where: PrivateDir, items: ItemWriter, files: t.Iterable[str]) -> list[str]:
     """List what a change is going to make; returns what was written."""
     absent = absent_of(files)
     if not absent:

@@ -69,30 +69,30 @@ def looks_like_date(text: str) -> bool:
     return bool(named or words & _WORDS or _EPOCH.match(low) or _NUMBERS.match(low))
 
 
-def parse(text: str, now: dt.datetime) -> dt.datetime:
+def parse(text: str, reference: dt.datetime) -> dt.datetime:
     """The moment C(text) names.
 
-    :param now: the moment, with a zone, that C(ago) and C(today) are seen from.
+    :param reference: the moment, with a zone, that C(ago) and C(today) are seen from.
     :returns: in the host's time zone.
     :raises InputError: it is unknown, impossible, still to come, or could mean two moments.
     """
     try:
-        found = _parse(" ".join(text.lower().split()), now)
-        if found > now:
-            raise _Unclear(f"it is still to come ({found.isoformat(' ', 'seconds')})")
-        return found.astimezone()
+        moment = _parse(" ".join(text.lower().split()), reference)
+        if moment > reference:
+            raise _Unclear(f"it is still to come ({moment.isoformat(' ', 'seconds')})")
+        return moment.astimezone()
     except _Unclear as error:
-        why, instead = error.args[0], "".join(error.args[1:])
+        reason, instead = error.args[0], "".join(error.args[1:])
     except (ValueError, OverflowError, OSError) as error:
-        why, instead = f"there is no such date or time ({error})", ""
+        reason, instead = f"there is no such date or time ({error})", ""
     raise InputError(
-        f"The date {text[:80]!r} cannot be used: {why}.",
+        f"The date {text[:80]!r} cannot be used: {reason}.",
         untouched="everything.",
         advice=f"{instead}Write a date such as {_EXAMPLES}.",
     )
 
 
-def _parse(text: str, now: dt.datetime) -> dt.datetime:
+def _parse(text: str, reference: dt.datetime) -> dt.datetime:
     epoch = _EPOCH.match(text)
     if epoch:
         return dt.datetime.fromtimestamp(float(epoch.group(1) or epoch.group(2)), dt.timezone.utc)
@@ -102,10 +102,10 @@ def _parse(text: str, now: dt.datetime) -> dt.datetime:
         raise _Unclear("the order of day, month and year is not clear", "Write the year first, then month and day. ")
     text = re.sub(r",(?= |$)| ?\([a-z ]*\)$", "", _T.sub(r"\1 ", text))
     text, time, zone = _take_time(text)
-    here = now.astimezone(zone)
+    now_there = reference.astimezone(zone)
     text = "0 days ago" if text == "now" else text
     ago = _AGO.match(text)
-    return _ago(ago.group(1), here, time, zone) if ago else _moment(_day(text, here.date(), time), time, zone)
+    return _ago(ago.group(1), now_there, time, zone) if ago else _moment(_day(text, now_there.date(), time), time, zone)
 
 
 def _take_time(text: str) -> tuple[str, dt.time | None, dt.timezone | None]:
@@ -115,10 +115,10 @@ def _take_time(text: str) -> tuple[str, dt.time | None, dt.timezone | None]:
         raise _Unclear("it has two times of day")
     time: dt.time | None = None
     zone = ""
-    for found in times:
-        hour, minute, second, fraction, zone = (group or "" for group in found.groups())
+    for match in times:
+        hour, minute, second, fraction, zone = (group or "" for group in match.groups())
         time = dt.time(int(hour), int(minute), int(second or 0), int(fraction[:6].ljust(6, "0")))
-        text = " ".join(f"{text[: found.start()]} {text[found.end() :]}".split())
+        text = " ".join(f"{text[: match.start()]} {text[match.end() :]}".split())
     alone = None if zone else _ZONE_ALONE.search(text)
     if alone:
         zone, text = alone.group(1), " ".join(f"{text[: alone.start()]}{text[alone.end() :]}".split())
@@ -127,7 +127,7 @@ def _take_time(text: str) -> tuple[str, dt.time | None, dt.timezone | None]:
     if word:
         if time is not None or (word == "midnight" and len(words) > 1):
             raise _Unclear(f"{word} could mean two moments", "Write the time as 00:00 or 12:00. ")
-        time, words = dt.time(12 if word == "noon" else 0), [one for one in words if one not in (word, "at")]
+        time, words = dt.time(12 if word == "noon" else 0), [other for other in words if other not in (word, "at")]
     return " ".join(words), time, _zone(zone) if zone else None
 
 
@@ -175,12 +175,12 @@ def _moment(day: dt.date, time: dt.time | None, zone: dt.timezone | None) -> dt.
     first, second = sorted(naive.replace(fold=fold).astimezone() for fold in (0, 1))
     twice = first.replace(tzinfo=None, fold=0) == naive
     if first != second and time is not None:
-        what = f"{naive} {'comes twice' if twice else 'was skipped'} here, when the clocks were changed"
-        raise _Unclear(what, f"Write '{first}' or '{second}'. ")
+        reason = f"{naive} {'comes twice' if twice else 'was skipped'} here, when the clocks were changed"
+        raise _Unclear(reason, f"Write '{first}' or '{second}'. ")
     return first if twice else second
 
 
-def _ago(text: str, here: dt.datetime, time: dt.time | None, zone: dt.timezone | None) -> dt.datetime:
+def _ago(text: str, now_there: dt.datetime, time: dt.time | None, zone: dt.timezone | None) -> dt.datetime:
     steps: dict[str, int] = {}
     for number, word in _STEP.findall(text):
         unit = _UNIT_OF.get(word)
@@ -190,10 +190,10 @@ def _ago(text: str, here: dt.datetime, time: dt.time | None, zone: dt.timezone |
     fine = {unit: steps[unit] for unit in ("hours", "minutes", "seconds") if unit in steps}
     if fine and time is not None:
         raise _Unclear("it has a time of day and hours, minutes or seconds")
-    months = here.year * 12 + here.month - 1 - steps.get("years", 0) * 12 - steps.get("months", 0)
+    months = now_there.year * 12 + now_there.month - 1 - steps.get("years", 0) * 12 - steps.get("months", 0)
     year, month = months // 12, months % 12 + 1
-    day = dt.date(year, month, min(here.day, calendar.monthrange(year, month)[1]))
+    day = dt.date(year, month, min(now_there.day, calendar.monthrange(year, month)[1]))
     day -= dt.timedelta(days=steps.get("days", 0) + 7 * steps.get("weeks", 0))
-    if day != here.date() or time is not None:
-        here = _moment(day, time or here.time(), zone)
-    return here.astimezone(dt.timezone.utc) - dt.timedelta(**fine)
+    if day != now_there.date() or time is not None:
+        now_there = _moment(day, time or now_there.time(), zone)
+    return now_there.astimezone(dt.timezone.utc) - dt.timedelta(**fine)

@@ -27,14 +27,14 @@ def write(state: PrivateDir, install_id: str, point: PrivateDir, resources: t.Se
     :param resources: those of a C(captured) event.
     """
     with state.child(BACKUPS, create=True) as backups:
-        for number, taken in enumerate(resources):
-            copy = registry.kind_of(taken).plain_copy
+        for number, resource in enumerate(resources):
+            copy = registry.kind_of(resource).plain_copy
             name = copy.name.format(install_id) if copy is not None else ""
             if copy is None or backups.read(name) is not None:
                 continue
             content_of: ByName[Content] = ByName(copy.content)
-            manifest = store.read_manifest(point, taken)
-            with store.items(point, number, manifest) as items, store.content_dir(point, number) as where:
-                content = content_of.load()(Layer({}, manifest, where=where, items=items))
+            manifest = store.read_manifest(point, resource)
+            with store.items(point, number, manifest) as reader, store.content_dir(point, number) as content_directory:
+                content = content_of.load()(Layer({}, manifest, where=content_directory, items=reader))
             if content is not None:
                 backups.write(name, content)

@@ -94,9 +94,9 @@ def capture(
         raise
     except (SageError, OSError) as error:
         store.discard(session.where, installation.install_id, name)
-        what = error.what if isinstance(error, SageError) else str(error)
+        reason = error.what if isinstance(error, SageError) else str(error)
         raise CaptureError(
-            f"What the change would replace could not be captured: {what}",
+            f"What the change would replace could not be captured: {reason}",
             untouched="everything; the change was not begun.",
             advice=error.advice if isinstance(error, SageError) else "Mend that, then run again.",
         ) from error
@@ -128,16 +128,16 @@ def _predicted(resource: Resource) -> TakenResource:
 
 def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
     begun = time.monotonic()
-    with store.content_dir(point, number, create=True) as where, store.writer(point, number) as items:
-        facts = resource.capture(where, items)
-        where.sync()
-        digest = items.finish()
+    with store.content_dir(point, number, create=True) as directory, store.writer(point, number) as writer:
+        facts = resource.capture(directory, writer)
+        directory.sync()
+        digest = writer.finish()
     kind = registry.kind_of({"kind": resource.kind})
     # Told to people where nothing is at hand that knows this kind.
-    told = {} if kind.script else {"no_script": kind.no_script, "by_hand": kind.by_hand(facts)}
-    data = store.encode({**facts, **told, "kind": resource.kind, "path": resource.path, "items": digest})
+    for_people = {} if kind.script else {"no_script": kind.no_script, "by_hand": kind.by_hand(facts)}
+    data = store.encode({**facts, **for_people, "kind": resource.kind, "path": resource.path, "items": digest})
     point.write(f"{number}.json", data)
-    taken: TakenResource = {
+    record: TakenResource = {
         "kind": resource.kind,
         "path": resource.path,
         "manifest": f"{number}.json",
@@ -149,11 +149,11 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
     }
     if facts.get("changes"):
         # What a package manager is going to do; told also when the content is gone.
-        taken["changes"] = facts["changes"]
-        taken["inexact"] = facts.get("inexact") or []
+        record["changes"] = facts["changes"]
+        record["inexact"] = facts.get("inexact") or []
     # Read back what an undo will read.
-    store.items(point, number, store.read_manifest(point, taken)).close()
-    return taken
+    store.items(point, number, store.read_manifest(point, record)).close()
+    return record
 
 
 def layers(
@@ -171,22 +171,22 @@ def layers(
     :raises StoreError: content is gone or was changed.
     """
     try:
-        where = _opened(state, point, stack)
-        found = []
-        for number, (spec, taken) in enumerate(zip(point["specs"], point["resources"])):
-            manifest = store.read_manifest(where, taken)
-            found.append(
+        directory = _opened(state, point, stack)
+        captures = []
+        for number, (spec, resource) in enumerate(zip(point["specs"], point["resources"])):
+            manifest = store.read_manifest(directory, resource)
+            captures.append(
                 Layer(
                     spec,
                     manifest,
-                    stack.enter_context(store.content_dir(where, number)),
-                    stack.enter_context(store.items(where, number, manifest)),
-                    completed,
-                    dt.datetime.fromisoformat(point["time"]).timestamp(),
-                    _after(spec, after),
+                    where=stack.enter_context(store.content_dir(directory, number)),
+                    items=stack.enter_context(store.items(directory, number, manifest)),
+                    completed=completed,
+                    time=dt.datetime.fromisoformat(point["time"]).timestamp(),
+                    after=_after(spec, after),
                 )
             )
-        return found
+        return captures
     except FileNotFoundError as error:
         raise StoreError(
             f"The captured content of rollback point {point['point']} is gone.",
@@ -203,9 +203,9 @@ def _opened(state: PrivateDir, point: Point, stack: ExitStack) -> PrivateDir:
 
 def _after(spec: Spec, results: t.Sequence[Observed]) -> Facts | None:
     """The facts about the same resource among those recorded after the change."""
-    for one in results:
-        if registry.key(one["spec"]) == registry.key(spec):
-            return dict(one["facts"])
+    for observed in results:
+        if registry.key(observed["spec"]) == registry.key(spec):
+            return dict(observed["facts"])
     return None
 
 
@@ -219,15 +219,15 @@ def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
     """
     if state is None:
         return None
-    before = {registry.key(one["spec"]): one for one in point.get("after") or ()}
+    before = {registry.key(observed["spec"]): observed for observed in point.get("after") or ()}
     with ExitStack() as stack:
-        where = None
-        for spec, taken in zip(point["specs"], point["resources"]):
+        directory = None
+        for spec, record in zip(point["specs"], point["resources"]):
             resource = registry.make_if_carried(spec)
             if resource is None or not resource.settles:
                 continue
-            where = where or _opened(state, point, stack)
-            facts = resource.after(store.read_manifest(where, taken))
+            directory = directory or _opened(state, point, stack)
+            facts = resource.after(store.read_manifest(directory, record))
             if facts is not None:
                 before[registry.key(spec)] = {"spec": spec, "facts": facts}
     after = list(before.values())
@@ -243,9 +243,9 @@ def brief(point: Point | PointCaptured) -> Result:
         "id": point["point"],
         "description": point.get("description"),
         "phase": point.get("phase"),
-        "files": sum(one.get("files", 0) for one in resources),
-        "bytes": sum(one.get("bytes", 0) for one in resources),
-        "seconds": round(sum(one.get("seconds", 0) for one in resources), 3),
-        "packages": [line for one in resources for line in changes.listed(one.get("changes") or [])],
-        "inexact": [line for one in resources for line in one.get("inexact") or []],
+        "files": sum(resource.get("files", 0) for resource in resources),
+        "bytes": sum(resource.get("bytes", 0) for resource in resources),
+        "seconds": round(sum(resource.get("seconds", 0) for resource in resources), 3),
+        "packages": [line for resource in resources for line in changes.listed(resource.get("changes") or [])],
+        "inexact": [line for resource in resources for line in resource.get("inexact") or []],
     }

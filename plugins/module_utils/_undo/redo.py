@@ -25,9 +25,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 if t.TYPE_CHECKING:
     import contextlib
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Undo
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Undo, UndoOptions
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
-    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen
+    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import ResolvedTarget
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Event,
         PointCaptured,
@@ -45,15 +45,17 @@ class Redo:
     :param partial: the points that are undone stay usable for other resources.
     """
 
-    def __init__(self, session: Session, chosen: Chosen, undos: t.Sequence[Undo], partial: bool, how: How) -> None:
-        self._session, self._chosen, self._partial, self._how = session, chosen, partial, how
-        self._wanted = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
-        self._needed = bool(self._wanted) and not how.resumed and not how.keep_broken and _finished(chosen)
+    def __init__(
+        self, session: Session, chosen: ResolvedTarget, undos: t.Sequence[Undo], partial: bool, options: UndoOptions
+    ) -> None:
+        self._session, self._chosen, self._partial, self._options = session, chosen, partial, options
+        self._captures = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
+        self._needed = bool(self._captures) and not options.resumed and not options.keep_broken and _finished(chosen)
         self._fork: fork.ForkedCall[PointCaptured] | None = None
         if (
             self._needed
             and session.writes
-            and _long(spec for dummy, spec in self._wanted)
+            and _long(spec for dummy, spec in self._captures)
             and fork.has_second_processor()
         ):
             self._fork = fork.ForkedCall(self._capture)
@@ -68,16 +70,16 @@ class Redo:
             self._discard()
 
     def _discard(self) -> None:
-        where, installation = self._session.where, self._session.required()
+        state, installation = self._session.where, self._session.required()
         try:
-            if where is not None:
-                store.discard(where, installation.install_id, next_name(installation))
+            if state is not None:
+                store.discard(state, installation.install_id, next_name(installation))
         except (OSError, SageError):
             # There is an error already, and retention removes what no record names.
             return
 
     def _capture(self) -> PointCaptured:
-        specs = [spec for dummy, spec in self._wanted]
+        specs = [spec for dummy, spec in self._captures]
         return capture(self._session, specs, None, f"before the rollback to {self._chosen.time}")
 
     def _captured(self) -> PointCaptured | None:
@@ -98,7 +100,7 @@ class Redo:
         :param stack: closes the directories that whole trees are moved to.
         """
         session, chosen = self._session, self._chosen
-        name = _pending(chosen, self._partial) if self._how.resumed else None
+        name = _pending(chosen, self._partial) if self._options.resumed else None
         if self._needed:
             event = self._captured()
             if event is None:
@@ -110,9 +112,9 @@ class Redo:
             session.add(event)
             name = str(event["point"])
         if name is not None and session.where is not None and session.writes:
-            where = stack.enter_context(store.point_dir(session.where, name.rpartition(".")[0], name))
-            for number, (undo, dummy) in enumerate(self._wanted):
-                undo.keep(stack.enter_context(store.content_dir(where, number, create=True)))
+            directory = stack.enter_context(store.point_dir(session.where, name.rpartition(".")[0], name))
+            for number, (undo, dummy) in enumerate(self._captures):
+                undo.keep(stack.enter_context(store.content_dir(directory, number, create=True)))
         return name
 
 
@@ -123,7 +125,7 @@ def _long(specs: t.Iterable[Spec]) -> bool:
     return all(kind.forks for kind, dummy in kinds) and any(kind.slow(spec) for kind, spec in kinds)
 
 
-def _finished(chosen: Chosen) -> bool:
+def _finished(chosen: ResolvedTarget) -> bool:
     """All that is undone is the work of finished installations, or of points made by hand."""
     return all(
         part.installation.status in ("completed", "rolled_back") or not any(point.get("phase") for point in part.points)
@@ -131,51 +133,51 @@ def _finished(chosen: Chosen) -> bool:
     )
 
 
-def _pending(chosen: Chosen, partial: bool) -> str | None:
+def _pending(chosen: ResolvedTarget, partial: bool) -> str | None:
     """The point that an interrupted rollback had captured before it began; None when that is taken back now."""
     going = {point["point"] for point in chosen.points}
     begun = [part.installation for part in chosen.parts if not targets.taken_back(part.installation, going)]
-    names = [one.undoing.get("redo") for one in begun if one.undoing]
+    names = [installation.undoing.get("redo") for installation in begun if installation.undoing]
     return next((str(name) for name in names if name and (partial or name not in going)), None)
 
 
-def _before(session: Session, chosen: Chosen) -> dict[str, RecordBefore]:
+def _before(session: Session, chosen: ResolvedTarget) -> dict[str, RecordBefore]:
     """The record of the installations that a rollback changes, as it is before."""
     names = {part.installation.install_id for part in chosen.parts}
     for point in chosen.points:
         names.update(point["redo"]["before"] if point.get("redo") else ())
     return {
-        one.install_id: {
-            "status": one.status,
-            "phases": {phase.name: phase.status for phase in one.phases.values()},
-            "undone": {point["point"]: point.get("undone") for point in one.points},
+        installation.install_id: {
+            "status": installation.status,
+            "phases": {phase.name: phase.status for phase in installation.phases.values()},
+            "undone": {point["point"]: point.get("undone") for point in installation.points},
         }
-        for one in session.history()
-        if one.install_id in names
+        for installation in session.history()
+        if installation.install_id in names
     }
 
 
-def ended(session: Session, chosen: Chosen, redo: str | None, differs: bool) -> t.Iterator[Event]:
+def ended(session: Session, chosen: ResolvedTarget, redo: str | None, differs: bool) -> t.Iterator[Event]:
     """Events about rollbacks at the end of this one: its own, and one that was interrupted."""
     about = {part.installation.install_id for part in chosen.parts}
     outcome = "differs" if differs else "exact"
     history = session.history()
-    for one in history:
-        if one.undoing is not None and one.install_id not in about:
-            yield {"event": "undone", "installations": [one.install_id], "outcome": outcome}
-    for one in history:
-        for point in one.points:
+    for installation in history:
+        if installation.undoing is not None and installation.install_id not in about:
+            yield {"event": "undone", "installations": [installation.install_id], "outcome": outcome}
+    for installation in history:
+        for point in installation.points:
             if point["point"] != redo:
                 continue
             if differs:
-                yield {"event": "undone", "installations": [one.install_id], "outcome": outcome, "redo": redo}
+                yield {"event": "undone", "installations": [installation.install_id], "outcome": outcome, "redo": redo}
                 continue
             event = settle(session.where, point)
             if event is not None:
                 yield event
 
 
-def restored(chosen: Chosen) -> t.Iterator[Event]:
+def restored(chosen: ResolvedTarget) -> t.Iterator[Event]:
     """Events that give the record back what rollbacks had changed of it, which are undone now; oldest last."""
     for point in reversed(chosen.points):
         if point.get("incomplete"):

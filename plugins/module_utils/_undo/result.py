@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Undo
-    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen
+    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import ResolvedTarget
 
 Result = dict[str, t.Any]
 
@@ -37,15 +37,15 @@ def nothing(text: str, target: str) -> Result:
     }
 
 
-def planned(chosen: Chosen, undos: t.Sequence[Undo], target: str) -> Result:
+def planned(chosen: ResolvedTarget, undos: t.Sequence[Undo], target: str) -> Result:
     """Of one that is computed, and then is carried out or only shown."""
     plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
     added, erased = len(plan["install"]), len(plan["erase"])
     # In the host's own time, as RPM writes it.
-    when = dt.datetime.fromisoformat(chosen.time).astimezone().ctime()
+    local_time = dt.datetime.fromisoformat(chosen.time).astimezone().ctime()
     return {
         "changed": True,
-        "msg": f"Rollback packages (+{added}/-{erased}) to {when} ({chosen.tid})",
+        "msg": f"Rollback packages (+{added}/-{erased}) to {local_time} ({chosen.tid})",
         "target": target,
         "plan": plan,
         "conflicts": [line for undo in undos for line in undo.conflicts],

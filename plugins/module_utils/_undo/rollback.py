@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
@@ -35,7 +35,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Undone, UndoWork
 
 
-class Request(t.NamedTuple):
+class RollbackRequest(t.NamedTuple):
     """What to undo, and how.
 
     :ivar to: a target, see M(_timeline.targets.resolve).
@@ -59,13 +59,13 @@ class Request(t.NamedTuple):
         return bool(self.kinds) and set(self.kinds) != set(KINDS)
 
 
-def go_back(session: Session, request: Request, check_mode: bool) -> Result:
+def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Result:
     """Undo what was changed since the target began; see M(_calls.rollback.rollback), which calls it."""
     begun = time.monotonic()
     history = session.history()
     target = targets.fixed(history, request.to)
     chosen = targets.resolve(history, target)
-    interrupted = [one for one in history if one.undoing]
+    interrupted = [installation for installation in history if installation.undoing]
     chosen = targets.widen(history, chosen)
     if not chosen.points:
         # Also what a full disk kept the last rollback from writing.
@@ -74,34 +74,39 @@ def go_back(session: Session, request: Request, check_mode: bool) -> Result:
         since += "" if targets.is_date(request.to) else " began"
         return nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
     with contextlib.ExitStack() as stack:
-        how = _how(session, request, history, chosen)
-        undos = _compute(session, chosen, request.kinds, how, stack, interrupted)
+        options = _how(session, request, history, chosen)
+        undos = _compute(session, chosen, request.kinds, options, stack, interrupted)
         result = planned(chosen, undos, target)
         if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
             return nothing("Nothing to roll back: the selected resources are as they were captured.", target)
-        if result["conflicts"] and not how.force:
+        if result["conflicts"] and not options.force:
             raise refused(result)
         if request.window is not None:
             check.check_undo(session, request.window, chosen.points)
-        with undo_redo.Redo(session, chosen, undos, request.partial, how) as redo:
+        with undo_redo.Redo(session, chosen, undos, request.partial, options) as redo:
             for undo in undos:
                 undo.check()
             result["redo_point"] = redo.finish(stack)
         if check_mode:
             return result
-        return _execute(session, chosen, undos, result, request, how, begun)
+        return _execute(session, chosen, undos, result, request, options, begun)
 
 
-def _how(session: Session, request: Request, history: t.Sequence[Installation], chosen: targets.Chosen) -> How:
-    interrupted = [one for one in history if one.undoing]
+def _how(
+    session: Session, request: RollbackRequest, history: t.Sequence[Installation], chosen: targets.ResolvedTarget
+) -> UndoOptions:
+    interrupted = [installation for installation in history if installation.undoing]
     after = None
     if request.erase_installed_after:
         from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates
 
         after = dates.parse(request.erase_installed_after, dt.datetime.now(dt.timezone.utc)).timestamp()
-    return How(
+    return UndoOptions(
         # What was begun by force is finished by force.
-        force=request.force or any(one.undoing is not None and bool(one.undoing.get("force")) for one in interrupted),
+        force=request.force
+        or any(
+            installation.undoing is not None and bool(installation.undoing.get("force")) for installation in interrupted
+        ),
         resumed=bool(interrupted) or (session.where is not None and script_marks.was_run(session.where)),
         ours=_ours(history),
         erase_after=after,
@@ -112,7 +117,7 @@ def _how(session: Session, request: Request, history: t.Sequence[Installation], 
 def _ours(history: t.Sequence[Installation]) -> Facts:
     """What installations of this host brought: kind → path → distribution → versions."""
     brought: Facts = {}
-    specs = [spec for one in history for point in one.points for spec in point.get("specs") or []]
+    specs = [spec for installation in history for point in installation.points for spec in point.get("specs") or []]
     for spec in specs:
         kind = registry.find(spec["kind"])
         names = brought.setdefault(spec["kind"], {}).setdefault(spec.get("path"), {})
@@ -123,9 +128,9 @@ def _ours(history: t.Sequence[Installation]) -> Facts:
 
 def _compute(
     session: Session,
-    chosen: targets.Chosen,
+    chosen: targets.ResolvedTarget,
     kinds: t.Sequence[str],
-    how: How,
+    options: UndoOptions,
     stack: contextlib.ExitStack,
     interrupted: t.Sequence[Installation],
 ) -> list[Undo]:
@@ -134,31 +139,33 @@ def _compute(
         return []
     captures: dict[tuple[str, str], list[Layer]] = {}
     # Points of rollbacks that were interrupted: they left what neither side has.
-    begun = {one.undoing.get("redo") for one in interrupted if one.undoing is not None}
+    begun = {installation.undoing.get("redo") for installation in interrupted if installation.undoing is not None}
     for part in chosen.parts:
         for point in part.points:
             phase = part.installation.phases.get(point.get("phase") or "")
             # What a point made by hand was for is not known; nothing is put aside on suspicion.
             # A rollback that ended with differences left neither side either.
-            done = (phase is None or phase.done) and point["point"] not in begun and not point.get("incomplete")
+            completed = (phase is None or phase.done) and point["point"] not in begun and not point.get("incomplete")
             after = point.get("after") or (phase.result if phase is not None and phase.done else [])
-            for taken, layer in zip(point["resources"], layers(session.where, point, stack, done, after)):
-                if kinds and taken["kind"] not in kinds:
+            for resource, layer in zip(point["resources"], layers(session.where, point, stack, completed, after)):
+                if kinds and resource["kind"] not in kinds:
                     continue
-                kind = registry.find(taken["kind"])
-                key = (taken["kind"], "" if kind is not None and kind.joined else taken["path"])
+                kind = registry.find(resource["kind"])
+                key = (resource["kind"], "" if kind is not None and kind.joined else resource["path"])
                 # The newest place decides the order of the work.
                 captures[key] = [*captures.pop(key, []), layer]
-    return [make(found[-1].spec).undo(found, how) for found in reversed(captures.values())]
+    return [
+        make(resource_layers[-1].spec).undo(resource_layers, options) for resource_layers in reversed(captures.values())
+    ]
 
 
 def _execute(
     session: Session,
-    chosen: targets.Chosen,
+    chosen: targets.ResolvedTarget,
     undos: t.Sequence[Undo],
     result: Result,
-    request: Request,
-    how: How,
+    request: RollbackRequest,
+    options: UndoOptions,
     begun: float,
 ) -> Result:
     plan = result["plan"]
@@ -170,7 +177,7 @@ def _execute(
                 "points": [point["point"] for point in part.points],
                 "phases": part.phases,
                 "entire": part.entire,
-                "force": how.force,
+                "force": options.force,
                 "redo": result["redo_point"],
                 "plan": plan,
             }
@@ -181,7 +188,7 @@ def _execute(
             undo.execute()
         # A script that fails now is one more that may have done anything.
         result.update(certain(undos))
-        left = [line for undo in undos for line in undo.verify()]
+        differences = [line for undo in undos for line in undo.verify()]
     except RollbackError:
         raise
     except (OSError, SageError) as error:
@@ -191,7 +198,7 @@ def _execute(
             advice="Mend that, then run the same rollback again: it continues.",
             plan=plan,
         ) from error
-    if not left and not request.partial:
+    if not differences and not request.partial:
         # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
         for redone in undo_redo.restored(chosen):
             session.add(redone)
@@ -210,25 +217,25 @@ def _execute(
             "points": [] if request.partial else [point["point"] for point in part.points],
             "phases": [] if request.partial else part.phases,
             "status": "rolled_back" if entire else None,
-            "outcome": "differs" if left else "exact",
-            "differences": left,
+            "outcome": "differs" if differences else "exact",
+            "differences": differences,
         }
         if part is chosen.parts[-1]:
             # Of all of it, so with one installation only.
             event["work"] = work
         session.add(event)
-    for ended in undo_redo.ended(session, chosen, result["redo_point"], bool(left)):
+    for ended in undo_redo.ended(session, chosen, result["redo_point"], bool(differences)):
         session.add(ended)
     session.commit()
-    if session.where is not None and not left:
+    if session.where is not None and not differences:
         script_marks.forget(session.where)
     refresh.refresh(session, session.history())
-    if left:
+    if differences:
         raise RollbackError(
-            f"After the rollback {len(left)} things differ from what was captured: {'; '.join(left)}.",
+            f"After the rollback {len(differences)} things differ from what was captured: {'; '.join(differences)}.",
             untouched="what was captured; it can still be used.",
             advice="Mend what is named, then run the same rollback again.",
-            differences=left,
+            differences=differences,
             plan=plan,
         )
     return result

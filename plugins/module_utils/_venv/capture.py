@@ -22,7 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv.distribut
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Writer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import ItemWriter, Layer
 
 # The clock file systems stamp with; it lags behind the precise one by up to a tick.
 _CLOCK_REALTIME_COARSE = 5
@@ -80,7 +80,7 @@ def need(venv: Tree, wanted: t.Collection[str], device: int | None) -> tuple[int
     return files, size
 
 
-def capture(venv: Tree, wanted: t.Collection[str], where: PrivateDir, items: Writer) -> Facts:
+def capture(venv: Tree, wanted: t.Collection[str], where: PrivateDir, items: ItemWriter) -> Facts:
     """Capture these distributions and what belongs to the environment itself; returns facts for the manifest.
 
     :raises CaptureError: something cannot be captured.
@@ -225,7 +225,7 @@ def _link(venv: Tree, store: Tree, rows: t.Sequence[tuple[str, Row]], installed_
 class Taken:
     """Takes files into a store, lists them and counts."""
 
-    def __init__(self, venv: Tree, store: Tree, items: Writer) -> None:
+    def __init__(self, venv: Tree, store: Tree, items: ItemWriter) -> None:
         self.venv = venv
         self.store = store
         self.items = items

@@ -55,14 +55,14 @@ def _environment(path: str, versions: dict[str, str], others: OtherVersions | No
                 if distribution.version == version:
                     yield from guarded(venv.name(distribution.info), _content, venv, distribution)
         if others is not None:
-            known = {**others.known, **dict.fromkeys(versions, "")}
-            yield from _strangers(path, registered, others._replace(known=known))
+            known = {**others.expected, **dict.fromkeys(versions, "")}
+            yield from _strangers(path, registered, others._replace(expected=known))
 
 
 def _strangers(path: str, registered: dict[str, list[Distribution]], others: OtherVersions) -> t.Iterator[DriftLine]:
-    for name in sorted({*registered, *others.known} - distributions.SEEDS):
+    for name in sorted({*registered, *others.expected} - distributions.SEEDS):
         now = " and ".join(distribution.version for distribution in registered.get(name, ()))
-        was = others.known.get(name)
+        was = others.expected.get(name)
         if was is None:
             how = "is left of a change that was rolled back" if name in others.undone else "was added by somebody"
             yield DriftLine(path, f"{name} {now} {how}")

@@ -19,15 +19,15 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name i
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    How,
+    ItemWriter,
     Kind,
     Layer,
     PlainCopy,
     Resource,
     Spec,
     Undo,
+    UndoOptions,
     VersionsChange,
-    Writer,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import facts as venv_facts
@@ -39,8 +39,8 @@ if t.TYPE_CHECKING:
 Pins = t.Mapping[str, str]
 _CHOSEN: ByName[t.Callable[[Tree, Pins], list[venv_distributions.Distribution]]] = ByName("_venv.capture:chosen")
 _NEED: ByName[t.Callable[[Tree, Pins, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
-_CAPTURE: ByName[t.Callable[[Tree, Pins, PrivateDir, Writer], Facts]] = ByName("_venv.capture:capture")
-_UNDO: ByName[t.Callable[[str, t.Sequence[Layer], How], Undo]] = ByName("_venv.undo_whole:undo")
+_CAPTURE: ByName[t.Callable[[Tree, Pins, PrivateDir, ItemWriter], Facts]] = ByName("_venv.capture:capture")
+_UNDO: ByName[t.Callable[[str, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_venv.undo_whole:undo")
 
 
 class VenvResource(Resource):
@@ -114,7 +114,7 @@ class VenvResource(Resource):
         with venv:
             yield venv
 
-    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
         with self._open() as venv:
             if venv is None:
                 return {"existed": False, "files": 0, "copies": 0, "bytes": 0}
@@ -124,8 +124,8 @@ class VenvResource(Resource):
                 return {**facts, "owner": os.fstat(venv.fd).st_uid, "files": 0, "copies": 0, "bytes": 0}
             return {**facts, **_CAPTURE.load()(venv, self.wanted, where, items)}
 
-    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
-        return _UNDO.load()(self.path, layers, how)
+    def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
+        return _UNDO.load()(self.path, layers, options)
 
 
 class VenvKind(Kind):
@@ -162,7 +162,7 @@ class VenvKind(Kind):
             for distribution in spec.get("distributions") or []
         ]
 
-    def change(self, spec: Spec, taken: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
+    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
         facts = manifest()
         before = dict(facts.get("distributions") or {}) if facts is not None else None
         return VersionsChange(

@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content import
 from ansible_collections.intellistream.sage.plugins.module_utils._content.hardlinks import put_links
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions, undo_goals, undo_strays
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
 
@@ -42,7 +42,7 @@ class VenvUndo(Undo):
     :param layers: oldest first; the environment existed at each.
     """
 
-    def __init__(self, path: str, layers: t.Sequence[Layer], how: How) -> None:
+    def __init__(self, path: str, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self.path = path
         self.layers = layers

@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import SEEDS
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo import VenvUndo
@@ -22,7 +22,7 @@ _OWN = frozenset(("pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG", "lib64"))
 _OWN_IN_SITE = frozenset(("_virtualenv.py", "_virtualenv.pth"))
 
 
-def undo(path: str, layers: t.Sequence[Layer], how: How) -> Undo:
+def undo(path: str, layers: t.Sequence[Layer], how: UndoOptions) -> Undo:
     """The way back to a captured environment, or to its absence.
 
     :raises InputError: a rollback in between removed the environment as a whole.
@@ -52,7 +52,7 @@ class VenvRemoval(Undo):
     :param layers: its captures, oldest first; it was absent at one of them at least.
     """
 
-    def __init__(self, path: str, layers: t.Sequence[Layer], how: How) -> None:
+    def __init__(self, path: str, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self.path = path
         self.broken = f"{path}.broken-{how.keep_broken}" if how.keep_broken else ""
@@ -74,7 +74,7 @@ class VenvRemoval(Undo):
             self.plan["remove"].append(path if not self.broken else f"{path} (kept as {self.broken})")
         self.plan["remove"] += whole.remains(path)[1 if venv is not None else 0 :]
 
-    def _judge(self, venv: Tree, how: How) -> None:
+    def _judge(self, venv: Tree, how: UndoOptions) -> None:
         brought = (how.ours.get("venv") or {}).get(self.path) or {}
         owned: set[str] = set()
         for one in distributions.installed(venv):
@@ -142,7 +142,7 @@ class VenvReturn(Undo):
     :param layer: the capture made by that rollback.
     """
 
-    def __init__(self, path: str, layer: Layer, how: How) -> None:
+    def __init__(self, path: str, layer: Layer, how: UndoOptions) -> None:
         super().__init__()
         self.path = path
         self.layer = layer

@@ -42,7 +42,7 @@ class Host:
 
     def undo(self, to: str = "last", check_mode: bool = False, **how: Any) -> dict[str, Any]:
         """Roll back."""
-        return calls_rollback.rollback(self.engine, rollback.Request(to, **how), check_mode)
+        return calls_rollback.rollback(self.engine, rollback.RollbackRequest(to, **how), check_mode)
 
 
 def package(version: str, name: str = "foo", **more: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Host:
 
     def undo(self, to: str = "last", check: bool = False, **options: Any) -> dict[str, Any]:
         """Roll back."""
-        return calls_rollback.rollback(self.engine, rollback.Request(to, **options), check)
+        return calls_rollback.rollback(self.engine, rollback.RollbackRequest(to, **options), check)
 
     def differences(self, number: int = -1) -> list[str]:
         """How the system differs from what it was at a capture."""

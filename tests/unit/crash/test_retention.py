@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, UNCLEAR, attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
@@ -92,5 +92,5 @@ def _check(host: SageHost, names: list[str], kept: str, limits: dict[str, t.Any]
     expected = expected[names.index(kept) :]
     found = [name.replace(".zst", "").replace(".gz", "") for name in host.stored()]
     assert found == expected, nth
-    rollback(host.engine, Request(kept), False)
+    rollback(host.engine, RollbackRequest(kept), False)
     assert changes(host.before[kept], snapshot(host.data)) == {}, nth

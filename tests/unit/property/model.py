@@ -29,7 +29,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot
@@ -149,7 +149,7 @@ class World:
         result = self.call(inputs, recover=True)
         if result["recover"] is None:
             return result, False
-        rollback(self.engine, Request(**result["recover"]), False)
+        rollback(self.engine, RollbackRequest(**result["recover"]), False)
         return self.call(inputs), True
 
     def install(self, pins: dict[str, str], ending: str, again: bool) -> None:
@@ -379,14 +379,14 @@ class World:
 
     def _try(self, name: str, check_mode: bool, options: dict[str, t.Any]) -> t.Any:
         try:
-            return rollback(self.engine, Request(name, **options), check_mode)
+            return rollback(self.engine, RollbackRequest(name, **options), check_mode)
         except SageError as error:
             return error
 
     def killed(self, name: str, nth: int, force: bool) -> None:
         """A rollback that ends at one of its calls."""
         now = self.moment()
-        attempt(lambda: rollback(self.engine, Request(name, force=force), False) and None, nth, None)
+        attempt(lambda: rollback(self.engine, RollbackRequest(name, force=force), False) and None, nth, None)
         self.note(now)
         self.unseen.update(dict.fromkeys(FILES, now))
 

@@ -37,7 +37,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 
 if t.TYPE_CHECKING:
     import random
@@ -131,7 +131,7 @@ class Host:
         """Roll all of it back, or be killed when nearly done."""
         with self.engine.reading() as session:
             assert session.installation is not None
-            request = Request(session.installation.install_id)
+            request = RollbackRequest(session.installation.install_id)
         if not killed:
             rollback(self.engine, request, False)
             return
@@ -186,7 +186,7 @@ class BackHost(Host):
 
     def finish(self, decision_log: str) -> None:
         """Promise."""
-        promise(self.engine, Request(), {"run": RUN, "decision_log": decision_log, "where": ""}, False)
+        promise(self.engine, RollbackRequest(), {"run": RUN, "decision_log": decision_log, "where": ""}, False)
 
     def back(self, killed: bool = False) -> None:
         if self.at_work:

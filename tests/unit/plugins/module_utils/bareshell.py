@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.sessio
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -128,7 +128,7 @@ class Host:
 
     def module(self, **options: Any) -> dict[str, Any]:
         """The module's rollback to the same target."""
-        return rollback(self.engine, Request(**options), False)
+        return rollback(self.engine, RollbackRequest(**options), False)
 
 
 def prepared(path: Path) -> Host:

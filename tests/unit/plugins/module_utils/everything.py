@@ -17,7 +17,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, program
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import (
+    RollbackRequest,
+)
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 
 if t.TYPE_CHECKING:

@@ -20,7 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import BEGUN
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Target
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Target
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot

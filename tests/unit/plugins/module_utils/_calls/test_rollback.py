@@ -24,7 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet import p
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import record_unilateral_undo
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import _guarded
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._fleet.test_participant import FleetHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
@@ -41,7 +41,7 @@ class BackHost(FleetHost):
 
     def promise(self, to: str = "last", check_mode: bool = False, **values: t.Any) -> Result:
         """What the role does before it decides."""
-        return promise(self.engine, Request(to, **values), RUN, check_mode)
+        return promise(self.engine, RollbackRequest(to, **values), RUN, check_mode)
 
     def told(self, decision: str) -> Result:
         """What the role does after it decided."""
@@ -78,7 +78,7 @@ def test_a_promise_changes_nothing(host: BackHost) -> None:
     # Nobody makes up its mind for it.
     for check_mode in (True, False):
         with pytest.raises(InDoubt, match="is to be rolled back in fleet run r1"):
-            rollback(host.engine, Request(), check_mode)
+            rollback(host.engine, RollbackRequest(), check_mode)
     with pytest.raises(InDoubt):
         host.promise()
     assert snapshot(host.data) == was
@@ -141,7 +141,7 @@ def test_what_was_decided_is_done_whatever_is_named(host: BackHost) -> None:
     first, second = (one.install_id for one in host.history())
     host.promise(first)
     host.told("commit")
-    assert rollback(host.engine, Request(second), True)["target"] == first
+    assert rollback(host.engine, RollbackRequest(second), True)["target"] == first
     host.back(second)
     assert snapshot(host.data) == host.before[first]
     assert host.standing.state == "committed"
@@ -189,7 +189,7 @@ def test_killed_between_the_end_and_its_record(host: BackHost, monkeypatch: pyte
     monkeypatch.undo()
     assert host.standing.state == "committing"
     # There is nothing left to do, and it says so.
-    assert rollback(host.engine, Request(name), False)["undone"] == []
+    assert rollback(host.engine, RollbackRequest(name), False)["undone"] == []
     assert host.standing.state == "committed"
     assert snapshot(host.data) == host.before[name]
 

@@ -34,7 +34,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Back
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 

@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def capture(root: Path, *paths: Path, check: bool = False) -> dict[str, Any]:
 
 
 def undo(root: Path, to: str = "last", check: bool = False) -> dict[str, Any]:
-    return rollback(Engine(str(root)), Request(to), check)
+    return rollback(Engine(str(root)), RollbackRequest(to), check)
 
 
 def wreck(data: Path) -> None:
@@ -312,7 +312,7 @@ def test_what_both_changed_is_a_conflict(root: Path, data: Path) -> None:
         f"{data}/file was changed by somebody",
     ]
     assert changes(before, snapshot(data)) == {}
-    rollback(Engine(str(root)), Request("last", force=True), False)
+    rollback(Engine(str(root)), RollbackRequest("last", force=True), False)
     assert (data / "file").read_text() == "content\n"
     assert not (data / "tree/made").exists()
     kept = {path.name: path.read_text() for path in (root / ".sage").rglob("aside/**/*") if path.is_file()}

@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import Standing, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
@@ -66,7 +66,7 @@ class FleetHost(SageHost):
 
     def back(self, to: str) -> None:
         """A rollback."""
-        rollback(self.engine, Request(to), False)
+        rollback(self.engine, RollbackRequest(to), False)
 
     def in_force(self) -> str:
         """The installation whose result is there."""

@@ -24,9 +24,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 from ansible_collections.intellistream.sage.plugins.module_utils._git import command as git_command
 from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import GitResource
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import How, Layer, Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Taken:
         self.manifest: Facts = GitResource(str(work)).capture(self.where)
 
     def way(self, **options: Any) -> Undo:
-        return GitResource(str(self.work)).undo([Layer({}, self.manifest, self.where)], How(**options))
+        return GitResource(str(self.work)).undo([Layer({}, self.manifest, self.where)], UndoOptions(**options))
 
     def back(self, **options: Any) -> None:
         undo = self.way(**options)
@@ -212,11 +212,11 @@ def test_commits_come_back_offline(work: Path, tmp_path: Path) -> None:
     for name in ("main", "sub", "deep"):
         shutil.rmtree(tmp_path / name)
     assert len(GitResource(str(work)).differences(recorded)) == 1
-    result = rollback(engine(work), Request("last"), False)
+    result = rollback(engine(work), RollbackRequest("last"), False)
     assert result["plan"]["restore"]
     assert GitResource(str(work)).observe() == recorded
     assert changes(unpinned(before), unpinned(facts(work))) == {}
-    assert rollback(engine(work), Request("last"), False)["changed"] is False
+    assert rollback(engine(work), RollbackRequest("last"), False)["changed"] is False
 
 
 @pytest.mark.parametrize("branch", ["added", "removed", "updated"])
@@ -265,7 +265,7 @@ def test_detached_head_comes_back(work: Path) -> None:
     before = facts(work)
     capture(work)
     git(work, "checkout", "-q", "main")
-    rollback(engine(work), Request("last"), False)
+    rollback(engine(work), RollbackRequest("last"), False)
     assert GitResource(str(work)).observe() == recorded
     assert changes(unpinned(before), unpinned(facts(work))) == {}
 
@@ -318,13 +318,13 @@ def test_changes_since_are_conflicts_and_kept(work: Path) -> None:
     (work / "inner/file").write_text("precious too")
     (work / "staged").write_text("other")
     git(work, "add", "staged")
-    for request in (Request("last"), Request("last")):
+    for request in (RollbackRequest("last"), RollbackRequest("last")):
         with pytest.raises(ConflictError, match="not committed") as caught:
             rollback(engine(work), request, False)
     named = {line.split(" was ")[0] for line in caught.value.details["conflicts"]}
     assert named == {str(work / name) for name in ("file", "untracked/tool", "inner/file", "staged")}
     assert (work / "file").read_text() == "precious"
-    rollback(engine(work), Request("last", force=True), False)
+    rollback(engine(work), RollbackRequest("last", force=True), False)
     assert (work / "others").read_text() == "in nobody's way"
     (work / "others").unlink()
     assert changes(unpinned(before), unpinned(facts(work))) == {}
@@ -400,9 +400,9 @@ def test_a_head_that_somebody_moved_is_a_conflict(work: Path) -> None:
     change(work, "updated")
     left = GitResource(str(work)).observe()
     layers = [Layer({}, taken.manifest, taken.where, after=left)]
-    assert GitResource(str(work)).undo(layers, How()).conflicts == []
+    assert GitResource(str(work)).undo(layers, UndoOptions()).conflicts == []
     commit(work, "newer")
-    assert "the installation left it at" in GitResource(str(work)).undo(layers, How()).conflicts[0]
+    assert "the installation left it at" in GitResource(str(work)).undo(layers, UndoOptions()).conflicts[0]
 
 
 def test_absent_is_removed_and_comes_back(work: Path, tmp_path: Path) -> None:
@@ -410,10 +410,10 @@ def test_absent_is_removed_and_comes_back(work: Path, tmp_path: Path) -> None:
     capture(work)
     os.rename(tmp_path / "elsewhere", work)
     before = facts(work)
-    result = rollback(engine(work), Request("last"), False)
+    result = rollback(engine(work), RollbackRequest("last"), False)
     assert not work.exists()
     assert result["redo_point"]
-    rollback(engine(work), Request(result["redo_point"]), False)
+    rollback(engine(work), RollbackRequest(result["redo_point"]), False)
     assert changes(before, facts(work)) == {}
 
 
@@ -425,13 +425,13 @@ def test_work_in_a_clone_that_was_not_there_is_a_conflict(work: Path, tmp_path: 
     (work / "inner/untracked").write_text("matters")
     commit(work / "inner/in/deep", "on no remote")
     with pytest.raises(ConflictError) as caught:
-        rollback(engine(work), Request("last"), False)
+        rollback(engine(work), RollbackRequest("last"), False)
     inner = work / "inner"
     assert caught.value.details["conflicts"] == [
         f"{inner}/untracked was changed or added and not committed",
         f"{inner}/in/deep has commits that are on no remote",
     ]
-    rollback(engine(work), Request("last", force=True), False)
+    rollback(engine(work), RollbackRequest("last", force=True), False)
     assert not work.exists()
 
 
@@ -440,7 +440,7 @@ def test_what_a_killed_clone_left_is_nobodys_work(work: Path, tmp_path: Path) ->
     backup(engine(work), [{"kind": "git", "path": str(clone)}], "submodule_sync", "", False)
     git(tmp_path, "init", "-q", "clone")
     (clone / "half").write_text("written")
-    rollback(engine(work), Request("last"), False)
+    rollback(engine(work), RollbackRequest("last"), False)
     assert not clone.exists()
 
 
@@ -449,7 +449,7 @@ def test_what_a_killed_checkout_left_is_nobodys_work(work: Path) -> None:
     backup(engine(work), [{"kind": "git", "path": str(work)}], "submodule_sync", "", False)
     (work / "file").write_text("half of the next")
     (work / ".git/index.lock").write_text("")
-    rollback(engine(work), Request("last"), False)
+    rollback(engine(work), RollbackRequest("last"), False)
     assert unpinned(facts(work)) == unpinned(before)
 
 
@@ -461,10 +461,10 @@ def test_an_undo_that_removed_a_submodule_can_be_undone(work: Path, tmp_path: Pa
     for name in ("main", "sub", "deep", "late"):
         shutil.rmtree(tmp_path / name)
     with pytest.raises(ConflictError):
-        rollback(engine(work), Request("last"), False)
-    result = rollback(engine(work), Request("last", force=True), False)
+        rollback(engine(work), RollbackRequest("last"), False)
+    result = rollback(engine(work), RollbackRequest("last", force=True), False)
     assert not (work / "more").exists()
-    rollback(engine(work), Request(result["redo_point"]), False)
+    rollback(engine(work), RollbackRequest(result["redo_point"]), False)
     assert changes(before, facts(work)) == {}
 
 

@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._maintenance im
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Back
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 

@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive as storage_archive
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
@@ -70,10 +70,10 @@ def test_at_the_end_of_an_installation_with_its_own_end(host: SageHost) -> None:
     done = host.end(Limits(installations=1))
     assert done["pruned"] == [f"{first}.1"]
     assert host.stored() == [f"{second}.1"]
-    rollback(host.engine, Request(second), False)
+    rollback(host.engine, RollbackRequest(second), False)
     assert changes(host.before[second], snapshot(host.data)) == {}
     with pytest.raises(InputError, match="retention removed"):
-        rollback(host.engine, Request(first), False)
+        rollback(host.engine, RollbackRequest(first), False)
 
 
 def test_a_first_installation_leaves_nothing_to_clean(host: SageHost) -> None:
@@ -87,7 +87,7 @@ def test_a_first_installation_leaves_nothing_to_clean(host: SageHost) -> None:
 def test_what_a_failed_phase_left_of_the_same_installation_is_told(host: SageHost) -> None:
     name = host.begin("1")
     host.call(transitions=[{"phase": "python_deps", "status": "failed"}])
-    rollback(host.engine, Request("python_deps"), False)
+    rollback(host.engine, RollbackRequest("python_deps"), False)
     assert host.end(Limits())["pruned"] == [f"{name}.1"]
     assert not host.prunable()
 
@@ -108,7 +108,7 @@ def test_failed_attempts_do_not_push_good_ones_out(host: SageHost) -> None:
         retain(host.engine, Limits(installations=1), False)
     assert f"{good}.1" in host.stored()
     assert host.clean(installations=1, days=1, bytes=1)["pruned"] == []
-    rollback(host.engine, Request(good), False)
+    rollback(host.engine, RollbackRequest(good), False)
     assert changes(host.before[good], snapshot(host.data)) == {}
 
 
@@ -120,9 +120,9 @@ def test_back_through_archives(host: SageHost) -> None:
     assert not host.clean(archive=True)["changed"]
     assert not host.clean(check_mode=True, archive=True)["changed"]
     assert changes(before, snapshot(host.store)) == {}
-    rollback(host.engine, Request(names[1]), False)
+    rollback(host.engine, RollbackRequest(names[1]), False)
     assert changes(host.before[names[1]], snapshot(host.data)) == {}
-    rollback(host.engine, Request(names[0]), False)
+    rollback(host.engine, RollbackRequest(names[0]), False)
     assert changes(host.before[names[0]], snapshot(host.data)) == {}
 
 
@@ -240,17 +240,17 @@ def test_leftovers_of_killed_captures_go(host: SageHost) -> None:
 def test_a_redo_point_stays_until_it_is_dropped(host: SageHost) -> None:
     names = [host.install(version) for version in "12"]
     after = snapshot(host.data)
-    rollback(host.engine, Request(names[1]), False)
+    rollback(host.engine, RollbackRequest(names[1]), False)
     assert host.clean()["pruned"] == []
     redo = host.history()[-1].points[-1]
     assert redo["redo"]["points"] == [f"{names[1]}.1"]
-    rollback(host.engine, Request(redo["point"]), False)
+    rollback(host.engine, RollbackRequest(redo["point"]), False)
     assert changes(after, snapshot(host.data)) == {}
-    rollback(host.engine, Request(names[1]), False)
+    rollback(host.engine, RollbackRequest(names[1]), False)
     dropped = host.clean(redo=False)["pruned"]
     assert {f"{names[1]}.1", redo["point"]} <= set(dropped)
     assert host.stored() == [f"{names[0]}.1"]
-    rollback(host.engine, Request(names[0]), False)
+    rollback(host.engine, RollbackRequest(names[0]), False)
     assert changes(host.before[names[0]], snapshot(host.data)) == {}
 
 

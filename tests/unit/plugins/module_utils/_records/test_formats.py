@@ -43,7 +43,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as RollbackRequest
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import (
+    RollbackRequest,
+)
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _events as vocabulary
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils import everything
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded

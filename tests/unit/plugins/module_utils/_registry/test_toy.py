@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import Host
 
 if TYPE_CHECKING:
@@ -80,16 +80,16 @@ def test_options(host: ToyHost) -> None:
 
 def test_capture_change_undo_and_redo(host: ToyHost) -> None:
     host.upgrade("2")
-    undone = rollback(host.engine, Request(), False)
+    undone = rollback(host.engine, RollbackRequest(), False)
     assert (undone["plan"]["restore"], undone["exact"], host.release) == ([f"{host.link} to 1"], True, "1")
-    redone = rollback(host.engine, Request(to=undone["redo_point"]), False)
+    redone = rollback(host.engine, RollbackRequest(to=undone["redo_point"]), False)
     assert (redone["exact"], host.release) == (True, "2")
 
 
 def test_the_oldest_of_several_captures_decides(host: ToyHost) -> None:
     first = host.upgrade("2")
     host.upgrade("3")
-    rollback(host.engine, Request(to=first), False)
+    rollback(host.engine, RollbackRequest(to=first), False)
     assert host.release == "1"
 
 
@@ -99,16 +99,16 @@ def test_what_somebody_else_changed(host: ToyHost) -> None:
     host.change("mine")
     assert host.drift() == [{"kind": "toy", "path": str(host.link), "what": "it was 2, is mine"}]
     with pytest.raises(ConflictError, match="is mine, the change left 2"):
-        rollback(host.engine, Request(), False)
+        rollback(host.engine, RollbackRequest(), False)
     assert host.release == "mine"
-    rollback(host.engine, Request(force=True), False)
+    rollback(host.engine, RollbackRequest(force=True), False)
     assert host.release == "1"
 
 
 def test_other_kinds_can_be_selected(host: ToyHost) -> None:
     host.upgrade("2")
-    assert not rollback(host.engine, Request(kinds=["files"]), False)["changed"]
-    assert rollback(host.engine, Request(kinds=["toy"]), False)["changed"]
+    assert not rollback(host.engine, RollbackRequest(kinds=["files"]), False)["changed"]
+    assert rollback(host.engine, RollbackRequest(kinds=["toy"]), False)["changed"]
     assert host.release == "1"
 
 
@@ -139,5 +139,5 @@ def test_rollback_sh(host: ToyHost) -> None:
     text = host.undo()
     assert f"restore  {host.link} to 1" in text
     assert host.release == "1"
-    again = rollback(host.engine, Request(), False)
+    again = rollback(host.engine, RollbackRequest(), False)
     assert (again["exact"], any(again["plan"].values())) == (True, False)

@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.drift import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request as Back
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Back
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 
 if t.TYPE_CHECKING:

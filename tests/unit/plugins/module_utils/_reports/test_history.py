@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._reports.test_drift import Host
 
 if t.TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_what_went_and_what_came_newest_first(host: Host) -> None:
 
 
 def test_what_was_rolled_back_is_listed_but_brought_nothing(host: Host) -> None:
-    rollback(host.engine, Request("last"), False)
+    rollback(host.engine, RollbackRequest("last"), False)
     told = report(host.engine, None, True)
     newest, oldest = told["transactions"]
     assert newest["status"] == "rolled_back"
@@ -82,7 +82,7 @@ def test_what_was_rolled_back_is_listed_but_brought_nothing(host: Host) -> None:
     redo = [point["id"] for one in told["transactions"] for point in one["rollback_points"] if point["redo"]]
     assert len(redo) == 1
     assert told["installed_by"] == {"is-age": oldest["tid"], "tinydep": oldest["tid"]}
-    rollback(host.engine, Request(redo[0]), False)
+    rollback(host.engine, RollbackRequest(redo[0]), False)
     assert _packages(host) == [SECOND, FIRST]
     assert report(host.engine, None, True)["installed_by"]["extra"] == newest["tid"]
 

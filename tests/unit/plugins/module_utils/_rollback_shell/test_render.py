@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     SHELLS,
     Host,
@@ -81,7 +81,7 @@ def test_environment_and_files_come_back(host: Host, shell: list[str]) -> None:
 def test_same_words_as_the_module(host: Host) -> None:
     host.capture(host.spec("pack==2.0", "fresh==1.0"))
     change(host)
-    theirs = rollback(host.engine, Request(), True)
+    theirs = rollback(host.engine, RollbackRequest(), True)
     lines = host.run("--dry-run").stdout.splitlines()
     assert lines[0] == theirs["msg"]
     for key in ("install", "erase", "restore", "remove"):

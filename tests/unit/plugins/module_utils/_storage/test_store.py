@@ -20,7 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 
@@ -65,7 +65,7 @@ def test_content_lies_there_and_comes_back_from_there(
     assert not (tmp_path / "sage/.sage/checkpoints/store").exists()
     _change(data)
     # Not told again: the state remembers.
-    assert rollback(_engine(tmp_path, None), Request(), False)["exact"]
+    assert rollback(_engine(tmp_path, None), RollbackRequest(), False)["exact"]
     assert changes(before, snapshot(data)) == {}
 
 
@@ -88,7 +88,7 @@ def test_two_states_share_a_directory(tmp_path: pathlib.Path, disk: pathlib.Path
     assert len(list(disk.iterdir())) == 1
     before = snapshot(data)
     _change(data)
-    rollback(second, Request(), False)
+    rollback(second, RollbackRequest(), False)
     assert changes(before, snapshot(data)) == {}
 
 
@@ -118,7 +118,7 @@ def test_a_link_in_its_place_is_refused(tmp_path: pathlib.Path, disk: pathlib.Pa
     _change(data)
     there = snapshot(data)
     with pytest.raises(UnsafePath):
-        rollback(engine, Request(), False)
+        rollback(engine, RollbackRequest(), False)
     with pytest.raises(UnsafePath):
         reset(engine, False)
     assert changes(there, snapshot(data)) == {}

@@ -15,8 +15,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import Chosen, fixed, resolve, widen
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import (
+    ResolvedTarget,
+    fixed,
+    resolve,
+    widen,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ def installation(name: str, *phases: str | None) -> Installation:
     return one
 
 
-def points(chosen: Chosen) -> list[str]:
+def points(chosen: ResolvedTarget) -> list[str]:
     return [point["point"] for point in chosen.points]
 
 
@@ -111,12 +116,12 @@ def test_fixed_target_means_the_same_later() -> None:
 def test_a_date_before_the_first_installation_is_nothing_to_do(tmp_path: Path) -> None:
     engine = Engine(str(tmp_path))
     for to in ("last", "2 hours ago", "2003-07-31 23:26"):
-        result = rollback(engine, Request(to), False)
+        result = rollback(engine, RollbackRequest(to), False)
         assert not result["changed"]
         assert "nothing to roll back" in result["msg"]
     for to in ("friday", "tomorrow", "20251115_143000", "python_deps"):
         with pytest.raises(InputError):
-            rollback(engine, Request(to), False)
+            rollback(engine, RollbackRequest(to), False)
     assert not list(tmp_path.iterdir())
 
 

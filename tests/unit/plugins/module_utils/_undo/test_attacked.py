@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError, StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._undo.test_redo import Host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -43,7 +43,7 @@ def _refused(host: Host, to: str, kind: type[SageError]) -> None:
     before = snapshot(host.path)
     for check_mode in (True, False):
         with pytest.raises(kind):
-            rollback(host.engine, Request(to), check_mode)
+            rollback(host.engine, RollbackRequest(to), check_mode)
     # Who holds the lock is written into it.
     assert {*changes(before, snapshot(host.path))} <= {"root/.sage/checkpoints/lock"}
 
@@ -92,7 +92,7 @@ def test_the_place_for_what_is_kept_aside(host: Host, victim: Path, place: str) 
             (content / "aside").mkdir()
             os.chown(content / "aside", 4321, 4321)
     with pytest.raises(SageError, match="aside"):
-        rollback(host.engine, Request("last", force=True), False)
+        rollback(host.engine, RollbackRequest("last", force=True), False)
     assert changes(before, snapshot(victim)) == {}
     # What was to be kept is where it was.
     assert edited.read_text() == text
@@ -107,6 +107,6 @@ def test_the_place_for_edited_files(host: Host, victim: Path) -> None:
             (content / "aside").symlink_to(victim)
     before = snapshot(victim)
     with pytest.raises(SageError, match="aside"):
-        rollback(host.engine, Request("last", force=True), False)
+        rollback(host.engine, RollbackRequest("last", force=True), False)
     assert changes(before, snapshot(victim)) == {}
     assert host.file.read_text() == "mine"

@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -74,8 +74,8 @@ class Host:
 
     def undo(self, to: str = "last", **options: Any) -> dict[str, Any]:
         """A rollback, predicted first."""
-        predicted = rollback(self.engine, Request(to, **options), True)
-        result = rollback(self.engine, Request(to, **options), False)
+        predicted = rollback(self.engine, RollbackRequest(to, **options), True)
+        result = rollback(self.engine, RollbackRequest(to, **options), False)
         assert predicted == result
         return result
 
@@ -158,7 +158,7 @@ def test_somebody_else_in_between_is_a_conflict(host: Host) -> None:
     host.venv.install("fresh", "7.0")
     before = host.look()
     with pytest.raises(ConflictError, match=r"fresh 7\.0"):
-        rollback(host.engine, Request(undone["redo_point"]), False)
+        rollback(host.engine, RollbackRequest(undone["redo_point"]), False)
     assert changes(before, host.look()) == {}
 
 

@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._files.undo import FilesUndo
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._undo.test_redo import Host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes
@@ -47,7 +47,7 @@ def test_a_rollback_that_left_differences_can_be_run_again(host: Host, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(FilesUndo, "execute", spoil)
         with pytest.raises(RollbackError, match="config"):
-            rollback(host.engine, Request(second), False)
+            rollback(host.engine, RollbackRequest(second), False)
     redo = host.now().points[-1]["point"]
     assert host.undo(second)["changed"] is True
     assert changes(wanted, host.look()) == {}
@@ -70,7 +70,7 @@ def test_an_interrupted_rollback_is_taken_back(tmp_path: Path) -> None:
         host.install("one", pack="1.0")
         second = host.install("two", pack="2.0", fresh="1.0")
         wanted = host.look()
-        redo = rollback(host.engine, Request(second), True)["redo_point"]
+        redo = rollback(host.engine, RollbackRequest(second), True)["redo_point"]
         result = attempt(functools.partial(host.undo, second), nth, None)
         if host.now().points[-1]["point"] != redo:
             continue
@@ -91,7 +91,7 @@ def test_an_interrupted_removal_is_taken_back(tmp_path: Path) -> None:
         host = Host(tmp_path / str(nth))
         first = host.install("one", pack="1.0")
         wanted = host.look()
-        redo = rollback(host.engine, Request(first), True)["redo_point"]
+        redo = rollback(host.engine, RollbackRequest(first), True)["redo_point"]
         result = attempt(functools.partial(host.undo, first), nth, None)
         if host.now().points[-1]["point"] == redo:
             host.undo(redo)
@@ -180,7 +180,7 @@ def test_an_environment_that_is_gone_is_refused_before_anything_is_changed(host:
     before = host.look()
     for check_mode in (True, False):
         with pytest.raises(RollbackError, match="is gone"):
-            rollback(host.engine, Request("last", force=True), check_mode)
+            rollback(host.engine, RollbackRequest("last", force=True), check_mode)
     assert changes(before, host.look()) == {}
 
 

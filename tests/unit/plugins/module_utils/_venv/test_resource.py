@@ -26,7 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import Request
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.resource import VenvResource
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
@@ -55,7 +55,7 @@ class Host:
 
     def undo(self, to: str = "last", force: bool = False, check: bool = False) -> dict[str, Any]:
         """Roll back."""
-        return rollback(self.engine, Request(to, force), check)
+        return rollback(self.engine, RollbackRequest(to, force), check)
 
     def status(self, phase: str, status: str) -> None:
         """Record a phase."""

@@ -12,14 +12,14 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    How,
+    ItemWriter,
     Kind,
     Layer,
     Resource,
     Spec,
     Undo,
+    UndoOptions,
     VersionsChange,
-    Writer,
 )
 
 if t.TYPE_CHECKING:
@@ -50,13 +50,13 @@ class ToyResource(Resource):
     def need(self, device: int | None = None) -> tuple[int, int]:
         return 0, 0
 
-    def capture(self, where: PrivateDir, items: Writer) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
         return {**self.observe(), "files": 0, "bytes": 0}
 
     def after(self, manifest: Facts) -> Facts:
         return self.observe()
 
-    def undo(self, layers: t.Sequence[Layer], how: How) -> Undo:
+    def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self.path, layers)
 
 
@@ -74,7 +74,7 @@ class ToyKind(Kind):
     def brought(self, spec: Spec) -> list[tuple[str, str]]:
         return [("release", spec["release"])] if spec.get("release") else []
 
-    def change(self, spec: Spec, taken: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
+    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
         facts = manifest()
         before = {"release": facts["release"]} if facts is not None else None
         return VersionsChange(str(spec["path"]), before, after=dict(self.brought(spec)))
