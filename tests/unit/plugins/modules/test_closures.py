@@ -49,20 +49,20 @@ NOT_SENT: dict[str, set[str]] = {
 }
 # Thousands of bytes of this collection that each module may send; what is sent is packed and parsed in every run.
 MOST = {
-    "sage_backup": 855,
-    "sage_checkpoint": 420,
-    "sage_checkpoint_info": 634,
-    "sage_deadman": 940,
-    "sage_decision": 185,
-    "sage_hook": 880,
-    "sage_install": 137,
-    "sage_plan": 153,
-    "sage_resolve": 136,
-    "sage_resume_info": 168,
-    "sage_retention": 415,
-    "sage_rollback": 924,
-    "sage_venv": 66,
-    "sage_wheelhouse": 70,
+    "sage_backup": 876,
+    "sage_checkpoint": 432,
+    "sage_checkpoint_info": 650,
+    "sage_deadman": 964,
+    "sage_decision": 191,
+    "sage_hook": 901,
+    "sage_install": 140,
+    "sage_plan": 157,
+    "sage_resolve": 140,
+    "sage_resume_info": 173,
+    "sage_retention": 427,
+    "sage_rollback": 947,
+    "sage_venv": 68,
+    "sage_wheelhouse": 71,
 }
 
 
