@@ -74,10 +74,10 @@ class GitResource(Resource):
         }
 
     def differences(self, recorded: Facts) -> list[str]:
-        now = self.observe()
-        if now.get("head") != recorded.get("head"):
-            return [f"{self.path} was at {recorded.get('head')}, is at {now.get('head') or 'no commit'}"]
-        before, after = recorded.get("submodules") or {}, now.get("submodules") or {}
+        facts = self.observe()
+        if facts.get("head") != recorded.get("head"):
+            return [f"{self.path} was at {recorded.get('head')}, is at {facts.get('head') or 'no commit'}"]
+        before, after = recorded.get("submodules") or {}, facts.get("submodules") or {}
         return [
             f"submodule {name} was at {before.get(name)}, is at {after.get(name)}"
             for name in sorted({*before, *after})
@@ -92,13 +92,13 @@ class GitResource(Resource):
         return 0, 0
 
     def capture(self, where: PrivateDir, items: t.Any = None) -> Facts:
-        now = self.observe()
-        if not now["exists"]:
-            return {"kind": self.kind, **now, "files": 0, "bytes": 0}
+        facts = self.observe()
+        if not facts["exists"]:
+            return {"kind": self.kind, **facts, "files": 0, "bytes": 0}
         ref = ref_of(where.path)
         try:
-            if not now["head"]:
-                raise GitError(f"it is not a git work tree with a commit ({now.get('error') or 'no .git'})")
+            if not facts["head"]:
+                raise GitError(f"it is not a git work tree with a commit ({facts.get('error') or 'no .git'})")
             state = _CAPTURE.load()(self.path, ref)
         except GitError as error:
             raise CaptureError(
@@ -107,7 +107,7 @@ class GitResource(Resource):
                 advice="Finish, commit or remove what is named, or name another directory, then run again.",
                 path=self.path,
             ) from error
-        return {"kind": self.kind, **now, "ref": ref, "repository": state, "files": 0, "bytes": 0}
+        return {"kind": self.kind, **facts, "ref": ref, "repository": state, "files": 0, "bytes": 0}
 
     def release(self, manifest: Facts) -> None:
         """Let git collect what one capture pinned; a repository that is gone needs nothing."""

@@ -27,24 +27,24 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
 
 
-def undo(resource: Resource, layers: t.Sequence[Layer], how: UndoOptions) -> Undo:
+def undo(resource: Resource, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
     """The way back to a captured work tree, or to its absence."""
     if layers[0].manifest["exists"]:
-        return GitUndo(resource, layers, how)
-    return GitRemoval(resource, layers, how)
+        return GitUndo(resource, layers, options)
+    return GitRemoval(resource, layers, options)
 
 
 class GitUndo(Undo):
     """Back to what was captured; the oldest capture decides."""
 
-    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: UndoOptions) -> None:
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], options: UndoOptions) -> None:
         super().__init__()
         self.resource, self.path = resource, resource.path
-        self.captured, self.where, self.resumed = layers[0].manifest, layers[0].where, _interrupted(layers, how)
+        self.captured, self.store, self.resumed = layers[0].manifest, layers[0].where, _interrupted(layers, options)
         self.state: RepositoryState = self.captured["repository"]
         self.changed = False
         #: A rollback took the whole clone away.
-        self.away = whole.kept(self.path, self.where) is not None
+        self.away = whole.kept(self.path, self.store) is not None
         target = f"{self.path} to {self.captured['branch'] or 'commit'} {self.captured['head'][:12]}"
         if self.away:
             self.plan["restore"].append(target)
@@ -70,11 +70,11 @@ class GitUndo(Undo):
                 f"{self.path} is not a git work tree any more ({error}); it has to be cloned again by hand"
             )
 
-    def _moved(self, left: Facts | None) -> list[str]:
+    def _moved(self, after: Facts | None) -> list[str]:
         head = self.resource.observe().get("head")
-        if not left or not left.get("head") or head in (left["head"], self.captured["head"]):
+        if not after or not after.get("head") or head in (after["head"], self.captured["head"]):
             return []
-        return [f"{self.path} is at {head}, the installation left it at {left['head']}"]
+        return [f"{self.path} is at {head}, the installation left it at {after['head']}"]
 
     def touches(self) -> bool:
         # Files added since are left where they are, but a new capture would hold them.
@@ -108,7 +108,7 @@ class GitUndo(Undo):
     def execute(self) -> None:
         if self.away:
             whole.take_away(self.path, self.into)
-            whole.bring_back(self.path, self.where)
+            whole.bring_back(self.path, self.store)
         try:
             redo = ref_of(self.into.path) if self.into is not None else ""
             restore.restore(self.path, self.state, self.captured["ref"], self.resumed, redo)
@@ -126,9 +126,9 @@ class GitUndo(Undo):
             return [f"{self.path} cannot be comparison: {error}"]
 
 
-def _interrupted(layers: t.Sequence[Layer], how: UndoOptions) -> bool:
+def _interrupted(layers: t.Sequence[Layer], options: UndoOptions) -> bool:
     """An undo, or the change itself, was killed: what it left half done is nobody's work."""
-    return how.resumed or not all(layer.completed for layer in layers)
+    return options.resumed or not all(layer.completed for layer in layers)
 
 
 def _work(path: str) -> list[str]:
@@ -142,16 +142,16 @@ def _work(path: str) -> list[str]:
 class GitRemoval(Undo):
     """Away with a clone that was not there."""
 
-    def __init__(self, resource: Resource, layers: t.Sequence[Layer], how: UndoOptions) -> None:
+    def __init__(self, resource: Resource, layers: t.Sequence[Layer], options: UndoOptions) -> None:
         super().__init__()
         self.path = resource.path
-        self.broken = f"{self.path}.broken-{how.keep_broken}" if how.keep_broken else ""
-        self.stays = how.erase_after is not None and layers[0].time <= how.erase_after
+        self.broken = f"{self.path}.broken-{options.keep_broken}" if options.keep_broken else ""
+        self.stays = options.erase_after is not None and layers[0].time <= options.erase_after
         if self.stays:
             self.kept.append(self.path)
             return
         self.plan["remove"] += whole.remains(self.path)
-        if os.path.lexists(self.path) and not _interrupted(layers, how):
+        if os.path.lexists(self.path) and not _interrupted(layers, options):
             self.conflicts += _work(self.path)
 
     def check(self) -> None:
