@@ -26,8 +26,8 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GLOSSARY = ROOT / "docs" / "architecture.md"
 EXEMPT = ("_venv", "_files", "_dpkg", "_rpm", "_content", "_storage", "_rollback_shell")
-# Classes that Ansible looks for by these names, and protocols that are called as the class that has them.
-SHARED_CLASSES = ("ActionModule", "FilterModule", "ModuleDocFragment", "Items", "Writer")
+# Classes that Ansible looks for by these names.
+SHARED_CLASSES = ("ActionModule", "FilterModule", "ModuleDocFragment")
 # Names that a user types and that stay, with the reason. (what it is, its name): why
 ALLOWED: dict[tuple[str, str], str] = {}
 
