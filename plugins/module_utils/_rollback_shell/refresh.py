@@ -37,18 +37,18 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
     """
     if session.where is None or not session.writes or session.installation is None:
         return
-    why = ""
+    reason = ""
     try:
         chosen = targets.resolve(history or [session.installation], "last")
         headers = _headers(session.where, chosen)
         if any(point.get("redo") for point in chosen.points):
-            why = "a rollback that reached further back lies in between."
+            reason = "a rollback that reached further back lies in between."
         points: list[dict[str, t.Any]] = [
             {**point, "untouched": _untouched(session.where, point)} for point in chosen.points
         ]
     except (InputError, StoreError, UnknownFormat, FileNotFoundError):
         # Pruned, archived or damaged: the module can tell more about that than a script.
-        why = "what was captured is archived, removed or damaged."
+        reason = "what was captured is archived, removed or damaged."
         begun, tid = session.installation.begun, session.installation.install_id
         chosen, headers, points = targets.ResolvedTarget([], begun, tid=tid), {}, []
     # The same points give the same script, so it is written only when they change.
@@ -57,7 +57,7 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
         "tid": chosen.tid,
         "time": chosen.time,
         "generation": generation,
-        "unsupported": why,
+        "unsupported": reason,
         "store": store.path_of(session.where),
     }
     script = render(session.path, target, points, headers)
@@ -81,11 +81,11 @@ def _untouched(state: PrivateDir, point: Point) -> dict[int, list[str]]:
 
 
 def _headers(state: PrivateDir, chosen: targets.ResolvedTarget) -> dict[tuple[str, int], dict[str, t.Any]]:
-    found = {}
+    headers = {}
     for point in chosen.points:
         if point.get("archive"):
             raise FileNotFoundError(point["point"])
-        with store.point_dir(state, point["install_id"], point["point"]) as where:
-            for number, taken in enumerate(point["resources"]):
-                found[point["point"], number] = store.read_manifest(where, taken)
-    return found
+        with store.point_dir(state, point["install_id"], point["point"]) as directory:
+            for number, resource in enumerate(point["resources"]):
+                headers[point["point"], number] = store.read_manifest(directory, resource)
+    return headers

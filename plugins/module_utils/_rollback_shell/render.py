@@ -56,13 +56,13 @@ class _Capture(t.NamedTuple):
 
     :ivar number: of the capture in the script.
     :ivar position: of the resource in its point.
-    :ivar taken: the resource as the point has it.
+    :ivar record: the resource as the point has it.
     """
 
     number: int
     point: t.Mapping[str, t.Any]
     position: int
-    taken: t.Mapping[str, t.Any]
+    record: t.Mapping[str, t.Any]
     facts: ScriptCapture
 
 
@@ -111,7 +111,7 @@ def render(
             _INTRO,
             _body(),
             b"\n# --- What this script is about ---\n\n",
-            *(b"%b=%b\n" % (name.encode(), _quote(value)) for name, value in facts.items()),
+            *(b"%b=%b\n" % (name.encode(), _quote(text)) for name, text in facts.items()),
             b"\n# What was captured, and its hashes.\nlayer() {\n    case $1 in\n",
             *(_layer(capture, take.get(capture.number, ())) for each in resources for capture in each.captures),
             b"    *) fail 'this script is damaged.' ;;\n    esac\n}\n",
@@ -140,19 +140,19 @@ def _resources(
     resources: dict[tuple[str, str], _Resource] = {}
     number = 0
     for point in points:
-        for position, (spec, taken) in enumerate(zip(point["specs"], point["resources"])):
+        for position, (spec, record) in enumerate(zip(point["specs"], point["resources"])):
             number += 1
-            kind = registry.find(taken["kind"])
+            kind = registry.find(record["kind"])
             facts = ScriptCapture(
                 number,
-                taken["path"],
+                record["path"],
                 spec=spec,
                 manifest=headers[point["point"], position],
                 specs=point["specs"],
                 untouched=point.get("untouched", {}).get(position, ()),
             )
-            capture = _Capture(number, point, position=position, taken=taken, facts=facts)
-            key = (taken["kind"], "" if kind is not None and kind.joined else taken["path"])
+            capture = _Capture(number, point, position=position, record=record, facts=facts)
+            key = (record["kind"], "" if kind is not None and kind.joined else record["path"])
             older = resources.pop(key).captures if key in resources else []
             resources[key] = _Resource(kind, *key, captures=[*older, capture])
     return list(resources.values())
@@ -160,7 +160,7 @@ def _resources(
 
 def _lines(resources: t.Sequence[_Resource]) -> tuple[str, list[ScriptLines]]:
     """Why the script cannot do it, or else what it is told of each resource."""
-    found: list[ScriptLines] = []
+    of_each: list[ScriptLines] = []
     for kind, name, dummy, captures in resources:
         facts = [capture.facts for capture in captures]
         lines: ScriptLines | str = facts[-1].manifest.get("no_script") or ""
@@ -168,8 +168,8 @@ def _lines(resources: t.Sequence[_Resource]) -> tuple[str, list[ScriptLines]]:
             lines = _script(kind).lines(facts)
         if isinstance(lines, str):
             return lines or f"this script cannot put back what is of kind {name}.", []
-        found.append(lines)
-    return "", found
+        of_each.append(lines)
+    return "", of_each
 
 
 def _calls(resources: t.Sequence[_Resource], lines: t.Sequence[ScriptLines]) -> list[bytes]:
@@ -178,11 +178,11 @@ def _calls(resources: t.Sequence[_Resource], lines: t.Sequence[ScriptLines]) -> 
     for (kind, name, path, captures), (variables, dummy) in zip(reversed(resources), reversed(lines)):
         if kind is not None and not kind.joined:
             # A place is the same however many slashes end it.
-            where = os.path.normpath(path)
-            variables = {"path": os.fsencode(where), "path_encoded": escape(where), **variables}
+            place = os.path.normpath(path)
+            variables = {"path": os.fsencode(place), "path_encoded": escape(place), **variables}
         layers = joined(b"%d" % capture.number for capture in captures)
-        for variable, value in {**variables, "layers": layers, "kind": name.encode()}.items():
-            calls.append(b"    %b=%b\n" % (variable.encode(), _quote(value)))
+        for variable, content in {**variables, "layers": layers, "kind": name.encode()}.items():
+            calls.append(b"    %b=%b\n" % (variable.encode(), _quote(content)))
         calls.append(b'    "%b_$1"\n' % name.encode())
     return calls
 
@@ -191,8 +191,8 @@ def _otherwise(resources: t.Sequence[_Resource], store: str) -> str:
     """What to do when the script cannot."""
     commands: list[str] = []
     for dummy, dummy2, dummy3, captures in resources:
-        told = [(_content(store, capture), capture.facts.manifest.get("by_hand") or ()) for capture in captures]
-        commands += changes.by_hand(told)
+        by_capture = [(_content(store, capture), capture.facts.manifest.get("by_hand") or ()) for capture in captures]
+        commands += changes.by_hand(by_capture)
     return "\n".join(["Roll back with intellistream.sage.sage_rollback.", *changes.introduced(commands)])
 
 
@@ -200,20 +200,20 @@ def _content(store: str, capture: _Capture) -> str:
     return os.path.join(store, capture.point["install_id"], capture.point["point"], str(capture.position))
 
 
-def _quote(value: bytes) -> bytes:
-    return b"'" + value.replace(b"'", b"'\\''") + b"'"
+def _quote(text: bytes) -> bytes:
+    return b"'" + text.replace(b"'", b"'\\''") + b"'"
 
 
 def _layer(capture: _Capture, take: t.Sequence[str]) -> bytes:
-    values = {
+    variables = {
         "number": b"%d" % capture.position,
-        "header_sum": str(capture.taken["sha256"]).encode(),
-        "items_sum": str(capture.taken.get("items") or "").encode(),
+        "header_sum": str(capture.record["sha256"]).encode(),
+        "items_sum": str(capture.record.get("items") or "").encode(),
         "take": b" %b " % b" ".join(escape(name) for name in take),
     }
     place = _quote(os.fsencode(f"/{capture.point['install_id']}/{capture.point['point']}"))
     return b"    %d)\n        point=$store%b\n%b        ;;\n" % (
         capture.number,
         place,
-        b"".join(b"        %b=%b\n" % (name.encode(), _quote(value)) for name, value in values.items()),
+        b"".join(b"        %b=%b\n" % (name.encode(), _quote(text)) for name, text in variables.items()),
     )
