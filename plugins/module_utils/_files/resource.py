@@ -18,11 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content import
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
     ItemWriter,
-    Kind,
     Layer,
-    PlainCopy,
     Resource,
-    Spec,
     Undo,
     UndoOptions,
 )
@@ -82,18 +79,3 @@ class FilesResource(Resource):
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(layers, options)
-
-
-class FilesKind(Kind):
-    """Named files, links and directories."""
-
-    name = "files"
-    options = {"path": {"type": "path"}, "paths": {"type": "list", "elements": "path"}}
-    identity = ("path", "paths")
-    joined = True
-    forks = True
-    plain_copy = PlainCopy("pyproject_{}.toml", "_files.capture:project")
-    script = "_files.script:FilesScript"
-
-    def make(self, spec: Spec) -> Resource:
-        return FilesResource(list(spec.get("paths") or ([spec["path"]] if spec.get("path") else [])))

@@ -18,10 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, git, ref_of
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    Kind,
     Layer,
     Resource,
-    Spec,
     Undo,
     UndoOptions,
 )
@@ -121,15 +119,3 @@ class GitResource(Resource):
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self, layers, options)
-
-
-class GitKind(Kind):
-    """A git work tree with its submodules."""
-
-    name = "git"
-    options = {"path": {"type": "path"}}
-    pins = True
-    script = "_git.script:GitScript"
-
-    def make(self, spec: Spec) -> Resource:
-        return GitResource(self.path_of(spec))

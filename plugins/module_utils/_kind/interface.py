@@ -5,8 +5,8 @@
 """The interface of a kind of resource: something that can be captured and put back.
 
 A kind is one folder and one line in C(_registry/registry.py); nothing else names it. M(Kind) is what can be said of a
-resource by its options and by what was recorded of it; M(Resource) looks at the host. Both are in C(resource.py); where
-that imports much, the kind is in C(kind.py). Other parts are imported by name, where they are used.
+resource by its options and by what was recorded of it, in C(kind.py); M(Resource) looks at the host, in C(resource.py).
+Other parts are imported by name, where they are used.
 """
 
 from __future__ import annotations

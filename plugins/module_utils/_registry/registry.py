@@ -19,9 +19,9 @@ if t.TYPE_CHECKING:
 
 # Where an alias stands for several, the first that this host is about is meant: Debian has rpm as a package too.
 KINDS: dict[str, str] = {
-    "files": "_files.resource:FilesKind",
-    "venv": "_venv.resource:VenvKind",
-    "git": "_git.resource:GitKind",
+    "files": "_files.kind:FilesKind",
+    "venv": "_venv.kind:VenvKind",
+    "git": "_git.kind:GitKind",
     "dpkg": "_dpkg.kind:DpkgKind",
     "rpm": "_rpm.kind:RpmKind",
 }
@@ -29,11 +29,14 @@ KINDS: dict[str, str] = {
 
 def parts() -> tuple[types.ModuleType, ...]:
     """The kinds that every module carries that reads the record, see M(_base.by_name)."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._files import kind as files_kind
     from ansible_collections.intellistream.sage.plugins.module_utils._files import resource as files
+    from ansible_collections.intellistream.sage.plugins.module_utils._git import kind as git_kind
     from ansible_collections.intellistream.sage.plugins.module_utils._git import resource as git
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv import kind as venv_kind
     from ansible_collections.intellistream.sage.plugins.module_utils._venv import resource as venv
 
-    return files, git, venv
+    return files, files_kind, git, git_kind, venv, venv_kind
 
 
 def find(name: str) -> Kind | None:

@@ -20,14 +20,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
     ItemWriter,
-    Kind,
     Layer,
-    PlainCopy,
     Resource,
-    Spec,
     Undo,
     UndoOptions,
-    VersionsChange,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import facts as venv_facts
@@ -126,48 +122,3 @@ class VenvResource(Resource):
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self.path, layers, options)
-
-
-class VenvKind(Kind):
-    """A virtual environment, and the distributions that a change is going to leave there."""
-
-    name = "venv"
-    options = {"path": {"type": "path"}, "distributions": {"type": "list", "elements": "dict"}}
-    forks = True
-    plain_copy = PlainCopy("requirements_{}.txt", "_venv.capture:requirements")
-    script = "_venv.script:VenvScript"
-    drift = "_venv.drift:compare"
-
-    def make(self, spec: Spec) -> Resource:
-        distributions = [dict(distribution) for distribution in spec.get("distributions") or []]
-        return VenvResource(self.path_of(spec), distributions, bool(spec.get("whole")))
-
-    def recorded(self, spec: Spec) -> Facts:
-        kept: Facts = {"kind": self.name, **{name: spec[name] for name in ("path", "whole") if spec.get(name)}}
-        if spec.get("distributions"):
-            # Only names and versions: a URL may hold a password.
-            kept["distributions"] = [
-                {"name": str(distribution["name"]), "version": str(distribution.get("version") or "")}
-                for distribution in spec["distributions"]
-            ]
-        return kept
-
-    def slow(self, spec: Spec) -> bool:
-        # What is moved takes no time.
-        return not spec.get("whole")
-
-    def brought(self, spec: Spec) -> list[tuple[str, str]]:
-        return [
-            (names.canonical(str(distribution["name"])), str(distribution.get("version") or ""))
-            for distribution in spec.get("distributions") or []
-        ]
-
-    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
-        facts = manifest()
-        before = dict(facts.get("distributions") or {}) if facts is not None else None
-        return VersionsChange(
-            str(spec.get("path")), before, after=dict(self.brought(spec)), entire=bool(spec.get("whole"))
-        )
-
-    def versions(self, facts: Facts) -> dict[str, str]:
-        return {name: str(known.get("version")) for name, known in (facts.get("distributions") or {}).items()}

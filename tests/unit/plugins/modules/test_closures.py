@@ -158,7 +158,7 @@ def test_the_one_call_of_a_rerun_only_looks() -> None:
         }
         == set()
     )
-    assert len(found) <= 30
+    assert len(found) <= 32
 
 
 @pytest.mark.parametrize("module", ["sage_venv", "sage_resolve", "sage_install", "sage_plan", "sage_wheelhouse"])
@@ -173,7 +173,7 @@ def test_what_records_carries_no_undo() -> None:
         == set()
     )
     assert found >= CAPTURES
-    assert len(found) <= 67
+    assert len(found) <= 70
 
 
 @pytest.mark.parametrize("module", ["sage_backup", "sage_rollback", "sage_retention", "sage_deadman", "sage_hook"])

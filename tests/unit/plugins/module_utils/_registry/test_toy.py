@@ -68,7 +68,7 @@ class ToyHost(Host):
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyHost:
     """The folder, and the line."""
     monkeypatch.setattr(module_utils, "__path__", [*module_utils.__path__, str(TOY)])
-    monkeypatch.setitem(registry.KINDS, "toy", "_toy.resource:ToyKind")
+    monkeypatch.setitem(registry.KINDS, "toy", "_toy.kind:ToyKind")
     return ToyHost(tmp_path)
 
 

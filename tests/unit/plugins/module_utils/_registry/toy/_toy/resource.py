@@ -13,13 +13,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name i
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
     ItemWriter,
-    Kind,
     Layer,
     Resource,
-    Spec,
     Undo,
     UndoOptions,
-    VersionsChange,
 )
 
 if t.TYPE_CHECKING:
@@ -58,26 +55,3 @@ class ToyResource(Resource):
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self.path, layers)
-
-
-class ToyKind(Kind):
-    """Links that name the release in use."""
-
-    name = "toy"
-    options = {"path": {"type": "path"}, "release": {"type": "str"}}
-    drifts_when_settled = True
-    script = "_toy.script:ToyScript"
-
-    def make(self, spec: Spec) -> Resource:
-        return ToyResource(self.path_of(spec))
-
-    def brought(self, spec: Spec) -> list[tuple[str, str]]:
-        return [("release", spec["release"])] if spec.get("release") else []
-
-    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
-        facts = manifest()
-        before = {"release": facts["release"]} if facts is not None else None
-        return VersionsChange(str(spec["path"]), before, after=dict(self.brought(spec)))
-
-    def versions(self, facts: Facts) -> dict[str, str]:
-        return {"release": facts["release"]}

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The kind of virtual environments."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Kind, PlainCopy, VersionsChange
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
+
+_RESOURCE: ByName[t.Callable[[str, list[Facts], bool], Resource]] = ByName("_venv.resource:VenvResource")
+
+
+class VenvKind(Kind):
+    """A virtual environment, and the distributions that a change is going to leave there."""
+
+    name = "venv"
+    options = {"path": {"type": "path"}, "distributions": {"type": "list", "elements": "dict"}}
+    forks = True
+    plain_copy = PlainCopy("requirements_{}.txt", "_venv.capture:requirements")
+    script = "_venv.script:VenvScript"
+    drift = "_venv.drift:compare"
+
+    def make(self, spec: Spec) -> Resource:
+        distributions = [dict(distribution) for distribution in spec.get("distributions") or []]
+        return _RESOURCE.load()(self.path_of(spec), distributions, bool(spec.get("whole")))
+
+    def recorded(self, spec: Spec) -> Facts:
+        kept: Facts = {"kind": self.name, **{name: spec[name] for name in ("path", "whole") if spec.get(name)}}
+        if spec.get("distributions"):
+            # Only names and versions: a URL may hold a password.
+            kept["distributions"] = [
+                {"name": str(distribution["name"]), "version": str(distribution.get("version") or "")}
+                for distribution in spec["distributions"]
+            ]
+        return kept
+
+    def slow(self, spec: Spec) -> bool:
+        # What is moved takes no time.
+        return not spec.get("whole")
+
+    def brought(self, spec: Spec) -> list[tuple[str, str]]:
+        return [
+            (canonical(str(distribution["name"])), str(distribution.get("version") or ""))
+            for distribution in spec.get("distributions") or []
+        ]
+
+    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
+        facts = manifest()
+        before = dict(facts.get("distributions") or {}) if facts is not None else None
+        return VersionsChange(
+            str(spec.get("path")), before, after=dict(self.brought(spec)), entire=bool(spec.get("whole"))
+        )
+
+    def versions(self, facts: Facts) -> dict[str, str]:
+        return {name: str(known.get("version")) for name, known in (facts.get("distributions") or {}).items()}
