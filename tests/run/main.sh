@@ -93,12 +93,24 @@ tools() {
     touch "$SAGE_TEST_TOOLS/complete"
 }
 
+# Modules that run on this machine are compiled once, too; what was not used for a week is forgotten.
+keep_code() {
+    library=$(echo "$SAGE_TEST_TOOLS"/lib/python3.*/site-packages)
+    mkdir -p "$library/sage-test-code" "$SAGE_TEST_CACHE/containers/code"
+    chmod 1777 "$SAGE_TEST_CACHE/containers/code"
+    find "$library/sage-test-code" "$SAGE_TEST_CACHE/containers/code" -type f -mtime +7 -delete
+    cmp -s extensions/molecule/shared/host_python/usercustomize.py "$library/sage_test_code.py" && return
+    cp extensions/molecule/shared/host_python/usercustomize.py "$library/sage_test_code.py"
+    echo "import sage_test_code" >"$library/sage_test_code.pth"
+}
+
 packages "$@"
 find_python
 uv_environment
 exec 9>"$SAGE_TEST_CACHE/tools.lock"
 command -v flock >/dev/null && flock 9
 tools
+keep_code
 exec 9>&-
 
 # Without byte code every start of Ansible costs seconds.

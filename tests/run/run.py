@@ -42,6 +42,11 @@ class Step(NamedTuple):
     counts: str = "one"
     minutes: int = 30
 
+    @property
+    def share(self) -> str:
+        """Which of how many shares of its tests it plays, as 1/3, its last argument; empty when there are none."""
+        return self.arguments[-1] if self.arguments and "/" in self.arguments[-1] else ""
+
 
 # In the order in which they start: what others wait for and what takes longest comes first.
 STEPS = (
@@ -67,18 +72,19 @@ STEPS = (
     ),
     # It waits most of the time, for windows that are real. Sanity uses the same environments of ansible-test.
     Step("integration-all", "integration", "integration", (), ("sanity-all",), 0, "integration", 60),
-    Step("unit-host", "unit", "unit", counts="pytest"),
-    Step("unit-3.9", "unit", "unit_container", ("3.9", "bullseye", "1/2"), ("image-bullseye",), counts="pytest"),
-    Step("unit-3.13", "unit", "unit_container", ("3.13", "trixie", "2/2"), ("image-trixie",), counts="pytest"),
+    # Of the exhaustive tests one share of six on each of two Pythons: all within three commits, on both within six.
+    Step("unit-host", "unit", "unit", ("1/3",), counts="pytest"),
+    Step("unit-3.9", "unit", "unit_container", ("3.9", "bullseye", "1/6"), ("image-bullseye",), counts="pytest"),
+    Step("unit-3.13", "unit", "unit_container", ("3.13", "trixie", "4/6"), ("image-trixie",), counts="pytest"),
     Step("image-fresh-bookworm", "image", "image", ("fresh-bookworm",), counts="none"),
     Step("image-fresh-trixie", "image", "image", ("fresh-trixie",), counts="none"),
     Step("image-rpm-trixie", "image", "image", ("rpm-trixie",), counts="none"),
-    # All on Debian 12, a share of them on each of the others, where SAGE_TEST_ALL=1 plays all, too.
-    Step("system-dpkg-12", "system", "system", ("bookworm",), ("image-bookworm",), counts="pytest"),
-    Step("system-rpm-12", "system", "system", ("rpm-bookworm",), ("image-rpm-bookworm",), counts="pytest"),
-    Step("system-rpm-13", "system", "system", ("rpm-trixie", "1/2"), ("image-rpm-trixie",), counts="pytest"),
-    Step("system-dpkg-11", "system", "system", ("bullseye", "1/3"), ("image-bullseye",), counts="pytest"),
-    Step("system-dpkg-13", "system", "system", ("trixie", "2/3"), ("image-trixie",), counts="pytest"),
+    # Each test on one of the systems, and within three commits on each of them.
+    Step("system-dpkg-12", "system", "system", ("bookworm", "1/3"), ("image-bookworm",), counts="pytest"),
+    Step("system-rpm-12", "system", "system", ("rpm-bookworm", "1/2"), ("image-rpm-bookworm",), counts="pytest"),
+    Step("system-rpm-13", "system", "system", ("rpm-trixie", "2/2"), ("image-rpm-trixie",), counts="pytest"),
+    Step("system-dpkg-11", "system", "system", ("bullseye", "2/3"), ("image-bullseye",), counts="pytest"),
+    Step("system-dpkg-13", "system", "system", ("trixie", "3/3"), ("image-trixie",), counts="pytest"),
     # Short ones last, or a processor would be idle while a long one ends.
     Step("fresh-bookworm", "fresh", "fresh", ("bookworm",), ("image-fresh-bookworm",), counts="fresh"),
     Step("fresh-trixie", "fresh", "fresh", ("trixie",), ("image-fresh-trixie",), counts="fresh"),
@@ -166,6 +172,40 @@ def quick() -> list[Step]:
     return [step for step in QUICK if step.name != "shellcheck"]
 
 
+def turn() -> int:
+    """The number of this commit, by which shares are chosen; where history is cut off, one made from its name."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "safe.directory=*", *arguments]
+        return subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        return int(git("rev-parse", "HEAD")[:8] or "0", 16)
+    return int(git("rev-list", "--count", "HEAD") or "0")
+
+
+def rotate(steps: list[Step], number: int) -> list[Step]:
+    """The steps with the shares that are this commit's turn: each share becomes the next one with each commit.
+
+    A step plays all when it has been chosen without the others that its share is shared with, and with SAGE_TEST_ALL=1.
+    """
+
+    def shares(step: Step) -> str:
+        return f"{step.script} {step.share.partition('/')[2]}" if step.share else ""
+
+    rotated = []
+    for step in steps:
+        if step.share:
+            first, of = map(int, step.share.split("/"))
+            others = {other.name for other in STEPS if shares(other) == shares(step)}
+            alone = not others <= {other.name for other in steps} or os.environ.get("SAGE_TEST_ALL")
+            share = "1/1" if alone else f"{(first - 1 + number) % of + 1}/{of}"
+            rotated.append(step._replace(arguments=(*step.arguments[:-1], share)))
+        else:
+            rotated.append(step)
+    return rotated
+
+
 def snapshot(work: pathlib.Path) -> None:
     """Copy what git tracks or would track to where ansible-test and galaxy want a collection: no links, no caches."""
     destination = work / "snapshot"
@@ -243,7 +283,9 @@ def report(result: Result) -> None:
     """One line for a step."""
     tests = f"{result.passed} passed" + (f", {result.failed} failed" if result.failed else "")
     tests = "" if result.step.counts == "none" and result.ok else f"  {tests}"
-    note = f"  ({result.note})" if result.note else ""
+    share = f"share {result.step.share}" if result.step.share not in ("", "1/1") else ""
+    notes = ", ".join(filter(None, (result.note, share)))
+    note = f"  ({notes})" if notes else ""
     verdict = "ok    " if result.ok else "FAILED"
     print(f"{verdict} {result.step.name:<22}{result.seconds:7.1f} s{result.cpu:8.1f} cpu{tests}{note}", flush=True)
 
@@ -282,7 +324,7 @@ def run(steps: list[Step], work: pathlib.Path) -> list[Result]:
 def main() -> int:
     """Run what the arguments name."""
     os.chdir(os.environ["SAGE_TEST_CHECKOUT"])
-    steps = select(sys.argv[1:])
+    steps = rotate(select(sys.argv[1:]), turn())
     os.environ["SAGE_TEST_STEPS"] = " ".join(step.name for step in steps)
     if "MAKELEVEL" in os.environ:
         end_with_parent()

@@ -23,12 +23,18 @@ SHARED = ("crash", "protocol")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With SAGE_TEST_SHARE=1/2 play one of two shares of the tests with these marks; with SAGE_TEST_ALL=1 all."""
+    """With SAGE_TEST_SHARE=1/6 play one of six shares of the tests with these marks, with SAGE_TEST_ALL=1 all.
+
+    Where shares are even and odd ones, one Python plays every second one of the slow tests, and the other the others.
+    """
     share = os.environ.get("SAGE_TEST_SHARE", "")
     if not share or os.environ.get("SAGE_TEST_ALL"):
         return
     number, shares = map(int, share.split("/"))
     shared = [item for item in items if any(item.get_closest_marker(mark) for mark in SHARED)]
     others = set(shared) - set(shared[number - 1 :: shares])
+    if shares % 2 == 0:
+        slow = [item for item in items if item.get_closest_marker("slow") and item not in shared]
+        others |= set(slow[number % 2 :: 2])
     config.hook.pytest_deselected(items=list(others))
     items[:] = [item for item in items if item not in others]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Unit tests on the control node's Python; only what the others cannot do, when they run too.
+# unit.sh [SHARE]: unit tests on the control node's Python; only what the others cannot do, when they run too, and of the
+# exhaustive ones of that a share, as 1/3.
 set -euo pipefail
 export HYPOTHESIS_STORAGE_DIRECTORY=$SAGE_TEST_WORK/hypothesis
 # Right below /tmp: tests become another user, who cannot enter root's home.
@@ -9,6 +10,7 @@ case "${TESTS:-} $SAGE_TEST_STEPS " in
     # These find pip, zstd and other tools here only.
     " "*" unit-3.9 "*"unit-3.13 "*)
         TESTS="tests/unit/plugins/modules tests/unit/plugins/plugin_utils tests/unit/crash/test_retention.py"
+        export SAGE_TEST_SHARE=${1:-}
         for name in _storage/test_archive _pruning/test_prune _rollback_shell/test_render _installers/test_find_uv; do
             TESTS+=" tests/unit/plugins/module_utils/$name.py"
         done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # unit_container.sh VERSION SUITE [SHARE]: unit tests on another Python, in a container without network, its checkout
-# read-only; of the exhaustive ones only a share, 1/2 or 2/2.
+# read-only; of the exhaustive ones only a share, as 1/6.
 set -euo pipefail
 # shellcheck source=tests/run/steps/container.sh
 . "$SAGE_TEST_CHECKOUT/tests/run/steps/container.sh"

@@ -78,6 +78,9 @@ class Machines:
         key = self.state / "key"
         command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key))
         command("podman", "network", "create", NETWORK)
+        # Every host's user writes there.
+        (self.state / "code").mkdir()
+        (self.state / "code").chmod(0o1777)
         network = json.loads(command("podman", "network", "inspect", NETWORK))[0]["subnets"][0]
         first = ipaddress.ip_network(network["subnet"])[10]
         hosts = {name: str(first + number) for number, name in enumerate(NAMES)}
@@ -90,13 +93,20 @@ class Machines:
     def _start(self, name: str) -> None:
         # Counted and ended with the step of the tests that it belongs to.
         group = os.environ.get("SAGE_TEST_CGROUP")
+        home = f"/home/{USER}"
+        library = f"{home}/.local/lib/python3.11"
         command(
             *("podman", "run", "--detach", "--name", self.container(name), "--hostname", name),
             *("--network", NETWORK, "--ip", self.facts["hosts"][name], "--mac-address", _hardware(name)),
             *("--systemd=always", "--stop-signal=9", *([f"--cgroup-parent={group}"] if group else [])),
-            *("--volume", f"{self.state / 'key.pub'}:/home/{USER}/.ssh/authorized_keys:ro"),
+            *("--volume", f"{self.state / 'key.pub'}:{home}/.ssh/authorized_keys:ro"),
+            # Byte code of modules is kept.
+            *("--volume", f"{PROJECT}/extensions/molecule/shared/host_python:{library}/site-packages:ro"),
+            *("--volume", f"{self.state}/code:/var/cache/sage-test/code"),
             *(IMAGE, "/lib/systemd/systemd"),
         )
+        directories = (f"{home}/.local", f"{home}/.local/lib", library)
+        command("podman", "exec", self.container(name), "chown", f"{USER}:", *directories)
 
     def _serve(self) -> None:
         files = self.state / "index"

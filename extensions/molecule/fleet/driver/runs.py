@@ -23,6 +23,8 @@ SSH = (
     "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes "
     "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=2 -o ServerAliveCountMax=4 -o ConnectTimeout=8"
 )
+# The callback that keeps archives of modules.
+KEPT = PROJECT / "tests/integration/targets/fleet/plugins/callback"
 _NUMBERS = itertools.count(1)
 
 Vars = t.Mapping[str, t.Any]
@@ -84,8 +86,8 @@ class Run:
             "ANSIBLE_FORCE_COLOR": "0",
             # Short: with the name of a socket in it, it must fit into 108 bytes.
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(machines.state / "cp"),
-            "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "extensions/molecule/fleet/plugins"),
-            "ANSIBLE_CALLBACKS_ENABLED": "strike",
+            "ANSIBLE_CALLBACK_PLUGINS": f"{PROJECT}/extensions/molecule/fleet/plugins:{KEPT}",
+            "ANSIBLE_CALLBACKS_ENABLED": "strike,kept_modules",
             "SAGE_TEST_STRIKES": json.dumps(self.strikes),
             "SAGE_TEST_LOG": str(self.where / "log"),
             **(environment or {}),

@@ -21,6 +21,7 @@ sys.path.insert(0, str(HERE.parent / "setup_wheelhouse" / "files"))
 import wheelhouse
 
 TOP = pathlib.Path(os.environ.get("OUTPUT_DIR", "/tmp")) / "at_once"
+MODULES = TOP.with_name("at_once-modules")
 PHASES = ["environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup"]
 CLI = "from sage import VERSION\n\n\ndef main():\n    print('core : ok', VERSION)\n"
 
@@ -49,7 +50,15 @@ def make_wheels() -> pathlib.Path:
 
 def start(playbook: str, **extra: t.Any) -> subprocess.Popen[str]:
     """Start a playbook against this host."""
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_LOCALHOST_WARNING": "0"}
+    environment = {
+        **os.environ,
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        "ANSIBLE_CALLBACK_PLUGINS": str(HERE.parent / "fleet" / "plugins" / "callback"),
+        "ANSIBLE_CALLBACKS_ENABLED": "kept_modules",
+        "SAGE_TEST_MODULES": str(MODULES),
+    }
     # The one that ansible-test runs has an inventory with other hosts.
     return subprocess.Popen(
         ["ansible-playbook", "-i", "localhost,", "-c", "local", playbook, "-e", json.dumps(extra)],
@@ -164,6 +173,7 @@ def main(names: t.Sequence[str]) -> None:
         CASES[name](make_wheels())
         sys.stdout.write(f"ok: {name}\n")
     shutil.rmtree(TOP)
+    shutil.rmtree(MODULES)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
@@ -92,19 +93,18 @@ def upstream(path: Path) -> None:
     commit(path, "one")
 
 
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
+def _clone(top: Path) -> None:
     """A clone of a repository with a submodule in a submodule, whose branches change them."""
-    (tmp_path / "root").mkdir()
-    main = tmp_path / "main"
+    (top / "root").mkdir(parents=True)
+    main = top / "main"
     for name in ("deep", "sub", "late", "main"):
-        upstream(tmp_path / name)
-    git(tmp_path / "sub", "submodule", "add", "-q", str(tmp_path / "deep"), "in/deep")
-    commit(tmp_path / "sub", "two")
-    git(main, "submodule", "add", "-q", str(tmp_path / "sub"), "inner")
+        upstream(top / name)
+    git(top / "sub", "submodule", "add", "-q", str(top / "deep"), "in/deep")
+    commit(top / "sub", "two")
+    git(main, "submodule", "add", "-q", str(top / "sub"), "inner")
     commit(main, "two")
     git(main, "checkout", "-q", "-b", "added")
-    git(main, "submodule", "add", "-q", str(tmp_path / "late"), "more/late")
+    git(main, "submodule", "add", "-q", str(top / "late"), "more/late")
     shutil.rmtree(main / "directory")
     (main / "directory").write_text("a file now")
     (main / "new").write_text("new")
@@ -117,11 +117,36 @@ def work(tmp_path: Path) -> Path:
     commit(main, "without")
     git(main, "checkout", "-q", "-b", "updated", "main")
     shutil.rmtree(main / "more")
-    commit(tmp_path / "sub", "three")
+    commit(top / "sub", "three")
     git(main, "submodule", "update", "-q", "--init", "--remote", "inner")
     commit(main, "updated")
     git(main, "checkout", "-q", "main")
-    git(tmp_path, "clone", "-q", "--recursive", str(main), "work")
+    git(top, "clone", "-q", "--recursive", str(main), "work")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests of this process, made once: git takes a second of processor time for it."""
+    top = tmp_path_factory.mktemp("prepared")
+    _clone(top / "here")
+    (top / "here").rename(top / "saved")
+    return top
+
+
+@pytest.fixture
+def tmp_path(prepared: Path) -> Iterator[Path]:
+    """One directory for all tests, since repositories know each other by their paths."""
+    here = prepared / "here"
+    subprocess.run(["cp", "-a", str(prepared / "saved"), str(here)], check=True)
+    # As after a clone: what git remembers of files is what they are.
+    git(here / "work", "status")
+    yield here
+    shutil.rmtree(here)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """The clone."""
     return tmp_path / "work"
 
 
