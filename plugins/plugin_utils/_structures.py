@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import typing as t
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Section
+
 
 class _Source(t.TypedDict, total=False):
     path: str
@@ -58,3 +62,31 @@ class RepositoryState(t.TypedDict):
     gitdirs: list[str]
     sections: list[str]
     modules: dict[str, RepositoryState]
+
+
+class ItemWriter(t.Protocol):
+    """P(_content.manifest.Writer), which writes the items of one capture."""
+
+    def section(self, name: str = "", version: str = "", info: str = "") -> None:
+        """Begin a section."""
+
+    def add(self, path: str, item: Item) -> None:
+        """Write one item; an empty path is the section's own."""
+
+    def write(self, lines: t.Iterable[str]) -> None:
+        """Write lines of P(_content.manifest.linked_line)."""
+
+
+class ItemReader(t.Protocol):
+    """P(_content.manifest.Items), which reads the items of one capture."""
+
+    sections: list[Section]
+
+    def read(self, section: Section) -> t.Iterator[tuple[str, Item]]:
+        """Path and item of each line of a section."""
+
+    def paths(self, section: Section) -> t.Iterator[str]:
+        """The path of each line of a section."""
+
+    def lines(self, section: Section) -> t.Iterator[bytes]:
+        """The lines of a section."""

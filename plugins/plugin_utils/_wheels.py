@@ -18,7 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StorageError,
     StoreError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical, same_version
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
+from ansible_collections.intellistream.sage.plugins.module_utils._base.versions import same_version
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group, wheel_rank, wheelhouse
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 

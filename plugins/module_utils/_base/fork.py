@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Work that a second process does while this one goes on, where there is a second processor.
 
 The process is a fork: it has all that this one has, locks included, so nobody else gets in before both have

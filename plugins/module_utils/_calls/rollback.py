@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """One call of sage_rollback: go back now, or promise to a fleet run that it is done once all hosts have promised.
 
 The protocol is that of an installation, see M(_fleet.participant), the other way round: a host that promised has

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Captured files: how one gets into the store, is checked there, and gets back.
 
 Linking costs nothing, but shares the inode with the live file until that is replaced. So a

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What was captured, path by path: a line each, written and read as a stream.
 
 So a capture of any size needs little memory, and C(sh) can read what Python wrote. Fields are
@@ -34,7 +30,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import storage_error
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import write_all
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Section
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -83,6 +78,25 @@ def _line_of(path: str, item: Item) -> str:
     how = b"l" if item.shared else b"c"
     fields = (_LETTERS[item.kind], value, item.size, item.mtime, item.mode, item.uid, item.gid, how, xattrs)
     return os.fsdecode(b"%b %b %d %d %04o %d %d %b %b " % fields + (_escape(path) if path else b".") + b"\n")
+
+
+class Section(t.NamedTuple):
+    """A part of what was captured.
+
+    :ivar name: of a distribution, or a captured path; empty for an environment's own files.
+    :ivar version: of a distribution.
+    :ivar info: its C(.dist-info).
+    :ivar offset: byte in the file where its first item is.
+    :ivar end: byte after its last item.
+    :ivar number: from 0.
+    """
+
+    name: str
+    version: str
+    info: str
+    offset: int
+    end: int
+    number: int
 
 
 class Writer:

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Whole directories that an undo takes away, and that its redo brings back.
 
 A directory leaves its name in one step, so nobody ever sees half of it. From there it goes into

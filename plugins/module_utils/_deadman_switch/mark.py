@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The file by which a dead-man's switch is armed, renewed and disarmed.
 
 C(deadman.json) in the state directory: one JSON object with the fields of M(Mark), written anew by every call of the

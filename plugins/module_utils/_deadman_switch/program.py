@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The program of a dead-man's switch: it waits until the controller was silent for too long, then takes all back.
 
 It runs on the host alone, without Ansible: M(_base.zipapp) makes one file of it. What starts it, and when, does not

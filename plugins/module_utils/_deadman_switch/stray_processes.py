@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Stray processes: what a controller that gave up has left at work on the host.
 
 A task that is cut off, or whose controller dies, ends on the controller; its module goes on here. All that an

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """apt for one transaction: saved packages in, named ones out, nothing from anywhere else.
 
 apt knows in which order packages can be replaced. It is given no index, no source and no

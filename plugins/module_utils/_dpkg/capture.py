@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Writes packages to the store; the facts are those that C(_dpkg/resource.py) tells of."""
 
 from __future__ import annotations
@@ -22,7 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import Database, Package
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, ItemWriter
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 STATUS = "status"
 OTHERS = "others"

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What dpkg and apt have on record about the packages of this host; read, never written.
 
 The files are read directly: starting C(dpkg-query) for each question would cost more than all the

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Debian package files: written and read as a stream, with nothing but the standard library.
 
 A C(.deb) is an ar archive of C(debian-binary), C(control.tar.gz) and C(data.tar.gz). dpkg reads the GNU

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What of a package no package file can hold: copied at its full path below C(extra/<key>/).
 
 Configuration files as they are, with everything; what lies beside them; dpkg's own files about the

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Package files that are about to be installed: where they are, what is in them, what their scripts may change.
 
 They are known once they are on this host. Where they are not, apt can be told to fetch them, into its own

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What a change of packages takes from others: files that are nobody's, and files of packages that stay.
 
 dpkg overwrites the former without a word and removes them with the package that brought others; the latter it

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """gzip as fast as the machine can: what is written is cut up and compressed by several threads into one stream.
 
 Each piece knows the 32 KiB before it and ends on a byte, so the pieces put together are one ordinary

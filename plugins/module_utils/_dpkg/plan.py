@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What a request would install, upgrade and remove: asked of apt's own resolver, never worked out from names.
 
 apt only simulates here: it takes no lock, needs no network and changes no package.

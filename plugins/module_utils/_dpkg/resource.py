@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Debian packages: what a change is going to install, upgrade and remove, captured as real packages.
 
 Each existing package that will change is written as a C(.deb) of what is on disk now. What such a
@@ -80,7 +76,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import ItemWriter
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 _UNKNOWN = "its scripts, and what it overwrites, are not known before it is downloaded"
 

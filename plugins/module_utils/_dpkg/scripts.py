@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What the maintainer scripts of a package may change besides the files it owns.
 
 Nobody can know what a script does. So a package counts as one that can be undone exactly only when its

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """dpkg's own record of what is installed: read with what a killed run left, and rewritten under dpkg's locks.
 
 dpkg has no command that gives a package the checksums of its pristine configuration, an older

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The way back for Debian packages: the saved ones in and the new ones out, in one run of apt, then what dpkg forgets.
 
 apt decides the order and is asked first what it would do: anything but the plan is a conflict. Whether it

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What of a package's files dpkg does not put back by itself.
 
 Configuration as it was on disk, what lay beside it, files that somebody had removed, modes and owners

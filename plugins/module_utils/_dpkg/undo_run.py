@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Packages brought to what they go back to: apt's run, dpkg's purge, then files and records under dpkg's locks.
 
 Every step looks at what is there first, so that one that was interrupted anywhere can be repeated.

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Taking named files, links and directories with all below into a store."""
 
 from __future__ import annotations
@@ -24,7 +20,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, ItemWriter, Layer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 
 def need(paths: t.Sequence[str]) -> tuple[int, int]:

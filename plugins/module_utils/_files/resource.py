@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Named files, links and directories: content, mode, owner, times, attributes; absent ones too.
 
 People edit these in place, so they are always copied.
@@ -17,7 +13,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    ItemWriter,
     Layer,
     Resource,
     Undo,
@@ -26,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 _NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
 _CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir, ItemWriter], Facts]] = ByName("_files.capture:capture")

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Single paths of the system, absolute, each reached through its directory, which is opened once.
 
 Packages name paths through links: C(/bin/sh) where C(/bin) is a link today. Such links are followed as long

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """A file of the system's put in place of another, so that all see the old one or the new one.
 
 Files in private directories are replaced by M(_filesystem.private.PrivateDir.write), and files that never change are

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Private directories, held open by descriptor: for the state, the store, and all else that is this user's alone.
 
 The state is written by whoever runs the installation, often root, into directories others may

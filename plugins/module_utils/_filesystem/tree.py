@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Directory trees reached by descriptor, never through a link: for all that lies below one directory.
 
 What is captured and restored may belong to somebody else, and a name may be swapped between a

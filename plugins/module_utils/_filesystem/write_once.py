@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Files that are written once, whole, and never change, whoever else tries to write them.
 
 A file is linked to its name when it is whole and on the disk. A link never replaces anything, so of any number of

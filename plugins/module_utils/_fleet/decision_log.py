@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The decision log of fleet runs, a directory on the controller: each decision is written once, and never changes.
 
 It holds an identity (C(.identity)), one decision per run (C(<run>.json)), and, where several controllers share a run,

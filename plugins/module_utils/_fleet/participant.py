@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """A host's part in a fleet run: it prepares, is in doubt until it learns the decision, and carries it out.
 
 A prepared host never decides by itself. What it may do without asking is finish a rollback that was begun. When a

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """One call of git, without what a repository's configuration would start or change beside it.
 
 Names go in and out as git quotes them, in ASCII, so that any byte in a name survives. Filters

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """A repository with a work tree: what is in it now, and a snapshot of that in its own objects.
 
 The index is copied before git may write to it, so looking changes nothing.

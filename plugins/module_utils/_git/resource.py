@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """A git work tree: its commit, branch, index, files, and the same of its submodules.
 
 Git keeps the content itself, in its own objects, and a ref below C(refs/sage) keeps those from

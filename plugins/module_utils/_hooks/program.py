@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The program that apt and dnf start before they change packages, and once they have.
 
 It runs on the host alone, without Ansible: P(_hooks.files.build_program) makes one file of it.

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Find a Python interpreter for a new virtual environment."""
 
 from __future__ import annotations
@@ -12,7 +8,7 @@ import sys
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._base.names import version_key
+from ansible_collections.intellistream.sage.plugins.module_utils._base.versions import version_key
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import interpreter
 
 if t.TYPE_CHECKING:

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Where distributions come from, told to pip and to uv in the way each understands.
 
 uv reads neither C(pip.conf) nor C(PIP_*). Someone whose pip works behind a company's proxy expects

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What an environment has, in the words of an installation plan."""
 
 from __future__ import annotations
@@ -10,7 +6,7 @@ import csv
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.names import same_version
+from ansible_collections.intellistream.sage.plugins.module_utils._base.versions import same_version
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, split, url_path

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Evaluate environment markers (PEP 508) without any third-party library and without C(eval)."""
 
 from __future__ import annotations
@@ -9,7 +5,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical, version_key
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
+from ansible_collections.intellistream.sage.plugins.module_utils._base.versions import version_key
 
 Environment = t.Mapping[str, t.Union[str, t.AbstractSet[str]]]
 

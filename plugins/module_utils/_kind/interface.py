@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The interface of a kind of resource: something that can be captured and put back.
 
 A kind is one folder and one line in C(_registry/registry.py); nothing else names it. M(Kind) is what can be said of a
@@ -18,60 +14,13 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemReader, ItemWriter
 
 Facts = dict[str, t.Any]
 # The options of one resource: as a user gave them, or as the ledger keeps them.
 Spec = t.Mapping[str, t.Any]
 PLAN_KEYS = ("install", "erase", "restore", "remove")
-
-
-class Section(t.NamedTuple):
-    """A part of what was captured.
-
-    :ivar name: of a distribution, or a captured path; empty for an environment's own files.
-    :ivar version: of a distribution.
-    :ivar info: its C(.dist-info).
-    :ivar offset: byte in the file where its first item is.
-    :ivar end: byte after its last item.
-    :ivar number: from 0.
-    """
-
-    name: str
-    version: str
-    info: str
-    offset: int
-    end: int
-    number: int
-
-
-class ItemWriter(t.Protocol):
-    """P(_content.manifest.Writer), which writes the items of one capture."""
-
-    def section(self, name: str = "", version: str = "", info: str = "") -> None:
-        """Begin a section."""
-
-    def add(self, path: str, item: Item) -> None:
-        """Write one item; an empty path is the section's own."""
-
-    def write(self, lines: t.Iterable[str]) -> None:
-        """Write lines of P(_content.manifest.linked_line)."""
-
-
-class ItemReader(t.Protocol):
-    """P(_content.manifest.Items), which reads the items of one capture."""
-
-    sections: list[Section]
-
-    def read(self, section: Section) -> t.Iterator[tuple[str, Item]]:
-        """Path and item of each line of a section."""
-
-    def paths(self, section: Section) -> t.Iterator[str]:
-        """The path of each line of a section."""
-
-    def lines(self, section: Section) -> t.Iterator[bytes]:
-        """The lines of a section."""
 
 
 class Layer(t.NamedTuple):

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The arithmetic of a maintenance window: how long a phase and an undo take, and whether both still fit.
 
 Durations only, in seconds; no clock is read here. docs/fleet-window.md tells how each is estimated.

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Which captured content is kept: decides only, and touches nothing.
 
 The way back to an old state leads through all younger rollback points, so content goes from the oldest end

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Retention carried out: recorded first, then removed, so that a run that is killed is finished by the next one.
 
 Nothing here makes an installation fail: what the disk refuses becomes a warning.

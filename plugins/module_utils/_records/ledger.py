@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The ledger: the append-only, hash-chained journal of a host.
 
 One call of the engine is one line, so it is recorded whole or not at all. Each line carries the

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The record of a host: its ledger, the installation that is current, and the progress file that shows it.
 
 Reading it needs no lock, and costs little of what a session does that may change it.

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """How an installation stands in its fleet run: two tables, and what is read from them.
 
 The first says what a host has learned of the decision, by the events of its ledger. The second adds what is on the

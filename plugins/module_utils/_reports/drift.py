@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Drift: how what is on disk differs from what the record says.
 
 The resume verdict asks the same, but has to be quick. Here each kind of resource looks as closely as it can.

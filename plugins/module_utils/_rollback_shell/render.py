@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """C(rollback.sh): the rollback to the latest target as a script, for when Ansible or Python is gone.
 
 The script is the same for everybody; what it is about is written behind it. It reads the store

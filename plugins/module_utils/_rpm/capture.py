@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Capture one installed package of rpm: the package itself, and what no package file holds."""
 
 from __future__ import annotations
@@ -21,8 +17,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm.disk impor
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, ItemWriter
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 # What package managers own as ghosts and need themselves: bringing an old state of it back would break them.
 _LIVE = ("/var/lib/dnf", "/var/cache/dnf", "/var/lib/yum")

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What dnf 4 recorded: why packages are there, and which scripts failed in its transactions.
 
 Its database is read by the standard library, so that a look does not cost the import of dnf. rpm

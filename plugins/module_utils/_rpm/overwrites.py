@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What packages of rpm that are to come overwrite although it is not of a package they replace.
 
 rpm keeps a copy of such a file only when it is configuration. A file of nobody's is gone, and with the package goes the
@@ -24,7 +20,8 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import Directories
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, ItemWriter
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 #: The section of what is kept of it, and the directory with that.
 OVERWRITTEN = "overwritten"

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What a change of rpm packages is going to install, upgrade, downgrade and remove: asked of dnf's own resolver.
 
 Where there is no dnf 4, rpm itself answers for package files and for removals.

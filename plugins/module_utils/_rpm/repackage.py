@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Make a package again from what is installed: its header, with its files as they are on disk now.
 
 The digests in the header stay the pristine ones, so that rpm still knows what was edited. All

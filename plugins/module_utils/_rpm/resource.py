@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Packages of rpm: those that a change is going to replace or remove, each as a real package again.
 
 The facts of a capture, beyond C(files) and C(bytes)::
@@ -83,8 +79,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import ItemWriter
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 
 class RpmResource(Resource):

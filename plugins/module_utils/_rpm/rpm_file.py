@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The file format of rpm packages: lead, signature header, header, and a cpio archive, by the standard library.
 
 A header is written before the payload whose digest it holds, so it is made twice, of the same

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What a change of rpm packages left, and whether it failed although nobody said so.
 
 dnf 4 records scripts that failed, and packages it left half done. rpm used directly records nothing: after

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """One transaction of rpm, offline, from package files that are held open.
 
 rpm does not say what went wrong: C(run) returns nothing when a %post failed, and an empty list when a %pre

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The way back for packages of rpm: one transaction, offline, from the packages that were saved.
 
 What rpm leaves otherwise than it was is put back afterwards: configuration and its leftovers, ghosts, files that

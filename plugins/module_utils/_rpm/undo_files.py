@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The files of a captured package of rpm: what differs from the capture, and how each gets back.
 
 rpm installs the saved package, but decides by its own rules about configuration, leaves C(.rpmnew) and

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What rpm makes and no package owns: directories above files, and files of a transaction that was killed.
 
 rpm makes the directories that a package's files need, and leaves them when the files go, unless a package owns
@@ -23,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import ItemWriter
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 #: Lists what a change is going to make.
 INCOMING = "incoming"

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Why dnf thinks that a package is there, as it was: it decides what C(dnf autoremove) takes away.
 
 Written as C(dnf mark) writes it, an entry in dnf's history of its own.

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What rpm leaves of packages that an undo erases: C(.rpmsave) and the like, and directories.
 
 Beside the configuration of captured packages, that was captured. Of packages that were added since, nobody could

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Packages of rpm that changed besides what was planned: a repository had got something newer, or somebody was at work.
 
 What came in the very transaction of a planned change belongs to that, and is undone with it as far as it was captured.

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Archives: one rollback point's directory as one compressed file beside it, and back again.
 
 A tar that any tar reads, compressed by the C(zstd) program where there is one, else by gzip. Its SHA-256 is

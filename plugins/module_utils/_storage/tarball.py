@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """A directory tree as a compressed tar, written and read as a stream.
 
 Any tar reads it. Times in nanoseconds and extended attributes are in headers of our own, since those of

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Dates as people write them for a rollback: C(2 hours ago), C(yesterday 14:30), C(2003-07-31 23:26).
 
 What could mean two moments is refused, never guessed:

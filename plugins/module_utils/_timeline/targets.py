@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Targets of a rollback: from what the user names to the rollback points to undo.
 
 A host has one timeline of rollback points, and a target is a cut in it: the state captured when what

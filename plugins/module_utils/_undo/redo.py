@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """A rollback is a change like any other: what it takes back is captured first, and can be brought back.
 
 What an unfinished or failed installation left is not: nobody wants it back.

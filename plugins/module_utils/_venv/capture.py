@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """Taking the files of a virtual environment into a store."""
 
 from __future__ import annotations
@@ -22,7 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv.distribut
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import ItemWriter, Layer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 # The clock file systems stamp with; it lags behind the precise one by up to a tick.
 _CLOCK_REALTIME_COARSE = 5

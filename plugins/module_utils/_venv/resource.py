@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """A virtual environment: captures only the distributions that a plan is going to replace.
 
 Their files, as RECORD lists them, are hard-linked into the store with RECORD's hashes as the
@@ -19,7 +15,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name i
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    ItemWriter,
     Layer,
     Resource,
     Undo,
@@ -30,6 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv import fa
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 
 Pins = t.Mapping[str, str]

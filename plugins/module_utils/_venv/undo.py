@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """The way back to the distributions a virtual environment had.
 
 Everything is computed first, from three sides: what was captured, what the installation was to
@@ -15,7 +11,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import names
+from ansible_collections.intellistream.sage.plugins.module_utils._base import versions as base_versions
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._content import aside as content_aside
@@ -118,7 +114,7 @@ class VenvUndo(Undo):
     def _judge_versions(self, name: str, target: Target, now: list[Distribution]) -> None:
         allowed = set(target.allowed) - {undo_goals.ABSENT}
         for one in now:
-            if "" in allowed or any(names.same_version(one.version, known) for known in allowed):
+            if "" in allowed or any(base_versions.same_version(one.version, known) for known in allowed):
                 continue
             self.conflicts.append(
                 f"{name} {one.version} in {self.path} was installed by somebody else "

@@ -1,7 +1,3 @@
-# Copyright (c) 2026, IntelliStream
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
 """What each distribution of an environment has to become again: the oldest capture of each wins."""
 
 from __future__ import annotations
@@ -21,7 +17,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Section
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Section
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Row
 
 # The version that stands for "it will not be there" in what a change is going to leave.

@@ -36,7 +36,7 @@ NOT_SENT: dict[str, set[str]] = {
     "sage_checkpoint": UNDOS | SYSTEM | DATES | DRIFT,
     "sage_checkpoint_info": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS,
     "sage_deadman": DRIFT,
-    "sage_decision": {"_kind/drift"},
+    "sage_decision": set(),
     "sage_hook": DATES | DRIFT,
     "sage_install": set(),
     "sage_plan": set(),
@@ -49,20 +49,20 @@ NOT_SENT: dict[str, set[str]] = {
 }
 # Thousands of bytes of this collection that each module may send; what is sent is packed and parsed in every run.
 MOST = {
-    "sage_backup": 876,
-    "sage_checkpoint": 432,
-    "sage_checkpoint_info": 650,
-    "sage_deadman": 964,
-    "sage_decision": 191,
-    "sage_hook": 901,
-    "sage_install": 140,
-    "sage_plan": 157,
-    "sage_resolve": 140,
-    "sage_resume_info": 173,
-    "sage_retention": 427,
-    "sage_rollback": 947,
-    "sage_venv": 68,
-    "sage_wheelhouse": 71,
+    "sage_backup": 837,
+    "sage_checkpoint": 411,
+    "sage_checkpoint_info": 617,
+    "sage_deadman": 921,
+    "sage_decision": 170,
+    "sage_hook": 862,
+    "sage_install": 133,
+    "sage_plan": 149,
+    "sage_resolve": 133,
+    "sage_resume_info": 163,
+    "sage_retention": 407,
+    "sage_rollback": 905,
+    "sage_venv": 64,
+    "sage_wheelhouse": 68,
 }
 
 
@@ -145,19 +145,8 @@ def test_every_module_is_looked_at() -> None:
 
 def test_the_one_call_of_a_rerun_only_looks() -> None:
     found = carried("sage_resume_info")
-    assert (
-        found
-        & {
-            *GOES_BACK,
-            *CAPTURES,
-            "_records/session",
-            "_storage/store",
-            "_timeline/points",
-            "_undo/rollback",
-            "_timeline/dates",
-        }
-        == set()
-    )
+    changes = {"_records/session", "_storage/store", "_timeline/points", "_undo/rollback", *DATES}
+    assert not found & {*GOES_BACK, *CAPTURES, *changes}
     assert len(found) <= 32
 
 
@@ -168,10 +157,7 @@ def test_what_installs_carries_no_record(module: str) -> None:
 
 def test_what_records_carries_no_undo() -> None:
     found = carried("sage_checkpoint")
-    assert (
-        found & {*GOES_BACK, "_undo/rollback", "_undo/redo", "_pruning/prune", "_pruning/policy", "_timeline/dates"}
-        == set()
-    )
+    assert not found & {*GOES_BACK, *DATES, "_undo/rollback", "_undo/redo", "_pruning/prune", "_pruning/policy"}
     assert found >= CAPTURES
     assert len(found) <= 70
 

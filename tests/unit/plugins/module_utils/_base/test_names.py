@@ -10,7 +10,7 @@ import itertools
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import names
+from ansible_collections.intellistream.sage.plugins.module_utils._base import names, versions
 
 VERSIONS = [
     "0.9",
@@ -32,7 +32,7 @@ VERSIONS = [
 
 
 def test_order() -> None:
-    keys = [names.version_key(version) for version in VERSIONS]
+    keys = [versions.version_key(version) for version in VERSIONS]
     assert keys == sorted(keys)
     assert len(set(keys)) == len(keys)
 
@@ -40,7 +40,7 @@ def test_order() -> None:
 def test_order_is_that_of_packaging() -> None:
     version = pytest.importorskip("packaging.version")
     for one, other in itertools.product(VERSIONS, repeat=2):
-        ours = names.version_key(one) < names.version_key(other)
+        ours = versions.version_key(one) < versions.version_key(other)
         assert ours == (version.Version(one) < version.Version(other)), (one, other)
 
 
@@ -59,10 +59,10 @@ def test_order_is_that_of_packaging() -> None:
     ],
 )
 def test_same_version(one: str, other: str, expected: bool) -> None:
-    assert names.same_version(one, other) is expected
+    assert versions.same_version(one, other) is expected
 
 
 def test_names_and_versions_from_names_of_directories() -> None:
     assert names.canonical("A.b__C") == "a-b-c"
-    assert names.same_version("1.0_1", "1.0-1")
-    assert not names.same_version("1.0", "1.0.1")
+    assert versions.same_version("1.0_1", "1.0-1")
+    assert not versions.same_version("1.0", "1.0.1")

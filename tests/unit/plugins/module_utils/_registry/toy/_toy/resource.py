@@ -12,7 +12,6 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
-    ItemWriter,
     Layer,
     Resource,
     Undo,
@@ -21,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 _UNDO: ByName[t.Callable[[str, t.Sequence[Layer]], Undo]] = ByName("_toy.undo:ToyUndo")
 
