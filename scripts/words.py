@@ -106,13 +106,15 @@ def classes(*, exempt: bool = False) -> list[Name]:
 
 
 def options() -> list[Name]:
-    """Options of modules, suboptions too, and of the role."""
+    """Options of modules, suboptions and those that modules share too, and of the role."""
     names = []
-    for path in sorted((ROOT / "plugins" / "modules").glob("*.py")):
-        match = re.search(r'(?s)^DOCUMENTATION = r"""(.*?)"""', path.read_text(encoding="utf-8"), re.MULTILINE)
-        if match:
-            documented = yaml.safe_load(match[1]).get("options")
-            names += [Name("option", name, str(path.relative_to(ROOT))) for name in _options(documented)]
+    plugins = ROOT / "plugins"
+    for path in sorted([*plugins.glob("doc_fragments/*.py"), *plugins.glob("modules/*.py")]):
+        # A fragment is a class, and each of its constants a documentation.
+        for text in re.findall(r'(?ms)^ *[A-Z]+ = r"""(\n.*?)"""', path.read_text(encoding="utf-8")):
+            documented = yaml.safe_load(text)
+            if isinstance(documented, dict) and "options" in documented:
+                names += [Name("option", name, str(path.relative_to(ROOT))) for name in _options(documented["options"])]
     specs = ROOT / "roles" / "sage" / "meta" / "argument_specs.yml"
     for entry_point in yaml.safe_load(specs.read_text(encoding="utf-8"))["argument_specs"].values():
         documented = entry_point.get("options")

@@ -11,7 +11,7 @@ version_added: 1.0.0
 short_description: Tell whether an installation is finished, or from which phase on it would run
 description:
   - Compares what M(intellistream.sage.sage_checkpoint) recorded with what is wanted and with what is there.
-  - Writes nothing, waits for nobody, and takes to a host a third of what M(intellistream.sage.sage_checkpoint) does.
+  - Writes nothing, waits for nobody, and takes to a host two fifths of what M(intellistream.sage.sage_checkpoint) does.
     Where an installation is finished, nothing else has to be called.
 extends_documentation_fragment:
   - intellistream.sage.attributes.info

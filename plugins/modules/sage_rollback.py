@@ -66,10 +66,10 @@ options:
     type: float
   prepare:
     description:
-      - The fleet run whose decision the rollback waits for. Nothing is rolled back yet; the host only promises to, and
+      - The fleet run whose decision the rollback waits for. Nothing is rolled back yet; the host only prepares to, and
         is in doubt until M(intellistream.sage.sage_checkpoint) tells it what was decided. After V(commit) this module
-        does what was promised, whatever its other options are then.
-      - Where nothing is to be rolled back, nothing is promised.
+        does what was prepared, whatever its other options are then.
+      - Where nothing is to be rolled back, nothing is prepared.
     type: dict
     suboptions:
       run:
@@ -218,7 +218,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec 
     ArgumentSpec,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS
@@ -254,7 +254,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         window=TimeBudget(options["seconds_left"], begun, expected={}) if options["seconds_left"] is not None else None,
     )
     if options["prepare"]:
-        result = promise(engine(module), request, options["prepare"], module.check_mode)
+        result = prepare_rollback(engine(module), request, options["prepare"], module.check_mode)
     else:
         result = rollback(engine(module), request, module.check_mode)
     return {**result, "seconds": round(time.monotonic() - begun, 1)}

@@ -39,6 +39,11 @@ def test_every_kind_of_name_is_looked_at() -> None:
         assert len(names) > 20
 
 
+def test_options_that_modules_share_are_looked_at() -> None:
+    shared = {name.name for name in words.options() if "doc_fragments" in name.place}
+    assert {"lock_timeout", "index_url", "requirements"} <= shared
+
+
 def test_the_table_of_the_documentation_is_read() -> None:
     assert words.glossary(GLOSSARY) == TERMS
     for text in ("# Other\n", GLOSSARY.replace("| drift | a difference | |", "| drift | a difference |")):

@@ -40,7 +40,7 @@ def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
             raise InputError(
                 f"There is no rollback point {name!r} that could still be undone.",
                 untouched="everything.",
-                advice=f"Use one of {', '.join(point['point'] for point in points) or 'none; there is none'}.",
+                advice=f"Use one of {', '.join(point['point'] for point in points)}." if points else "There is none.",
             )
         event = settle(session.where, point_named)
         if event is not None:

@@ -1,6 +1,6 @@
-"""One call of sage_rollback: go back now, or promise to a fleet run that it is done once all hosts have promised.
+"""One call of sage_rollback: go back now, or prepare to do so when a fleet run decides it.
 
-The protocol is that of an installation, see M(_fleet.participant), the other way round: a host that promised has
+The protocol is that of an installation, see M(_fleet.participant), the other way round: a prepared host has
 changed nothing yet, commit makes it go back, and abort leaves it as it is.
 """
 
@@ -34,10 +34,10 @@ CARRIES = (carry_undos.parts,)
 def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Result:
     """Undo what was changed since the target began.
 
-    A host that promised a rollback to a fleet run, and heard commit, does that one, whatever is named.
+    A host that prepared a rollback for a fleet run, and heard commit, does that one, whatever is named.
 
     :raises ConflictError: somebody changed what the undo would overwrite; nothing was changed.
-    :raises InDoubt: it promised one, and has not heard; nothing was changed.
+    :raises InDoubt: it prepared one, and does not know the decision; nothing was changed.
     :raises StoreError: captured content is damaged; nothing was changed.
     :raises RollbackError: the result is not what was captured; every difference is named.
     """
@@ -51,10 +51,10 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Resu
         # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
         stray_processes.end(engine)
     with engine.reading() if check_mode else engine.session() as session:
-        promised = participant.committed_rollback(session.installation)
+        decided = participant.committed_rollback(session.installation)
         # What was decided comes first, whatever is named.
-        result = go_back(session, request if promised is None else _request(promised), check_mode)
-        if promised is not None and not check_mode:
+        result = go_back(session, request if decided is None else _request(decided), check_mode)
+        if decided is not None and not check_mode:
             participant.record_rollback_done(session)
             session.commit()
         # Whoever rolls back decides what stays, also where a phase had changed nothing.
@@ -62,7 +62,7 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Resu
         return result
 
 
-def promise(engine: Engine, request: RollbackRequest, fleet: t.Mapping[str, str], check_mode: bool) -> Result:
+def prepare_rollback(engine: Engine, request: RollbackRequest, fleet: t.Mapping[str, str], check_mode: bool) -> Result:
     """Compute a rollback, as in check mode, and record that it is done when the fleet run commits.
 
     :param fleet: C(run), C(decision_log), C(where).
@@ -85,7 +85,7 @@ def _record(session: Session, request: RollbackRequest, result: Result, fleet: t
     script = session.where is not None and script_marks.was_run(session.where)
     if script or any(installation.undoing for installation in session.history()):
         raise InputError(
-            "A rollback was interrupted here, and comes first.",
+            "An interrupted rollback has to be finished first.",
             untouched="everything.",
             advice="Finish it: run finish_sage.yml, or the same rollback without sage_fleet_policy=atomic.",
         )

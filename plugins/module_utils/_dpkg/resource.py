@@ -15,7 +15,7 @@ file cannot hold lies below C(extra/<key>/), at its full path. The facts of a ca
         auto            apt installed it only because others need it
         deb             name of its package file in the content directory; null for config-files
         conffiles       path → {"md5": as recorded (what the package had brought), "flags": "", "obsolete"…,
-                        "now": what was there (P(_dpkg_database.fingerprint))}
+                        "now": what was there (P(_dpkg.database.fingerprint))}
         missing         paths of its list that were not there (somebody deleted them); they are not in the .deb;
                         neither are configuration files that are no files (any more), but these are in extra
         leftovers       full real paths of what lay beside its configuration: .dpkg-dist, .dpkg-old, .ucf-old, ~ …
@@ -29,7 +29,7 @@ file cannot hold lies below C(extra/<key>/), at its full path. The facts of a ca
     inexact             those reasons, each with its key, and those of what comes, for people
     incoming            key → reasons, of the versions that come, where their scripts are known already
     taken               keys of those that will lose files, and do not change otherwise
-    others              full real path → P(_dpkg_database.fingerprint) of what is nobody's and will be overwritten, or
+    others              full real path → P(_dpkg.database.fingerprint) of what is nobody's and will be overwritten, or
                         is a directory that dpkg would remove with the package that comes
     impossible          reasons why something that is overwritten could not be captured
     auto                keys of packages that were asked for, are there and do not change, but for apt's auto mark
@@ -43,7 +43,7 @@ Other paths are the package's own names; what is diverted is found by P(Database
 Items: a section with an empty name has the file C(status): the recorded stanzas of all captured
 packages, whole, and an item below C(others) for each of those. Then a section per package, its name the
 key, its info the package file's name: an item for the package file, then for each of C(extra) one below
-C(extra/<key>), as P(_captured.copy) made it; links and directories have items but nothing in the content
+C(extra/<key>), as P(_content.item.copy) made it; links and directories have items but nothing in the content
 directory.
 
 C(after) returns {"packages": key → {"version", "state", "want", "auto", "conffiles": path → fingerprint},
@@ -99,7 +99,7 @@ class _View(t.NamedTuple):
 class DpkgResource(Resource):
     """Debian packages that a request changes.
 
-    :param packages: as P(_dpkg_plan.resolve); not needed when C(changes) are given.
+    :param packages: as P(_dpkg.plan.resolve); not needed when C(changes) are given.
     :param state: V(present), V(latest) or V(absent).
     :param changes: mappings C(name), C(arch), C(before), C(after); given ones are not resolved.
     """

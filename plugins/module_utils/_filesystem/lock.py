@@ -46,10 +46,11 @@ class Lock:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
+                    pid = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
+                    holder = f"process {pid}" if pid else "another process"
                     self.__exit__()
                     raise Busy(
-                        f"{self._state.path} has been locked for {self._timeout:g} s by process {holder or 'unknown'}.",
+                        f"{self._state.path} has been locked for {self._timeout:g} s by {holder}.",
                         untouched="everything.",
                         advice="Wait for that run to end, or raise lock_timeout. A dead process holds no lock.",
                     ) from None

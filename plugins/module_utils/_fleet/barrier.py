@@ -49,7 +49,7 @@ class BarrierVote(t.NamedTuple):
         if not self.hosts:
             problem = "A run without hosts cannot be decided."
         elif strangers:
-            problem = f"{', '.join(strangers)} is not among the hosts of run {self.run}."
+            problem = f"Not among the hosts of run {self.run}: {', '.join(strangers)}."
         elif not 1 <= self.part <= self.parts:
             problem = f"There is no part {self.part} of {self.parts}."
         if problem:

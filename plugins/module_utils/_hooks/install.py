@@ -80,7 +80,7 @@ def _put(file: HookFile) -> None:
         if file.content is None:
             os.unlink(file.path)
             _uncache(file.path)
-            _tidy(directory)
+            _remove_if_unused(directory)
             if os.path.isdir(directory):
                 sync_directory(directory)
         else:
@@ -104,12 +104,12 @@ def _uncache(path: str) -> None:
         os.rmdir(cache)
 
 
-def _tidy(directory: str) -> None:
+def _remove_if_unused(directory: str) -> None:
     """Remove a directory that was made for the hook: nothing is in it, and it is of no package."""
     if os.listdir(directory) or os.path.basename(directory) == STATE_DIR:
         return
-    for owner in (["dpkg-query", "--search", directory], ["rpm", "-qf", directory]):
-        if shutil.which(owner[0]) and command.run(owner).rc == 0:
+    for query in (["dpkg-query", "--search", directory], ["rpm", "-qf", directory]):
+        if shutil.which(query[0]) and command.run(query).rc == 0:
             return
     os.rmdir(directory)
 

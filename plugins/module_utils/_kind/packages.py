@@ -47,7 +47,7 @@ class PackagesKind(Kind):
         for name in packages:
             # It goes to a command line.
             if not name or name.startswith("-") or any(char.isspace() for char in name):
-                raise InputError(f"{name!r} is no name of a package.", untouched="everything.")
+                raise InputError(f"{name!r} is not a name of a package.", untouched="everything.")
         resource: ByName[ResourceClass] = ByName(self.resource)
         return resource.load()(packages, str(spec.get("state") or "present"), planned)
 

@@ -112,7 +112,7 @@ def _download(wheel: Wheel, path: str, index: Index, opener: urllib.request.Open
 
 def _read(wheel: Wheel, path: str, index: Index, opener: urllib.request.OpenerDirector) -> str:
     if urllib.parse.urlsplit(wheel.url).scheme not in ("http", "https", "file"):
-        raise urllib.error.URLError("its URL is of no kind that can be fetched")
+        raise urllib.error.URLError("its URL does not begin with http, https or file")
     # The scheme was looked at.
     request = urllib.request.Request(wheel.url, headers={"User-Agent": "intellistream.sage"})  # noqa: S310
     login = _login(wheel.url, index)

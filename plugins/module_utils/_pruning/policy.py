@@ -44,7 +44,9 @@ class Limits(t.NamedTuple):
         for name, limit in self._asdict().items():
             if limit < 0:
                 raise InputError(
-                    f"{name} is {limit}.", untouched="everything.", advice="Use 0 for no limit, or a number."
+                    f"{name} must not be negative, and is {limit}.",
+                    untouched="everything.",
+                    advice="Use 0 for no limit, or a number.",
                 )
 
 

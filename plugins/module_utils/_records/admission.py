@@ -43,8 +43,8 @@ def refuse_undecided(installation: Installation | None) -> None:
     problem = {
         IN_DOUBT: f"is prepared for fleet run {stands.run} and does not know the decision",
         UNDID_ITSELF: f"went back without knowing the decision about fleet run {stands.run}",
-        ABORTING: f"of fleet run {stands.run} is being rolled back, and is not back yet",
-        COMMITTING: f"is being rolled back in fleet run {stands.run}, and is not back yet",
+        ABORTING: f"of fleet run {stands.run} is being rolled back, and that has not finished",
+        COMMITTING: f"is being rolled back in fleet run {stands.run}, and that has not finished",
     }[stands.state]
     if stands.rollback and stands.asks:
         problem = f"is to be rolled back in fleet run {stands.run}, and does not know the decision"
@@ -71,7 +71,7 @@ def refuse_fired(installation: Installation, goes_on: bool) -> None:
     raise Fired(
         f"The dead-man's switch of installation {installation.install_id} fired at {installation.fired['time']}, after "
         f"{installation.fired['after']:g} s without a sign of the controller: everything "
-        f"{'was taken back' if rolled_back else 'is to be taken back, and is not yet'}.",
+        f"{'was taken back' if rolled_back else 'has to be taken back, and the rollback has not run yet'}.",
         untouched="everything.",
         advice="Run again. Give sage_deadman more than the longest phase takes."
         if rolled_back

@@ -19,14 +19,14 @@ Facts = dict[str, t.Any]
 
 def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[VersionsChange]:
     """What a rollback point tells; what was pruned or damaged is left out, not raised."""
-    told_changes = []
+    changes_of_point = []
     for spec, resource in zip(point.get("specs") or [], point.get("resources") or []):
         kind = registry.find(str(spec.get("kind")))
         manifest = functools.partial(_manifest, state, point, resource)
         change = kind.change(spec, resource, manifest) if kind is not None else None
         if change is not None:
-            told_changes.append(change)
-    return told_changes
+            changes_of_point.append(change)
+    return changes_of_point
 
 
 def _manifest(state: PrivateDir | None, point: t.Mapping[str, t.Any], resource: Facts) -> Facts | None:
@@ -62,8 +62,8 @@ def _point(state: PrivateDir | None, point: t.Mapping[str, t.Any], installation:
         "time": point["time"],
         "phase": point.get("phase"),
         "description": point.get("description"),
-        "files": sum(installation.get("files", 0) for installation in resources),
-        "bytes": sum(installation.get("bytes", 0) for installation in resources),
+        "files": sum(resource.get("files", 0) for resource in resources),
+        "bytes": sum(resource.get("bytes", 0) for resource in resources),
         "undone": point.get("undone"),
         "pruned": point.get("pruned"),
         "redo": bool(point.get("redo")),

@@ -23,7 +23,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.barrier import BarrierVote, DecisionQuery
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import decide, open_run, resolve_doubt
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import (
@@ -186,7 +186,7 @@ class BackHost(Host):
 
     def finish(self, decision_log: str) -> None:
         """Promise."""
-        promise(self.engine, RollbackRequest(), {"run": RUN, "decision_log": decision_log, "where": ""}, False)
+        prepare_rollback(self.engine, RollbackRequest(), {"run": RUN, "decision_log": decision_log, "where": ""}, False)
 
     def back(self, killed: bool = False) -> None:
         if self.at_work:

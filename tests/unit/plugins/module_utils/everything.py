@@ -13,7 +13,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
     CheckpointRequest,
     checkpoint,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, program
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
@@ -112,7 +112,9 @@ def _fleet(host: SageHost) -> None:
     ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
     _call(host, *ended, prepare={"run": "r1", "decision_log": _LOG, "where": "deploy:/fleet"})
     _call(host, decided={"run": "r1", "decision": "commit"})
-    promise(host.engine, RollbackRequest("last"), {"run": "r2", "decision_log": _LOG, "where": "deploy:/fleet"}, False)
+    prepare_rollback(
+        host.engine, RollbackRequest("last"), {"run": "r2", "decision_log": _LOG, "where": "deploy:/fleet"}, False
+    )
     _call(host, decided={"run": "r2", "decision": "commit"})
     _back(host, "last")
 

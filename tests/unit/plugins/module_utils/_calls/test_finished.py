@@ -16,7 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
     CheckpointRequest,
     checkpoint,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import BEGUN
@@ -122,7 +122,9 @@ def _in_doubt(host: SageHost) -> None:
 
 
 def _promised(host: SageHost) -> None:
-    promise(host.engine, Target("last"), {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}, False)
+    prepare_rollback(
+        host.engine, Target("last"), {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}, False
+    )
 
 
 def _going_back(host: SageHost) -> None:

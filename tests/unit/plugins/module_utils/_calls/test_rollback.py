@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Call
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import promise, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import record_unilateral_undo
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import _guarded
@@ -39,9 +39,9 @@ RUN = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
 class BackHost(FleetHost):
     """A host whose rollback is part of a fleet run."""
 
-    def promise(self, to: str = "last", check_mode: bool = False, **values: t.Any) -> Result:
+    def prepare_rollback(self, to: str = "last", check_mode: bool = False, **values: t.Any) -> Result:
         """What the role does before it decides."""
-        return promise(self.engine, RollbackRequest(to, **values), RUN, check_mode)
+        return prepare_rollback(self.engine, RollbackRequest(to, **values), RUN, check_mode)
 
     def told(self, decision: str) -> Result:
         """What the role does after it decided."""
@@ -65,7 +65,7 @@ def host(tmp_path: pathlib.Path) -> BackHost:
 def test_a_promise_changes_nothing(host: BackHost) -> None:
     was = snapshot(host.data)
     name = host.now.install_id
-    told = host.promise()
+    told = host.prepare_rollback()
     assert told["changed"]
     assert (told["target"], told["plan"]["erase"], told["plan"]["install"]) == (name, ["pack 2"], ["pack 1"])
     assert told["fleet"] == host.standing.as_dict()
@@ -80,13 +80,13 @@ def test_a_promise_changes_nothing(host: BackHost) -> None:
         with pytest.raises(InDoubt, match="is to be rolled back in fleet run r1"):
             rollback(host.engine, RollbackRequest(), check_mode)
     with pytest.raises(InDoubt):
-        host.promise()
+        host.prepare_rollback()
     assert snapshot(host.data) == was
 
 
 def test_check_mode_promises_nothing(host: BackHost) -> None:
     before = host.entries()
-    assert host.promise(check_mode=True)["changed"]
+    assert host.prepare_rollback(check_mode=True)["changed"]
     assert host.entries() == before
     assert host.now.fleet is None
 
@@ -94,17 +94,17 @@ def test_check_mode_promises_nothing(host: BackHost) -> None:
 def test_nothing_to_roll_back_is_nothing_to_promise(tmp_path: pathlib.Path) -> None:
     host = BackHost(tmp_path)
     host.make()
-    told = host.promise()
+    told = host.prepare_rollback()
     assert (told["undone"], told["fleet"], told["changed"]) == ([], None, False)
     host.install("1")
     host.back("last")
     before = host.entries()
-    assert host.promise(host.history()[0].install_id)["fleet"] is None
+    assert host.prepare_rollback(host.history()[0].install_id)["fleet"] is None
     assert host.entries() == before
 
 
 def test_commit(host: BackHost) -> None:
-    name = host.promise()["target"]
+    name = host.prepare_rollback()["target"]
     assert host.told("commit")["recover"] == {"to": name}
     found = host.standing
     assert (found.state, found.asks, found.to) == ("committing", False, name)
@@ -125,13 +125,13 @@ def test_commit(host: BackHost) -> None:
 
 def test_abort(host: BackHost) -> None:
     was = snapshot(host.data)
-    host.promise()
+    host.prepare_rollback()
     assert host.told("abort")["recover"] is None
     assert (host.standing.state, host.standing.asks, host.now.status) == ("aborted", False, "completed")
     assert snapshot(host.data) == was
     # Both can be tried again.
     name = host.now.install_id
-    host.promise()
+    host.prepare_rollback()
     host.told("abort")
     host.back(name)
     assert snapshot(host.data) == host.before[name]
@@ -139,7 +139,7 @@ def test_abort(host: BackHost) -> None:
 
 def test_what_was_decided_is_done_whatever_is_named(host: BackHost) -> None:
     first, second = (one.install_id for one in host.history())
-    host.promise(first)
+    host.prepare_rollback(first)
     host.told("commit")
     assert rollback(host.engine, RollbackRequest(second), True)["target"] == first
     host.back(second)
@@ -150,16 +150,16 @@ def test_what_was_decided_is_done_whatever_is_named(host: BackHost) -> None:
 def test_what_was_to_be_overruled_stays_overruled(host: BackHost) -> None:
     host.file.write_text("mine")
     with pytest.raises(ConflictError):
-        host.promise()
+        host.prepare_rollback()
     assert host.now.fleet is None
-    name = host.promise(force=True)["target"]
+    name = host.prepare_rollback(force=True)["target"]
     host.told("commit")
     host.back(name)
     assert snapshot(host.data) == host.before[name]
 
 
 def test_kinds_that_were_left_out_are_left_out(host: BackHost) -> None:
-    host.promise(kinds=["files"], erase_installed_after="1 minute ago")
+    host.prepare_rollback(kinds=["files"], erase_installed_after="1 minute ago")
     host.told("commit")
     host.back("last")
     assert (host.file.read_text(), host.standing.state) == ("1", "committed")
@@ -167,7 +167,7 @@ def test_kinds_that_were_left_out_are_left_out(host: BackHost) -> None:
 
 
 def test_a_rollback_that_was_killed_is_finished(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = host.promise()["target"]
+    name = host.prepare_rollback()["target"]
     host.told("commit")
     monkeypatch.setattr(redo, "restored", _interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -181,7 +181,7 @@ def test_a_rollback_that_was_killed_is_finished(host: BackHost, monkeypatch: pyt
 
 
 def test_killed_between_the_end_and_its_record(host: BackHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = host.promise()["target"]
+    name = host.prepare_rollback()["target"]
     host.told("commit")
     monkeypatch.setattr(participant, "record_rollback_done", _interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -203,13 +203,13 @@ def test_an_interrupted_rollback_comes_first(host: BackHost, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         host.back("last")
     with pytest.raises(InputError, match="interrupted") as caught:
-        host.promise()
+        host.prepare_rollback()
     assert "finish_sage.yml" in caught.value.advice
     assert host.now.fleet is None
 
 
 def test_the_script_does_not_ask_and_is_found_out(host: BackHost) -> None:
-    name = host.promise()["target"]
+    name = host.prepare_rollback()["target"]
     subprocess.run(["sh", f"{host.engine.path}/rollback.sh", "--yes"], check=True, capture_output=True)
     assert host.told("abort")["fleet"]["state"] == "diverged"
     host.back("last")
@@ -218,7 +218,7 @@ def test_the_script_does_not_ask_and_is_found_out(host: BackHost) -> None:
 
 def test_a_switch_that_fires_on_a_promise(host: BackHost) -> None:
     host.begin("3")
-    host.promise()
+    host.prepare_rollback()
     with host.engine.session() as session:
         assert record_unilateral_undo(session)
         session.commit()
@@ -234,13 +234,13 @@ def test_a_switch_that_fires_on_a_promise(host: BackHost) -> None:
 def test_an_unfinished_installation_is_recovered_when_it_does_not_go_back(host: BackHost) -> None:
     """Who asks for the decision does not look twice."""
     host.begin("3")
-    host.promise()
+    host.prepare_rollback()
     assert host.told("abort")["recover"] == {"to": "python_deps"}
 
 
 def test_retention_takes_nothing_of_it(host: BackHost) -> None:
     first = host.history()[0].install_id
-    host.promise(first)
+    host.prepare_rollback(first)
     assert set(_guarded(host.history())) >= {one.install_id for one in host.history()}
     host.clean(installations=1)
     host.told("commit")

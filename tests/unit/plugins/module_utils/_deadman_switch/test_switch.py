@@ -192,7 +192,7 @@ def test_a_conflict_is_left_to_people(host: SageHost) -> None:
     with pytest.raises(ConflictError):
         _fire(host)
     # The run that comes next finishes it, and nothing else.
-    with pytest.raises(Fired, match="is not yet"):
+    with pytest.raises(Fired, match="has not run yet"):
         host.call(transitions=[{"phase": "verification", "status": "completed"}])
     found = checkpoint(host.engine, CheckpointRequest({}, True, {}, [], recover=True), False)
     assert found["recover"] == {"to": name}

@@ -207,7 +207,7 @@ def test_an_empty_history() -> None:
 @pytest.mark.parametrize("name", ["installations", "days", "bytes", "uncompressed"])
 def test_negative_limits_are_refused(name: str) -> None:
     limits: dict[str, t.Any] = {name: -1}
-    with pytest.raises(InputError, match=f"{name} is -1"):
+    with pytest.raises(InputError, match=f"{name} must not be negative, and is -1"):
         Limits(**limits).check()
 
 
