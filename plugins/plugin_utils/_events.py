@@ -29,6 +29,15 @@ class Observed(t.TypedDict):
     facts: Facts
 
 
+class Environment(t.TypedDict, total=False):
+    """Facts of a host; none where an installation begins by itself. C(machine) is a hash of the machine id."""
+
+    os: str
+    os_version: str
+    architecture: str
+    machine: str
+
+
 class PhaseRecord(t.TypedDict, total=False):
     """A phase as it is carried from one installation to the next."""
 
@@ -55,6 +64,21 @@ class RedoRecord(t.TypedDict):
     before: dict[str, RecordBefore]
 
 
+class _ChangeDetails(t.TypedDict, total=False):
+    optional: bool
+    key: str
+    file: str | None
+
+
+class PackageChange(_ChangeDetails):
+    """What a package manager is going to do to a package; docs/formats.md says what each field means."""
+
+    name: str
+    arch: str
+    before: str | None
+    after: str | None
+
+
 class CapturedResource(t.TypedDict):
     """What is captured of a resource, or would be."""
 
@@ -71,7 +95,7 @@ class TakenResource(CapturedResource, total=False):
     sha256: str
     items: str
     seconds: float
-    changes: list[Facts]
+    changes: list[PackageChange]
     inexact: list[str]
     plan: t.Any
 
@@ -160,7 +184,7 @@ class _Labels(_Any, total=False):
 class Begun(_Labels):
     event: t.Literal["begun"]
     inputs: Inputs
-    environment: dict[str, str]
+    environment: Environment
     previous: int | None
     carried: dict[str, PhaseRecord]
 

@@ -6,8 +6,11 @@ import hashlib
 import os
 import typing as t
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Environment
 
-def facts() -> dict[str, str]:
+
+def facts() -> Environment:
     """Operating system (C(os), C(os_version)), C(architecture) and identity (C(machine)) of this machine.
 
     The machine id is hashed with the collection's name, as machine-id(5) asks: the raw id is
@@ -44,18 +47,22 @@ def _read(path: str) -> str:
         return ""
 
 
-def differences(recorded: t.Mapping[str, str], current: t.Mapping[str, str]) -> list[str]:
+def differences(recorded: Environment, current: Environment) -> list[str]:
     """Why an installation recorded on one host does not simply continue on this one.
 
     :param recorded: M(facts) when the installation began; what is not in it is not compared.
     :param current: M(facts) of this host.
     :returns: reasons in words; empty when it does.
     """
-    names = {"os": "operating system", "os_version": "operating system's version", "architecture": "architecture"}
+    compared = (
+        ("operating system", recorded.get("os"), current["os"]),
+        ("operating system's version", recorded.get("os_version"), current["os_version"]),
+        ("architecture", recorded.get("architecture"), current["architecture"]),
+    )
     reasons = [
-        f"the {label} changed from {recorded[name]} to {current[name]}"
-        for name, label in names.items()
-        if recorded.get(name) and recorded[name] != current[name]
+        f"the {label} changed from {before} to {after}"
+        for label, before, after in compared
+        if before and before != after
     ]
     if recorded.get("machine") and current["machine"] and recorded["machine"] != current["machine"]:
         reasons.append("the state was recorded on another machine (its machine id differs)")

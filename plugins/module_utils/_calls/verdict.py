@@ -22,7 +22,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry.regis
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Inputs, Observed, Result
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
+        Environment,
+        Inputs,
+        Observed,
+        Result,
+    )
 
 
 class Verdict(t.NamedTuple):
@@ -48,7 +53,7 @@ class Verdict(t.NamedTuple):
         return {**self._asdict(), "phases_to_run": self.phases_to_run, "needed": self.state == "unfinished"}
 
 
-def judge(installation: Installation | None, inputs: Inputs | None, host: dict[str, str]) -> Verdict:
+def judge(installation: Installation | None, inputs: Inputs | None, host: Environment) -> Verdict:
     """The verdict on an installation.
 
     :param inputs: what is wanted now, by phase; None to ask only whether the record still holds.

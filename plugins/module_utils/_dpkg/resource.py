@@ -76,6 +76,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 _UNKNOWN = "its scripts, and what it overwrites, are not known before it is downloaded"
@@ -131,8 +132,11 @@ class DpkgResource(Resource):
                 lines.append(_line("+", name, change.after, why))
         return lines
 
-    def planned(self) -> list[Facts]:
-        return [change._asdict() for change in self._view().changes]
+    def planned(self) -> list[PackageChange]:
+        return [
+            {"name": change.name, "arch": change.arch, "before": change.before, "after": change.after}
+            for change in self._view().changes
+        ]
 
     def observe(self) -> Facts:
         database = Database()

@@ -6,10 +6,11 @@ import collections
 import shlex
 import typing as t
 
-Change = t.Mapping[str, t.Any]
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
 
 
-def named(changes: t.Iterable[Change]) -> list[tuple[str, Change]]:
+def named(changes: t.Iterable[PackageChange]) -> list[tuple[str, PackageChange]]:
     """Each change with its package's name, and its architecture where several have that name; sorted.
 
     What dnf would also take away if it were asked to is left out: Ansible's module does not ask.
@@ -20,11 +21,11 @@ def named(changes: t.Iterable[Change]) -> list[tuple[str, Change]]:
     return sorted(pairs, key=lambda pair: (pair[1]["name"], pair[1].get("arch") or ""))
 
 
-def _label(change: Change, with_arch: bool) -> str:
-    return f"{change['name']}:{change['arch']}" if with_arch and change.get("arch") else str(change["name"])
+def _label(change: PackageChange, with_arch: bool) -> str:
+    return f"{change['name']}:{change['arch']}" if with_arch and change.get("arch") else change["name"]
 
 
-def listed(changes: t.Iterable[Change]) -> list[str]:
+def listed(changes: t.Iterable[PackageChange]) -> list[str]:
     """Changes as C([-] name version) and C([+] name version), by name."""
     lines = []
     for name, change in named(changes):

@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemReader, ItemWriter
 
 Facts = dict[str, t.Any]
@@ -237,8 +238,8 @@ class Resource(abc.ABC):
     def plan(self) -> list[str]:
         """What a change would touch, for people."""
 
-    def planned(self) -> list[Facts]:
-        """What a package manager is going to change, mappings C(name), C(arch), C(before), C(after)."""
+    def planned(self) -> list[PackageChange]:
+        """What a package manager is going to change."""
         return []
 
     @abc.abstractmethod

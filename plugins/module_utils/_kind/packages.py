@@ -64,7 +64,9 @@ class PackagesKind(Kind):
         before: dict[str, str] = {}
         after: dict[str, str | None] = {}
         for name, change in changes.named(captured["changes"]):
-            before.update({name: change["before"]} if change.get("before") else {})
+            version = change.get("before")
+            if version:
+                before[name] = version
             after[name] = change.get("after")
         return VersionsChange(str(captured.get("path")), before, after=after)
 

@@ -18,8 +18,42 @@ if t.TYPE_CHECKING:
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
+_INSTALLATION_STATUSES = ("running", "prepared", "completed", "failed", "rolled_back", "abandoned")
 _SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
 _LABELS = ("install_mode", "environment_name", "python_path")
+# Fields that an event must have; C(before) is what C(redone) has.
+REQUIRED = {
+    "begun": "inputs environment previous carried",
+    "phase": "phase status data",
+    "captured": "point phase description specs resources",
+    "settled": "point after",
+    "undoing": "points phases entire force redo plan",
+    "undone": "outcome",
+    "redone": "before",
+    "before": "status phases undone",
+    "pruned": "points",
+    "archived": "points",
+    "window": "phase expected undo seconds_left",
+    "prepared": "run decision_log where",
+    "rollback_prepared": "run decision_log where rollback points",
+    "committed": "run by_script",
+    "aborted": "run by_script",
+    "unilateral": "run",
+    "fired": "after by",
+    "ended": "status",
+}
+# Fields that say a word of a list, or several: what another word means is not known.
+_WORDS: dict[str, dict[str, tuple[str | None, ...]]] = {
+    "begun": {"carried": PHASES},
+    "phase": {"phase": PHASES, "status": STATUSES},
+    "captured": {"phase": (*PHASES, None)},
+    "undoing": {"phases": PHASES},
+    "undone": {"outcome": ("exact", "differs"), "phases": PHASES, "status": ("rolled_back", None)},
+    "before": {"status": _INSTALLATION_STATUSES, "phases": PHASES},
+    "phases": {"status": STATUSES},
+    "window": {"phase": PHASES},
+    "ended": {"status": ("abandoned", "rolled_back")},
+}
 
 
 class Installation:
@@ -49,7 +83,7 @@ class Installation:
         self.updated = time
         self.status = "running"
         self.inputs: events.Inputs = {}
-        self.environment: dict[str, str] = {}
+        self.environment: events.Environment = {}
         self.labels: dict[str, str] = dict.fromkeys(_LABELS, "")
         self.previous: int | None = None
         self.phases: dict[str, Phase] = {name: Phase(name) for name in PHASES}
@@ -97,19 +131,15 @@ class Installation:
     def apply(self, event: Event, time: str) -> None:
         """Fold one event in.
 
-        :raises UnknownFormat: it is of a kind from another version, and not marked as C(ignorable).
+        :raises UnknownFormat: another version wrote it, and it is not marked as C(ignorable).
         """
-        check_known(event)
-        handler = getattr(self, f"_on_{event['event']}", None)
-        if handler is not None:
-            handler(event, time)
+        if check_known(event):
+            getattr(self, f"_on_{event['event']}")(event, time)
         self.updated = time
 
     def _on_begun(self, event: events.Begun, _time: str) -> None:
-        self.inputs = event.get("inputs") or {}
-        self.environment = event.get("environment") or {}
-        self.previous = event.get("previous")
-        for name, record in (event.get("carried") or {}).items():
+        self.inputs, self.environment, self.previous = event["inputs"], event["environment"], event["previous"]
+        for name, record in event["carried"].items():
             self.phases[name] = Phase(name, record)
         self._describe(event)
 
@@ -235,21 +265,47 @@ class Installation:
 EVENTS = frozenset(name[len("_on_") :] for name in vars(Installation) if name.startswith("_on_"))
 
 
-def check_known(event: Event, line: LedgerLine | None = None) -> None:
-    """Refuse an event that nothing is known of, unless whoever wrote it said that it may be ignored.
+def check_known(event: Event, line: LedgerLine | None = None) -> bool:
+    """Refuse an event that this version cannot read, unless whoever wrote it said that it may be ignored.
 
     :param line: the line of the ledger that it stands in.
-    :raises UnknownFormat: an event of another version.
+    :returns: False for one that is ignored.
+    :raises UnknownFormat: an event of another version, or a field in it.
     """
-    if event.get("event") in EVENTS or event.get("ignorable"):
-        return
+    name = event.get("event")
+    problem, details = _unreadable(name, event) if name in EVENTS else ("that this version does not know", {})
+    if not problem:
+        return True
+    if event.get("ignorable"):
+        return False
     source = f"Entry {line.seq} of the ledger" if line is not None else "The record"
     raise UnknownFormat(
-        f"{source} has an event {event.get('event')!r} that this version does not know",
+        f"{source} has an event {name!r} {problem}",
         writer=line.writer if line is not None else "",
-        event=event.get("event"),
+        event=name,
         entry=line.seq if line is not None else None,
+        **details,
     )
+
+
+def _unreadable(name: str, event: t.Mapping[str, t.Any]) -> tuple[str, dict[str, t.Any]]:
+    """What this version cannot read of an event: in words, and as C(field) and C(value); empty if it can."""
+    parts: list[tuple[str, t.Mapping[str, t.Any]]] = [(name, event)]
+    if "carried" in event:
+        parts.append(("phases", {"status": [phase.get("status") for phase in event["carried"].values()]}))
+    if "before" in event:
+        before = event["before"]
+        parts += [("before", before), ("phases", {"status": list(before.get("phases", {}).values())})]
+    for part, fields in parts:
+        for field in REQUIRED.get(part, "").split():
+            if field not in fields:
+                return f"without {field!r}", {"field": field}
+        for field, words in _WORDS.get(part, {}).items():
+            content = fields.get(field, [])
+            for word in content if isinstance(content, (list, dict)) else [content]:
+                if word not in words:
+                    return f"with {field} {word!r}, which this version does not know", {"field": field, "value": word}
+    return "", {}
 
 
 def fold(lines: t.Iterable[LedgerLine], into: list[Installation] | None = None) -> list[Installation]:

@@ -34,6 +34,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.record
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
+        Environment,
         Event,
         Inputs,
         Observed,
@@ -56,7 +57,7 @@ class Session(Record):
     def begin(
         self,
         inputs: Inputs,
-        environment: dict[str, str],
+        environment: Environment,
         carry_from: Installation | None = None,
         carry: t.Sequence[str] = (),
     ) -> Installation:

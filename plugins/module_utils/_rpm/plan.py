@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import database
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
 
 _HISTORY = "/var/lib/dnf/history.sqlite"
 _PATIENCE = 60.0
@@ -51,7 +51,7 @@ def plan(
     packages: t.Sequence[str],
     state: str,
     incoming: dict[str, t.Sequence[str] | None] | None = None,
-) -> list[Facts]:
+) -> list[PackageChange]:
     """The changes that bring C(packages) to C(state), by key; C(optional) marks those that may not come.
 
     :param packages: as dnf takes them; C(*) alone with C(latest) upgrades everything.
@@ -68,7 +68,7 @@ def plan(
         )
     dnf = database.dnf_module()
     before, after = _by_rpm(ts, packages, state) if dnf is None else _by_dnf(dnf, packages, state)
-    found: dict[str, Facts] = {}
+    found: dict[str, PackageChange] = {}
     for one in before:
         found[one.key] = {"key": one.key, "name": one.name, "arch": one.arch, "before": one.evr, "after": None}
         if one.optional:
@@ -76,7 +76,7 @@ def plan(
     for one in after:
         if incoming is not None:
             incoming[one.key] = one.files
-        new = {"key": one.key, "name": one.name, "arch": one.arch, "before": None, "after": None}
+        new: PackageChange = {"key": one.key, "name": one.name, "arch": one.arch, "before": None, "after": None}
         found.setdefault(one.key, new)["after"] = one.evr
         found[one.key].pop("optional", None)
     return [found[key] for key in sorted(found)]

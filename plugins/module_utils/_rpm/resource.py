@@ -80,6 +80,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 
@@ -99,10 +100,10 @@ class RpmResource(Resource):
         self._ts = database.transaction_set()
         self.path = database.dbpath()
         self._cookie = ""
-        self._planned: list[Facts] | None = None
+        self._planned: list[PackageChange] | None = None
         self._incoming: dict[str, t.Sequence[str] | None] = {}
 
-    def _plan(self) -> list[Facts]:
+    def _plan(self) -> list[PackageChange]:
         """The changes, by key."""
         if self._planned is None:
             self._wait()
@@ -113,7 +114,7 @@ class RpmResource(Resource):
                 self._planned = rpm_plan.plan(self._ts, self.packages, self.state, self._incoming)
         return self._planned
 
-    def _told(self, change: t.Mapping[str, t.Any]) -> Facts:
+    def _told(self, change: t.Mapping[str, t.Any]) -> PackageChange:
         """One of the changes that were given, with its key."""
         name, arch, before, after = (change.get(field) for field in ("name", "arch", "before", "after"))
         name = str(name)
@@ -187,7 +188,7 @@ class RpmResource(Resource):
             lines += [f"[+] {name} {one['after']}"] if one["after"] else []
         return lines
 
-    def planned(self) -> list[Facts]:
+    def planned(self) -> list[PackageChange]:
         return self._plan()
 
     def observe(self) -> Facts:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 import typing as t
+from unittest import mock
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, program
+from ansible_collections.intellistream.sage.plugins.module_utils._files.resource import FilesResource
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import (
@@ -25,11 +28,19 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sage
 if t.TYPE_CHECKING:
     import pathlib
 
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange, Transition
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 _LOG = "0123456789abcdef0123456789abcdef"
+# Only root can capture packages of the system, and where there are none of them, nobody.
+_CHANGES: list[PackageChange] = [
+    {"name": "foo", "arch": "amd64", "before": "1", "after": "2", "file": "/var/cache/foo_2_amd64.deb"},
+    {"name": "new", "arch": "amd64", "before": None, "after": "1", "file": None},
+    {"key": "bar.x86_64", "name": "bar", "arch": "x86_64", "before": "1-1", "after": None, "optional": True},
+]
 # What is of a machine, and for whoever reads the record only something that is there.
 _NEUTRAL: dict[str, t.Any] = {
     "environment": {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "0" * 32},
@@ -41,6 +52,7 @@ def play(path: pathlib.Path) -> list[LedgerLine]:
     """Let it all happen below a directory; returns the ledger."""
     host = SageHost(path).make()
     _first(host)
+    _capture_packages(host)
     second = host.begin("2")
     # Something else is wanted before it is finished.
     host.install("3")
@@ -82,6 +94,18 @@ def _call(host: SageHost, *transitions: Transition, **values: t.Any) -> dict[str
         **values,
     )
     return checkpoint(host.engine, request, False)
+
+
+def _capture_packages(host: SageHost) -> None:
+    """What a capture of packages records, told by one of a file."""
+    capture = FilesResource.capture
+
+    def with_changes(resource: FilesResource, where: PrivateDir, items: ItemWriter) -> dict[str, t.Any]:
+        facts = capture(resource, where, items)
+        return {**facts, "changes": _CHANGES, "inexact": ["foo: its scripts are run"]}
+
+    with mock.patch.object(FilesResource, "capture", with_changes):
+        backup(host.engine, [{"kind": "files", "paths": [str(host.file)]}], None, "packages", False)
 
 
 def _first(host: SageHost) -> None:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import pathlib
+import typing as t
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
 
-HERE = {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "a" * 32}
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Environment
+
+HERE: Environment = {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "a" * 32}
 
 
 def test_facts_of_this_machine() -> None:
@@ -55,4 +59,4 @@ def test_the_same_host_has_no_differences() -> None:
     ],
 )
 def test_each_difference_is_named(name: str, value: str, said: str) -> None:
-    assert host.differences({**HERE, name: value}, HERE) == [said]
+    assert host.differences(t.cast("Environment", {**HERE, name: value}), HERE) == [said]

@@ -19,7 +19,9 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tiny
 if t.TYPE_CHECKING:
     import pathlib
 
-HOST = {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "m"}
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Environment
+
+HOST: Environment = {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "m"}
 INPUTS: dict[str, dict[str, t.Any]] = {"environment_setup": {"python": "3.11"}, "sage_packages": {"version": "1"}}
 
 
@@ -103,7 +105,7 @@ def test_inputs_of_no_phase_change_nothing() -> None:
 
 @pytest.mark.parametrize("fact", HOST)
 def test_another_host_or_system_begins_with_the_first_phase(fact: str) -> None:
-    verdict = judge(_finished(), INPUTS, {**HOST, fact: "other"})
+    verdict = judge(_finished(), INPUTS, t.cast("Environment", {**HOST, fact: "other"}))
     assert (verdict.state, verdict.phase) == ("outdated", "environment_setup")
     assert not any(reason["reason"].startswith("input ") for reason in verdict.reasons)
 

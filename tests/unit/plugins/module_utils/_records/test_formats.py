@@ -33,7 +33,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records import ledger as records_ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import EVENTS, PHASES, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    EVENTS,
+    PHASES,
+    REQUIRED,
+    fold,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import (
     FORMAT,
     VERSION,
@@ -57,7 +62,7 @@ if t.TYPE_CHECKING:
 WRITTEN = pathlib.Path(__file__).with_name(f"format_{FORMAT}.jsonl")
 TOP = pathlib.Path(__file__).resolve().parents[5]
 # Below these, names are data: of inputs, of packages, of a kind of resource.
-_DATA = {"inputs", "environment", "facts", "spec", "specs", "plan", "data", "failure", "changes"}
+_DATA = {"inputs", "facts", "spec", "specs", "plan", "data", "failure"}
 
 
 @pytest.fixture
@@ -99,8 +104,8 @@ def _files(engine: Engine) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in pathlib.Path(engine.path).iterdir() if path.is_file()}
 
 
-def _refuses(engine: Engine, says: str, advice: str = "upgrade the collection") -> None:
-    """Every way to the record says the same, and changes nothing."""
+def _refuses(engine: Engine, says: str, advice: str = "upgrade the collection") -> UnknownFormat:
+    """Every way to the record says the same, and changes nothing; returns one of the errors."""
     before = {name: content for name, content in _files(engine).items() if name != "lock"}
 
     def begin() -> None:
@@ -120,17 +125,82 @@ def _refuses(engine: Engine, says: str, advice: str = "upgrade the collection") 
         assert advice in caught.value.advice
         assert caught.value.details["writer"] == "9.8.7"
     assert {name: content for name, content in _files(engine).items() if name != "lock"} == before
+    return caught.value
 
 
 def test_e26_an_event_of_a_newer_version_is_refused_by_name(engine: Engine) -> None:
     """Case E26: an older controller passed over silently what a newer one had recorded."""
-    _append(engine, [{"event": "phase", "phase": "cleanup", "status": "completed"}, {"event": "quarantined", "of": 1}])
+    _append(
+        engine,
+        [
+            {"event": "phase", "phase": "cleanup", "status": "completed", "data": None},
+            {"event": "quarantined", "of": 1},
+        ],
+    )
     _refuses(engine, "Entry 2 of the ledger has an event 'quarantined' that this version does not know")
 
 
 def test_e26_also_one_about_another_installation(engine: Engine) -> None:
     _append(engine, [{"event": "quarantined", "installations": ["20200101_000000"]}])
     _refuses(engine, "quarantined")
+
+
+_CHANGED = {"event": "undone", "outcome": "exact"}
+_BEFORE = {"status": "failed", "phases": {"cleanup": "failed"}, "undone": {}}
+_BEGUN: dict[str, t.Any] = {"event": "begun", "inputs": {}, "environment": {}, "previous": None}
+_CLEANUP = {"event": "phase", "phase": "cleanup", "status": "failed", "data": None}
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "word"),
+    [
+        ({**_CLEANUP, "phase": "postcheck"}, "phase", "postcheck"),
+        ({**_CLEANUP, "status": "quarantined"}, "status", "quarantined"),
+        ({"event": "ended", "status": "quarantined"}, "status", "quarantined"),
+        ({**_CHANGED, "outcome": "roughly"}, "outcome", "roughly"),
+        ({**_CHANGED, "status": "quarantined"}, "status", "quarantined"),
+        ({**_CHANGED, "phases": ["cleanup", "postcheck"]}, "phases", "postcheck"),
+        ({"event": "redone", "before": {**_BEFORE, "status": "quarantined"}}, "status", "quarantined"),
+        ({"event": "redone", "before": {**_BEFORE, "phases": {"postcheck": "failed"}}}, "phases", "postcheck"),
+        ({"event": "redone", "before": {**_BEFORE, "phases": {"cleanup": "quarantined"}}}, "status", "quarantined"),
+        ({**_BEGUN, "carried": {"postcheck": {"status": "completed"}}}, "carried", "postcheck"),
+        ({**_BEGUN, "carried": {"cleanup": {"status": "quarantined"}}}, "status", "quarantined"),
+    ],
+)
+def test_a_word_that_a_known_event_does_not_have_is_refused(
+    engine: Engine, event: dict[str, t.Any], field: str, word: str
+) -> None:
+    """A phase or a status of a newer version was taken silently, or ended in a bare KeyError."""
+    says = f"Entry 2 of the ledger has an event {event['event']!r} with {field} {word!r}, which this version"
+    _append(engine, [event])
+    caught = _refuses(engine, says)
+    assert caught.details["field"] == field
+    assert caught.details["value"] == word
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        ({"event": "window", "phase": "cleanup", "undo": 1.0, "seconds_left": 1.0}, "expected"),
+        ({"event": "redone", "before": {"status": "failed", "phases": {}}}, "undone"),
+        ({"event": "captured", "point": "p.1"}, "phase"),
+        ({"event": "begun"}, "inputs"),
+    ],
+)
+def test_a_known_event_without_one_of_its_fields_is_refused(
+    engine: Engine, event: dict[str, t.Any], field: str
+) -> None:
+    _append(engine, [event])
+    caught = _refuses(engine, f"Entry 2 of the ledger has an event {event['event']!r} without {field!r}")
+    assert caught.details["field"] == field
+
+
+def test_every_event_is_refused_without_what_its_type_requires() -> None:
+    required = {name: set(kind.__required_keys__) - {"event"} for name, kind in _types().items()}
+    required["before"] = set(vocabulary.RecordBefore.__required_keys__)
+    assert {name: set(fields.split()) for name, fields in REQUIRED.items()} == {
+        name: fields for name, fields in required.items() if fields
+    }
 
 
 @pytest.mark.parametrize("number", [FORMAT + 1, FORMAT - 1, str(FORMAT), None])
@@ -144,7 +214,9 @@ def test_what_is_marked_as_ignorable_is_passed_over(engine: Engine) -> None:
     with engine.reading() as session:
         assert session.installation is not None
         before = session.installation.as_dict()
-    _append(engine, [{"event": "quarantined", "ignorable": True}])
+    _append(
+        engine, [{"event": "quarantined", "ignorable": True}, {**_CLEANUP, "phase": "postcheck", "ignorable": True}]
+    )
     _append(engine, [{"event": "phase", "phase": "cleanup", "status": "failed"}], format=FORMAT + 1, ignorable=True)
     with engine.session() as session:
         assert session.installation is not None
@@ -166,7 +238,14 @@ def test_fields_of_a_newer_version_are_kept(engine: Engine) -> None:
         engine,
         [
             {"event": "described", "color": "described"},
-            {"event": "phase", "phase": "python_deps", "status": "completed", "result": result, "color": "phase"},
+            {
+                "event": "phase",
+                "phase": "python_deps",
+                "status": "completed",
+                "data": None,
+                "result": result,
+                "color": "phase",
+            },
             {"event": "captured", **point, "color": "point"},
             {"event": "settled", "point": "p.1", "after": result, "color": "not kept by the point, which says nothing"},
             {"event": "archived", "points": archived},
@@ -310,15 +389,16 @@ def _entries() -> list[LedgerLine]:
 
 def _shape(content: t.Any, path: str = "") -> set[str]:
     """The fields of an event, with those inside of them, and what type each has."""
-    if isinstance(content, dict) and path.rpartition(".")[2] not in _DATA:
-        found = {path} if path else set()
+    if path.rpartition(".")[2] in _DATA:
+        return {path}
+    shape = {f"{path}: {type(content).__name__}"} if path else set()
+    if isinstance(content, dict):
         for name, part in content.items():
-            known = "*" if name in PHASES or re.match(r"\d{8}_\d{6}|/", name) else name
-            found |= _shape(part, f"{path}.{known}" if path else known)
-        return found
-    if isinstance(content, list):
-        return {path}.union(*(_shape(part, f"{path}[]") for part in content if isinstance(part, dict)))
-    return {path}
+            field = "*" if name in PHASES or re.match(r"\d{8}_\d{6}|/", name) else name
+            shape |= _shape(part, f"{path}.{field}" if path else field)
+    elif isinstance(content, list):
+        shape = shape.union(*(_shape(part, f"{path}[]") for part in content))
+    return shape
 
 
 def _shapes(entries: t.Iterable[LedgerLine]) -> dict[str, set[str]]:
@@ -371,6 +451,22 @@ def test_a_ledger_of_this_format_is_read_from_everywhere(tmp_path: pathlib.Path)
     assert report.report(engine, None, True)["ledger"]["intact"]
 
 
+@pytest.mark.parametrize(
+    ("event", "changed"),
+    [
+        ({"environment": {"machine": "0"}}, {"environment": {"machine_id": "0"}}),
+        ({"changes": [{"name": "foo"}]}, {"changes": [{"package": "foo"}]}),
+        ({"seconds": 1.0}, {"seconds": "1.0"}),
+        ({"points": ["1.1"]}, {"points": [1]}),
+        ({"carried": {PHASES[0]: {"ended": None}}}, {"carried": {PHASES[0]: {"ended": 0}}}),
+    ],
+)
+def test_a_field_that_is_renamed_or_gets_another_type_is_seen(
+    event: dict[str, t.Any], changed: dict[str, t.Any]
+) -> None:
+    assert _shape(event) != _shape(changed)
+
+
 def test_every_event_occurs_in_it() -> None:
     assert set(_shapes(_entries())) == EVENTS
 
@@ -390,6 +486,18 @@ def test_the_vocabulary_is_what_is_written() -> None:
     for event in (event for entry in _entries() for event in entry.events):
         kind = types[event["event"]]
         assert kind.__required_keys__ <= set(event) <= set(kind.__annotations__), event["event"]
+        if event["event"] == "begun":
+            assert set(event["environment"]) in (set(), set(vocabulary.Environment.__annotations__))
+
+
+def test_changes_of_packages_are_what_is_written() -> None:
+    captures = [event for entry in _entries() for event in entry.events if event["event"] == "captured"]
+    written = [change for event in captures for taken in event["resources"] for change in taken.get("changes", [])]
+    assert written
+    for change in written:
+        kind = vocabulary.PackageChange
+        assert kind.__required_keys__ <= set(change) <= set(kind.__annotations__)
+    assert {field for change in written for field in change} == set(vocabulary.PackageChange.__annotations__)
 
 
 def test_the_documentation_has_every_event_and_field() -> None:

@@ -93,7 +93,7 @@ def test_points_and_what_an_undo_uses_up() -> None:
     installation.apply(recorded(undoing), "t4")
     assert installation.undoing == recorded(undoing)
     undone = {"event": "undone", "points": ["20251115_143000.1"], "phases": ["python_deps"]}
-    installation.apply(recorded({**undone, "outcome": "failed"}), "t5")
+    installation.apply(recorded({**undone, "outcome": "differs"}), "t5")
     assert not _interrupted(installation)
     assert installation.active_points
     installation.apply(recorded({**undone, "outcome": "exact"}), "t6")

@@ -184,7 +184,7 @@ def _carry_out(session: Session, what: str, which: str) -> None:
         session.add(recorded({"event": "captured", "point": point, "phase": which, "resources": []}))
     elif what == "undone":
         points = [point["point"] for point in session.required().active_points[-1:]]
-        outcome = {"event": "undone", "outcome": "failed" if which == "failed" else "exact", "points": points}
+        outcome = {"event": "undone", "outcome": "differs" if which == "failed" else "exact", "points": points}
         session.add(
             recorded({**outcome, "phases": ["python_deps"], "status": "rolled_back" if which == "whole" else None})
         )
