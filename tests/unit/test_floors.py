@@ -4,8 +4,8 @@
 
 """The floors of the house: a folder of module_utils imports only what stands on a lower floor.
 
-Wherever an import stands, it counts: at the top, in a function, in a branch, by name. Imports for type checkers
-only are free.
+Wherever an import stands, it counts: at the top, in a function, in a branch, relative, by name. Imports for type
+checkers only are free. What a host does not have, and what cannot be read where it stands, is refused.
 scripts/floors.py has the table, docs/architecture.md shows it.
 """
 
@@ -18,45 +18,124 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.scripts import floors
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 UTILS = TOP / "plugins" / "module_utils"
-PACKAGE = "ansible_collections.intellistream.sage.plugins.module_utils"
+COLLECTION = "ansible_collections.intellistream.sage"
+PACKAGE = f"{COLLECTION}.plugins.module_utils"
+FOR_TYPES = ("TYPE_CHECKING", "t.TYPE_CHECKING", "typing.TYPE_CHECKING")
 # What _base/by_name.py imports.
 BY_NAME = re.compile(r"_\w+\.\w+:\w+")
+# Where the registry's table, or a kind that it leads to, says what is imported by name.
+FROM_A_KIND = {
+    "_kind.packages": "self.resource",
+    "_registry.registry": "KINDS[name]",
+    "_reports.drift": "kind.drift if kind is not None else _PLAIN",
+    "_rollback_shell.refresh": "kind.script",
+    "_rollback_shell.render": "kind.script",
+    "_timeline.plain_copies": "copy.content",
+}
 FLOOR = {folder: number for number, folders in enumerate(floors.FLOORS, start=1) for folder in folders}
 
 
-def imported(source: str) -> list[str]:
-    """What a file imports from module_utils at run time, as C(folder.module)."""
-    names: list[str] = []
+class _Imports(ast.NodeVisitor):
+    """Collects what P(imported) returns."""
 
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for statement in node.orelse:
-                visit(statement)
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.names: list[str] = []
+
+    def add(self, name: str) -> None:
+        if f"{name}.".startswith(f"{PACKAGE}."):
+            self.names.append(".".join(name[len(PACKAGE) + 1 :].split(".")[:2]))
+        elif f"{name}.".startswith(f"{COLLECTION}."):
+            self.names.append(name[len(COLLECTION) + 1 :])
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) not in FOR_TYPES:
+            self.generic_visit(node)
+        for statement in node.orelse if ast.unparse(node.test) in FOR_TYPES else ():
+            self.visit(statement)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self.add(alias.name)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        origin = _absolute(node, self.module)
+        for alias in node.names:
+            self.add(f"{origin}.{alias.name}")
+            # By another name, its calls would not be seen.
+            if alias.asname and alias.name in ("ByName", "import_module"):
+                self.names.append(ast.unparse(node))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if _imports_module(node.func) and _elsewhere(node):
             return
-        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{PACKAGE}."):
-            inside = str(node.module)[len(PACKAGE) + 1 :]
-            names.extend([inside] if "." in inside else [f"{inside}.{alias.name}" for alias in node.names])
-        elif isinstance(node, ast.Constant) and BY_NAME.fullmatch(str(node.value)):
-            names.append(str(node.value).partition(":")[0])
-        elif isinstance(node, ast.Import):
-            names.extend(alias.name[len(PACKAGE) + 1 :] for alias in node.names if alias.name.startswith(f"{PACKAGE}."))
-        for child in ast.iter_child_nodes(node):
-            visit(child)
+        if ast.unparse(node.func).rpartition(".")[2] == "ByName" and not self._readable(node):
+            self.names.append(ast.unparse(node))
+        self.generic_visit(node)
 
-    visit(ast.parse(source))
-    return names
+    def _readable(self, node: ast.Call) -> bool:
+        """Whether the target of a call of C(ByName) is a literal, which is seen as such, or one of a kind's."""
+        target = node.args[0] if len(node.args) == 1 else ast.Constant(None)
+        literal = isinstance(target, ast.Constant) and BY_NAME.fullmatch(str(target.value))
+        return bool(literal) or ast.unparse(target) == FROM_A_KIND.get(self.module)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if BY_NAME.fullmatch(str(node.value)):
+            self.names.append(str(node.value).partition(":")[0])
+
+    def generic_visit(self, node: ast.AST) -> None:
+        if _imports_module(node) and self.module != "_base.by_name":
+            self.names.append(ast.unparse(node))
+        super().generic_visit(node)
+
+
+def imported(source: str, module: str) -> list[str]:
+    """What a module imports from this collection at run time.
+
+    :param module: C(folder.module).
+    :returns: C(folder.module) of module_utils. Of the rest of the collection, which no host has, the name with its dots
+        from C(plugins) on; of an import whose target cannot be read, its code.
+    """
+    imports = _Imports(module)
+    imports.visit(ast.parse(source))
+    return imports.names
+
+
+def _absolute(node: ast.ImportFrom, module: str) -> str:
+    """From where a C(from) import takes its names, for relative ones, too."""
+    if not node.level:
+        return str(node.module)
+    parts = [*PACKAGE.split("."), *module.split(".")][: -node.level]
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def _imports_module(node: ast.AST) -> bool:
+    return (isinstance(node, ast.Attribute) and node.attr == "import_module") or (
+        isinstance(node, ast.Name) and node.id in ("import_module", "__import__")
+    )
+
+
+def _elsewhere(node: ast.Call) -> bool:
+    """Whether the module that a call imports can be read, and is none of this collection: a package manager's."""
+    target = node.args[0] if node.args else None
+    return (
+        isinstance(target, ast.Constant)
+        and isinstance(target.value, str)
+        and not target.value.startswith((".", "ansible_collections"))
+    )
 
 
 def upward(module: str, source: str) -> list[str]:
-    """The imports of a module, C(folder.module), that go to its own floor or above."""
+    """The imports of a module, C(folder.module), that go to its own floor or above, or nobody can say where."""
     folder = module.partition(".")[0]
     return [
         f"{module} -> {other}"
-        for other in imported(source)
+        for other in imported(source, module)
         for other_folder in [other.partition(".")[0]]
         if other_folder != folder and FLOOR.get(other_folder, 99) >= FLOOR[folder]
     ]
@@ -98,16 +177,32 @@ def test_nothing_imports_from_its_own_floor_or_above() -> None:
 
 
 def test_no_circle_inside_a_folder() -> None:
-    graph = {module: sorted(set(imported(source))) for module, source in modules().items()}
+    graph = {module: sorted(set(imported(source, module))) for module, source in modules().items()}
     assert circle(graph) == []
 
 
 def test_what_is_imported_exists() -> None:
     known = modules()
     missing = [
-        f"{module} -> {other}" for module, source in known.items() for other in imported(source) if other not in known
+        f"{module} -> {other}"
+        for module, source in known.items()
+        for other in imported(source, module)
+        if other not in known
     ]
     assert not missing, "\n".join(missing)
+
+
+@pytest.mark.parametrize("name", registry.KINDS)
+def test_what_a_kind_says_is_imported_by_name_is_a_literal_of_its_own(name: str) -> None:
+    """So the test of the floors has seen it, though not where it is loaded."""
+    assert f'    "{name}": "{registry.KINDS[name]}",\n' in modules()["_registry.registry"]
+    kind = registry.find(name)
+    assert kind is not None
+    copy = kind.plain_copy
+    targets = [kind.drift, kind.script, getattr(kind, "resource", ""), copy.content if copy is not None else ""]
+    source = modules()[registry.KINDS[name].partition(":")[0]] + modules()["_kind.interface"]
+    literals = {str(node.value) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
+    assert all(target in literals and BY_NAME.fullmatch(target) for target in targets if target)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +215,30 @@ def test_what_is_imported_exists() -> None:
         "import typing as t\nif t.TYPE_CHECKING:\n    pass\nelse:\n    from {0}._undo import rollback",
         "from {0}._records import session",
         "UNDO: ByName[Undo] = ByName('_undo.rollback:go_back')",
+        "UNDO = by_name.ByName('_undo.rollback:go_back')",
+        "UNDO = ByName('_undo.' + 'rollback:go_back')",
+        "UNDO = ByName(f'_{{folder}}.rollback:go_back')",
+        "UNDO = ByName(kind.undo)",
+        "UNDO = ByName(name='_undo.rollback' + ':go_back')",
+        "from {0}._base.by_name import ByName as Late",
+        "import typing as t\nif not t.TYPE_CHECKING:\n    from {0}._undo import rollback",
+        "import typing as t\nif t.TYPE_CHECKING or late:\n    from {0}._undo import rollback",
+        "from .._undo import rollback",
+        "from .._undo.rollback import go_back",
+        "from .. import _undo",
+        "from {0} import _undo",
+        "from ...plugin_utils import _events",
+        "import importlib\nimportlib.import_module('{0}._undo.rollback')",
+        "import importlib\nimportlib.import_module('.._undo.rollback', __package__)",
+        "import importlib\nimportlib.import_module(name)",
+        "import importlib\nload = importlib.import_module",
+        "from importlib import import_module\nimport_module(name)",
+        "from importlib import import_module as load",
+        "__import__('{0}._undo.rollback')",
+        "from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point",
+        "from ansible_collections.intellistream.sage.plugins.modules import sage_venv",
+        "from ansible_collections.intellistream.sage.plugins import module_utils",
+        "import ansible_collections.intellistream.sage.plugins.modules.sage_venv",
     ],
 )
 def test_an_import_that_runs_up_is_seen(line: str) -> None:
@@ -132,6 +251,10 @@ def test_an_import_that_runs_up_is_seen(line: str) -> None:
         "from {0}._base import errors",
         "from {0}._storage import archive",
         "import typing as t\nif t.TYPE_CHECKING:\n    from {0}._undo import rollback",
+        "import typing as t\nif t.TYPE_CHECKING:\n    from {0}.plugin_utils import _events",
+        "from .._base import errors",
+        "from . import archive",
+        "import importlib\nrpm = importlib.import_module('rpm')",
         "ITEM: ByName[Item] = ByName('_content.item:Item')",
     ],
 )

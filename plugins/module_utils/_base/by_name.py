@@ -8,13 +8,10 @@ a list of such parts (C(_registry/carry_*.py)) in a constant C(CARRIES).
 from __future__ import annotations
 
 import importlib
-import types
 import typing as t
 
 _UTILS = __name__.rpartition("._base.")[0]
 T = t.TypeVar("T")
-# The modules that Ansible has to send, each by an import that it follows; nobody calls it on a host.
-Parts = t.Callable[[], tuple[types.ModuleType, ...]]
 
 
 class NotCarried(ImportError):

@@ -166,7 +166,7 @@ def _check_window(
 
     try:
         # Where finished phases are taken over, none begins in this call.
-        return check.check(session, window, begins or to_run[:1], to_run)
+        return check.check(session, window, begins or to_run[:1], to_run, registry.find)
     except WindowOver:
         if session.where is not None and session.writes:
             from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store

@@ -225,7 +225,11 @@ def update_file(path: str, content: str, *, check_mode: bool) -> dict[str, str] 
 
 
 def write_file(path: str, content: str) -> None:
-    """Replace the lock file at I(path) as a whole."""
+    """Replace the lock file at I(path) as a whole, durably.
+
+    Not by M(_filesystem.atomic): two runs may write one plan at once, so each writes under a name of its own first;
+    and what installs would carry three modules more.
+    """
     import tempfile
 
     directory = os.path.dirname(os.path.abspath(path))
@@ -240,3 +244,8 @@ def write_file(path: str, content: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+    names = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(names)
+    finally:
+        os.close(names)

@@ -11,9 +11,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._maintenance im
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.estimate import Estimate, UndoSize, spell
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Kind
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point, UndoTime
+
+# The kind of a name; None where it is unknown. The table of kinds stands on a higher floor.
+FindKind = t.Callable[[str], "Kind | None"]
 
 # Installations. More would cost what the history costs.
 _RECENT = 5
@@ -80,14 +84,19 @@ def seconds_between(start: str, end: str) -> float:
     return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
 
 
-def undo_size(points: t.Iterable[Point]) -> UndoSize:
-    """How much undoing these points has to do."""
+def undo_size(points: t.Iterable[Point], find_kind: FindKind) -> UndoSize:
+    """How much undoing these points has to do.
+
+    :param find_kind: of the resources, which know what a change brings that an undo has to remove.
+    """
     total = UndoSize()
     for point in points:
         for resource in point.get("resources") or ():
             changes = resource.get("changes") or ()
-            total += UndoSize(resource.get("files") or 0, resource.get("bytes") or 0, len(changes))
-        total += UndoSize(0, 0, sum(len(spec.get("distributions") or ()) for spec in point.get("specs") or ()))
+            total += UndoSize(resource.get("files") or 0, resource.get("bytes") or 0, distributions=len(changes))
+        for spec in point.get("specs") or ():
+            kind = find_kind(str(spec["kind"]))
+            total += UndoSize(distributions=len(kind.brought(spec)) if kind is not None else 0)
     return total
 
 
@@ -106,7 +115,7 @@ def past_undos(history: t.Iterable[Installation]) -> list[tuple[UndoSize, float]
     """How much past undos had to do, and how many seconds they took."""
     undos = [installation.undo for installation in history]
     return [
-        (UndoSize(undo["files"], undo["bytes"], undo["distributions"]), _from_failure(undo))
+        (UndoSize(undo["files"], undo["bytes"], distributions=undo["distributions"]), _from_failure(undo))
         for undo in undos
         if undo is not None
     ]
@@ -122,20 +131,23 @@ def _from_failure(undo: UndoTime) -> float:
     return max(seconds, since) if since < seconds + _BEGINS_WITHIN else seconds
 
 
-def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run: t.Sequence[str]) -> WindowFacts:
+def check(
+    session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run: t.Sequence[str], find_kind: FindKind
+) -> WindowFacts:
     """Whether the phases that begin now, and an undo, still fit; what was estimated is recorded with the session.
 
     :param budget: what is left of the window.
     :param begins: the phases that begin now.
     :param to_run: all phases that the run will go through, when it begins. Those that are known from the record have to
         fit together.
+    :param find_kind: see M(undo_size).
     :raises WindowOver: they do not.
     """
     installation = session.required()
     recent = session.recent(_RECENT)
     history = [*(past for past in recent if past.install_id != installation.install_id), installation]
     past_durations = phase_durations(history)
-    undo = estimate.undo(undo_size(installation.active_points), estimate.rates(past_undos(history)))
+    undo = estimate.undo(undo_size(installation.active_points, find_kind), estimate.rates(past_undos(history)))
     seconds_left = round(budget.seconds_left(), 1)
     expected = {
         name: estimate.phase(name, past_durations.get(name) or (), budget.expected.get(name))
@@ -167,14 +179,15 @@ def check(session: Session, budget: TimeBudget, begins: t.Sequence[str], to_run:
     }
 
 
-def check_undo(session: Session, budget: TimeBudget, points: t.Iterable[Point]) -> None:
+def check_undo(session: Session, budget: TimeBudget, points: t.Iterable[Point], find_kind: FindKind) -> None:
     """Whether a rollback of these points still fits, when nobody has to notice first that it is needed.
 
     :param budget: what is left of the window.
     :param points: those that it undoes.
+    :param find_kind: see M(undo_size).
     :raises WindowOver: it does not.
     """
-    undo = estimate.undo(undo_size(points), estimate.rates(past_undos(session.recent(_RECENT))))
+    undo = estimate.undo(undo_size(points, find_kind), estimate.rates(past_undos(session.recent(_RECENT))))
     seconds_left, needed = round(budget.seconds_left(), 1), undo.seconds - estimate.OVERHEAD
     if estimate.fits(seconds_left, needed):
         return

@@ -55,7 +55,9 @@ class UndoSize(t.NamedTuple):
         """Both together."""
         if not isinstance(other, UndoSize):
             return NotImplemented
-        return UndoSize(self.files + other.files, self.bytes + other.bytes, self.distributions + other.distributions)
+        return UndoSize(
+            self.files + other.files, self.bytes + other.bytes, distributions=self.distributions + other.distributions
+        )
 
 
 class Rates(t.NamedTuple):
@@ -92,7 +94,7 @@ def rates(undos: t.Iterable[tuple[UndoSize, float]]) -> Rates:
         return Rates()
     slowness = max((seconds / by_default for by_default, seconds in past if by_default >= _TELLING), default=1.0)
     beginning = max(_SHORTEST_BEGINNING, *(seconds - slowness * by_default for by_default, seconds in past))
-    return Rates(beginning, slowness, len(past))
+    return Rates(beginning, slowness, measured=len(past))
 
 
 def undo(size: UndoSize, rate: Rates) -> Estimate:

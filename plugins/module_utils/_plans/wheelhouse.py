@@ -49,7 +49,7 @@ class Wheel(t.NamedTuple):
             raise InputError(f"{name!r} is not the name of a wheel.", untouched="everything.")
         hasher(digest)
         size = options.get("size")
-        return cls(name, digest, -1 if size is None else int(size), str(options.get("url") or ""))
+        return cls(name, digest, size=-1 if size is None else int(size), url=str(options.get("url") or ""))
 
 
 class _Hash(t.Protocol):

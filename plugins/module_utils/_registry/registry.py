@@ -81,22 +81,28 @@ def make(spec: Spec) -> Resource:
 
 def make_if_carried(spec: Spec) -> Resource | None:
     """The same; None where the kind is unknown, or what runs here does not carry it."""
-    _check_paths(spec)
     kind = find(str(spec["kind"]))
+    if kind is None:
+        return None
+    _check_paths(spec, kind.options)
     try:
-        return kind.make(spec) if kind is not None else None
+        return kind.make(spec)
     except NotCarried:
         return None
 
 
-def _check_paths(spec: Spec) -> None:
+def _check_paths(spec: Spec, options: t.Mapping[str, Facts]) -> None:
     """Only absolute paths that mean one place are taken.
 
     :raises InputError: a path is none.
     """
-    for path in [*(spec.get("paths") or []), spec.get("path") or "/"]:
-        if not os.path.isabs(path) or "\0" in path or ".." in path.split("/"):
-            raise InputError(f"{path!r} is not an absolute path without '..'.", untouched="everything.")
+    for name, option in options.items():
+        paths = spec.get(name) or []
+        if option.get("elements") != "path":
+            paths = [paths] if paths and option.get("type") == "path" else []
+        for path in paths:
+            if not os.path.isabs(path) or "\0" in path or ".." in path.split("/"):
+                raise InputError(f"{path!r} is not an absolute path without '..'.", untouched="everything.")
 
 
 def recorded(spec: Spec) -> Facts:

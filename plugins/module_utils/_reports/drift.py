@@ -11,12 +11,10 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import OtherVersions, Recorded
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_drift, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.history import changes
 
 if t.TYPE_CHECKING:
-    import types
-
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import Drift
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
@@ -25,15 +23,9 @@ if t.TYPE_CHECKING:
 # Of kinds that this version does not have, or that are not carried here.
 _PLAIN = "_kind.drift:compare"
 
+CARRIES = (carry_drift.parts,)
+
 Line = dict[str, str]
-
-
-def parts() -> tuple[types.ModuleType, ...]:
-    """What looks for drift, see M(_base.by_name)."""
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind import drift as every
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv import drift as venv
-
-    return every, venv
 
 
 def drift(session: Session) -> list[Line]:

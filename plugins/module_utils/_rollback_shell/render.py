@@ -19,32 +19,22 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
     escape,
     joined,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import COMPARE
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_names import NAMES
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import RUN
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_work import REMOVAL, WORK
 
 if t.TYPE_CHECKING:
-    import types
-
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Kind
 
+CARRIES = (carry_captures.parts,)
 NAME = "rollback.sh"
 
 _INTRO = b"""#!/bin/sh
 # Rolls this host back to what was captured before the latest change, without Ansible, Python or network.
 # Made anew with every rollback point by intellistream.sage; do not edit. How to use it: sh rollback.sh --help
 """
-
-
-def parts() -> tuple[types.ModuleType, ...]:
-    """What the kinds of resources write, see M(_base.by_name)."""
-    from ansible_collections.intellistream.sage.plugins.module_utils._files import script as files
-    from ansible_collections.intellistream.sage.plugins.module_utils._git import script as git
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv import script as venv
-
-    return files, git, venv
 
 
 class _Capture(t.NamedTuple):

@@ -78,7 +78,7 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Res
         if result["conflicts"] and not options.force:
             raise refused(result)
         if request.window is not None:
-            check.check_undo(session, request.window, chosen.points)
+            check.check_undo(session, request.window, chosen.points, registry.find)
         with undo_redo.Redo(session, chosen, undos, request.partial, options) as redo:
             for undo in undos:
                 undo.check()
@@ -147,6 +147,8 @@ def _compute(
                 if kinds and resource["kind"] not in kinds:
                     continue
                 kind = registry.find(resource["kind"])
+                # By path, not by M(registry.key): two layers of one path are one undo, whatever else their specs say,
+                # or the second to run would meet what the first had put back.
                 key = (resource["kind"], "" if kind is not None and kind.joined else resource["path"])
                 # The newest place decides the order of the work.
                 captures[key] = [*captures.pop(key, []), layer]
@@ -198,7 +200,7 @@ def _execute(
         # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
         for redone in undo_redo.restored(chosen):
             session.add(redone)
-    needed = check.undo_size(chosen.points)
+    needed = check.undo_size(chosen.points, registry.find)
     work: UndoWork = {
         "files": needed.files,
         "bytes": needed.bytes,

@@ -74,7 +74,7 @@ def _named(path: pathlib.Path, types: bool = True) -> set[str]:
     found = set()
 
     def visit(node: ast.AST) -> None:
-        if not types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if not types and isinstance(node, ast.If) and ast.unparse(node.test) == "t.TYPE_CHECKING":
             return
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{UTILS}."):
             inside = str(node.module)[len(UTILS) + 1 :].replace(".", "/")
