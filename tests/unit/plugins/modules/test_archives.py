@@ -81,8 +81,8 @@ BEFORE = {
     "sage_venv": Before(29_607, 200_343),
     "sage_wheelhouse": Before(74_564, 260_300),
 }
-# Percent. These three carry the checks of the record's format and the interface of a kind, and are small beside them. On
-# the day of the cut they grew by 6.2, 4.4 and 3.6, all others by less than 2.8.
+# Percent. These three carry the checks of the record's format and the interface of a kind, and are small beside them.
+# On the day of the cut they grew by 6.2, 4.4 and 3.6, all others by less than 2.8.
 MOST_GROWTH = {"sage_checkpoint": 6.5, "sage_resume_info": 4.5, "sage_retention": 3.75}
 USUAL_GROWTH = 3.0
 
