@@ -252,7 +252,7 @@ SPEC = ArgumentSpec(
 ).merge(STATE_OPTIONS)
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     options = module.params
     if options["settle"]:

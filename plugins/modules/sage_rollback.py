@@ -241,7 +241,7 @@ SPEC = ArgumentSpec(
 ).merge(STATE_OPTIONS)
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     begun = time.monotonic()
     options = module.params
@@ -254,7 +254,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         window=TimeBudget(options["seconds_left"], begun, expected={}) if options["seconds_left"] is not None else None,
     )
     if options["prepare"]:
-        result = prepare_rollback(engine(module), request, options["prepare"], module.check_mode)
+        result: t.Mapping[str, object] = prepare_rollback(
+            engine(module), request, options["prepare"], module.check_mode
+        )
     else:
         result = rollback(engine(module), request, module.check_mode)
     return {**result, "seconds": round(time.monotonic() - begun, 1)}

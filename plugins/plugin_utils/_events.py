@@ -18,6 +18,8 @@ Facts = dict[str, t.Any]
 Spec = dict[str, t.Any]
 # What is wanted, by the phase whose result it decides.
 Inputs = t.Mapping[str, t.Mapping[str, t.Any]]
+# What installations of a host brought: kind → path → name → versions.
+Brought = dict[str, dict[str, dict[str, list[str]]]]
 # What a module returns.
 Result = dict[str, t.Any]
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What plans and captures consist of, for type checkers only: in module_utils it would be sent to every host."""
+"""What plans, captures and results consist of, for type checkers only: module_utils are sent to hosts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import typing as t
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Section
+    from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import SwitchStatus
+    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Timing
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PhaseRecord, Point, Result
 
 
 class _Source(t.TypedDict, total=False):
@@ -90,3 +93,149 @@ class ItemReader(t.Protocol):
 
     def lines(self, section: Section) -> t.Iterator[bytes]:
         """The lines of a section."""
+
+
+class Difference(t.TypedDict):
+    """A result's C(diff): what is shown as before and as after."""
+
+    before: t.Mapping[str, object]
+    after: t.Mapping[str, object]
+
+
+class Certainty(t.TypedDict):
+    """Whether a rollback leaves all as it was, and for people what cannot be known of that."""
+
+    inexact: list[str]
+    exact: bool
+
+
+class RollbackResult(Certainty):
+    """The result of M(intellistream.sage.sage_rollback); lines for people but for C(undone) and C(redo_point)."""
+
+    changed: bool
+    msg: str
+    target: str
+    plan: dict[str, list[str]]
+    conflicts: list[str]
+    kept: list[str]
+    undone: list[str]
+    redo_point: str | None
+    diff: Difference
+
+
+class PreparedRollbackResult(RollbackResult):
+    """The same of a rollback that waits for a decision, with how the host stands in its fleet run."""
+
+    fleet: Result | None
+
+
+class PointBrief(t.TypedDict):
+    """A rollback point in short. C(files) is a number; C(seconds) that its capture took; the lists are for people."""
+
+    id: str
+    description: str | None
+    phase: str | None
+    files: int
+    bytes: int
+    seconds: float
+    packages: list[str]
+    inexact: list[str]
+
+
+class BackupResult(t.TypedDict):
+    """The result of M(intellistream.sage.sage_backup)."""
+
+    changed: bool
+    rollback_point: PointBrief
+    diff: Difference
+
+
+class TransactionPoint(t.TypedDict):
+    """A rollback point in the history of a host; C(undone) and C(pruned) are times."""
+
+    id: str
+    time: str
+    phase: str | None
+    description: str | None
+    files: int
+    bytes: int
+    undone: str | None
+    pruned: str | None
+    redo: bool
+    packages: list[str]
+
+
+class TransactionReport(t.TypedDict):
+    """An installation in the history of a host."""
+
+    tid: str
+    time: str
+    status: str
+    packages: list[str]
+    rollback_points: list[TransactionPoint]
+
+
+class PhaseReason(t.TypedDict):
+    """Why a phase has to run."""
+
+    phase: str
+    reason: str
+
+
+class VerdictResult(t.TypedDict):
+    """P(_calls.verdict.Verdict) in a result."""
+
+    state: str
+    phase: str | None
+    reasons: list[PhaseReason]
+    phases_to_run: list[str]
+    needed: bool
+
+
+class LedgerReport(t.TypedDict):
+    """What a ledger is worth; C(broken_at) is the number of the line that does not fit."""
+
+    path: str
+    entries: int | None
+    intact: bool
+    broken_at: int | None
+    message: str
+
+
+class DriftReport(t.TypedDict):
+    """One difference between the record and the host; C(what) is for people."""
+
+    kind: str
+    path: str
+    what: str
+
+
+class _StateReport(t.TypedDict, total=False):
+    drift: list[DriftReport] | None
+
+
+class InstallationReport(_StateReport):
+    """What is told of a host's current installation, of its history and of what is in force."""
+
+    install_id: str | None
+    status: str | None
+    in_force: str | None
+    fleet: Result | None
+    deadman: SwitchStatus
+    timing: Timing | None
+    progress: Result
+    progress_file: str
+    phases: dict[str, PhaseRecord]
+    resume: VerdictResult | None
+    rollback_points: list[Point]
+    installations: list[Result]
+    transactions: list[TransactionReport]
+    installed_by: dict[str, str]
+
+
+class Report(InstallationReport):
+    """The result of M(intellistream.sage.sage_checkpoint_info)."""
+
+    changed: bool
+    exists: bool
+    ledger: LedgerReport

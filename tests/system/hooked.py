@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pathlib
 
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RollbackResult
 
 
 def settings(root: pathlib.Path, strict: bool = False) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def points(root: pathlib.Path) -> list[Point]:
         return [point for one in session.history() for point in one.active_points]
 
 
-def undo(root: pathlib.Path, manager: str) -> dict[str, Any]:
+def undo(root: pathlib.Path, manager: str) -> RollbackResult:
     """Go back to before the newest run of `apt` or `dnf`."""
     # An undo is a point of its own, too.
     newest = [point["point"] for point in points(root) if point["description"].startswith(f"{manager}: ")][-1]

@@ -26,9 +26,10 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import BackupResult
 
 
-def settled(engine: Engine, name: str, check_mode: bool) -> dict[str, t.Any]:
+def settled(engine: Engine, name: str, check_mode: bool) -> BackupResult:
     """Record what the change after a rollback point left, so that later changes by others are told from it.
 
     :raises InputError: there is no such point, or it was undone.
@@ -63,7 +64,7 @@ def still_holds(state: PrivateDir, point: Point) -> bool:
 
 def backup(
     engine: Engine, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str, check_mode: bool
-) -> dict[str, t.Any]:
+) -> BackupResult:
     """Make a rollback point, unless the newest of the same kind still holds.
 
     :raises CaptureError: something cannot be captured; nothing was recorded.

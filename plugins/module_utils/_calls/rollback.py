@@ -17,21 +17,22 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet import p
 from ansible_collections.intellistream.sage.plugins.module_utils._records import admission, script_marks, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_undos
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates, targets
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import (
-    Result,
-    nothing,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import nothing
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest, go_back
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import RollbackTerms
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        PreparedRollbackResult,
+        RollbackResult,
+    )
 
 
 CARRIES = (carry_undos.parts,)
 
 
-def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Result:
+def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> RollbackResult:
     """Undo what was changed since the target began.
 
     A host that prepared a rollback for a fleet run, and heard commit, does that one, whatever is named.
@@ -62,7 +63,9 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Resu
         return result
 
 
-def prepare_rollback(engine: Engine, request: RollbackRequest, fleet: t.Mapping[str, str], check_mode: bool) -> Result:
+def prepare_rollback(
+    engine: Engine, request: RollbackRequest, fleet: t.Mapping[str, str], check_mode: bool
+) -> PreparedRollbackResult:
     """Compute a rollback, as in check mode, and record that it is done when the fleet run commits.
 
     :param fleet: C(run), C(decision_log), C(where).
@@ -70,7 +73,7 @@ def prepare_rollback(engine: Engine, request: RollbackRequest, fleet: t.Mapping[
         be rolled back.
     :raises SageError: it cannot go back, or a decision or another rollback comes first; nothing was recorded.
     """
-    result = {**rollback(engine, request, True), "fleet": None}
+    result: PreparedRollbackResult = {**rollback(engine, request, True), "fleet": None}
     if result["undone"] and not check_mode:
         with engine.session() as session:
             _record(session, request, result, fleet)
@@ -80,7 +83,7 @@ def prepare_rollback(engine: Engine, request: RollbackRequest, fleet: t.Mapping[
     return result
 
 
-def _record(session: Session, request: RollbackRequest, result: Result, fleet: t.Mapping[str, str]) -> None:
+def _record(session: Session, request: RollbackRequest, result: RollbackResult, fleet: t.Mapping[str, str]) -> None:
     admission.refuse_undecided(session.installation)
     script = session.where is not None and script_marks.was_run(session.where)
     if script or any(installation.undoing for installation in session.history()):

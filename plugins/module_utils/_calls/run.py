@@ -13,7 +13,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
 
 
-def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], dict[str, t.Any]]) -> None:
+def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, object]]) -> None:
     """Create the module, do the work, exit with its result.
 
     :param work: gets the module, returns the result for C(exit_json).

@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
         Observed,
         Result,
     )
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PhaseReason, VerdictResult
 
 
 class Verdict(t.NamedTuple):
@@ -41,16 +42,17 @@ class Verdict(t.NamedTuple):
 
     state: str
     phase: str | None
-    reasons: list[dict[str, str]]
+    reasons: list[PhaseReason]
 
     @property
     def phases_to_run(self) -> list[str]:
         """That phase and all that rest on it."""
         return list(PHASES[PHASES.index(self.phase) :]) if self.phase else []
 
-    def as_dict(self) -> dict[str, t.Any]:
+    def as_dict(self) -> VerdictResult:
         """The verdict as JSON-able data."""
-        return {**self._asdict(), "phases_to_run": self.phases_to_run, "needed": self.state == "unfinished"}
+        needed = self.state == "unfinished"
+        return t.cast("VerdictResult", {**self._asdict(), "phases_to_run": self.phases_to_run, "needed": needed})
 
 
 def judge(installation: Installation | None, inputs: Inputs | None, host: Environment) -> Verdict:
@@ -61,7 +63,7 @@ def judge(installation: Installation | None, inputs: Inputs | None, host: Enviro
     """
     if installation is None:
         return Verdict("none", PHASES[0], reasons=[{"phase": PHASES[0], "reason": "nothing has been installed yet"}])
-    reasons: list[dict[str, str]] = []
+    reasons: list[PhaseReason] = []
     for name in PHASES:
         phase = installation.phases[name]
         phase_reasons = _changed_inputs(installation.inputs.get(name) or {}, inputs, name)

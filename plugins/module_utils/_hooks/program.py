@@ -16,6 +16,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls import b
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages, carry_undos, registry
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
+
 CARRIES = (carry_packages.parts, carry_undos.parts)
 # Set to V(off), a run is not captured: an undo does that for its own.
 SWITCH = "SAGE_CAPTURE"
@@ -34,7 +37,7 @@ class PackageManagerRun(t.NamedTuple):
     """
 
     command: str
-    changes: list[dict[str, t.Any]]
+    changes: list[PackageChange]
     elsewhere: bool = False
 
 
@@ -103,7 +106,7 @@ def after(engine: Engine, manager: str) -> str:
     return ""
 
 
-def _captured(engine: Engine, kind: str, changes: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
+def _captured(engine: Engine, kind: str, changes: t.Sequence[PackageChange]) -> bool:
     """A playbook has captured the very same just now, for instance by M(intellistream.sage.sage_backup)."""
     with engine.reading() as session:
         points = session.installation.active_points if session.installation is not None else []
@@ -116,7 +119,7 @@ def _captured(engine: Engine, kind: str, changes: t.Sequence[t.Mapping[str, t.An
         return backup.still_holds(session.where, points[-1])
 
 
-def _key(change: t.Mapping[str, t.Any]) -> tuple[t.Any, ...]:
+def _key(change: PackageChange) -> tuple[str | None, ...]:
     return (change["name"], change.get("before"), change.get("after"))
 
 
@@ -140,7 +143,7 @@ def read_apt(text: str) -> PackageManagerRun:
     if version != "VERSION 3":
         raise InputError(f"apt sent {version[:40]!r} instead of VERSION 3.", untouched="everything.")
     variables = dict(line.partition("=")[::2] for line in settings.splitlines())
-    changes: dict[tuple[str, str], dict[str, t.Any]] = {}
+    changes: dict[tuple[str, str], PackageChange] = {}
     for line in steps.splitlines():
         fields = line.split(" ", _FIELDS - 1)
         if len(fields) != _FIELDS:
@@ -148,16 +151,15 @@ def read_apt(text: str) -> PackageManagerRun:
         name, before, was, dummy, dummy, after, becomes, dummy, action = fields
         # A package is unpacked and configured in two steps; what is only configured is there already.
         arch = becomes if before == _ABSENT else was
-        changes.setdefault(
-            (name, arch),
-            {
-                "name": name,
-                "arch": arch,
-                "before": None if before == _ABSENT else before,
-                "after": None if after == _ABSENT or action == _REMOVE else after,
-                **({"file": action} if action.startswith("/") else {}),
-            },
-        )
+        change: PackageChange = {
+            "name": name,
+            "arch": arch,
+            "before": None if before == _ABSENT else before,
+            "after": None if after == _ABSENT or action == _REMOVE else after,
+        }
+        if action.startswith("/"):
+            change["file"] = action
+        changes.setdefault((name, arch), change)
     chroot = unquote(variables.get("DPkg::Chroot-Directory", "")) or "/"
     elsewhere = bool(variables.get("RootDir")) or chroot != "/" or (unquote(variables.get("Dir", "")) or "/") != "/"
     command = unquote(variables.get("CommandLine::AsString", "")) or "(not told)"
@@ -172,7 +174,8 @@ def read_dnf(text: str) -> PackageManagerRun:
     """
     try:
         message = json.loads(text)
-        return PackageManagerRun(str(message["command"]), [dict(change) for change in message["changes"]])
+        changes = [t.cast("PackageChange", dict(change)) for change in message["changes"]]
+        return PackageManagerRun(str(message["command"]), changes)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError("The dnf plugin sent something that cannot be read.", untouched="everything.") from error
 

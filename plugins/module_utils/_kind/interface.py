@@ -15,7 +15,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
+        Brought,
+        PackageChange,
+        TakenResource,
+    )
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemReader, ItemWriter
 
 Facts = dict[str, t.Any]
@@ -50,14 +54,14 @@ class UndoOptions(t.NamedTuple):
 
     :ivar force: take the captured side of conflicts and keep the other aside.
     :ivar resumed: an earlier attempt of the same undo was interrupted.
-    :ivar ours: what installations of this host's ledger brought: kind → path → name → versions.
+    :ivar ours: what installations of this host's ledger brought.
     :ivar erase_after: what was added at this time (seconds since the epoch) or before stays.
     :ivar keep_broken: keep what is there now beside the result, for diagnosis.
     """
 
     force: bool = False
     resumed: bool = False
-    ours: Facts = {}
+    ours: Brought = {}
     erase_after: float | None = None
     keep_broken: str = ""
 
@@ -202,7 +206,9 @@ class Kind(abc.ABC):
         """Names and versions that a change brings; the version is empty where any will do."""
         return []
 
-    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange | None:
+    def change(
+        self, spec: Spec, captured: TakenResource, manifest: t.Callable[[], Facts | None]
+    ) -> VersionsChange | None:
         """What a rollback point tells of names and versions; None when the kind has none.
 
         :param captured: the resource as the C(captured) event has it.

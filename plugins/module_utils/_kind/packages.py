@@ -12,6 +12,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import TakenResource
 
 STATES = ("present", "latest", "absent")
 ResourceClass = t.Callable[[list[str], str, list["Facts"]], "Resource"]
@@ -58,7 +59,9 @@ class PackagesKind(Kind):
             spec_kept.pop("state", None)
         return spec_kept
 
-    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange | None:
+    def change(
+        self, spec: Spec, captured: TakenResource, manifest: t.Callable[[], Facts | None]
+    ) -> VersionsChange | None:
         if not captured.get("changes"):
             return None
         before: dict[str, str] = {}

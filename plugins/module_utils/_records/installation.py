@@ -18,10 +18,9 @@ if t.TYPE_CHECKING:
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
-_INSTALLATION_STATUSES = ("running", "prepared", "completed", "failed", "rolled_back", "abandoned")
 _SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
 _LABELS = ("install_mode", "environment_name", "python_path")
-# Fields that an event must have; C(before) is what C(redone) has.
+# Fields that an event must have; C(before) is in C(redone).
 REQUIRED = {
     "begun": "inputs environment previous carried",
     "phase": "phase status data",
@@ -42,14 +41,14 @@ REQUIRED = {
     "fired": "after by",
     "ended": "status",
 }
-# Fields that say a word of a list, or several: what another word means is not known.
+# Fields that say words of a list.
 _WORDS: dict[str, dict[str, tuple[str | None, ...]]] = {
     "begun": {"carried": PHASES},
     "phase": {"phase": PHASES, "status": STATUSES},
     "captured": {"phase": (*PHASES, None)},
     "undoing": {"phases": PHASES},
     "undone": {"outcome": ("exact", "differs"), "phases": PHASES, "status": ("rolled_back", None)},
-    "before": {"status": _INSTALLATION_STATUSES, "phases": PHASES},
+    "before": {"phases": PHASES, "status": ("running", "prepared", "abandoned", "completed", "failed", "rolled_back")},
     "phases": {"status": STATUSES},
     "window": {"phase": PHASES},
     "ended": {"status": ("abandoned", "rolled_back")},
@@ -148,7 +147,7 @@ class Installation:
 
     def _describe(self, event: events.Begun | events.Described) -> None:
         """Take the labels of an event, and what it has that this version does not know."""
-        fields = fields_of(event, "inputs", "environment", "previous", "carried")
+        fields = fields_of(event, *REQUIRED["begun"].split())
         self.all_or_nothing = bool(fields.pop("all_or_nothing", self.all_or_nothing))
         for name in _LABELS:
             label = fields.pop(name, None)
@@ -268,9 +267,9 @@ EVENTS = frozenset(name[len("_on_") :] for name in vars(Installation) if name.st
 def check_known(event: Event, line: LedgerLine | None = None) -> bool:
     """Refuse an event that this version cannot read, unless whoever wrote it said that it may be ignored.
 
-    :param line: the line of the ledger that it stands in.
+    :param line: its line in the ledger.
     :returns: False for one that is ignored.
-    :raises UnknownFormat: an event of another version, or a field in it.
+    :raises UnknownFormat: another version wrote it.
     """
     name = event.get("event")
     problem, details = _unreadable(name, event) if name in EVENTS else ("that this version does not know", {})
@@ -288,13 +287,13 @@ def check_known(event: Event, line: LedgerLine | None = None) -> bool:
     )
 
 
-def _unreadable(name: str, event: t.Mapping[str, t.Any]) -> tuple[str, dict[str, t.Any]]:
-    """What this version cannot read of an event: in words, and as C(field) and C(value); empty if it can."""
-    parts: list[tuple[str, t.Mapping[str, t.Any]]] = [(name, event)]
-    if "carried" in event:
-        parts.append(("phases", {"status": [phase.get("status") for phase in event["carried"].values()]}))
-    if "before" in event:
-        before = event["before"]
+def _unreadable(name: str, event: t.Any) -> tuple[str, dict[str, t.Any]]:
+    """What cannot be read of an event: in words, and as C(field) and C(value)."""
+    parts = [(name, event)]
+    if name == "begun":
+        parts.append(("phases", {"status": [phase.get("status") for phase in event.get("carried", {}).values()]}))
+    elif name == "redone":
+        before = event.get("before", {})
         parts += [("before", before), ("phases", {"status": list(before.get("phases", {}).values())})]
     for part, fields in parts:
         for field in REQUIRED.get(part, "").split():

@@ -19,17 +19,16 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DriftReport
 
 # Of kinds that this version does not have, or that are not carried here.
 _PLAIN = "_kind.drift:compare"
 
 CARRIES = (carry_drift.parts,)
 
-Line = dict[str, str]
 
-
-def drift(session: Session) -> list[Line]:
-    """Every difference between the record and the host, sorted: mappings C(kind), C(path), C(difference).
+def drift(session: Session) -> list[DriftReport]:
+    """Every difference between the record and the host, sorted.
 
     What cannot be read is a line too; nothing is raised.
     """

@@ -13,11 +13,14 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import VersionsChange
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Facts, Point, TakenResource
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        TransactionPoint,
+        TransactionReport,
+    )
 
-Facts = dict[str, t.Any]
 
-
-def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[VersionsChange]:
+def changes(state: PrivateDir | None, point: Point) -> list[VersionsChange]:
     """What a rollback point tells; what was pruned or damaged is left out, not raised."""
     changes_of_point = []
     for spec, resource in zip(point.get("specs") or [], point.get("resources") or []):
@@ -29,7 +32,7 @@ def changes(state: PrivateDir | None, point: t.Mapping[str, t.Any]) -> list[Vers
     return changes_of_point
 
 
-def _manifest(state: PrivateDir | None, point: t.Mapping[str, t.Any], resource: Facts) -> Facts | None:
+def _manifest(state: PrivateDir | None, point: Point, resource: TakenResource) -> Facts | None:
     if state is None:
         return None
     try:
@@ -39,7 +42,7 @@ def _manifest(state: PrivateDir | None, point: t.Mapping[str, t.Any], resource: 
         return None
 
 
-def transactions(state: PrivateDir | None, history: t.Sequence[Installation]) -> list[Facts]:
+def transactions(state: PrivateDir | None, history: t.Sequence[Installation]) -> list[TransactionReport]:
     """One per installation, newest first, for RV(transactions)."""
     return [
         {
@@ -53,7 +56,7 @@ def transactions(state: PrivateDir | None, history: t.Sequence[Installation]) ->
     ]
 
 
-def _point(state: PrivateDir | None, point: t.Mapping[str, t.Any], installation: Installation) -> Facts:
+def _point(state: PrivateDir | None, point: Point, installation: Installation) -> TransactionPoint:
     resources = point.get("resources") or []
     # What was captured by hand is a change of its own. A redo point is what a rollback went away from.
     by_hand = not point.get("phase") and not point.get("redo")
@@ -71,9 +74,7 @@ def _point(state: PrivateDir | None, point: t.Mapping[str, t.Any], installation:
     }
 
 
-def _packages(
-    state: PrivateDir | None, points: t.Sequence[t.Mapping[str, t.Any]], installation: Installation
-) -> list[str]:
+def _packages(state: PrivateDir | None, points: t.Sequence[Point], installation: Installation) -> list[str]:
     """C([-] name version) and C([+] name version), by name; the first capture and the last plan count."""
     before: dict[tuple[str, str], str] = {}
     after: dict[tuple[str, str], str | None] = {}

@@ -17,11 +17,15 @@ from ansible_collections.intellistream.sage.plugins.module_utils._reports import
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Inputs
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        InstallationReport,
+        LedgerReport,
+        Report,
+    )
 
-Result = dict[str, t.Any]
 
-
-def report(engine: Engine, inputs: dict[str, t.Any] | None, history: bool, drift: bool = False) -> Result:
+def report(engine: Engine, inputs: Inputs | None, history: bool, drift: bool = False) -> Report:
     """Everything about the state of a host.
 
     :param inputs: what is wanted, to judge against; None to judge the record alone.
@@ -39,11 +43,18 @@ def report(engine: Engine, inputs: dict[str, t.Any] | None, history: bool, drift
             return result
     except LedgerBroken as error:
         # Without a record there is nothing to compare with.
-        unknown: Result = {"drift": None} if drift else {}
-        return {"changed": False, "exists": True, **_nothing(), **unknown, "ledger": _ledger(engine.path, None, error)}
+        broken: Report = {
+            "changed": False,
+            "exists": True,
+            **_nothing(),
+            "ledger": _ledger(engine.path, None, error),
+        }
+        if drift:
+            broken["drift"] = None
+        return broken
 
 
-def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) -> Result:
+def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
     installation = session.installation
     in_force = session.effective()
     verdict = judge(in_force, redact(inputs) if inputs is not None else None, host.facts())
@@ -56,7 +67,7 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
         except LedgerBroken as error:
             broken = error
     points = [point for installed in installations for point in installed.active_points]
-    result: Result = {
+    result: Report = {
         "changed": False,
         "exists": installation is not None,
         **_nothing(),
@@ -66,27 +77,23 @@ def _report(session: Session, inputs: dict[str, t.Any] | None, history: bool) ->
         "ledger": _ledger(session.path, count, broken),
     }
     if history:
-        result.update(
-            installations=[installed.as_dict() for installed in installations],
-            transactions=reports_history.transactions(session.where, installations),
-            installed_by=reports_history.installed_by(installations),
-        )
+        result["installations"] = [installed.as_dict() for installed in installations]
+        result["transactions"] = reports_history.transactions(session.where, installations)
+        result["installed_by"] = reports_history.installed_by(installations)
     if installation is not None:
         fleet = standing(installation)
-        result.update(
-            fleet=fleet.as_dict() if fleet is not None else None,
-            deadman=mark.status(session),
-            timing=check.timing(installation),
-            install_id=installation.install_id,
-            status=installation.status,
-            progress=progress.view(installation),
-            progress_file=session.progress_condition(),
-            phases={name: phase.as_dict() for name, phase in installation.phases.items()},
-        )
+        result["fleet"] = fleet.as_dict() if fleet is not None else None
+        result["deadman"] = mark.status(session)
+        result["timing"] = check.timing(installation)
+        result["install_id"] = installation.install_id
+        result["status"] = installation.status
+        result["progress"] = progress.view(installation)
+        result["progress_file"] = session.progress_condition()
+        result["phases"] = {name: phase.as_dict() for name, phase in installation.phases.items()}
     return result
 
 
-def _nothing() -> Result:
+def _nothing() -> InstallationReport:
     return {
         "install_id": None,
         "status": None,
@@ -105,7 +112,7 @@ def _nothing() -> Result:
     }
 
 
-def _ledger(path: str, count: int | None, broken: LedgerBroken | None) -> Result:
+def _ledger(path: str, count: int | None, broken: LedgerBroken | None) -> LedgerReport:
     return {
         "path": path,
         "entries": count,

@@ -11,13 +11,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import TakenResource
 
 BACKUPS = "backups"
 # The copy that a capture gives; None when it has nothing to tell.
 Content = t.Callable[[Layer], "bytes | None"]
 
 
-def write(state: PrivateDir, install_id: str, point: PrivateDir, resources: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+def write(state: PrivateDir, install_id: str, point: PrivateDir, resources: t.Sequence[TakenResource]) -> None:
     """Write what a rollback point tells of the time before an installation; its first point that does decides.
 
     :param resources: those of a C(captured) event.

@@ -37,10 +37,10 @@ if t.TYPE_CHECKING:
         Point,
         PointCaptured,
         PointSettled,
-        Result,
         Spec,
         TakenResource,
     )
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PointBrief
 
 CARRIES = (carry_captures.parts,)
 _OPENED: ByName[t.Callable[[PrivateDir, t.Mapping[str, t.Any], ExitStack], PrivateDir]] = ByName(
@@ -232,7 +232,7 @@ def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
     return {"event": "settled", "installations": [point["install_id"]], "point": point["point"], "after": after}
 
 
-def brief(point: Point | PointCaptured) -> Result:
+def brief(point: Point | PointCaptured) -> PointBrief:
     """What a user wants to know of a rollback point."""
     resources = point.get("resources") or []
     return {

@@ -11,11 +11,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Undo
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import ResolvedTarget
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import Certainty, RollbackResult
 
-Result = dict[str, t.Any]
 
-
-def nothing(text: str, target: str) -> Result:
+def nothing(text: str, target: str) -> RollbackResult:
     """Of a rollback with nothing to do."""
     plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
     return {
@@ -33,7 +32,7 @@ def nothing(text: str, target: str) -> Result:
     }
 
 
-def planned(chosen: ResolvedTarget, undos: t.Sequence[Undo], target: str) -> Result:
+def planned(chosen: ResolvedTarget, undos: t.Sequence[Undo], target: str) -> RollbackResult:
     """Of one that is computed, and then is carried out or only shown."""
     plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
     added, erased = len(plan["install"]), len(plan["erase"])
@@ -56,13 +55,13 @@ def planned(chosen: ResolvedTarget, undos: t.Sequence[Undo], target: str) -> Res
     }
 
 
-def certain(undos: t.Sequence[Undo]) -> Result:
+def certain(undos: t.Sequence[Undo]) -> Certainty:
     """Whether all is as it was; what packages' own scripts did elsewhere is nobody's knowledge, and not claimed."""
     inexact = list(dict.fromkeys(line for undo in undos for line in undo.inexact))
     return {"inexact": inexact, "exact": not inexact}
 
 
-def refused(result: Result) -> ConflictError:
+def refused(result: RollbackResult) -> ConflictError:
     """Of one that cannot be carried out."""
     conflicts = result["conflicts"]
     return ConflictError(

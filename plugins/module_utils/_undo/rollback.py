@@ -8,7 +8,7 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Undo, UndoOptions
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
@@ -18,7 +18,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline impor
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo as undo_redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import (
-    Result,
     certain,
     nothing,
     planned,
@@ -28,7 +27,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Undone, UndoWork
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Brought, Undone, UndoWork
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RollbackResult
 
 
 class RollbackRequest(t.NamedTuple):
@@ -55,7 +55,7 @@ class RollbackRequest(t.NamedTuple):
         return bool(self.kinds) and set(self.kinds) != set(KINDS)
 
 
-def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Result:
+def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> RollbackResult:
     """Undo what was changed since the target began; see M(_calls.rollback.rollback), which calls it."""
     begun = time.monotonic()
     history = session.history()
@@ -110,13 +110,13 @@ def _how(
     )
 
 
-def _ours(history: t.Sequence[Installation]) -> Facts:
+def _ours(history: t.Sequence[Installation]) -> Brought:
     """What installations of this host brought: kind → path → distribution → versions."""
-    brought: Facts = {}
+    brought: Brought = {}
     specs = [spec for installation in history for point in installation.points for spec in point.get("specs") or []]
     for spec in specs:
         kind = registry.find(spec["kind"])
-        names = brought.setdefault(spec["kind"], {}).setdefault(spec.get("path"), {})
+        names = brought.setdefault(spec["kind"], {}).setdefault(spec.get("path") or "", {})
         for name, version in kind.brought(spec) if kind is not None else ():
             names.setdefault(name, []).append(version)
     return brought
@@ -161,11 +161,11 @@ def _execute(
     session: Session,
     chosen: targets.ResolvedTarget,
     undos: t.Sequence[Undo],
-    result: Result,
+    result: RollbackResult,
     request: RollbackRequest,
     options: UndoOptions,
     begun: float,
-) -> Result:
+) -> RollbackResult:
     plan = result["plan"]
     for part in reversed(chosen.parts):
         session.add(
@@ -185,7 +185,8 @@ def _execute(
         for undo in undos:
             undo.execute()
         # A script that fails now is one more that may have done anything.
-        result.update(certain(undos))
+        certainty = certain(undos)
+        result["inexact"], result["exact"] = certainty["inexact"], certainty["exact"]
         differences = [line for undo in undos for line in undo.verify()]
     except RollbackError:
         raise

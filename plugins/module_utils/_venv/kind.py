@@ -10,6 +10,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import TakenResource
 
 _RESOURCE: ByName[t.Callable[[str, list[Facts], bool], Resource]] = ByName("_venv.resource:VenvResource")
 
@@ -48,7 +49,7 @@ class VenvKind(Kind):
             for distribution in spec.get("distributions") or []
         ]
 
-    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
+    def change(self, spec: Spec, captured: TakenResource, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
         facts = manifest()
         before = dict(facts.get("distributions") or {}) if facts is not None else None
         return VersionsChange(

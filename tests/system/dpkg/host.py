@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Sequence
 
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RollbackResult
     from ansible_collections.intellistream.sage.tests.system.debs import Repository
 
 FOO_CONF = "/etc/foo.conf"
@@ -40,9 +41,9 @@ class Host:
         """Record what the change left."""
         backup.settled(self.engine, point, False)
 
-    def undo(self, to: str = "last", check_mode: bool = False, **how: Any) -> dict[str, Any]:
+    def undo(self, to: str | None = "last", check_mode: bool = False, **how: Any) -> RollbackResult:
         """Roll back."""
-        return calls_rollback.rollback(self.engine, rollback.RollbackRequest(to, **how), check_mode)
+        return calls_rollback.rollback(self.engine, rollback.RollbackRequest(str(to), **how), check_mode)
 
 
 def package(version: str, name: str = "foo", **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -28,6 +28,7 @@ from ansible_collections.intellistream.sage.tests.system.rpm.undoing import (
 from ansible_collections.intellistream.sage.tests.system.rpms import installed
 
 if TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import BackupResult
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 # What the new goo and the newer foo bring, and what is there of nobody's.
@@ -247,7 +248,7 @@ def test_a_capture_is_made_anew_when_what_is_in_the_way_was_edited(host: Host, r
     repository.add("goo", "1", files=GOO)
     write("/opt/goo/data", "nobody's\n")
 
-    def backup() -> dict[str, Any]:
+    def backup() -> BackupResult:
         spec = {"kind": "rpm", "packages": ["goo"], "state": "present"}
         return calls_backup.backup(host.engine, [spec], None, "the same", False)
 

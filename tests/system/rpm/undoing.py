@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.tests.system.command import run
 from ansible_collections.intellistream.sage.tests.system.content import File
 
 if TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import BackupResult, RollbackResult
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 CONFIG = "%config(noreplace)"
@@ -38,11 +39,11 @@ class Host:
         made = backup.backup(self.engine, [spec], None, f"point {len(self.before)}", False)
         return str(made["rollback_point"]["id"])
 
-    def settle(self, point: str) -> dict[str, Any]:
+    def settle(self, point: str) -> BackupResult:
         """Say that the change after a point has ended."""
         return backup.settled(self.engine, point, False)
 
-    def undo(self, to: str = "last", check: bool = False, **options: Any) -> dict[str, Any]:
+    def undo(self, to: str = "last", check: bool = False, **options: Any) -> RollbackResult:
         """Roll back."""
         return calls_rollback.rollback(self.engine, rollback.RollbackRequest(to, **options), check)
 

@@ -26,6 +26,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RollbackResult
+
 # What the script may use; all of it is in coreutils.
 COREUTILS = (
     *("base64", "cat", "chmod", "chown", "cp", "cut", "date", "id", "ln", "mkdir", "mv", "od", "readlink", "rm"),
@@ -126,7 +128,7 @@ class Host:
         """The state too."""
         return {**self.look(), **snapshot(self.root)}
 
-    def module(self, **options: Any) -> dict[str, Any]:
+    def module(self, **options: Any) -> RollbackResult:
         """The module's rollback to the same target."""
         return rollback(self.engine, RollbackRequest(**options), False)
 

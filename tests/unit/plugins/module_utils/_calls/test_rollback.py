@@ -31,7 +31,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if t.TYPE_CHECKING:
     import pathlib
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import Result
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Result
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PreparedRollbackResult
 
 RUN = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
 
@@ -39,7 +40,7 @@ RUN = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
 class BackHost(FleetHost):
     """A host whose rollback is part of a fleet run."""
 
-    def prepare_rollback(self, to: str = "last", check_mode: bool = False, **values: t.Any) -> Result:
+    def prepare_rollback(self, to: str = "last", check_mode: bool = False, **values: t.Any) -> PreparedRollbackResult:
         """What the role does before it decides."""
         return prepare_rollback(self.engine, RollbackRequest(to, **values), RUN, check_mode)
 

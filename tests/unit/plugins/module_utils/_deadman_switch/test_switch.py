@@ -79,6 +79,7 @@ def test_it_takes_everything_back_and_tells(host: SageHost) -> None:
     assert snapshot(host.data) == before
     found = report.report(host.engine, None, False)
     assert (found["status"], found["install_id"]) == ("rolled_back", name)
+    assert found["deadman"]["fired"] is not None
     assert found["deadman"]["fired"]["after"] == 100.0
     assert not found["deadman"]["armed"]
     assert not list(host.store.parent.glob("deadman*"))

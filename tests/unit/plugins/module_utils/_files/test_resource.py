@@ -29,6 +29,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import BackupResult, RollbackResult
+
 NAMES = ["plain", "配置 '$(id)'\n.yaml", b"\xff\xfe.bin".decode("utf-8", "surrogateescape")]
 
 
@@ -52,12 +54,12 @@ def data(tmp_path: Path) -> Path:
     return top
 
 
-def capture(root: Path, *paths: Path, check: bool = False) -> dict[str, Any]:
+def capture(root: Path, *paths: Path, check: bool = False) -> BackupResult:
     spec = {"kind": "files", "paths": [str(path) for path in paths]}
     return backup(Engine(str(root)), [spec], None, "", check)
 
 
-def undo(root: Path, to: str = "last", check: bool = False) -> dict[str, Any]:
+def undo(root: Path, to: str = "last", check: bool = False) -> RollbackResult:
     return rollback(Engine(str(root)), RollbackRequest(to), check)
 
 

@@ -438,7 +438,7 @@ def test_absent_is_removed_and_comes_back(work: Path, tmp_path: Path) -> None:
     result = rollback(engine(work), RollbackRequest("last"), False)
     assert not work.exists()
     assert result["redo_point"]
-    rollback(engine(work), RollbackRequest(result["redo_point"]), False)
+    rollback(engine(work), RollbackRequest(str(result["redo_point"])), False)
     assert changes(before, facts(work)) == {}
 
 
@@ -489,7 +489,7 @@ def test_an_undo_that_removed_a_submodule_can_be_undone(work: Path, tmp_path: Pa
         rollback(engine(work), RollbackRequest("last"), False)
     result = rollback(engine(work), RollbackRequest("last", force=True), False)
     assert not (work / "more").exists()
-    rollback(engine(work), RollbackRequest(result["redo_point"]), False)
+    rollback(engine(work), RollbackRequest(str(result["redo_point"])), False)
     assert changes(before, facts(work)) == {}
 
 

@@ -71,8 +71,11 @@ def test_what_fits_is_recorded_with_its_estimates(host: SageHost) -> None:
     host.change("1")
     host.end()
     timing = report.report(host.engine, None, False)["timing"]
+    assert timing is not None
     assert timing["phases"]["python_deps"]["expected"] == estimate.PHASE_SECONDS["python_deps"]
-    assert 0 <= timing["phases"]["python_deps"]["took"] < 60
+    took = timing["phases"]["python_deps"]["took"]
+    assert took is not None
+    assert 0 <= took < 60
     assert timing["undo"]["took"] is None
 
 

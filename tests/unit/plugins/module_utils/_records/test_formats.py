@@ -237,7 +237,7 @@ def test_fields_of_a_newer_version_are_kept(engine: Engine) -> None:
     _append(
         engine,
         [
-            {"event": "described", "color": "described"},
+            {"event": "described", "color": "described", "before": 1, "carried": 1},
             {
                 "event": "phase",
                 "phase": "python_deps",

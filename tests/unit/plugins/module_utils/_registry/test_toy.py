@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DriftReport
 
 TOY = pathlib.Path(__file__).parent / "toy"
 
@@ -60,8 +61,8 @@ class ToyHost(Host):
         settled(self.engine, point, False)
         return point
 
-    def drift(self) -> list[dict[str, str]]:
-        return list(report(self.engine, None, True, drift=True)["drift"])
+    def drift(self) -> list[DriftReport]:
+        return list(report(self.engine, None, True, drift=True)["drift"] or [])
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_capture_change_undo_and_redo(host: ToyHost) -> None:
     host.upgrade("2")
     undone = rollback(host.engine, RollbackRequest(), False)
     assert (undone["plan"]["restore"], undone["exact"], host.release) == ([f"{host.link} to 1"], True, "1")
-    redone = rollback(host.engine, RollbackRequest(to=undone["redo_point"]), False)
+    redone = rollback(host.engine, RollbackRequest(to=str(undone["redo_point"])), False)
     assert (redone["exact"], host.release) == (True, "2")
 
 
@@ -129,7 +130,9 @@ def test_in_a_phase(host: ToyHost) -> None:
     checkpoint(host.engine, CheckpointRequest(None, True, {}, [completed]), False)
     assert host.drift() == []
     host.change("mine")
-    reasons = report(host.engine, None, True)["resume"]["reasons"]
+    verdict = report(host.engine, None, True)["resume"]
+    assert verdict is not None
+    reasons = verdict["reasons"]
     assert {"phase": "python_deps", "reason": "it was 2, is mine"} in reasons
 
 

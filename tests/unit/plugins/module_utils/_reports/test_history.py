@@ -52,7 +52,7 @@ def test_what_went_and_what_came_newest_first(host: Host) -> None:
     (point,) = newest["rollback_points"]
     assert point["files"] > 0
     assert point["bytes"] > 0
-    taken = {name: point[name] for name in point if name not in ("time", "files", "bytes")}
+    taken = {name: field for name, field in point.items() if name not in ("time", "files", "bytes")}
     assert taken == {
         "id": f"{newest['tid']}.1",
         "phase": "python_deps",

@@ -36,6 +36,7 @@ def test_nothing_there(engine: Engine, tmp_path: pathlib.Path) -> None:
     told = report(engine, None, True)
     assert not told["changed"]
     assert not told["exists"]
+    assert told["resume"] is not None
     assert told["resume"]["state"] == "none"
     assert told["installations"] == []
     assert list(tmp_path.iterdir()) == []
@@ -51,6 +52,7 @@ def test_everything(engine: Engine) -> None:
     assert told["progress_file"] == "current"
     assert [one["status"] for one in told["installations"]] == ["completed", "failed"]
     assert told["installations"][-1]["install_id"] == told["install_id"]
+    assert told["resume"] is not None
     assert told["resume"]["needed"]
     assert told["resume"]["reasons"][0] == {"phase": "environment_setup", "reason": "it failed"}
     assert told["ledger"] == {
@@ -73,6 +75,7 @@ def test_credentials_in_wanted_inputs_are_no_change(engine: Engine) -> None:
     _move(engine, *[(name, "completed") for name in PHASES], begin=True)
     wanted: dict[str, t.Any] = {"python_deps": {"url": "https://user:secret@x.example"}}
     told = report(engine, wanted, False)
+    assert told["resume"] is not None
     assert told["resume"]["state"] == "finished"
     assert "secret" not in str(told)
 

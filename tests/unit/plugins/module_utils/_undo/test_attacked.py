@@ -54,7 +54,7 @@ def test_a_link_for_a_whole_environment(host: Host, victim: Path) -> None:
     whole = _whole(host)
     whole.rename(host.path / "stolen")
     whole.symlink_to(victim)
-    _refused(host, undone["redo_point"], StoreError)
+    _refused(host, str(undone["redo_point"]), StoreError)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
@@ -62,7 +62,7 @@ def test_a_whole_environment_of_somebody_else(host: Host) -> None:
     host.install("one", pack="1.0")
     undone = host.undo()
     os.chown(_whole(host), 4321, 4321)
-    _refused(host, undone["redo_point"], StoreError)
+    _refused(host, str(undone["redo_point"]), StoreError)
 
 
 def test_a_link_for_the_content_directory(host: Host, victim: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_link_for_the_content_directory(host: Host, victim: Path) -> None:
     content = _whole(host).parent
     content.rename(host.path / "stolen")
     content.symlink_to(victim)
-    _refused(host, undone["redo_point"], SageError)
+    _refused(host, str(undone["redo_point"]), SageError)
 
 
 @pytest.mark.parametrize("place", ["a link", "somebody else's"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RollbackResult
 
 
 class Host:
@@ -72,10 +73,10 @@ class Host:
         wanted = {PHASES[0]: {"want": inputs}}
         return checkpoint(self.engine, Wanted(wanted, True, {}, list(transitions)), False)
 
-    def undo(self, to: str = "last", **options: Any) -> dict[str, Any]:
+    def undo(self, to: str | None = "last", **options: Any) -> RollbackResult:
         """A rollback, predicted first."""
-        predicted = rollback(self.engine, RollbackRequest(to, **options), True)
-        result = rollback(self.engine, RollbackRequest(to, **options), False)
+        predicted = rollback(self.engine, RollbackRequest(str(to), **options), True)
+        result = rollback(self.engine, RollbackRequest(str(to), **options), False)
         assert predicted == result
         return result
 
@@ -158,7 +159,7 @@ def test_somebody_else_in_between_is_a_conflict(host: Host) -> None:
     host.venv.install("fresh", "7.0")
     before = host.look()
     with pytest.raises(ConflictError, match=r"fresh 7\.0"):
-        rollback(host.engine, RollbackRequest(undone["redo_point"]), False)
+        rollback(host.engine, RollbackRequest(str(undone["redo_point"])), False)
     assert changes(before, host.look()) == {}
 
 

@@ -34,6 +34,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import BackupResult, RollbackResult
+
 
 class Host:
     """A root with a state and an environment."""
@@ -43,7 +45,7 @@ class Host:
         self.root = path / "root"
         self.venv = TinyVenv(path / "root" / "venv")
 
-    def capture(self, *pins: str, phase: str | None = None, check: bool = False) -> dict[str, Any]:
+    def capture(self, *pins: str, phase: str | None = None, check: bool = False) -> BackupResult:
         """Capture before a change that leaves C(name==version)."""
         named = [pin.partition("==") for pin in pins]
         spec = {
@@ -53,7 +55,7 @@ class Host:
         }
         return backup(self.engine, [spec], phase, "", check)
 
-    def undo(self, to: str = "last", force: bool = False, check: bool = False) -> dict[str, Any]:
+    def undo(self, to: str = "last", force: bool = False, check: bool = False) -> RollbackResult:
         """Roll back."""
         return rollback(self.engine, RollbackRequest(to, force), check)
 

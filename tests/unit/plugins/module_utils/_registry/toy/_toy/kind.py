@@ -13,6 +13,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import TakenResource
 
 _RESOURCE: ByName[t.Callable[[str], Resource]] = ByName("_toy.resource:ToyResource")
 
@@ -31,7 +32,7 @@ class ToyKind(Kind):
     def brought(self, spec: Spec) -> list[tuple[str, str]]:
         return [("release", spec["release"])] if spec.get("release") else []
 
-    def change(self, spec: Spec, captured: Facts, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
+    def change(self, spec: Spec, captured: TakenResource, manifest: t.Callable[[], Facts | None]) -> VersionsChange:
         facts = manifest()
         before = {"release": facts["release"]} if facts is not None else None
         return VersionsChange(str(spec["path"]), before, after=dict(self.brought(spec)))
