@@ -82,6 +82,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings
+
 SPEC = ArgumentSpec(
     {
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -90,10 +92,10 @@ SPEC = ArgumentSpec(
 ).merge(STATE_OPTIONS)
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     names = (*STATE_OPTIONS.options, "strict")
-    settings = {name: module.params[name] for name in names}
+    settings = t.cast("HookSettings", {name: module.params[name] for name in names})
     return arrange(settings, module.params["state"] == "present", module.check_mode)
 
 

@@ -239,3 +239,21 @@ class Report(InstallationReport):
     changed: bool
     exists: bool
     ledger: LedgerReport
+
+
+class HookSettings(t.TypedDict):
+    """What a hook is made with: parameters of P(_records.session.Engine), and C(strict)."""
+
+    root: str
+    checkpoint_dir: str | None
+    repackage_dir: str | None
+    lock_timeout: float
+    strict: bool
+
+
+class HookResult(t.TypedDict):
+    """The result of M(intellistream.sage.sage_hook); C(diff) has one for each file, as Ansible shows it."""
+
+    changed: bool
+    files: list[str]
+    diff: list[dict[str, str]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import pathlib
 
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RollbackResult
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings, RollbackResult
 
 
-def settings(root: pathlib.Path, strict: bool = False) -> dict[str, Any]:
+def settings(root: pathlib.Path, strict: bool = False) -> HookSettings:
     """The module's options."""
     return {"root": str(root), "checkpoint_dir": None, "repackage_dir": None, "lock_timeout": 1, "strict": strict}
 

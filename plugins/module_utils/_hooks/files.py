@@ -14,6 +14,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import STATE_DIR
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import program
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings
+
 PYTHON = "/usr/bin/python3"
 PROGRAM = "hook.pyz"
 _APT = "/etc/apt/apt.conf.d"
@@ -97,7 +100,7 @@ def program_path(root: str) -> str:
     return path
 
 
-def hook_files(root: str, settings: t.Mapping[str, t.Any], present: bool) -> list[HookFile]:
+def hook_files(root: str, settings: HookSettings, present: bool) -> list[HookFile]:
     """All files, in the order in which they are to be written: what starts the program comes last.
 
     :param root: the directory SAGE is installed in.
@@ -124,7 +127,7 @@ def hook_files(root: str, settings: t.Mapping[str, t.Any], present: bool) -> lis
     return [HookFile(program_file, build_program(settings), mode=0o700), *starters]
 
 
-def build_program(settings: t.Mapping[str, t.Any]) -> bytes:
+def build_program(settings: HookSettings) -> bytes:
     """The hook's program: the same for the same settings and sources, byte for byte.
 
     :param settings: for P(_hooks.program.main).

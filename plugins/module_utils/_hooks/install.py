@@ -21,9 +21,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._hooks import f
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._hooks.files import HookFile
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookResult, HookSettings
 
 
-def arrange(settings: t.Mapping[str, t.Any], present: bool, check_mode: bool) -> dict[str, t.Any]:
+def arrange(settings: HookSettings, present: bool, check_mode: bool) -> HookResult:
     """Make the hook's files as they are to be.
 
     :param settings: P(_records.session.Engine)'s parameters and C(strict).

@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry impor
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings
 
 CARRIES = (carry_packages.parts, carry_undos.parts)
 # Set to V(off), a run is not captured: an undo does that for its own.
@@ -41,7 +42,7 @@ class PackageManagerRun(t.NamedTuple):
     elsewhere: bool = False
 
 
-def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
+def main(settings: HookSettings, arguments: list[str]) -> int:
     """C(MANAGER before) captures what standard input tells of; C(MANAGER after) records what the run has left.
 
     :param settings: P(Engine)'s parameters, and C(strict).
@@ -53,19 +54,18 @@ def main(settings: dict[str, t.Any], arguments: list[str]) -> int:
     manager, moment = arguments
     # Packages are named in bytes that need not be text here.
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if moment == "before" else ""
-    strict = bool(settings.pop("strict"))
+    engine = Engine(
+        settings["root"], settings["checkpoint_dir"], settings["lock_timeout"], repackage_dir=settings["repackage_dir"]
+    )
     try:
-        if moment == "before":
-            message = before(Engine(**settings), manager, READERS[manager](text))
-        else:
-            message = after(Engine(**settings), manager)
+        message = before(engine, manager, READERS[manager](text)) if moment == "before" else after(engine, manager)
     except (SageError, OSError) as error:
         message = f"sage: {error}" if isinstance(error, SageError) else f"sage: The operating system refused: {error}."
         if moment == "after":
             _say(message)
             return 0
-        _say(f"{message}\n{_consequence(manager, strict)}")
-        return 1 if strict else 0
+        _say(f"{message}\n{_consequence(manager, settings['strict'])}")
+        return 1 if settings["strict"] else 0
     if message:
         sys.stdout.write(f"sage: {message}\n")
     return 0

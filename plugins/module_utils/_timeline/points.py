@@ -43,9 +43,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PointBrief
 
 CARRIES = (carry_captures.parts,)
-_OPENED: ByName[t.Callable[[PrivateDir, t.Mapping[str, t.Any], ExitStack], PrivateDir]] = ByName(
-    "_storage.archive:opened"
-)
+_OPENED: ByName[t.Callable[[PrivateDir, Point, ExitStack], PrivateDir]] = ByName("_storage.archive:opened")
 
 
 def capture(

@@ -14,7 +14,7 @@ import pathlib
 import subprocess
 import sys
 import zipfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,8 +22,17 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import zi
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files, program
 
+if TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings
+
 HEAD = "VERSION 3\nAPT::Architecture=amd64\nDir=/\nCommandLine::AsString=apt-get%20install%20foo\n\n"
-SETTINGS = {"root": "/opt/sage", "checkpoint_dir": None, "lock_timeout": 60, "repackage_dir": None, "strict": False}
+SETTINGS: HookSettings = {
+    "root": "/opt/sage",
+    "checkpoint_dir": None,
+    "lock_timeout": 60,
+    "repackage_dir": None,
+    "strict": False,
+}
 
 
 def change(name: str, arch: str, before: str | None, after: str | None) -> dict[str, Any]:
