@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import NeedsLibrary, SageError
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource
@@ -41,7 +41,7 @@ class Recorded(t.NamedTuple):
     others: t.Callable[[str], OtherVersions | None]
 
 
-# Every difference of one kind; what cannot be read is one, too, and nothing is raised.
+# Every difference of one kind; what cannot be read is one, too.
 Drift = t.Callable[[Recorded], list[DriftLine]]
 
 
@@ -61,10 +61,15 @@ def differences(recorded: Recorded, spec: Facts, facts: Facts) -> t.Iterator[Dri
 
 
 def guarded(path: str, look: t.Callable[..., t.Iterable[DriftLine]], *arguments: t.Any) -> list[DriftLine]:
-    """The lines of a look; an error becomes one."""
+    """The lines of a look; an error becomes one.
+
+    :raises NeedsLibrary: another Python can look.
+    """
     lines: list[DriftLine] = []
     try:
         lines += look(*arguments)
+    except NeedsLibrary:
+        raise
     except SageError as error:
         lines.append(DriftLine(path, f"cannot be compared: {error.what}"))
     except (OSError, ValueError) as error:

@@ -30,7 +30,9 @@ CARRIES = (carry_drift.parts,)
 def drift(session: Session) -> list[DriftReport]:
     """Every difference between the record and the host, sorted.
 
-    What cannot be read is a line too; nothing is raised.
+    What cannot be read is a line too.
+
+    :raises NeedsLibrary: this Python has not what a kind needs.
     """
     installation = session.effective()
     if installation is None:

@@ -54,11 +54,14 @@ def capture(
     Nothing is recorded here. What was captured is on disk and checked when this returns. In a
     session that writes nothing, the event tells what would be captured.
 
+    :raises InputError: one cannot be captured by what runs here.
+    :raises NeedsLibrary: this Python has not what one needs.
     :raises CaptureError: something cannot be captured, or space is short; nothing is left behind.
     """
     installation = session.required()
     name = next_name(installation)
     cleaned = [registry.recorded(spec) for spec in specs]
+    resources = [make(spec) for spec in cleaned]
     event: PointCaptured = {
         "event": "captured",
         "point": name,
@@ -68,12 +71,11 @@ def capture(
         "resources": [],
     }
     if not session.writes or session.where is None:
-        event["resources"] = [_predicted(make(spec)) for spec in cleaned]
+        event["resources"] = [_predicted(resource) for resource in resources]
         if session.where is not None:
-            _check_space(session.where, [make(spec) for spec in cleaned])
+            _check_space(session.where, resources)
         return event
     try:
-        resources = [make(spec) for spec in cleaned]
         _check_space(session.where, resources)
         # What a killed run left of a point that was never recorded.
         store.discard(session.where, installation.install_id, name)

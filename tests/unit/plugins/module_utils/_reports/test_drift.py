@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tracemalloc
 import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import NeedsLibrary
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
     checkpoint,
@@ -227,3 +229,14 @@ def test_memory_does_not_grow_with_the_number_of_distributions(tmp_path: Path) -
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_library_that_this_python_lacks_is_named_to_the_module(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C(_calls.run) goes on in the system's Python then, which has it."""
+    monkeypatch.setitem(sys.modules, "rpm", None)
+    with host.engine.session() as session:
+        facts = {"packages": {"sage": "1"}}
+        session.move("cleanup", "completed", "again", [{"spec": {"kind": "rpm", "packages": ["sage"]}, "facts": facts}])
+        session.commit()
+    with pytest.raises(NeedsLibrary, match="can import rpm"):
+        host.drift()
