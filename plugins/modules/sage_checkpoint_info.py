@@ -23,7 +23,7 @@ options:
     type: dict
   history:
     description:
-      - Read the whole ledger, check its chain from the first entry on, and return all installations.
+      - Read the whole ledger, check its chain from the first line on, and return all installations.
     type: bool
     default: true
   drift:
@@ -263,16 +263,16 @@ ledger:
       description: Where the record lies.
       type: str
       sample: /opt/sage/.sage/checkpoints
-    entries:
-      description: How many entries it has; null when O(history) is false.
+    lines:
+      description: How many lines it has; null when O(history) is false.
       type: int
       sample: 9
     intact:
-      description: Whether every entry follows from the one before it.
+      description: Whether every line follows from the one before it.
       type: bool
       sample: true
     broken_at:
-      description: The number of the first entry that does not, or null.
+      description: The number of the first line that does not, or null.
       type: int
       sample: null
     message:

@@ -196,7 +196,7 @@ class LedgerReport(t.TypedDict):
     """What a ledger is worth; C(broken_at) is the number of the line that does not fit."""
 
     path: str
-    entries: int | None
+    lines: int | None
     intact: bool
     broken_at: int | None
     message: str

@@ -186,7 +186,7 @@ def concurrent(where: pathlib.Path) -> list[Figure]:
     failed = sum(one.wait() != 0 for one in started)
     seconds = time.perf_counter() - begun
     with Engine(str(where / "root")).reading() as session:
-        entries = len(session.entries())
+        entries = len(session.lines())
     lost = 160 - entries
     value = f"{lost} of 160 lost, {failed} failed ({seconds:.1f} s)"
     return [Figure("32 processes, 5 updates each, at once", value, "0", lost == failed == 0)]

@@ -150,11 +150,11 @@ class Fleet:
             self.install(1)
         with Engine(str(self.root(0))).reading() as session:
             inputs = next(
-                event["inputs"] for entry in session.entries() for event in entry.events if event["event"] == "begun"
+                event["inputs"] for entry in session.lines() for event in entry.events if event["event"] == "begun"
             )
             last = {
                 event["phase"]: event
-                for entry in session.entries()
+                for entry in session.lines()
                 for event in entry.events
                 if event["event"] == "phase"
             }

@@ -4,7 +4,7 @@
 
 """Checks the record of a host without the collection's own code and prints it: state.py DIRECTORY [SECRET...].
 
-Prints one JSON object: progress, phases (last status of each in the newest installation), events, points, entries.
+Prints one JSON object: progress, phases (last status of each in the newest installation), events, points, lines.
 Exit status 1, with the reasons on stderr, when something is not as documented.
 """
 
@@ -49,16 +49,16 @@ def modes(top: str) -> list[str]:
     return wrong
 
 
-def chain(entries: list[dict[str, t.Any]]) -> list[str]:
-    """Whether every entry has its own hash and follows from the one before."""
+def chain(lines: list[dict[str, t.Any]]) -> list[str]:
+    """Whether every line has its own hash and follows from the one before."""
     wrong, before = [], "0" * 64
-    for number, entry in enumerate(entries, 1):
-        content = {name: value for name, value in entry.items() if name != "hash"}
+    for number, line in enumerate(lines, 1):
+        content = {name: value for name, value in line.items() if name != "hash"}
         text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if (entry["hash"], entry["prev"], entry["seq"]) != (digest, before, number):
-            wrong.append(f"entry {number} of the ledger does not fit")
-        before = entry["hash"]
+        if (line["hash"], line["prev"], line["seq"]) != (digest, before, number):
+            wrong.append(f"line {number} of the ledger does not fit")
+        before = line["hash"]
     return wrong
 
 
@@ -78,15 +78,15 @@ def main() -> int:
     top, hidden = os.path.abspath(sys.argv[1]), sys.argv[2:]
     with open(os.path.join(top, "install_progress.json"), encoding="utf-8") as content:
         progress = json.load(content)
-    with open(os.path.join(top, "ledger.jsonl"), encoding="utf-8") as lines:
-        entries = [json.loads(line) for line in lines]
-    wrong = modes(top) + chain(entries) + secrets(top, hidden)
+    with open(os.path.join(top, "ledger.jsonl"), encoding="utf-8") as content:
+        lines = [json.loads(line) for line in content]
+    wrong = modes(top) + chain(lines) + secrets(top, hidden)
     if list(progress) != KEYS:
         wrong.append(f"the progress file has other keys: {list(progress)}")
-    newest = [entry for entry in entries if entry["install_id"] == progress["install_id"]]
-    events = [event for entry in newest for event in entry["events"]]
+    newest = [line for line in lines if line["install_id"] == progress["install_id"]]
+    events = [event for line in newest for event in line["events"]]
     phases = {event["phase"]: event for event in events if event["event"] == "phase"}
-    found = {"progress": progress, "phases": phases, "events": events, "entries": len(entries)}
+    found = {"progress": progress, "phases": phases, "events": events, "lines": len(lines)}
     json.dump(found, sys.stdout)
     sys.stderr.write("\n".join(wrong))
     return 1 if wrong else 0

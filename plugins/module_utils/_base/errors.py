@@ -73,9 +73,9 @@ class NeedsLibrary(SageError):
 
 
 class LedgerBroken(StateError):
-    """An entry of the ledger does not follow from the one before it.
+    """A line of the ledger does not follow from the one before it.
 
-    :param number: the entry's number, counted from 1.
+    :param number: the line's number, counted from 1.
     """
 
     def __init__(self, what: str, *, number: int, **details: t.Any) -> None:

@@ -277,12 +277,12 @@ def check_known(event: Event, line: LedgerLine | None = None) -> bool:
         return True
     if event.get("ignorable"):
         return False
-    source = f"Entry {line.seq} of the ledger" if line is not None else "The record"
+    source = f"Line {line.seq} of the ledger" if line is not None else "The record"
     raise UnknownFormat(
         f"{source} has an event {name!r} {problem}",
         writer=line.writer if line is not None else "",
         event=name,
-        entry=line.seq if line is not None else None,
+        line=line.seq if line is not None else None,
         **details,
     )
 

@@ -74,7 +74,7 @@ def _digest(line: bytes) -> str:
 
 
 def _parse(line: bytes) -> LedgerLine:
-    """One line as an entry; what a later version may have added to it stays on disk.
+    """What one line says; what a later version may have added to it stays on disk.
 
     :raises ValueError: it is none; the message says why.
     :raises UnknownFormat: it is of another format.
@@ -85,7 +85,7 @@ def _parse(line: bytes) -> LedgerLine:
         # The bytes themselves, since JSON can say the same in other bytes.
         bare = line.replace(b'"hash":"%s",' % parsed.hash.encode("ascii"), b"", 1)
     except (ValueError, TypeError, AttributeError, KeyError):
-        raise ValueError("is not an entry") from None
+        raise ValueError("cannot be read") from None
     if parsed.hash != _digest(bare):
         raise ValueError("was altered: its hash does not fit its content")
     if parsed.format == FORMAT:
@@ -93,9 +93,9 @@ def _parse(line: bytes) -> LedgerLine:
     if fields.get("ignorable"):
         return parsed._replace(events=[])
     raise UnknownFormat(
-        f"Entry {parsed.seq} of the ledger has format {parsed.format!r}, this version reads {FORMAT}",
+        f"Line {parsed.seq} of the ledger has format {parsed.format!r}, this version reads {FORMAT}",
         writer=parsed.writer,
-        entry=parsed.seq,
+        line=parsed.seq,
         format=parsed.format,
         known=FORMAT,
     )
@@ -104,7 +104,7 @@ def _parse(line: bytes) -> LedgerLine:
 def _broken(number: int, problem: str) -> LedgerBroken:
     """The error to raise when a line does not fit."""
     return LedgerBroken(
-        f"Entry {number} of the ledger {problem}.",
+        f"Line {number} of the ledger {problem}.",
         number=number,
         untouched="everything.",
         advice="Restore ledger.jsonl from a copy. Or move the checkpoint directory aside to begin a new history; "
@@ -154,7 +154,7 @@ class Ledger:
         return self._read(0, offset).count(b"\n") + 1
 
     def tail(self) -> LedgerLine | None:
-        """The last complete entry.
+        """The last complete line.
 
         :raises LedgerBroken: it is not what was written.
         :raises UnknownFormat: it is of another format.
@@ -166,9 +166,9 @@ class Ledger:
         return self._parse_all(start, self._read(start, end))[0]
 
     def since(self, offset: int) -> list[LedgerLine]:
-        """All entries from the byte C(offset) on, their chain checked.
+        """All lines from the byte C(offset) on, their chain checked.
 
-        :raises LedgerBroken: with the number of the first entry that does not fit.
+        :raises LedgerBroken: with the number of the first line that does not fit.
         :raises UnknownFormat: one is of another format.
         """
         return self._parse_all(offset, self._read(offset, self.size()))
@@ -182,7 +182,7 @@ class Ledger:
                 if index and (parsed.prev != lines[-1].hash or parsed.seq != lines[-1].seq + 1):
                     raise ValueError("does not follow from the one before it")
                 if offset == index == 0 and (parsed.prev != GENESIS or parsed.seq != 1):
-                    raise ValueError("is not a beginning: entries before it are missing")
+                    raise ValueError("is not a beginning: lines before it are missing")
             except ValueError as error:
                 raise _broken(self._number_at(offset) + index, str(error)) from None
             lines.append(parsed)
@@ -221,8 +221,8 @@ class Ledger:
     ) -> LedgerLine:
         """Write one line, durably.
 
-        :param last: the entry before, from M(tail); the caller holds the lock.
-        :param begin: the installation's first offset; None when this entry begins it.
+        :param last: the line before, from M(tail); the caller holds the lock.
+        :param begin: the installation's first offset; None when this line begins it.
         :raises StorageError: the disk refused; the ledger is as it was.
         """
         try:

@@ -61,7 +61,7 @@ class Record:
 
     def _installation_at(self, offset: int) -> Installation:
         """The installation whose first line is at a byte."""
-        return fold(self.entries(offset))[0]
+        return fold(self.lines(offset))[0]
 
     def effective(self) -> Installation | None:
         """The installation whose result is on the host: the latest that was not undone."""
@@ -74,9 +74,9 @@ class Record:
     def history(self) -> list[Installation]:
         """All installations, oldest first, the whole chain checked.
 
-        :raises LedgerBroken: with the number of the first entry that does not fit.
+        :raises LedgerBroken: with the number of the first line that does not fit.
         """
-        return fold(self.entries())
+        return fold(self.lines())
 
     def recent(self, count: int) -> list[Installation]:
         """The latest installations on disk, oldest first; what is further back is not read."""
@@ -88,10 +88,10 @@ class Record:
             if previous is None:
                 break
             begin = previous
-        return fold(self.entries(begin))
+        return fold(self.lines(begin))
 
-    def entries(self, offset: int = 0) -> list[LedgerLine]:
-        """All entries on disk from the byte C(offset) on, their chain checked."""
+    def lines(self, offset: int = 0) -> list[LedgerLine]:
+        """All lines on disk from the byte C(offset) on, their chain checked."""
         return self._ledger.since(offset) if self._ledger is not None else []
 
     def progress_condition(self) -> str:

@@ -62,7 +62,7 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
     count, broken = None, None
     if history:
         try:
-            lines = session.entries()
+            lines = session.lines()
             installations, count = fold(lines), len(lines)
         except LedgerBroken as error:
             broken = error
@@ -115,7 +115,7 @@ def _nothing() -> InstallationReport:
 def _ledger(path: str, count: int | None, broken: LedgerBroken | None) -> LedgerReport:
     return {
         "path": path,
-        "entries": count,
+        "lines": count,
         "intact": broken is None,
         "broken_at": broken.number if broken else None,
         "message": str(broken) if broken else "",

@@ -95,10 +95,10 @@ def test_32_updaters_lose_nothing(tmp_path: pathlib.Path) -> None:
     assert _watch(tmp_path, started) > 5
     _ended_well(started)
     with Engine(str(tmp_path)).reading() as session:
-        entries = session.entries()
-        told = [event["data"] for entry in entries for event in entry.events if event["event"] == "phase"]
+        lines = session.lines()
+        told = [event["data"] for line in lines for event in line.events if event["event"] == "phase"]
         assert sorted(told) == sorted(f"p{one}.{number}" for one in range(PROCESSES) for number in range(UPDATES))
-        assert [entry.seq for entry in entries] == list(range(1, PROCESSES * UPDATES + 1))
+        assert [line.seq for line in lines] == list(range(1, PROCESSES * UPDATES + 1))
         assert len(session.history()) == 1
         assert session.progress_condition() == "current"
 

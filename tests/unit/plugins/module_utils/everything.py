@@ -67,7 +67,7 @@ def play(path: pathlib.Path) -> list[LedgerLine]:
     _fleet(host)
     _switches(host)
     with host.engine.reading() as session:
-        return session.entries()
+        return session.lines()
 
 
 def plain(entries: t.Iterable[LedgerLine], path: pathlib.Path) -> list[tuple[str, t.Any, str]]:

@@ -24,11 +24,11 @@ def test_str_leaves_out_what_is_not_said() -> None:
 
 
 def test_as_dict_is_json_and_names_the_kind() -> None:
-    error = LedgerBroken("Entry 3 was altered.", number=3, advice="Restore it.")
+    error = LedgerBroken("Line 3 was altered.", number=3, advice="Restore it.")
     assert error.number == 3
     assert json.loads(json.dumps(error.as_dict())) == {
         "kind": "LedgerBroken",
-        "what": "Entry 3 was altered.",
+        "what": "Line 3 was altered.",
         "untouched": "",
         "advice": "Restore it.",
         "number": 3,

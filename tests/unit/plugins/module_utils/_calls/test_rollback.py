@@ -51,7 +51,7 @@ class BackHost(FleetHost):
     def entries(self) -> int:
         """How long its ledger is."""
         with self.engine.reading() as session:
-            return len(session.entries())
+            return len(session.lines())
 
 
 @pytest.fixture

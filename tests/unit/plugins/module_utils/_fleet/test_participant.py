@@ -133,10 +133,10 @@ def test_prepared_is_not_completed(host: FleetHost) -> None:
 def test_the_vote_and_the_last_phase_are_one_entry(host: FleetHost) -> None:
     host.begin("2")
     with host.engine.reading() as session:
-        before = len(session.entries())
+        before = len(session.lines())
     host.vote()
     with host.engine.reading() as session:
-        entries = session.entries()
+        entries = session.lines()
     assert len(entries) == before + 1
     # Wherever it is cut, there is no moment in which it is done and not in doubt.
     for number in range(1, len(entries) + 1):

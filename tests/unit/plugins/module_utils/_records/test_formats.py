@@ -137,7 +137,7 @@ def test_e26_an_event_of_a_newer_version_is_refused_by_name(engine: Engine) -> N
             {"event": "quarantined", "of": 1},
         ],
     )
-    _refuses(engine, "Entry 2 of the ledger has an event 'quarantined' that this version does not know")
+    _refuses(engine, "Line 2 of the ledger has an event 'quarantined' that this version does not know")
 
 
 def test_e26_also_one_about_another_installation(engine: Engine) -> None:
@@ -171,7 +171,7 @@ def test_a_word_that_a_known_event_does_not_have_is_refused(
     engine: Engine, event: dict[str, t.Any], field: str, word: str
 ) -> None:
     """A phase or a status of a newer version was taken silently, or ended in a bare KeyError."""
-    says = f"Entry 2 of the ledger has an event {event['event']!r} with {field} {word!r}, which this version"
+    says = f"Line 2 of the ledger has an event {event['event']!r} with {field} {word!r}, which this version"
     _append(engine, [event])
     caught = _refuses(engine, says)
     assert caught.details["field"] == field
@@ -191,7 +191,7 @@ def test_a_known_event_without_one_of_its_fields_is_refused(
     engine: Engine, event: dict[str, t.Any], field: str
 ) -> None:
     _append(engine, [event])
-    caught = _refuses(engine, f"Entry 2 of the ledger has an event {event['event']!r} without {field!r}")
+    caught = _refuses(engine, f"Line 2 of the ledger has an event {event['event']!r} without {field!r}")
     assert caught.details["field"] == field
 
 
@@ -207,7 +207,7 @@ def test_every_event_is_refused_without_what_its_type_requires() -> None:
 def test_e26_a_line_of_another_format_is_refused(engine: Engine, number: t.Any) -> None:
     advice = "This version is newer, and reads no older formats" if number == FORMAT - 1 else "upgrade the collection"
     _append(engine, [], format=number)
-    _refuses(engine, re.escape(f"Entry 2 of the ledger has format {number!r}, this version reads {FORMAT}"), advice)
+    _refuses(engine, re.escape(f"Line 2 of the ledger has format {number!r}, this version reads {FORMAT}"), advice)
 
 
 def test_what_is_marked_as_ignorable_is_passed_over(engine: Engine) -> None:
@@ -223,7 +223,7 @@ def test_what_is_marked_as_ignorable_is_passed_over(engine: Engine) -> None:
         assert session.installation.as_dict() == before
         session.move("cleanup", "completed")
         session.commit()
-        assert [entry.seq for entry in session.entries()] == [1, 2, 3, 4]
+        assert [entry.seq for entry in session.lines()] == [1, 2, 3, 4]
         assert session.history()[0].phases["cleanup"].status == "completed"
 
 
@@ -443,7 +443,7 @@ def test_a_ledger_of_this_format_is_read_from_everywhere(tmp_path: pathlib.Path)
     with engine.session() as session:
         history = session.history()
         for installation in history:
-            [alone] = fold(session.entries(installation.begin))[:1]
+            [alone] = fold(session.lines(installation.begin))[:1]
             assert alone.install_id == installation.install_id
         session.begin({}, {})
         session.commit()

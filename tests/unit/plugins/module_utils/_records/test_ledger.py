@@ -108,7 +108,7 @@ def test_every_changed_byte_is_noticed_with_its_entry(state: PrivateDir) -> None
             with pytest.raises(LedgerBroken) as caught:
                 Ledger(state).since(0)
             assert caught.value.number == number, (index, other)
-            assert f"Entry {number} " in caught.value.what
+            assert f"Line {number} " in caught.value.what
 
 
 @pytest.mark.parametrize(

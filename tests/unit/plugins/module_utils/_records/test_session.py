@@ -231,11 +231,11 @@ def test_any_sequence_cut_anywhere_replays_to_a_state_it_went_through(
         # Power was lost in the very first entry: there was no progress file yet.
         _file(engine, PROGRESS).unlink()
     with engine.reading() as session:
-        assert [one.as_dict() for one in fold(session.entries())] == states[whole]
+        assert [one.as_dict() for one in fold(session.lines())] == states[whole]
     _move(engine, "cleanup", "started", "goes on")
     with engine.reading() as session:
         assert session.progress_condition() == "current"
-        assert len(session.entries()) == whole + 1 or length == len(good)
+        assert len(session.lines()) == whole + 1 or length == len(good)
 
 
 DAMAGE = {
@@ -277,7 +277,7 @@ def test_a_torn_last_line_is_repaired_and_said(engine: Engine) -> None:
     assert "never finished" in _move(engine, "python_deps", "completed")[0]
     with engine.reading() as session:
         assert session.repaired == []
-        assert len(session.entries()) == 2
+        assert len(session.lines()) == 2
 
 
 def test_a_broken_chain_is_told_with_its_number(engine: Engine) -> None:
@@ -499,6 +499,6 @@ def test_an_event_about_others_alone_has_its_own_time(tmp_path: pathlib.Path, mo
         session.add({"event": "pruned", "installations": [first], "points": []})
         session.commit()
     with engine.reading() as session:
-        assert session.entries()[-1].time == "2099-01-01T00:00:00.000+00:00"
+        assert session.lines()[-1].time == "2099-01-01T00:00:00.000+00:00"
         assert session.installation is not None
         assert session.installation.updated != "2099-01-01T00:00:00.000+00:00"

@@ -57,7 +57,7 @@ def test_everything(engine: Engine) -> None:
     assert told["resume"]["reasons"][0] == {"phase": "environment_setup", "reason": "it failed"}
     assert told["ledger"] == {
         "path": engine.path,
-        "entries": 2,
+        "lines": 2,
         "intact": True,
         "broken_at": None,
         "message": "",
@@ -67,7 +67,7 @@ def test_everything(engine: Engine) -> None:
 def test_without_history_only_the_current_one_is_read(engine: Engine) -> None:
     _move(engine, ("cleanup", "started"))
     told = report(engine, None, False)
-    assert told["ledger"]["entries"] is None
+    assert told["ledger"]["lines"] is None
     assert told["phases"]["cleanup"]["status"] == "started"
 
 
@@ -90,7 +90,7 @@ def test_a_broken_chain_is_told_not_raised(engine: Engine, history: bool) -> Non
     assert told["exists"]
     assert not told["ledger"]["intact"]
     assert told["ledger"]["broken_at"] == 2
-    assert "Entry 2" in told["ledger"]["message"]
+    assert "Line 2" in told["ledger"]["message"]
     # The module always returns the same keys.
     assert set(report(Engine(engine.root + "x"), None, True)) == set(told)
 
