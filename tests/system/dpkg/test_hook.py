@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -266,6 +265,4 @@ def test_the_program_needs_nothing_but_python(sage_root: pathlib.Path) -> None:
     program = sage_root / ".sage/hook.pyz"
     # Neither this checkout nor Ansible is in the system's Python.
     assert run("/usr/bin/python3", "-I", "-c", "import ansible", ok=False).returncode == 1
-    begun = time.monotonic()
     run(program, "apt", "after")
-    assert time.monotonic() - begun < 5

@@ -10,7 +10,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,8 @@ from ansible_collections.intellistream.sage.tests.system.rpm.capturing import ex
 from ansible_collections.intellistream.sage.tests.system.rpms import installed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ansible_collections.intellistream.sage.tests.system.rpms import Repository
 
 
@@ -218,15 +219,39 @@ def test_scripts_are_named(repository: Repository) -> None:
     ]
 
 
-def test_a_change_by_somebody_else_is_waited_for(repository: Repository) -> None:
+def ends_when_seen(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object]) -> list[str]:
+    """Whoever holds a lock ends as soon as it was seen; who did at each look, empty when nobody."""
+    holders: list[str] = []
+    holder_now = lock.holder
+
+    def look() -> str:
+        holders.append(holder_now())
+        if len(holders) == 1:
+            end()
+        return holders[-1]
+
+    monkeypatch.setattr(lock, "holder", look)
+    return holders
+
+
+def test_a_change_by_somebody_else_is_waited_for(
+    repository: Repository, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     example(repository)
-    repository.add("slow", scripts={"post": "sleep 2"})
+    go = tmp_path / "go"
+    repository.add("slow", scripts={"post": f"while [ ! -e {go} ]; do sleep 0.1; done"})
     with subprocess.Popen(["rpm", "-U", str(repository.where / "slow-1-1.noarch.rpm")]) as other:
         while not lock.holder():
+            assert other.poll() is None
             time.sleep(0.01)
-        began = time.monotonic()
+
+        def end() -> None:
+            go.touch()
+            other.wait()
+
+        holders = ends_when_seen(monkeypatch, end)
         assert plan("foo", state="latest")
-        assert time.monotonic() - began > 1
+    assert [who.partition(" (")[0] for who in holders[:2]] == ["another transaction of rpm", ""]
     assert other.returncode == 0
 
 
@@ -246,20 +271,19 @@ def test_a_lock_that_is_not_released_refuses(repository: Repository, monkeypatch
     assert plan("foo", state="latest")
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-
-
-def test_dnf_at_work_is_waited_for_until_it_ends(repository: Repository) -> None:
+def test_dnf_at_work_is_waited_for_until_it_ends(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     example(repository)
     metadata = pathlib.Path("/var/cache/dnf/metadata_lock.pid")
-    with subprocess.Popen(["sleep", "60"]) as other:
+    with subprocess.Popen(["sleep", "infinity"]) as other:
         metadata.write_text(str(other.pid))
-        threading.Timer(1.0, end, [other]).start()
-        began = time.monotonic()
+
+        def end() -> None:
+            other.kill()
+            other.wait()
+
+        holders = ends_when_seen(monkeypatch, end)
         assert plan("foo", state="latest")
-        assert time.monotonic() - began > 0.8
+    assert holders[:2] == [f"dnf, process {other.pid} ({metadata})", ""]
 
 
 def test_only_root(repository: Repository) -> None:

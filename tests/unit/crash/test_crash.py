@@ -17,7 +17,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import typing as t
 
 import pytest
@@ -25,6 +24,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS, NAME
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.unit.crash.driver import ACTIONS
+from ansible_collections.intellistream.sage.tests.unit.waiting import wait_until
 
 DRIVER = pathlib.Path(__file__).with_name("driver.py")
 STRACE = shutil.which("strace")
@@ -92,10 +92,9 @@ class Trace:
         pid = self.driver.stdout.readline().strip()
         command = [str(STRACE), "-p", pid, "-o", str(self.log), "-e", f"trace={TRACED}", *options]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as strace:
-            deadline = time.monotonic() + 30
-            while not self.log.exists() or '/go"' not in self.log.read_text(errors="replace"):
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
+            wait_until(
+                lambda: self.log.exists() and '/go"' in self.log.read_text(errors="replace"), "a traced child", 0.001
+            )
             (self.where / "go").touch()
             status = int(self.driver.stdout.readline())
             strace.wait()

@@ -19,7 +19,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import typing as t
 
 import pytest
@@ -35,6 +34,7 @@ from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import 
     unrecorded,
 )
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+from ansible_collections.intellistream.sage.tests.unit.waiting import wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")]
 
@@ -84,10 +84,7 @@ class Tracer:
         pid = self.driver.stdout.readline().strip()
         command = [str(STRACE), "-f", "-p", pid, "-o", str(log), "-e", f"trace={traced}", *options]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as strace:
-            deadline = time.monotonic() + 30
-            while not log.exists() or b'/go"' not in log.read_bytes():
-                assert time.monotonic() < deadline
-                time.sleep(0.0005)
+            wait_until(lambda: log.exists() and b'/go"' in log.read_bytes(), "a traced child", 0.0005)
             (self.where / "go").touch()
             status = int(self.driver.stdout.readline())
             strace.wait()

@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import lock_request
 from ansible_collections.intellistream.sage.plugins.plugin_utils._plans import Plans, alone
+from ansible_collections.intellistream.sage.tests.unit.waiting import FOREVER
 
 GROUP = "linux-x86_64-glibc2_36-cp311"
 WANTED = lock_request.request(GROUP, ["isage"], [])
@@ -124,7 +125,7 @@ def test_a_place_that_cannot_be_written_to(run: Run) -> None:
 def hold(directory: str, told: t.Any) -> None:
     with alone(directory, "x"):
         told.set()
-        time.sleep(60)
+        time.sleep(FOREVER)
 
 
 def test_who_dies_is_not_waited_for(tmp_path: pathlib.Path) -> None:
@@ -132,7 +133,7 @@ def test_who_dies_is_not_waited_for(tmp_path: pathlib.Path) -> None:
     told = context.Event()
     holder = context.Process(target=hold, args=(str(tmp_path), told))
     holder.start()
-    assert told.wait(30)
+    told.wait()
     os.kill(holder.pid or 0, signal.SIGKILL)
     with alone(str(tmp_path), "x"):
         pass

@@ -7,13 +7,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import typing as t
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
+from ansible_collections.intellistream.sage.tests.unit.waiting import FOREVER, has_ended, wait_until
 
 if t.TYPE_CHECKING:
     import pathlib
@@ -54,46 +54,28 @@ def test_time_out_ends_grandchildren(tmp_path: pathlib.Path) -> None:
     marker = tmp_path / "pid"
     script = (
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep({FOREVER})'])\n"
         f"open({str(marker)!r}, 'w').write(str(child.pid))\n"
-        "time.sleep(60)\n"
+        f"time.sleep({FOREVER})\n"
     )
-    begun = time.monotonic()
     with pytest.raises(InstallerError, match="did not finish within 1 seconds"):
         command.run([sys.executable, "-c", script], timeout=1)
-    assert time.monotonic() - begun < 20
-    assert ends(marker.read_text()), "the grandchild lives on"
-
-
-def ends(pid: str) -> bool:
-    """Whether a process is gone within some seconds."""
-    for dummy in range(100):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-                if file.read().rsplit(")", 1)[1].split()[0] == "Z":
-                    return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.05)
-    return False
+    wait_until(lambda: has_ended(marker.read_text()), "the end of the grandchild")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about Linux")
 def test_dies_with_the_module(tmp_path: pathlib.Path) -> None:
     marker = tmp_path / "pid"
-    child = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    child = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep({FOREVER})"
     script = (
         "import sys\n"
         "from ansible_collections.intellistream.sage.plugins.module_utils._base import command as _command\n"
         f"_command.run([sys.executable, '-c', {child!r}])\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": ":".join(sys.path)}) as run:
-        for dummy in range(200):
-            if marker.exists() and marker.read_text():
-                break
-            time.sleep(0.05)
+        wait_until(lambda: marker.exists() and marker.read_text(), "the start of the installer")
         run.kill()
-    assert ends(marker.read_text()), "the installer lives on"
+    wait_until(lambda: has_ended(marker.read_text()), "the end of the installer")
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:

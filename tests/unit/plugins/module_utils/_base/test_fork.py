@@ -14,8 +14,10 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Busy
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import ForkedCall, split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.tests.unit.waiting import FOREVER, has_ended, wait_until
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -23,14 +25,6 @@ if t.TYPE_CHECKING:
 
 def _fails() -> None:
     raise OSError
-
-
-def _gone(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-            return stat.read().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_a_result_of_any_size() -> None:
@@ -43,11 +37,9 @@ def test_what_failed_or_was_killed_has_none() -> None:
 
 
 def test_stopped() -> None:
-    begun = time.monotonic()
-    child = ForkedCall(lambda: time.sleep(60))
+    child = ForkedCall(lambda: time.sleep(FOREVER))
     child.stop()
     child.stop()
-    assert time.monotonic() - begun < 30
     assert child.result() is None
 
 
@@ -57,7 +49,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     def work() -> None:
         (tmp_path / "new").write_text(str(os.getpid()))
         (tmp_path / "new").rename(named)
-        time.sleep(60)
+        time.sleep(FOREVER)
 
     child = os.fork()
     if child == 0:
@@ -66,16 +58,14 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
             time.sleep(0.01)
         os._exit(0)
     os.waitpid(child, 0)
-    deadline = time.monotonic() + 30
-    while not _gone(int(named.read_text())):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: has_ended(named.read_text()), "the end of the second process")
 
 
 def test_nobody_gets_in_while_it_works(tmp_path: Path) -> None:
     """The lock is the first process's, and is let go when both have ended."""
     engine = Engine(str(tmp_path), lock_timeout=30)
     reading, writing = os.pipe()
+    end, to_end = os.pipe()
     child = os.fork()
     if child == 0:
         session = engine.session()
@@ -83,14 +73,16 @@ def test_nobody_gets_in_while_it_works(tmp_path: Path) -> None:
         grandchild = os.fork()
         if grandchild == 0:
             os.write(writing, b"x")
-            time.sleep(1)
+            os.read(end, 1)
             os._exit(0)
         os._exit(0)
     os.waitpid(child, 0)
     os.read(reading, 1)
-    begun = time.monotonic()
+    with pytest.raises(Busy), Engine(str(tmp_path), lock_timeout=0.1).session():
+        pass
+    os.write(to_end, b"x")
     with engine.session():
-        assert time.monotonic() - begun > 0.5
+        pass
 
 
 def _who(items: t.Sequence[int]) -> list[str]:

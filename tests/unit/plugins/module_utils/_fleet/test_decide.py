@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import pathlib
@@ -25,6 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
     make_decision,
     open_log,
 )
+from ansible_collections.intellistream.sage.tests.unit.waiting import FOREVER
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
@@ -128,9 +130,11 @@ def test_switches_that_fire_too_soon(fleet: Fleet) -> None:
     told = fleet.decide(seconds_left={"a": 500.0, "b": 20.0}, seconds_needed=30.0, run="r2")
     assert told["decision"] == "abort"
     assert told["why"] == "less than 30 s are left until the dead-man's switch fires on b"
+    begun = time.time()
     told = fleet.decide(seconds_left={"a": 500.0}, seconds_needed=30.0)
     assert told["decision"] == "commit"
-    assert str(told["deadline"]) > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 400))
+    deadline = dt.datetime.fromisoformat(str(told["deadline"])).timestamp()
+    assert begun + 500 - 2 <= deadline <= time.time() + 500
 
 
 def test_check_mode_predicts_and_writes_nothing(tmp_path: pathlib.Path, fleet: Fleet) -> None:
@@ -242,14 +246,14 @@ def test_a_part_that_fails_ends_the_others_waiting(fleet: Fleet) -> None:
     told: list[DecisionResult] = []
 
     def first() -> None:
-        told.append(fleet.decide(["a"], hosts=["a"], part=1, parts=2, wait=60.0))
+        told.append(fleet.decide(["a"], hosts=["a"], part=1, parts=2, wait=FOREVER))
 
     thread = threading.Thread(target=first)
     thread.start()
     while ".r1.1.vote" not in fleet.files():
         time.sleep(0.01)
     assert fleet.decide(["b"], hosts=["b", "c"], part=2, parts=2)["decision"] == "abort"
-    thread.join(10)
+    thread.join()
     assert told[0]["decision"] == "abort"
 
 

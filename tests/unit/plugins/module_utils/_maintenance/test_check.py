@@ -64,6 +64,7 @@ def test_what_does_not_fit_leaves_nothing(host: SageHost, monkeypatch: pytest.Mo
 
 
 def test_what_fits_is_recorded_with_its_estimates(host: SageHost) -> None:
+    begun = time.monotonic()
     result = _call(host, 5_000.0, "1")
     assert result["window"]["undo_measured"] is False
     assert result["window"]["measured"] == []
@@ -75,7 +76,8 @@ def test_what_fits_is_recorded_with_its_estimates(host: SageHost) -> None:
     assert timing["phases"]["python_deps"]["expected"] == estimate.PHASE_SECONDS["python_deps"]
     took = timing["phases"]["python_deps"]["took"]
     assert took is not None
-    assert 0 <= took < 60
+    # Both moments were within this test, and are recorded in milliseconds.
+    assert 0 <= took <= time.monotonic() - begun + 0.01
     assert timing["undo"]["took"] is None
 
 
@@ -96,7 +98,7 @@ def test_times_are_learnt(host: SageHost) -> None:
     assert result["window"]["undo_measured"] is True
     # The undone one says nothing about phases.
     assert result["window"]["measured"] == ["python_deps"]
-    assert result["window"]["expected"]["python_deps"] < 10
+    assert result["window"]["expected"]["python_deps"] < estimate.PHASE_SECONDS["python_deps"]
     assert first != result["install_id"]
 
 
@@ -104,14 +106,15 @@ def test_a_phase_that_began_has_less_left(host: SageHost) -> None:
     _call(host, 5_000.0, "1")
     # Python_deps has begun just now; its default is five minutes, and only what is left of them counts.
     with pytest.raises(WindowOver):
-        _call(host, 310.0)
-    undo = _call(host, 400.0)["window"]["undo"]
+        _call(host, 200.0)
+    undo = _call(host, 5_000.0)["window"]["undo"]
     assert undo < 60
 
 
 def test_seconds_pass_on_the_host(host: SageHost) -> None:
-    wish = TimeBudget(10.0, time.monotonic() - 4, {})
-    assert wish.seconds_left() == pytest.approx(6.0, abs=0.5)
+    asked_at = time.monotonic() - 4
+    seconds_left = TimeBudget(10.0, asked_at, {}).seconds_left()
+    assert 10.0 - (time.monotonic() - asked_at) <= seconds_left <= 6.0
 
 
 def test_a_rollback_that_does_not_fit_changes_nothing(host: SageHost) -> None:
@@ -119,8 +122,8 @@ def test_a_rollback_that_does_not_fit_changes_nothing(host: SageHost) -> None:
     host.install("1")
     after = snapshot(host.data)
     for check in (True, False):
-        with pytest.raises(WindowOver, match=r"The window ends in 9\.0 s, and the rollback takes 1\d s \(default\)"):
+        with pytest.raises(WindowOver, match=r"The window ends in [0-9.]+ s, and the rollback takes 1\d s \(default\)"):
             rollback(host.engine, Back(window=TimeBudget(9.0, time.monotonic(), {})), check)
     assert snapshot(host.data) == after
-    rollback(host.engine, Back(window=TimeBudget(90.0, time.monotonic(), {})), False)
+    rollback(host.engine, Back(window=TimeBudget(5_000.0, time.monotonic(), {})), False)
     assert snapshot(host.data) == before
