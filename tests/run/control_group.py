@@ -52,17 +52,22 @@ class ControlGroup:
 
     def seconds(self) -> float:
         """Seconds of processor time used so far; 0 where it cannot be known."""
+        return self._seconds(self._tree)
+
+    @staticmethod
+    def _seconds(tree: pathlib.Path) -> float:
         with contextlib.suppress(OSError):
-            if (self._tree / "cpuacct.usage").exists():
-                return int((self._tree / "cpuacct.usage").read_text()) / 1e9
-            usage = (self._tree / "cpu.stat").read_text().split()
+            if (tree / "cpuacct.usage").exists():
+                return int((tree / "cpuacct.usage").read_text()) / 1e9
+            usage = (tree / "cpu.stat").read_text().split()
             return int(usage[usage.index("usage_usec") + 1]) / 1e6
         return 0.0
 
     def end(self) -> None:
-        """Kill what is still in it, and remove it."""
+        """Remove the containers that were started in it, kill what is still in it, and remove it."""
         if not self.parent:
             return
+        self._remove_containers()
         for _attempt in range(50):
             processes = self._processes()
             if not processes:
@@ -79,9 +84,9 @@ class ControlGroup:
             with contextlib.suppress(OSError):
                 tree.rmdir()
 
-    def remove_containers(self) -> None:
-        """Remove the containers that were started in it; killing their processes leaves podman's record of them."""
-        if not self.parent or not shutil.which("podman"):
+    def _remove_containers(self) -> None:
+        """Killing their processes leaves podman's record of them, and what a step left is of no use to the next one."""
+        if not self._seconds(self._tree / "containers") or not shutil.which("podman"):
             return
         listed = self._podman("ps", "--all", "--quiet").split()
         places = self._podman("inspect", "--format", "{{.Id}} {{.HostConfig.CgroupParent}}", *listed) if listed else ""

@@ -1,7 +1,8 @@
 """Runs the checks, as many at a time as there are cores, and counts the tests that really ran.
 
 run.py [GROUP or STEP...]: all of them when none is named. A step is a shell script in steps/; its output is shown when
-it failed, or always with V=1. The last line is `N passed, N failed`, and the exit status 1 when anything failed.
+it failed, or always with V=1. The last line is `N passed, N failed`, and the exit status 1 when anything failed. Before
+it stands what failed, in a few lines, and where the whole output of failed steps was kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
+import faults
 from control_group import ControlGroup, end_with_parent
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -25,6 +27,8 @@ SLOTS = max(2, os.cpu_count() or 2)
 # CI ends a run after 90 minutes without a word; better to say what was running.
 MINUTES = int(os.environ.get("SAGE_TEST_MINUTES", "80"))
 BEGUN = time.monotonic()
+# Of so many runs that failed, the outputs of the failed steps are kept.
+KEPT_RUNS = 5
 
 
 class Step(NamedTuple):
@@ -253,7 +257,6 @@ def end(running: Running) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.process.wait(10)
             break
-    running.group.remove_containers()
     running.group.end()
 
 
@@ -321,6 +324,36 @@ def run(steps: list[Step], work: pathlib.Path) -> list[Result]:
     return [results[step.name] for step in steps]
 
 
+def keep(failed: list[Result], work: pathlib.Path) -> pathlib.Path | None:
+    """Keep the outputs of failed steps, of the last runs that had such.
+
+    :returns: the directory; None when no step left an output.
+    """
+    logs = [path for result in failed if (path := work / f"{result.step.name}.log").exists()]
+    if not logs:
+        return None
+    runs = work.parent / "failed"
+    directory = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    directory.mkdir(parents=True)
+    for log in logs:
+        shutil.copy2(log, directory)
+    for old in sorted(runs.iterdir())[:-KEPT_RUNS]:
+        shutil.rmtree(old, ignore_errors=True)
+    return directory
+
+
+def tell(failed: list[Result], kept: pathlib.Path | None) -> None:
+    """Say what failed: of every step a few lines, for those who have only the end of all this."""
+    print("\nwhat failed:")
+    for result in failed:
+        log = kept / f"{result.step.name}.log" if kept else None
+        lines = faults.tell(log.read_text(errors="replace"), faults.share(len(failed))) if log and log.exists() else []
+        print(f"{result.step.name}{f' ({result.note})' if result.note else ''}:")
+        print("".join(f"  {line}\n" for line in lines), end="")
+    if kept:
+        print(f"their whole output: {kept}")
+
+
 def main() -> int:
     """Run what the arguments name."""
     os.chdir(os.environ["SAGE_TEST_CHECKOUT"])
@@ -335,11 +368,15 @@ def main() -> int:
     try:
         snapshot(work)
         results = run(steps, work)
+        failed_steps = [result for result in results if not result.ok]
+        kept = keep(failed_steps, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     print(f"\n{len(steps)} steps in {time.monotonic() - BEGUN:.0f} s on {os.cpu_count()} cores")
     for result in results:
         report(result)
+    if failed_steps:
+        tell(failed_steps, kept)
     groups: dict[str, float] = {}
     for result in results:
         groups[result.step.group] = groups.get(result.step.group, 0.0) + result.cpu
