@@ -31,8 +31,9 @@ options:
         (without O(intellistream.sage.sage_backup#module:phase)), whichever is newer.
       - Or the id of an installation, the id of a rollback point, or the name of a phase of the current
         installation.
-      - Or a date, such as V(2 hours ago), V(yesterday 14:30), V(2003-07-31 23:26), V(2003-07-31T23:26:00+02:00) or
-        V(@1059693960). What began then or later is undone. Dates that are ambiguous or in the future are refused.
+      - Or a date, such as V(2 hours ago), V(a fortnight ago), V(yesterday 10:05pm), V(24 Sep),
+        V(2003-07-31T23:26:00+02:00) or V(@1059693960), in the forms of C(cvs -D); docs/dates.md of the collection lists
+        them. What began then or later is undone. Dates that are ambiguous or in the future are refused.
     type: str
     default: last
   resources:

@@ -54,7 +54,7 @@ MOST = {
     "sage_backup": 837,
     "sage_checkpoint": 411,
     "sage_checkpoint_info": 617,
-    "sage_deadman": 921,
+    "sage_deadman": 937,
     "sage_decision": 171,
     "sage_hook": 862,
     "sage_install": 133,
@@ -62,7 +62,7 @@ MOST = {
     "sage_resolve": 133,
     "sage_resume_info": 164,
     "sage_retention": 407,
-    "sage_rollback": 905,
+    "sage_rollback": 922,
     "sage_venv": 64,
     "sage_wheelhouse": 68,
 }
