@@ -221,14 +221,16 @@ rollback_point:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import (
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import (
     STATE_OPTIONS,
     ArgumentSpec,
+    run,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.packages import STATES, PackagesKind
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages, carry_undos, registry
 
 if t.TYPE_CHECKING:
@@ -255,19 +257,18 @@ SPEC = ArgumentSpec(
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     options = module.params
+    engine = Engine.from_options(options)
     if options["settle"]:
-        return settled(engine(module), options["settle"], module.check_mode)
+        return settled(engine, options["settle"], module.check_mode)
     specs = list(options["resources"] or [])
     if options["packages"]:
         specs.append({"kind": PackagesKind.alias, "packages": options["packages"], "state": options["packages_state"]})
-    return backup(
-        engine(module), registry.translated(specs), options["phase"], options["description"], module.check_mode
-    )
+    return backup(engine, registry.translated(specs), options["phase"], options["description"], module.check_mode)
 
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, work)
+    run(SPEC, respawning(work))
 
 
 if __name__ == "__main__":

@@ -421,19 +421,20 @@ repaired:
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import (
-    RUN_OPTIONS,
-    STATE_OPTIONS,
-    ArgumentSpec,
-)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
     checkpoint,
     reset,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import (
+    RUN_OPTIONS,
+    STATE_OPTIONS,
+    ArgumentSpec,
+    run,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 
 if t.TYPE_CHECKING:
@@ -491,7 +492,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     asked = time.monotonic()
     options = module.params
     if options["state"] == "absent":
-        return reset(engine(module), module.check_mode)
+        return reset(Engine.from_options(module.params), module.check_mode)
     transitions = options["transitions"] or []
     if options["phase"]:
         transitions = [{name: options[name] for name in ("phase", "status", "data")}]
@@ -511,7 +512,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         window=window,
         all_or_nothing=options["all_or_nothing"],
     )
-    result = checkpoint(engine(module), request, module.check_mode)
+    result = checkpoint(Engine.from_options(module.params), request, module.check_mode)
     fired = result["deadman"]["fired"]
     if fired is not None and options["inputs"] is not None:
         module.warn(

@@ -283,8 +283,9 @@ ledger:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import STATE_OPTIONS, ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 
@@ -304,12 +305,12 @@ SPEC = ArgumentSpec(
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     options = module.params
-    return report(engine(module), options["inputs"], options["history"], options["drift"])
+    return report(Engine.from_options(module.params), options["inputs"], options["history"], options["drift"])
 
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, work)
+    run(SPEC, respawning(work))
 
 
 if __name__ == "__main__":

@@ -106,9 +106,9 @@ fired:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import STATE_OPTIONS, ArgumentSpec, run
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.switch import METHODS, arm, disarm
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -127,8 +127,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     options = module.params
     if options["state"] == "disarmed":
-        return {**disarm(engine(module), module.check_mode)}
-    return {**arm(engine(module), options["after"], options["method"], module.check_mode)}
+        return {**disarm(Engine.from_options(module.params), module.check_mode)}
+    return {**arm(Engine.from_options(module.params), options["after"], options["method"], module.check_mode)}
 
 
 def main() -> None:

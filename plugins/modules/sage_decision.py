@@ -207,8 +207,7 @@ msg:
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.barrier import BarrierVote, DecisionQuery
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import decide, open_run, resolve_doubt
 

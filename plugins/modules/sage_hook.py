@@ -75,8 +75,7 @@ files:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import STATE_OPTIONS, ArgumentSpec, run
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
 
 if t.TYPE_CHECKING:

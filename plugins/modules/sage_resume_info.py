@@ -89,8 +89,7 @@ rollback_points:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import STATE_OPTIONS, ArgumentSpec, run
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
 
 if t.TYPE_CHECKING:

@@ -113,10 +113,10 @@ protected:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import STATE_OPTIONS, ArgumentSpec
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import STATE_OPTIONS, ArgumentSpec, run
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -136,7 +136,7 @@ SPEC = ArgumentSpec(
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Options to one call."""
     limits = Limits(**{name: module.params[name] for name in Limits._fields})
-    result = retain(engine(module), limits, module.check_mode)
+    result = retain(Engine.from_options(module.params), limits, module.check_mode)
     for warning in result.pop("warnings"):
         module.warn(warning)
     return result

@@ -213,14 +213,16 @@ fleet:
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import (
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import (
     RUN_OPTIONS,
     STATE_OPTIONS,
     ArgumentSpec,
+    run,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.module import engine, run
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
@@ -256,16 +258,16 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
     )
     if options["prepare"]:
         result: t.Mapping[str, object] = prepare_rollback(
-            engine(module), request, options["prepare"], module.check_mode
+            Engine.from_options(module.params), request, options["prepare"], module.check_mode
         )
     else:
-        result = rollback(engine(module), request, module.check_mode)
+        result = rollback(Engine.from_options(module.params), request, module.check_mode)
     return {**result, "seconds": round(time.monotonic() - begun, 1)}
 
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, work)
+    run(SPEC, respawning(work))
 
 
 if __name__ == "__main__":

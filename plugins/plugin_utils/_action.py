@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
+    from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec
 
 Result = dict[str, t.Any]
 

@@ -33,9 +33,8 @@ FROM_A_KIND = {
     "_kind.packages": "self.resource",
     "_registry.registry": "KINDS[name]",
     "_reports.drift": "kind.drift if kind is not None else _PLAIN",
-    "_rollback_shell.refresh": "kind.script",
-    "_rollback_shell.render": "kind.script",
-    "_timeline.plain_copies": "copy.content",
+    "_rollback_shell.script": "kind.script",
+    "_timeline.points": "copy.content",
 }
 FLOOR = {folder: number for number, folders in enumerate(floors.FLOORS, start=1) for folder in folders}
 

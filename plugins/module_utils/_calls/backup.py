@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.redact im
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import (
     brief,
     capture,

@@ -12,7 +12,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import learn_decision, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
-from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
@@ -119,7 +118,7 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Res
     window = _check_window(session, request.window, verdict, transitions)
     result = {**_record(session, verdict, start), "window": window}
     if any(transition.get("capture") or transition["status"] == "completed" for transition in transitions):
-        from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+        from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 
         refresh(session)
     return result
@@ -228,7 +227,7 @@ def _half_done(session: Session) -> str | None:
     if killed:
         return killed[0]
     # A rollback that was begun is finished whatever is named; what the script undid is recorded.
-    pending = installation.undoing or (session.where is not None and was_run(session.where))
+    pending = installation.undoing or session.script_was_run
     return "last" if pending else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import has_credentials
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec, Spec
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, Spec
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
 
 if t.TYPE_CHECKING:

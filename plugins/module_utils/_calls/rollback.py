@@ -14,7 +14,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, stray_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
-from ansible_collections.intellistream.sage.plugins.module_utils._records import admission, script_marks, standing
+from ansible_collections.intellistream.sage.plugins.module_utils._records import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import refuse_undecided
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_undos
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates, targets
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.result import nothing
@@ -84,9 +85,8 @@ def prepare_rollback(
 
 
 def _record(session: Session, request: RollbackRequest, result: RollbackResult, fleet: t.Mapping[str, str]) -> None:
-    admission.refuse_undecided(session.installation)
-    script = session.where is not None and script_marks.was_run(session.where)
-    if script or any(installation.undoing for installation in session.history()):
+    refuse_undecided(session.installation)
+    if session.script_was_run or any(installation.undoing for installation in session.history()):
         raise InputError(
             "An interrupted rollback has to be finished first.",
             untouched="everything.",

@@ -1,16 +1,56 @@
-"""The one place where modules begin, and where errors become C(fail_json)."""
+"""What every module begins with: its options, and the one place where errors become C(fail_json)."""
 
 from __future__ import annotations
 
 import traceback
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import NeedsLibrary, SageError
+from ansible.module_utils.basic import AnsibleModule, env_fallback
 
-if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._calls.argspec import ArgumentSpec
+Spec = dict[str, t.Any]
+
+
+class ArgumentSpec(t.NamedTuple):
+    """What a module accepts; M(merge) puts shared options in.
+
+    :ivar options: C(argument_spec) of AnsibleModule.
+    :ivar rules: C(required_if), C(mutually_exclusive) and their like.
+    """
+
+    options: Spec
+    rules: Spec = {}
+
+    def merge(self, *others: ArgumentSpec) -> ArgumentSpec:
+        """This specification and the others as one."""
+        options, rules = dict(self.options), dict(self.rules)
+        for other in others:
+            options.update(other.options)
+            for name, conditions in other.rules.items():
+                rules[name] = [*rules.get(name, []), *conditions]
+        return ArgumentSpec(options, rules)
+
+    def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
+        """The AnsibleModule, arguments parsed and validated."""
+        return AnsibleModule(argument_spec=self.options, supports_check_mode=supports_check_mode, **self.rules)
+
+
+STATE_OPTIONS = ArgumentSpec(
+    {
+        "root": {"type": "path", "required": True},
+        "checkpoint_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_CHECKPOINT_DIR"])},
+        "repackage_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_REPACKAGE_DIR"])},
+        "lock_timeout": {"type": "int", "default": 60},
+    }
+)
+
+# The fleet run that a host prepares for.
+RUN_OPTIONS: Spec = {
+    "run": {"type": "str", "required": True},
+    "decision_log": {"type": "str", "required": True},
+    "where": {"type": "str", "default": ""},
+}
 
 
 def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, object]]) -> None:
@@ -21,10 +61,6 @@ def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, obj
     module = spec.create_module()
     try:
         result = work(module)
-    except NeedsLibrary as error:
-        # The package manager's library belongs to the system's Python, whatever Ansible was told to use.
-        respawn(error.library)
-        module.fail_json(msg=str(error), error=error.as_dict())
     except SageError as error:
         module.fail_json(msg=str(error), error=error.as_dict())
     except OSError as error:
@@ -34,14 +70,3 @@ def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, obj
             exception=traceback.format_exc(),
         )
     module.exit_json(**result)
-
-
-def respawn(library: str) -> None:
-    """Go on in a Python of the system that has a library; returns when there is none, or this is it."""
-    from ansible.module_utils.common import respawn as ansible
-
-    if ansible.has_respawned():
-        return
-    interpreter = ansible.probe_interpreters_for_module(["/usr/bin/python3", "/usr/libexec/platform-python"], library)
-    if interpreter:
-        ansible.respawn_module(interpreter)

@@ -17,7 +17,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
-from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
@@ -132,7 +131,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> Result:
             and installation.undoing is None
             and not installation.rollback_pending
             and not record.repaired
-            and not (state is not None and was_run(state))
+            and not record.script_was_run
         )
         return {
             "changed": False,

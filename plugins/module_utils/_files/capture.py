@@ -90,7 +90,7 @@ def _capture_one(tree: Tree, relative: str, store: Tree, at: str) -> Item:
 
 
 def project(layer: Layer) -> bytes | None:
-    """A P(_timeline.plain_copies.Content): the captured pyproject.toml, if there is one."""
+    """A P(_kind.interface.PlainCopy): the captured pyproject.toml, if there is one."""
     if layer.items is None:
         return None
     for section in layer.items.sections:

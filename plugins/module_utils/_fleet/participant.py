@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._records.admission import refuse_undecided
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import refuse_undecided
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import (
     ABORT,
     COMMIT,
@@ -85,11 +85,10 @@ def learn_decision(session: Session, run: str, decision: str) -> Standing:
             else "It was never prepared, or its record was removed.",
         )
     if before.decision is None:
-        from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
-
         # What rollback.sh took back is in no record yet.
-        by_script = session.where is not None and was_run(session.where)
-        session.add({"event": "committed" if decision == COMMIT else "aborted", "run": run, "by_script": by_script})
+        session.add(
+            {"event": "committed" if decision == COMMIT else "aborted", "run": run, "by_script": session.script_was_run}
+        )
         if decision == ABORT and installation.status == "prepared" and not installation.active_points:
             # Nothing was captured since nothing was changed: it is back already.
             session.add({"event": "ended", "status": "rolled_back"})

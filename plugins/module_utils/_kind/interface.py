@@ -129,7 +129,7 @@ class PlainCopy(t.NamedTuple):
     """A file in C(backups/) that tells people what was there before an installation.
 
     :ivar name: of the file, with C({}) for the id of the installation. The first capture that has content decides.
-    :ivar content: C(_folder.module:function), a P(_timeline.plain_copies.Content).
+    :ivar content: C(_folder.module:function), which makes it of a P(Layer); None when that has nothing to tell.
     """
 
     name: str

@@ -68,8 +68,6 @@ class Cleaning:
         self._decision = policy.RetentionDecision([], [], remaining=0, protected=[])
         if session.installation is None or session.where is None:
             return
-        from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import was_run
-
         history = _history(session)
         self._points = {point["point"]: point for installation in history for point in installation.points}
         self._busy = policy.pending(history)
@@ -81,7 +79,7 @@ class Cleaning:
             self._decision = policy.RetentionDecision([], [], remaining=remaining, protected=[])
             return
         self._before = self._usage.occupied()
-        if was_run(session.where):
+        if session.script_was_run:
             # What it needs is known to itself alone, until a rollback takes it over.
             reason = "everything is kept: rollback.sh was run, and intellistream.sage.sage_rollback has not finished it"
             self._decision = policy.RetentionDecision([], [], remaining=remaining, protected=[reason])
@@ -150,7 +148,7 @@ class Cleaning:
 
     def _refresh(self) -> None:
         """The script for emergencies never names what is gone."""
-        from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+        from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 
         try:
             refresh(self.session)

@@ -9,7 +9,6 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnknownFormat
 from ansible_collections.intellistream.sage.plugins.module_utils._records import standing
-from ansible_collections.intellistream.sage.plugins.module_utils._records.phase import Phase, fields_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
@@ -18,6 +17,7 @@ if t.TYPE_CHECKING:
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
+_DONE = ("completed", "skipped")
 _SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
 _LABELS = ("install_mode", "environment_name", "python_path")
 # Fields that an event must have; C(before) is in C(redone).
@@ -53,6 +53,62 @@ _WORDS: dict[str, dict[str, tuple[str | None, ...]]] = {
     "window": {"phase": PHASES},
     "ended": {"status": ("abandoned", "rolled_back")},
 }
+
+
+def fields_of(event: Event, *without: str) -> dict[str, t.Any]:
+    """All fields of an event, those of later versions included, but what every event may have, and C(without)."""
+    excluded = ("event", "installations", "ignorable", *without)
+    return {name: field for name, field in event.items() if name not in excluded}
+
+
+class Phase:
+    """One of the six steps.
+
+    :ivar status: one of V(pending), V(started), V(completed), V(skipped), V(failed), V(rolled_back).
+    :ivar started: ISO time of the latest start, or None.
+    :ivar ended: ISO time of the latest end, or None.
+    :ivar data: what the caller said about it: free text, a mapping, or None.
+    :ivar failure: what the caller said when it last failed, kept after the undo.
+    :ivar result: recorded facts of what it has made.
+    :ivar more: fields of the latest C(phase) event that this version does not know.
+    """
+
+    __slots__ = ("name", "status", "started", "ended", "data", "failure", "result", "more")
+
+    def __init__(self, name: str, record: events.PhaseRecord | None = None) -> None:
+        record = record or {}
+        self.name = name
+        self.status: str = record.get("status", "pending")
+        self.started: str | None = record.get("started")
+        self.ended: str | None = record.get("ended")
+        self.data: t.Any = record.get("data")
+        self.failure: t.Any = record.get("failure")
+        self.result: list[events.Observed] = record.get("result") or []
+        self.more: Facts = {name: field for name, field in record.items() if name not in self.__slots__}
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to do in it."""
+        return self.status in _DONE
+
+    def as_dict(self) -> events.PhaseRecord:
+        """The phase as JSON-able data."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name not in ("name", "more")}
+        return t.cast("events.PhaseRecord", {**self.more, **fields})
+
+    def move(self, event: events.PhaseMoved, time: str) -> None:
+        """Take the phase to the status of a C(phase) event."""
+        self.status = event["status"]
+        self.data = event.get("data")
+        self.more = fields_of(event, "phase", "status", "data", "result")
+        if self.status == "started":
+            self.started, self.ended, self.result, self.failure = time, None, [], None
+        else:
+            self.ended = time
+        if self.status == "failed":
+            self.failure = self.data
+        if event.get("result") is not None:
+            self.result = event["result"]
 
 
 class Installation:

@@ -18,6 +18,12 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
 
+# What C(rollback.sh) leaves for the engine to notice: it cannot write the ledger itself.
+BEGUN = "rollback.begun"
+DONE = "rollback.done"
+# Where the script prepares a file, when it was killed right then.
+STAGE = "rollback.stage"
+
 
 class Record:
     """What is recorded about one host.
@@ -89,6 +95,11 @@ class Record:
                 break
             begin = previous
         return fold(self.lines(begin))
+
+    @property
+    def script_was_run(self) -> bool:
+        """C(rollback.sh) was begun, or has ended, and the ledger does not know yet."""
+        return self.where is not None and any(self.where.read(name) is not None for name in (BEGUN, DONE))
 
     def lines(self, offset: int = 0) -> list[LedgerLine]:
         """All lines on disk from the byte C(offset) on, their chain checked."""

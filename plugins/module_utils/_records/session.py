@@ -3,6 +3,8 @@
 A session reads the current installation, takes events, and records them all at once: one call,
 one line in the ledger, one new progress file. In check mode the same session takes the same
 events and writes nothing. The engine knows nothing of pip, git, dpkg or rpm.
+
+Nothing begins or goes on here before the decision of a fleet run was learned, nor where a dead-man's switch has fired.
 """
 
 from __future__ import annotations
@@ -12,7 +14,12 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    Fired,
+    InDoubt,
+    InputError,
+    StateError,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
     check_ancestors,
@@ -24,13 +31,20 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
     PrivateDir,
     open_state,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._records import admission, progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     PHASES,
     STATUSES,
     Installation,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
+from ansible_collections.intellistream.sage.plugins.module_utils._records.record import BEGUN, DONE, STAGE, Record
+from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import (
+    ABORTING,
+    COMMITTING,
+    IN_DOUBT,
+    UNDID_ITSELF,
+    standing,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
@@ -70,7 +84,7 @@ class Session(Record):
         :raises InDoubt: the decision of a fleet run comes first.
         :raises Fired: a dead-man's switch is to take everything back, and has not yet.
         """
-        admission.refuse(self.installation, goes_on=False)
+        _refuse(self.installation, goes_on=False)
         before = self.installation
         install_id = clock.new_install_id(before.install_id if before is not None else None)
         if before is not None and before.unfinished:
@@ -123,7 +137,7 @@ class Session(Record):
             raise InputError(f"There is no phase {phase!r}.", advice=f"Use one of {', '.join(PHASES)}.")
         if status not in STATUSES:
             raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
-        admission.refuse(self.installation, goes_on=True)
+        _refuse(self.installation, goes_on=True)
         before = self.required().phases[phase]
         if before.status == status and before.data == data:
             return False
@@ -136,6 +150,16 @@ class Session(Record):
     def unrecorded_points(self) -> list[str]:
         """Rollback points that this session has taken and not recorded yet."""
         return [event["point"] for event in self._events if event["event"] == "captured"]
+
+    def forget_script(self) -> None:
+        """What C(rollback.sh) did is on record now."""
+        if self.where is None:
+            return
+        import shutil
+
+        for name in (BEGUN, DONE):
+            self.where.remove(name)
+        shutil.rmtree(f"/proc/self/fd/{self.where.fd}/{STAGE}", ignore_errors=True)
 
     @property
     def changed(self) -> bool:
@@ -175,6 +199,66 @@ class Session(Record):
             self.repaired.append(f"the progress file is behind the ledger until the next call: {error.what}")
 
 
+def _refuse(installation: Installation | None, goes_on: bool) -> None:
+    """Refuse to begin, or to go on, where something else comes first.
+
+    :param goes_on: the same installation is to go on.
+    :raises InDoubt: a decision has to be learned, or carried out, first.
+    :raises Fired: a dead-man's switch has taken everything back, or is to.
+    """
+    refuse_undecided(installation)
+    if installation is not None:
+        _refuse_fired(installation, goes_on)
+
+
+def refuse_undecided(installation: Installation | None) -> None:
+    """Refuse to begin anything on a host that has to learn a decision first, or has to roll back first.
+
+    :raises InDoubt: it has.
+    """
+    stands = standing(installation)
+    if stands is None or not (stands.asks or stands.to):
+        return
+    problem = {
+        IN_DOUBT: f"is prepared for fleet run {stands.run} and does not know the decision",
+        UNDID_ITSELF: f"went back without knowing the decision about fleet run {stands.run}",
+        ABORTING: f"of fleet run {stands.run} is being rolled back, and that has not finished",
+        COMMITTING: f"is being rolled back in fleet run {stands.run}, and that has not finished",
+    }[stands.state]
+    if stands.rollback and stands.asks:
+        problem = f"is to be rolled back in fleet run {stands.run}, and does not know the decision"
+    raise InDoubt(
+        f"Installation {stands.install_id} {problem}.",
+        untouched="everything.",
+        advice=f"Roll back to {stands.to}."
+        if stands.to
+        else f"The decision is at {stands.where or stands.decision_log}: run the playbook there. Or give "
+        "sage_fleet_finish=commit or sage_fleet_finish=abort if you know what the other hosts of that run did.",
+        fleet=stands.as_dict(),
+    )
+
+
+def _refuse_fired(installation: Installation, goes_on: bool) -> None:
+    """Nothing goes on where the switch has taken everything back, nor begins before it has.
+
+    :param goes_on: the same installation is to go on, whose controller gave no sign in time.
+    :raises Fired: that is so here.
+    """
+    if installation.fired is None or not (goes_on or installation.unfinished or installation.status == "prepared"):
+        return
+    rolled_back = installation.status == "rolled_back"
+    raise Fired(
+        f"The dead-man's switch of installation {installation.install_id} fired at {installation.fired['time']}, after "
+        f"{installation.fired['after']:g} s without a sign of the controller: everything "
+        f"{'was taken back' if rolled_back else 'has to be taken back, and the rollback has not run yet'}.",
+        untouched="everything.",
+        advice="Run again. Give sage_deadman more than the longest phase takes."
+        if rolled_back
+        else f"Roll back to {installation.install_id}, which tells what is in the way.",
+        fired=installation.fired,
+    )
+
+
 class Engine:
     """The way to the state of one root.
 
@@ -195,6 +279,11 @@ class Engine:
         self.checkpoint_dir = checkpoint_dir
         self.lock_timeout = lock_timeout
         self.repackage_dir = repackage_dir
+
+    @classmethod
+    def from_options(cls, options: t.Mapping[str, t.Any]) -> Engine:
+        """The same by the options of a module, C(STATE_OPTIONS)."""
+        return cls(options["root"], options["checkpoint_dir"], options["lock_timeout"], options["repackage_dir"])
 
     @property
     def path(self) -> str:

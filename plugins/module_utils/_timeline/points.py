@@ -24,7 +24,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry impor
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline import plain_copies
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -43,6 +42,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PointBrief
 
 CARRIES = (carry_captures.parts,)
+BACKUPS = "backups"
 _OPENED: ByName[t.Callable[[PrivateDir, Point, ExitStack], PrivateDir]] = ByName("_storage.archive:opened")
 
 
@@ -84,7 +84,7 @@ def capture(
                 event["resources"].append(_take(point, number, resource))
             point.sync()
             if phase is not None:
-                plain_copies.write(session.where, installation.install_id, point, event["resources"])
+                _write_plain_copies(session.where, installation.install_id, point, event["resources"])
     except (CaptureError, StorageError):
         store.discard(session.where, installation.install_id, name)
         raise
@@ -150,6 +150,29 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
     # Read back what an undo will read.
     store.items(point, number, store.read_manifest(point, record)).close()
     return record
+
+
+def _write_plain_copies(
+    state: PrivateDir, install_id: str, point: PrivateDir, resources: t.Sequence[TakenResource]
+) -> None:
+    """Copies for people of what was there before an installation; its first point that has one decides.
+
+    A rollback uses the store.
+
+    :param resources: those of a C(captured) event.
+    """
+    with state.child(BACKUPS, create=True) as backups:
+        for number, resource in enumerate(resources):
+            copy = registry.kind_of(resource).plain_copy
+            name = copy.name.format(install_id) if copy is not None else ""
+            if copy is None or backups.read(name) is not None:
+                continue
+            content_of: ByName[t.Callable[[Layer], bytes | None]] = ByName(copy.content)
+            manifest = store.read_manifest(point, resource)
+            with store.items(point, number, manifest) as reader, store.content_dir(point, number) as content_directory:
+                content = content_of.load()(Layer({}, manifest, where=content_directory, items=reader))
+            if content is not None:
+                backups.write(name, content)
 
 
 def layers(

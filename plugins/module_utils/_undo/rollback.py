@@ -10,10 +10,9 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
-from ansible_collections.intellistream.sage.plugins.module_utils._records import script_marks
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS, make
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo as undo_redo
@@ -65,7 +64,7 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
     chosen = targets.widen(history, chosen)
     if not chosen.points:
         # Also what a full disk kept the last rollback from writing.
-        refresh.refresh(session, history)
+        refresh(session, history)
         since = "the last change" if request.to == "last" else request.to
         since += "" if targets.is_date(request.to) else " began"
         return nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
@@ -103,7 +102,7 @@ def _how(
         or any(
             installation.undoing is not None and bool(installation.undoing.get("force")) for installation in interrupted
         ),
-        resumed=bool(interrupted) or (session.where is not None and script_marks.was_run(session.where)),
+        resumed=bool(interrupted) or session.script_was_run,
         ours=_ours(history),
         erase_after=after,
         keep_broken=chosen.tid if request.keep_broken else "",
@@ -226,9 +225,9 @@ def _execute(
     for ended in undo_redo.ended(session, chosen, result["redo_point"], bool(differences)):
         session.add(ended)
     session.commit()
-    if session.where is not None and not differences:
-        script_marks.forget(session.where)
-    refresh.refresh(session, session.history())
+    if not differences:
+        session.forget_script()
+    refresh(session, session.history())
     if differences:
         raise RollbackError(
             f"After the rollback {len(differences)} things differ from what was captured: {'; '.join(differences)}.",

@@ -289,7 +289,7 @@ class Taken:
 
 
 def requirements(layer: Layer) -> bytes:
-    """A P(_timeline.plain_copies.Content): all distributions as requirements."""
+    """A P(_kind.interface.PlainCopy): all distributions as requirements."""
     if not layer.manifest["existed"]:
         return b"# There was no environment.\n"
     lines = [f"{name}=={version}\n" for name, version in sorted(layer.manifest["distributions"].items())]

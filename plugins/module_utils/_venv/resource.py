@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
     Facts,
@@ -21,7 +22,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
     UndoOptions,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import facts as venv_facts
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -33,6 +33,8 @@ _CHOSEN: ByName[t.Callable[[Tree, Pins], list[venv_distributions.Distribution]]]
 _NEED: ByName[t.Callable[[Tree, Pins, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
 _CAPTURE: ByName[t.Callable[[Tree, Pins, PrivateDir, ItemWriter], Facts]] = ByName("_venv.capture:capture")
 _UNDO: ByName[t.Callable[[str, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_venv.undo_whole:undo")
+
+_ASK = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 
 
 class VenvResource(Resource):
@@ -65,7 +67,7 @@ class VenvResource(Resource):
                 if one.name in self.wanted:
                     top = venv_distributions.top_names(venv_distributions.raw_record(venv, one.info) or b"")
                     found[one.name] = {"version": one.version, "top": sorted(f"{one.site}/{name}" for name in top)}
-        return {"path": self.path, "exists": True, **venv_facts.facts(self.path), "distributions": found}
+        return {"path": self.path, "exists": True, **_interpreter(self.path), "distributions": found}
 
     def differences(self, recorded: Facts) -> list[str]:
         with self._open() as venv:
@@ -73,7 +75,7 @@ class VenvResource(Resource):
                 return [f"virtual environment {self.path} is gone"] if recorded.get("exists") else []
             if not recorded.get("exists"):
                 return [f"virtual environment {self.path} was made by somebody else"]
-            found = venv_facts.facts(self.path, recorded)
+            found = _interpreter(self.path, recorded)
             reasons = [
                 f"{what} of {self.path} was {recorded.get(key)}, is {found[key] or 'gone'}"
                 for key, what in (("python", "the interpreter"), ("version", "the interpreter's version"))
@@ -118,3 +120,32 @@ class VenvResource(Resource):
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self.path, layers, options)
+
+
+def _interpreter(venv: str, recorded: t.Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
+    """Facts of its interpreter, which is not run when that can be avoided.
+
+    C(python) (real path, or empty), C(version) (or empty) and C(binary) (device, inode, size, ctime).
+
+    :param recorded: earlier facts; the same binary is not asked again.
+    """
+    real = os.path.realpath(os.path.join(venv, "bin", "python"))
+    try:
+        info = os.stat(real)
+    except OSError:
+        return {"python": "", "version": "", "binary": []}
+    binary = [info.st_dev, info.st_ino, info.st_size, info.st_ctime_ns]
+    if recorded and recorded.get("binary") == binary and recorded.get("python") == real:
+        return {"python": real, "version": recorded.get("version", ""), "binary": binary}
+    return {"python": real, "version": _version(os.path.join(venv, "bin", "python")), "binary": binary}
+
+
+def _version(python: str) -> str:
+    from ansible_collections.intellistream.sage.plugins.module_utils._base import command
+
+    try:
+        # Isolated and without site: nothing that lies in the environment is run.
+        done = command.run([python, "-I", "-S", "-c", _ASK], timeout=30)
+    except InstallerError:
+        return ""
+    return done.stdout.strip() if done.rc == 0 else ""

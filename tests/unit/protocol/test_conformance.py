@@ -34,7 +34,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.particip
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import Standing, standing
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest

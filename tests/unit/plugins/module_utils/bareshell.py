@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import render
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
@@ -91,7 +91,7 @@ class Host:
                         headers[point["point"], number] = storage_store.read_manifest(where, taken)
         store = f"{self.engine.path}/store"
         target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store}
-        self.script.write_bytes(render.render(self.engine.path, target, chosen.points, headers))
+        self.script.write_bytes(render(self.engine.path, target, chosen.points, headers))
         self.script.chmod(0o600)
 
     def run(self, *options: str, shell: list[str] | None = None, **settings: Any) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
-from ansible_collections.intellistream.sage.plugins.module_utils._records.script_marks import BEGUN
+from ansible_collections.intellistream.sage.plugins.module_utils._records.record import BEGUN
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Target
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost

@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage 
 from ansible_collections.intellistream.sage.plugins.module_utils._records import standing as standing_module
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import Standing, standing
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded

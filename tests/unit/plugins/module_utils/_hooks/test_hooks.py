@@ -112,7 +112,7 @@ def test_the_program_needs_nothing_but_the_standard_library() -> None:
     names = {"/".join(pathlib.PurePath(name).with_suffix("").parts[-2:]) for name in found}
     carried = {"_records/session", "_timeline/points", "_dpkg/resource", "_dpkg/undo", "_rpm/resource", "_rpm/undo"}
     assert {*carried, "_registry/carry_undos"} <= names
-    assert not {"_calls/argspec", "_calls/module", "_hooks/install", "_installers/find_uv", "_installers/plan"} & names
+    assert not {"_calls/run", "_calls/respawn", "_hooks/install", "_installers/find_uv", "_installers/plan"} & names
     for name, text in found.items():
         for node in ast.walk(ast.parse(text)):
             modules = []

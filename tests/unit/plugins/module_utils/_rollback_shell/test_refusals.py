@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import render
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     Host,
     change,
@@ -284,7 +284,7 @@ def test_what_the_module_alone_can_do_is_said(host: Host) -> None:
         "unsupported": "it is archived.",
         "store": f"{host.engine.path}/store",
     }
-    host.script.write_bytes(render.render(host.engine.path, target, [], {}))
+    host.script.write_bytes(render(host.engine.path, target, [], {}))
     before = host.everything()
     done = host.run("--yes")
     assert (done.returncode, "it is archived." in done.stderr) == (2, True)

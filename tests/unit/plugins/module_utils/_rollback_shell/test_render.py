@@ -15,8 +15,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import render
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.refresh import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh, render
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     SHELLS,
@@ -159,7 +158,7 @@ def test_nothing_to_roll_back(host: Host) -> None:
     host.capture(host.spec("pack==2.0"))
     store = f"{host.engine.path}/store"
     target = {"tid": "20260101_000000", "time": "2026-01-01T00:00:00+00:00", "generation": "two", "store": store}
-    host.script.write_bytes(render.render(host.engine.path, target, [], {}))
+    host.script.write_bytes(render(host.engine.path, target, [], {}))
     before = host.everything()
     done = host.run("--yes")
     assert (done.returncode, done.stdout) == (0, "There is nothing to roll back.\n")
