@@ -12,6 +12,7 @@ scripts/floors.py has the table, docs/architecture.md shows it.
 from __future__ import annotations
 
 import ast
+import functools
 import pathlib
 import re
 import typing as t
@@ -53,9 +54,11 @@ class _Imports(ast.NodeVisitor):
             self.names.append(name[len(COLLECTION) + 1 :])
 
     def visit_If(self, node: ast.If) -> None:
-        if ast.unparse(node.test) not in FOR_TYPES:
+        # Spelling out each condition would take seconds.
+        if not (isinstance(node.test, (ast.Name, ast.Attribute)) and ast.unparse(node.test) in FOR_TYPES):
             self.generic_visit(node)
-        for statement in node.orelse if ast.unparse(node.test) in FOR_TYPES else ():
+            return
+        for statement in node.orelse:
             self.visit(statement)
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -73,7 +76,8 @@ class _Imports(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         if _imports_module(node.func) and _elsewhere(node):
             return
-        if ast.unparse(node.func).rpartition(".")[2] == "ByName" and not self._readable(node):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called == "ByName" and not self._readable(node):
             self.names.append(ast.unparse(node))
         self.generic_visit(node)
 
@@ -93,6 +97,7 @@ class _Imports(ast.NodeVisitor):
         super().generic_visit(node)
 
 
+@functools.cache
 def imported(source: str, module: str) -> list[str]:
     """What a module imports from this collection at run time.
 
@@ -140,6 +145,7 @@ def upward(module: str, source: str) -> list[str]:
     ]
 
 
+@functools.cache
 def modules() -> dict[str, str]:
     """All modules, C(folder.module), with their sources."""
     return {".".join(path.relative_to(UTILS).with_suffix("").parts): path.read_text() for path in UTILS.rglob("*.py")}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import pathlib
 import re
 import typing as t
@@ -68,6 +69,12 @@ MOST = {
 }
 
 
+@functools.cache
+def _parsed(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def _named(path: pathlib.Path, types: bool = True) -> set[str]:
     """The helpers that a file imports, as Ansible finds them.
 
@@ -84,14 +91,14 @@ def _named(path: pathlib.Path, types: bool = True) -> set[str]:
         for child in ast.iter_child_nodes(node):
             visit(child)
 
-    visit(ast.parse(path.read_text()))
+    visit(_parsed(path))
     return found
 
 
 def carried(module: str, types: bool = True) -> set[str]:
     """All helpers that a module carries."""
     found: set[str] = set()
-    todo = _named(PLUGINS / "modules" / f"{module}.py", types)
+    todo = {*_named(PLUGINS / "modules" / f"{module}.py", types)}
     while todo:
         name = todo.pop()
         if name not in found:
@@ -104,15 +111,16 @@ def _file(name: str) -> pathlib.Path:
     return PLUGINS / "module_utils" / f"{name}.py"
 
 
-def by_name(text: str) -> set[str]:
-    """The helpers that some code imports by name."""
-    strings = [str(node.value) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+@functools.cache
+def by_name(path: pathlib.Path) -> set[str]:
+    """The helpers that a file imports by name."""
+    strings = [str(node.value) for node in ast.walk(_parsed(path)) if isinstance(node, ast.Constant)]
     return {"/".join(match.groups()) for match in map(BY_NAME.fullmatch, strings) if match}
 
 
 def not_sent(names: t.Iterable[str]) -> set[str]:
     """What these helpers import by name, and is not among them."""
-    return {other for name in names for other in by_name(_file(name).read_text())} - set(names)
+    return {other for name in names for other in by_name(_file(name))} - set(names)
 
 
 @pytest.mark.parametrize("module", NOT_SENT)

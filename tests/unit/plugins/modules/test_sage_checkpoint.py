@@ -7,43 +7,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.tests.unit.plugins.modules.running import run_module
+
 if t.TYPE_CHECKING:
     import pathlib
 
-PACKAGE = "ansible_collections.intellistream.sage.plugins.modules"
-
-
-def _run(module: str, **options: t.Any) -> dict[str, t.Any]:
-    """What the module prints, run as a process of its own."""
-    arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {"_ansible_remote_tmp": "/tmp", **options}})
-    code = (
-        "import runpy, sys\n"
-        "from ansible.module_utils import basic\n"
-        "basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = sys.stdin.buffer.read(), 'legacy'\n"
-        f"runpy.run_module('{PACKAGE}.{module}', run_name='__main__')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        input=arguments,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.stdout, done.stderr
-    result: dict[str, t.Any] = json.loads(done.stdout)
-    return result
-
 
 def test_options_become_one_call(tmp_path: pathlib.Path) -> None:
-    result = _run(
+    result = run_module(
         "sage_checkpoint",
         root=str(tmp_path / "sage"),
         install_mode="dev",
@@ -56,7 +31,7 @@ def test_options_become_one_call(tmp_path: pathlib.Path) -> None:
     assert result["changed"]
     assert result["phases"]["python_deps"] == "started"
     assert result["data"] == {"environment_setup": {"a": [1, None]}}
-    told = _run("sage_checkpoint_info", root=str(tmp_path / "sage"))
+    told = run_module("sage_checkpoint_info", root=str(tmp_path / "sage"))
     assert told["install_id"] == result["install_id"]
     assert told["progress"] == result["progress"]
     assert not told["changed"]
@@ -64,16 +39,16 @@ def test_options_become_one_call(tmp_path: pathlib.Path) -> None:
 
 def test_check_mode_and_absent(tmp_path: pathlib.Path) -> None:
     root = tmp_path / "sage"
-    assert _run("sage_checkpoint", root=str(root), phase="cleanup", status="started", _ansible_check_mode=True)[
+    assert run_module("sage_checkpoint", root=str(root), phase="cleanup", status="started", _ansible_check_mode=True)[
         "changed"
     ]
     assert not root.exists()
-    assert not _run("sage_checkpoint", root=str(root), state="absent")["changed"]
+    assert not run_module("sage_checkpoint", root=str(root), state="absent")["changed"]
 
 
 def test_the_environment_names_another_place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGE_CHECKPOINT_DIR", str(tmp_path / "elsewhere"))
-    _run("sage_checkpoint", root=str(tmp_path / "sage"), phase="cleanup", status="started")
+    run_module("sage_checkpoint", root=str(tmp_path / "sage"), phase="cleanup", status="started")
     assert (tmp_path / "elsewhere" / "ledger.jsonl").exists()
     assert not (tmp_path / "sage").exists()
 
@@ -90,7 +65,7 @@ def test_the_environment_names_another_place(tmp_path: pathlib.Path, monkeypatch
     ],
 )
 def test_options_that_contradict_each_other(tmp_path: pathlib.Path, options: dict[str, t.Any]) -> None:
-    assert _run("sage_checkpoint", root=str(tmp_path / "sage"), **options)["failed"]
+    assert run_module("sage_checkpoint", root=str(tmp_path / "sage"), **options)["failed"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,7 +74,7 @@ def test_errors_are_words_and_data(tmp_path: pathlib.Path, module: str) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "sage").mkdir()
     (tmp_path / "sage" / ".sage").symlink_to(tmp_path / "real")
-    result = _run(module, root=str(tmp_path / "sage"))
+    result = run_module(module, root=str(tmp_path / "sage"))
     assert result["failed"]
     assert result["error"]["kind"] == "UnsafePath"
     assert "What to do:" in result["msg"]
@@ -108,10 +83,10 @@ def test_errors_are_words_and_data(tmp_path: pathlib.Path, module: str) -> None:
 
 def test_a_root_that_no_directory_can_be(tmp_path: pathlib.Path) -> None:
     # Ansible's own logging refuses the NUL before the module gets to.
-    assert _run("sage_checkpoint", root="/tmp/with\0nul")["failed"]
-    result = _run("sage_checkpoint", root=str(tmp_path / "sage"), checkpoint_dir=f"{tmp_path}/file/below")
+    assert run_module("sage_checkpoint", root="/tmp/with\0nul")["failed"]
+    result = run_module("sage_checkpoint", root=str(tmp_path / "sage"), checkpoint_dir=f"{tmp_path}/file/below")
     assert "failed" not in result
     (tmp_path / "plain").write_text("")
-    result = _run("sage_checkpoint", root=f"{tmp_path}/plain/below")
+    result = run_module("sage_checkpoint", root=f"{tmp_path}/plain/below")
     assert result["failed"]
     assert "Traceback" not in json.dumps(result)

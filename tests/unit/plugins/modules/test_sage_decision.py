@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.tests.unit.plugins.modules.test_sage_checkpoint import _run
+from ansible_collections.intellistream.sage.tests.unit.plugins.modules.running import run_module
 
 if t.TYPE_CHECKING:
     import pathlib
@@ -18,22 +18,22 @@ if t.TYPE_CHECKING:
 
 def test_a_run(tmp_path: pathlib.Path) -> None:
     log = {"fleet_dir": str(tmp_path / "fleet")}
-    begun = _run("sage_decision", state="opened", **log)
+    begun = run_module("sage_decision", state="opened", **log)
     assert begun["changed"]
     assert begun["decision"] is None
     run = {"run": begun["run"], **log}
     hosts = {"hosts": ["a", "b"], "prepared": ["a", "b"], "seconds_left": {"a": "90", "b": 80.5}}
-    predicted = _run("sage_decision", state="decided", _ansible_check_mode=True, **run, **hosts)
+    predicted = run_module("sage_decision", state="decided", _ansible_check_mode=True, **run, **hosts)
     assert (predicted["decision"], predicted["changed"]) == ("commit", True)
-    made = _run("sage_decision", state="decided", **run, **hosts)
+    made = run_module("sage_decision", state="decided", **run, **hosts)
     assert (made["decision"], made["changed"], made["in_doubt"]) == ("commit", True, False)
     assert made["deadline"]
-    later = _run(
+    later = run_module(
         "sage_decision", state="resolved", decision_log=begun["decision_log"], hosts=["a"], word="abort", **run
     )
     assert (later["decision"], later["changed"]) == ("commit", False)
     elsewhere = {"run": begun["run"], "decision_log": begun["decision_log"], "fleet_dir": str(tmp_path / "other")}
-    asked = _run("sage_decision", state="resolved", where=begun["where"], **elsewhere)
+    asked = run_module("sage_decision", state="resolved", where=begun["where"], **elsewhere)
     assert (asked["decision"], asked["in_doubt"]) == (None, True)
     assert begun["where"] in asked["msg"]
 
@@ -50,7 +50,7 @@ def test_a_run(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_what_cannot_be_asked(tmp_path: pathlib.Path, options: dict[str, t.Any]) -> None:
-    told = _run("sage_decision", fleet_dir=str(tmp_path / "fleet"), **options)
+    told = run_module("sage_decision", fleet_dir=str(tmp_path / "fleet"), **options)
     assert told["failed"]
     assert "Traceback" not in str(told)
     assert not (tmp_path / "fleet").exists()
@@ -58,10 +58,10 @@ def test_what_cannot_be_asked(tmp_path: pathlib.Path, options: dict[str, t.Any])
 
 def test_a_decision_that_was_edited(tmp_path: pathlib.Path) -> None:
     log = {"fleet_dir": str(tmp_path / "fleet"), "run": "r1"}
-    _run("sage_decision", state="decided", hosts=["a"], prepared=["a"], **log)
+    run_module("sage_decision", state="decided", hosts=["a"], prepared=["a"], **log)
     file = tmp_path / "fleet" / "r1.json"
     file.write_text(file.read_text().replace("commit", "abort"))
-    told = _run("sage_decision", state="decided", hosts=["a"], prepared=["a"], **log)
+    told = run_module("sage_decision", state="decided", hosts=["a"], prepared=["a"], **log)
     assert told["failed"]
     assert told["error"]["kind"] == "StateError"
     assert "Never remove it" in told["msg"]
