@@ -11,7 +11,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import UndoOptions
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh

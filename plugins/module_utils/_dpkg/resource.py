@@ -65,19 +65,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database 
     fingerprint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.incoming import Incoming
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-    Facts,
-    Layer,
-    Resource,
-    Undo,
-    UndoOptions,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 _UNKNOWN = "its scripts, and what it overwrites, are not known before it is downloaded"
 

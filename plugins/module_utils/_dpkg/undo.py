@@ -29,15 +29,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.undo_goal
     key_slot,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.undo_overwritten import Others
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Undo
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-        Facts,
-        Layer,
-        Resource,
-        UndoOptions,
-    )
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import UndoOptions
 
 # Seconds to wait for another run of apt or dpkg.
 LOCK_TIMEOUT = 60.0

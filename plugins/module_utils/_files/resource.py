@@ -11,17 +11,12 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-    Facts,
-    Layer,
-    Resource,
-    Undo,
-    UndoOptions,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 _NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
 _CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir, ItemWriter], Facts]] = ByName("_files.capture:capture")

@@ -18,10 +18,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Undo, UndoOptions
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
 
 
 class _Wanted(t.NamedTuple):

@@ -12,16 +12,11 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, git, ref_of
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-    Facts,
-    Layer,
-    Resource,
-    Undo,
-    UndoOptions,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 
 _CAPTURE: ByName[t.Callable[[str, str], Facts]] = ByName("_git.capture:capture")

@@ -11,15 +11,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._git import res
 from ansible_collections.intellistream.sage.plugins.module_utils._git.command import GitError, ref_of
 from ansible_collections.intellistream.sage.plugins.module_utils._git.compare import RepositoryComparison
 from ansible_collections.intellistream.sage.plugins.module_utils._git.repository import Repository
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-    Facts,
-    Layer,
-    Resource,
-    Undo,
-    UndoOptions,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
 
 

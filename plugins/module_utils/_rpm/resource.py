@@ -59,13 +59,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Busy, CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.absolute import Directories
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-    Facts,
-    Layer,
-    Resource,
-    Undo,
-    UndoOptions,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import capture as rpm_capture
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import (
     database,
@@ -82,6 +76,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 
 class RpmResource(Resource):

@@ -12,13 +12,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
 from ansible_collections.intellistream.sage.plugins.module_utils._content.aside import keep_aside
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-    Facts,
-    Layer,
-    Resource,
-    Undo,
-    UndoOptions,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm import (
     database,
     lock,
@@ -44,6 +38,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rpm.undo_overw
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.undo_remains import Leftovers
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.database import Package
     from ansible_collections.intellistream.sage.plugins.module_utils._rpm.undo_goals import Goal
 

@@ -21,7 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 if t.TYPE_CHECKING:
     import contextlib
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Undo, UndoOptions
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import ResolvedTarget
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (

@@ -6,10 +6,10 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import PLAN_KEYS
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import PLAN_KEYS
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Undo
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import ResolvedTarget
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import Certainty, RollbackResult
 

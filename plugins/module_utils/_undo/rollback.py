@@ -8,7 +8,7 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Undo, UndoOptions
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS, make
@@ -24,6 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Brought, Undone, UndoWork

@@ -14,18 +14,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import na
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-    Facts,
-    Layer,
-    Resource,
-    Undo,
-    UndoOptions,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 
 Pins = t.Mapping[str, str]

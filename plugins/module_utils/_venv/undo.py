@@ -19,11 +19,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content import
 from ansible_collections.intellistream.sage.plugins.module_utils._content.hardlinks import put_links
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Undo, UndoOptions
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions, undo_goals, undo_strays
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo_goals import Target
 
 

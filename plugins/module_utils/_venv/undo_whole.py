@@ -8,11 +8,14 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Undo, UndoOptions
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import SEEDS
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo import VenvUndo
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo_goals import suspects
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
 
 _OWN = frozenset(("pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG", "lib64"))
 _OWN_IN_SITE = frozenset(("_virtualenv.py", "_virtualenv.pth"))

@@ -24,7 +24,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 from ansible_collections.intellistream.sage.plugins.module_utils._git import command as git_command
 from ansible_collections.intellistream.sage.plugins.module_utils._git.resource import GitResource
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Undo, UndoOptions
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot

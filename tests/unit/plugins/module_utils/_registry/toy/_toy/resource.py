@@ -10,17 +10,12 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
-    Facts,
-    Layer,
-    Resource,
-    Undo,
-    UndoOptions,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 _UNDO: ByName[t.Callable[[str, t.Sequence[Layer]], Undo]] = ByName("_toy.undo:ToyUndo")
 
