@@ -34,6 +34,10 @@ COREUTILS = (
     *("rmdir", "sha256sum", "sort", "stat", "sync", "tail", "touch", "tr", "uniq"),
 )
 SHELLS = [["dash"], ["bash", "--posix"]]
+# What is the same in both is tried with the second one less often.
+BOTH_SHELLS = [
+    pytest.param(shell, marks=[pytest.mark.slow] if number else [], id=shell[0]) for number, shell in enumerate(SHELLS)
+]
 FLOCK = "Note: flock is missing here, so make sure that no playbook runs at the same time.\n"
 
 

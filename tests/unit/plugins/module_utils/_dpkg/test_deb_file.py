@@ -134,6 +134,7 @@ def test_whatever_is_written_is_read(
     assert [entry.path for entry in entries] == [f"/{name}" for name in files]
 
 
+@pytest.mark.slow
 def test_every_damage_is_noticed(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "x.deb"
     write(path, example(), CONTROL)

@@ -339,7 +339,9 @@ def _race(path: pathlib.Path, number: int, ready: int, answers: int) -> t.NoRetu
         os._exit(status)
 
 
-@pytest.mark.parametrize("prepared", [True, False], ids=["an old log", "a new log"])
+@pytest.mark.parametrize(
+    "prepared", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["a new log", "an old log"]
+)
 def test_of_many_writers_one_wins(path: pathlib.Path, prepared: bool) -> None:
     for dummy in range(5):
         directory = path.with_name(new_run())

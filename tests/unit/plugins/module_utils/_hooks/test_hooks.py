@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import io
 import json
@@ -94,13 +95,18 @@ def test_what_the_plugin_says() -> None:
     assert (run.command, run.changes, run.elsewhere) == ("dnf upgrade", changes, False)
 
 
+@functools.cache
+def program_file() -> bytes:
+    return files.build_program(SETTINGS)
+
+
 def sources(program: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(program)) as content:
         return {name: content.read(name) for name in content.namelist()}
 
 
 def test_the_program_is_always_the_same() -> None:
-    built = files.build_program(SETTINGS)
+    built = program_file()
     assert built.startswith(b"#!/usr/bin/python3 -I\nPK")
     assert files.build_program(SETTINGS) == built
     assert files.build_program({**SETTINGS, "strict": True}) != built
@@ -108,7 +114,7 @@ def test_the_program_is_always_the_same() -> None:
 
 def test_the_program_needs_nothing_but_the_standard_library() -> None:
     """Nor what it does not need: no installer, no module."""
-    found = sources(files.build_program(SETTINGS))
+    found = sources(program_file())
     names = {"/".join(pathlib.PurePath(name).with_suffix("").parts[-2:]) for name in found}
     carried = {"_records/session", "_timeline/points", "_dpkg/resource", "_dpkg/undo", "_rpm/resource", "_rpm/undo"}
     assert {*carried, "_registry/carry_undos"} <= names
@@ -142,7 +148,7 @@ def test_the_program_is_the_same_from_what_ansible_sends(tmp_path: pathlib.Path)
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, str(tmp_path / "sent.zip")], check=True, capture_output=True, text=True
     )
-    built = files.build_program(SETTINGS)
+    built = program_file()
     assert done.stdout.strip() == hashlib.sha256(built).hexdigest()
 
 

@@ -163,6 +163,7 @@ def test_nothing_to_resolve_with(asked: Asked, monkeypatch: pytest.MonkeyPatch) 
 
 
 @TOML
+@pytest.mark.slow
 def test_for_hosts_of_another_kind(asked: Asked) -> None:
     if not find_uv.find(None, None):
         pytest.skip("there is no uv")

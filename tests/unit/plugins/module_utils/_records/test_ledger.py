@@ -147,6 +147,7 @@ def test_numbers_count_from_the_first_line_also_when_reading_begins_later(state:
     assert caught.value.number == 4
 
 
+@pytest.mark.slow
 def test_cut_at_any_byte_the_complete_entries_remain(state: PrivateDir) -> None:
     entries = _fill(state, "one", "two")
     good = _raw(state).read_bytes()

@@ -99,6 +99,7 @@ def _may(facts: Facts, event: dict[str, t.Any]) -> bool:
     return name != "rollback_done" or stands == "committing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rollback", [False, True])
 def test_the_tables_say_what_the_facts_say(rollback: bool) -> None:
     """After each way in which up to four events may follow one another."""

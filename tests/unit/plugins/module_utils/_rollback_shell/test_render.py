@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh, render
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
-    SHELLS,
+    BOTH_SHELLS,
     Host,
     change,
     check_same_as_module,
@@ -55,7 +55,7 @@ def host(tmp_path: Path) -> Host:
     return prepared(tmp_path)
 
 
-@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize("shell", BOTH_SHELLS)
 def test_environment_and_files_come_back(host: Host, shell: list[str]) -> None:
     fill(host.data)
     before = host.look()
@@ -88,7 +88,7 @@ def test_same_words_as_the_module(host: Host) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize("shell", BOTH_SHELLS)
 def test_names_survive(host: Host, shell: list[str]) -> None:
     tree = host.data / "tree"
     tree.mkdir()

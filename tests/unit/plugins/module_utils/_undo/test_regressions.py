@@ -184,6 +184,7 @@ def test_an_environment_that_is_gone_is_refused_before_anything_is_changed(host:
     assert changes(before, host.look()) == {}
 
 
+@pytest.mark.slow
 def test_an_interrupted_undo_of_settled_files_is_finished(tmp_path: Path) -> None:
     """What it had half-way done is nobody else's change."""
     nth, result, seen = 0, KILLED, 0
