@@ -344,7 +344,7 @@ window:
   returned: success
   type: dict
   contains:
-    left:
+    seconds_left:
       description: Seconds that were left of the window.
       type: float
       sample: 2400.0
@@ -379,7 +379,7 @@ timing:
       description: The same of an undo, as estimated last.
       type: dict
       sample: {expected: 12.5, took: null}
-    left:
+    seconds_left:
       description: Seconds that were left of the window when the last phase began.
       type: float
       sample: 2400.0
@@ -487,7 +487,7 @@ SPEC = ArgumentSpec(
 ).merge(STATE_OPTIONS)
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     asked = time.monotonic()
     options = module.params

@@ -142,7 +142,7 @@ timing:
       description: The same of an undo, as estimated last.
       type: dict
       sample: {expected: 12.5, took: null}
-    left:
+    seconds_left:
       description: Seconds that were left of the window when the last phase began.
       type: float
       sample: 2400.0

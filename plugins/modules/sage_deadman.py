@@ -123,12 +123,12 @@ SPEC = ArgumentSpec(
 ).merge(STATE_OPTIONS)
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     options = module.params
     if options["state"] == "disarmed":
-        return {**disarm(Engine.from_options(module.params), module.check_mode)}
-    return {**arm(Engine.from_options(module.params), options["after"], options["method"], module.check_mode)}
+        return disarm(Engine.from_options(module.params), module.check_mode)
+    return arm(Engine.from_options(module.params), options["after"], options["method"], module.check_mode)
 
 
 def main() -> None:

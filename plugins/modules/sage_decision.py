@@ -32,11 +32,11 @@ options:
       - V(opened) makes the directory, and tells the identity that hosts remember with the run. Do that before anything
         is changed on a host.
       - V(decided) decides, or tells what was decided, once all hosts have been prepared or have not.
-      - V(resolved) is in-doubt resolution; it tells what hosts that are in doubt have to do. If nobody has decided, it
+      - V(finished) finishes a run that left hosts in doubt; it tells what they have to do. If nobody has decided, it
         decides V(abort). If this is not the decision log that the hosts were told to ask, it decides nothing, and says
         so in RV(in_doubt).
     type: str
-    choices: [opened, decided, resolved]
+    choices: [opened, decided, finished]
     required: true
   run:
     description:
@@ -52,7 +52,7 @@ options:
   hosts:
     description:
       - With O(state=decided) all hosts of the run that this controller knows, those that were not reached included.
-      - With O(state=resolved) the hosts that ask.
+      - With O(state=finished) the hosts that ask.
     type: list
     elements: str
     default: []
@@ -94,7 +94,7 @@ options:
     default: 60
   decision_log:
     description:
-      - The identity of the decision log that the hosts remember. Required with O(state=resolved).
+      - The identity of the decision log that the hosts remember. Required with O(state=finished).
     type: str
   where:
     description:
@@ -134,7 +134,7 @@ EXAMPLES = r"""
 
 - name: Ask for a host that was away
   intellistream.sage.sage_decision:
-    state: resolved
+    state: finished
     run: "{{ doubt.run }}"
     decision_log: "{{ doubt.decision_log }}"
     where: "{{ doubt.where }}"
@@ -217,7 +217,7 @@ if t.TYPE_CHECKING:
 SPEC = ArgumentSpec(
     {
         "fleet_dir": {"type": "path", "default": "~/.local/state/intellistream-sage/fleet"},
-        "state": {"type": "str", "choices": ["opened", "decided", "resolved"], "required": True},
+        "state": {"type": "str", "choices": ["opened", "decided", "finished"], "required": True},
         "run": {"type": "str"},
         "want": {"type": "str", "choices": ["commit", "abort"], "default": "commit"},
         "hosts": {"type": "list", "elements": "str", "default": []},
@@ -235,19 +235,19 @@ SPEC = ArgumentSpec(
     {
         "required_if": [
             ("state", "decided", ["run"]),
-            ("state", "resolved", ["run", "decision_log"]),
+            ("state", "finished", ["run", "decision_log"]),
         ]
     },
 )
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     options = module.params
     path, check_mode = options["fleet_dir"], module.check_mode
     if options["state"] == "opened":
-        return {**open_run(path, options["run"], check_mode)}
-    if options["state"] == "resolved":
+        return open_run(path, options["run"], check_mode)
+    if options["state"] == "finished":
         query = DecisionQuery(
             options["run"],
             options["decision_log"],
@@ -255,7 +255,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             hosts=options["hosts"],
             word=options["word"] or "",
         )
-        return {**resolve_doubt(path, query, check_mode)}
+        return resolve_doubt(path, query, check_mode)
     vote = BarrierVote(
         options["run"],
         options["want"],
@@ -268,7 +268,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         seconds_left=_seconds(options["seconds_left"]),
         seconds_needed=options["seconds_needed"],
     )
-    return {**decide(path, vote, check_mode)}
+    return decide(path, vote, check_mode)
 
 
 def _seconds(by_host: t.Mapping[str, object]) -> dict[str, float]:

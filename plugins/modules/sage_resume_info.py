@@ -98,7 +98,7 @@ if t.TYPE_CHECKING:
 SPEC = ArgumentSpec({"inputs": {"type": "dict", "required": True}}).merge(STATE_OPTIONS)
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one look."""
     options = module.params
     return look(options["root"], options["checkpoint_dir"], options["inputs"])

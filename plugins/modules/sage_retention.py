@@ -133,13 +133,13 @@ SPEC = ArgumentSpec(
 ).merge(STATE_OPTIONS)
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     limits = Limits(**{name: module.params[name] for name in Limits._fields})
     result = retain(Engine.from_options(module.params), limits, module.check_mode)
-    for warning in result.pop("warnings"):
+    for warning in result["warnings"]:
         module.warn(warning)
-    return result
+    return {name: field for name, field in result.items() if name != "warnings"}
 
 
 def main() -> None:

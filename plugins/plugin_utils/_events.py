@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._kind import interface
+
 # What a kind of resource keeps for itself: JSON that nobody else looks into.
-Facts = dict[str, t.Any]
+Facts = interface.Facts
 # Options of a resource, as the ledger keeps them: C(kind), and what that kind needs.
-Spec = dict[str, t.Any]
+Spec = interface.Spec
 # What is wanted, by the phase whose result it decides.
 Inputs = t.Mapping[str, t.Mapping[str, t.Any]]
 # What installations of a host brought: kind → path → name → versions.
 Brought = dict[str, dict[str, dict[str, list[str]]]]
-# What a module returns.
-Result = dict[str, t.Any]
 
 
 class Observed(t.TypedDict):
@@ -155,16 +155,21 @@ class FiredRecord(t.TypedDict):
 
 
 class FleetRun(t.TypedDict):
-    """The run that an installation is prepared for; C(learned) is a state of M(_records.standing)."""
+    """A fleet run: its id, the identity of the decision log that knows the decision, and where that is, for people."""
 
     run: str
     decision_log: str
     where: str
+
+
+class JoinedRun(FleetRun):
+    """The run that an installation is prepared for; C(learned) is a state of M(_records.standing)."""
+
     since: str
     learned: str
 
 
-class FleetRecord(FleetRun, total=False):
+class FleetRecord(JoinedRun, total=False):
     """The same, with what is to be rolled back if the run is a rollback."""
 
     rollback: RollbackTerms
@@ -264,18 +269,12 @@ class Archived(_Any):
     points: dict[str, ArchiveRecord]
 
 
-class Prepared(_Any):
+class Prepared(FleetRun, _Any):
     event: t.Literal["prepared"]
-    run: str
-    decision_log: str
-    where: str
 
 
-class RollbackPrepared(_Any):
+class RollbackPrepared(FleetRun, _Any):
     event: t.Literal["rollback_prepared"]
-    run: str
-    decision_log: str
-    where: str
     rollback: RollbackTerms
     points: list[str]
 

@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.plugin_utils._events import JoinedRun
+
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Section
     from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import SwitchStatus
-    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Timing
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PhaseRecord, Point, Result
+    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Timing, WindowFacts
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
+        Environment,
+        FiredRecord,
+        FleetRecord,
+        Inputs,
+        PhaseRecord,
+        Point,
+        RollbackTerms,
+        UndoTime,
+        WindowTimes,
+    )
 
 
 class _Source(t.TypedDict, total=False):
@@ -102,6 +114,17 @@ class Difference(t.TypedDict):
     after: t.Mapping[str, object]
 
 
+class FleetStanding(JoinedRun):
+    """P(_records.standing.Standing) in a result. C(asks): the decision comes first; C(to): what to roll back to."""
+
+    state: str
+    install_id: str
+    decision: str | None
+    rollback: RollbackTerms | None
+    asks: bool
+    to: str | None
+
+
 class Certainty(t.TypedDict):
     """Whether a rollback leaves all as it was, and for people what cannot be known of that."""
 
@@ -126,7 +149,7 @@ class RollbackResult(Certainty):
 class PreparedRollbackResult(RollbackResult):
     """The same of a rollback that waits for a decision, with how the host stands in its fleet run."""
 
-    fleet: Result | None
+    fleet: FleetStanding | None
 
 
 class PointBrief(t.TypedDict):
@@ -192,6 +215,125 @@ class VerdictResult(t.TypedDict):
     needed: bool
 
 
+class Progress(t.TypedDict, total=False):
+    """C(install_progress.json), and the same in results; empty before the first installation."""
+
+    install_id: str
+    start_time: str
+    current_phase: str
+    completed_phases: list[str]
+    failed_phases: list[str]
+    install_mode: str
+    environment_name: str
+    python_path: str
+    backup_created: bool
+    can_rollback: bool
+    last_update: str
+
+
+class InstallationSummary(t.TypedDict):
+    """An installation in short. C(phases) are statuses, C(data) is what callers said; both by phase."""
+
+    install_id: str | None
+    progress: Progress
+    phases: dict[str, str]
+    data: dict[str, t.Any]
+    rollback_points: list[str]
+
+
+class LookResult(InstallationSummary):
+    """The result of M(intellistream.sage.sage_resume_info)."""
+
+    changed: bool
+    finished: bool
+    resume: VerdictResult
+
+
+class RecordBrief(t.TypedDict, total=False):
+    """An installation for C(diff): the statuses of its phases, and the number of its rollback points."""
+
+    install_id: str
+    status: str
+    phases: dict[str, str]
+    rollback_points: int
+
+
+class RecoverTarget(t.TypedDict):
+    """What has to be rolled back to first."""
+
+    to: str
+
+
+class CheckpointDetails(t.TypedDict, total=False):
+    """C(timing): only with a maintenance window; C(prunable): only where something was recorded."""
+
+    timing: Timing | None
+    prunable: bool
+
+
+class CheckpointResult(InstallationSummary, CheckpointDetails):
+    """The result of M(intellistream.sage.sage_checkpoint)."""
+
+    changed: bool
+    recover: RecoverTarget | None
+    resume: VerdictResult | None
+    fleet: FleetStanding | None
+    window: WindowFacts | None
+    deadman: SwitchStatus
+    repaired: list[str]
+    diff: Difference
+
+
+class ResetResult(t.TypedDict):
+    """The same where the state is removed."""
+
+    changed: bool
+    diff: Difference
+
+
+class RetentionWork(t.TypedDict):
+    """What a retention run did, or would do. C(bytes): what the store occupies; C(kept): a number of points."""
+
+    pruned: list[str]
+    archived: list[str]
+    freed_bytes: int
+    bytes: int
+    kept: int
+    protected: list[str]
+    warnings: list[str]
+
+
+class RetentionResult(RetentionWork):
+    """The same as the result of M(intellistream.sage.sage_retention)."""
+
+    changed: bool
+    diff: Difference
+
+
+class _RecordedDetails(t.TypedDict, total=False):
+    fleet: FleetRecord
+    window: dict[str, WindowTimes]
+    undo: UndoTime
+    fired: FiredRecord
+    all_or_nothing: bool
+
+
+class RecordedInstallation(_RecordedDetails):
+    """An installation as the ledger tells of it; fields of later versions are among these."""
+
+    install_id: str
+    status: str
+    begun: str
+    updated: str
+    inputs: Inputs
+    environment: Environment
+    install_mode: str
+    environment_name: str
+    python_path: str
+    phases: dict[str, PhaseRecord]
+    rollback_points: list[Point]
+
+
 class LedgerReport(t.TypedDict):
     """What a ledger is worth; C(broken_at) is the number of the line that does not fit."""
 
@@ -220,15 +362,15 @@ class InstallationReport(_StateReport):
     install_id: str | None
     status: str | None
     in_force: str | None
-    fleet: Result | None
+    fleet: FleetStanding | None
     deadman: SwitchStatus
     timing: Timing | None
-    progress: Result
+    progress: Progress
     progress_file: str
     phases: dict[str, PhaseRecord]
     resume: VerdictResult | None
     rollback_points: list[Point]
-    installations: list[Result]
+    installations: list[RecordedInstallation]
     transactions: list[TransactionReport]
     installed_by: dict[str, str]
 

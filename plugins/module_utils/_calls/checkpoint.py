@@ -24,8 +24,14 @@ if t.TYPE_CHECKING:
         FiredRecord,
         Inputs,
         Observed,
-        Result,
         Transition,
+    )
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        CheckpointDetails,
+        CheckpointResult,
+        FleetStanding,
+        RecordBrief,
+        ResetResult,
     )
 
 
@@ -58,11 +64,11 @@ class CheckpointRequest(t.NamedTuple):
 class _Start(t.NamedTuple):
     """How the record was when the call began: in brief, and how the switch of the installation had fired."""
 
-    summary: Result
+    summary: RecordBrief
     fired: FiredRecord | None
 
 
-def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> Result:
+def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> CheckpointResult:
     """Carry the request out, or with C(check_mode) tell what it would do.
 
     What has to be undone, or learned of a fleet run, comes first: then the call does nothing else, and returns that.
@@ -105,7 +111,7 @@ def _waits(session: Session, request: CheckpointRequest) -> bool:
     return request.inputs is not None or fleet.run == (request.prepare or {}).get("run")
 
 
-def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Result:
+def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> CheckpointResult:
     """Begin or go on with an installation, move its phases, and prepare it for a fleet run."""
     verdict = _begin(session, request)
     transitions = request.transitions if verdict is None or verdict.phase is not None else []
@@ -116,7 +122,7 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Res
     if request.prepare is not None:
         prepare(session, **request.prepare, was=start.summary.get("status"))
     window = _check_window(session, request.window, verdict, transitions)
-    result = {**_record(session, verdict, start), "window": window}
+    result: CheckpointResult = {**_record(session, verdict, start), "window": window}
     if any(transition.get("capture") or transition["status"] == "completed" for transition in transitions):
         from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 
@@ -124,7 +130,7 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Res
     return result
 
 
-def _record(session: Session, verdict: Verdict | None, start: _Start) -> Result:
+def _record(session: Session, verdict: Verdict | None, start: _Start) -> CheckpointResult:
     """Record what the session took, keep the dead-man's switch waiting, and tell."""
     changed = session.changed
     session.commit()
@@ -136,11 +142,9 @@ def _record(session: Session, verdict: Verdict | None, start: _Start) -> Result:
         "fleet": _fleet(session),
         "window": None,
         "deadman": mark.status(session, start.fired),
-        **_timing(session),
+        **_details(session, changed),
         "repaired": session.repaired,
         "diff": {"before": start.summary, "after": _summary(session)} if changed else {"before": {}, "after": {}},
-        # Only where something was recorded: what this imports would cost every call.
-        **({"prunable": prunable(session)} if changed else {}),
         **progress.summary(session.installation),
     }
 
@@ -176,13 +180,14 @@ def _check_window(
         raise
 
 
-def _timing(session: Session) -> Result:
-    """What was estimated and what it took, where a window was set."""
-    if session.installation is None or not session.installation.window:
-        return {}
-    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
+def _details(session: Session, changed: bool) -> CheckpointDetails:
+    """What is told only where it means something, since what it imports would cost every call."""
+    details: CheckpointDetails = {"prunable": prunable(session)} if changed else {}
+    if session.installation is not None and session.installation.window:
+        from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 
-    return {"timing": check.timing(session.installation)}
+        details["timing"] = check.timing(session.installation)
+    return details
 
 
 def prunable(session: Session) -> bool:
@@ -274,7 +279,7 @@ def _move(session: Session, transition: Transition) -> None:
                 session.add(event)
 
 
-def _fleet(session: Session) -> Result | None:
+def _fleet(session: Session) -> FleetStanding | None:
     """How the installation stands in its fleet run, for the caller."""
     fleet = standing(session.installation)
     return fleet.as_dict() if fleet is not None else None
@@ -294,7 +299,7 @@ def _describe(session: Session, request: CheckpointRequest) -> None:
         session.add(event)
 
 
-def _summary(session: Session) -> Result:
+def _summary(session: Session) -> RecordBrief:
     """The record in brief, for the diff."""
     installation = session.installation
     if installation is None:
@@ -307,7 +312,7 @@ def _summary(session: Session) -> Result:
     }
 
 
-def reset(engine: Engine, check_mode: bool) -> Result:
+def reset(engine: Engine, check_mode: bool) -> ResetResult:
     """Remove the whole state; nothing to do when there is none."""
     exists = engine.exists()
     if exists and not check_mode:

@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import RollbackTerms
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import FleetRun, RollbackTerms
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
         PreparedRollbackResult,
         RollbackResult,
@@ -65,11 +65,11 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Roll
 
 
 def prepare_rollback(
-    engine: Engine, request: RollbackRequest, fleet: t.Mapping[str, str], check_mode: bool
+    engine: Engine, request: RollbackRequest, fleet: FleetRun, check_mode: bool
 ) -> PreparedRollbackResult:
     """Compute a rollback, as in check mode, and record that it is done when the fleet run commits.
 
-    :param fleet: C(run), C(decision_log), C(where).
+    :param fleet: the run whose decision it waits for.
     :returns: what M(rollback) returns, nothing of it done; C(fleet) is how the host stands, None where nothing is to
         be rolled back.
     :raises SageError: it cannot go back, or a decision or another rollback comes first; nothing was recorded.
@@ -84,7 +84,7 @@ def prepare_rollback(
     return result
 
 
-def _record(session: Session, request: RollbackRequest, result: RollbackResult, fleet: t.Mapping[str, str]) -> None:
+def _record(session: Session, request: RollbackRequest, result: RollbackResult, fleet: FleetRun) -> None:
     refuse_undecided(session.installation)
     if session.script_was_run or any(installation.undoing for installation in session.history()):
         raise InputError(

@@ -25,9 +25,12 @@ if t.TYPE_CHECKING:
         Environment,
         Inputs,
         Observed,
-        Result,
     )
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PhaseReason, VerdictResult
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        LookResult,
+        PhaseReason,
+        VerdictResult,
+    )
 
 
 class Verdict(t.NamedTuple):
@@ -114,7 +117,7 @@ def _drift(results: list[Observed]) -> list[str]:
     return reasons
 
 
-def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> Result:
+def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
     """C(finished), the verdict as C(resume), and what M(_records.progress.summary) tells.
 
     :raises StateError: the record cannot be read.

@@ -7,7 +7,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import NeedsLibrary, SageError
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
 
 
 class DriftLine(t.NamedTuple):
@@ -36,8 +36,8 @@ class Recorded(t.NamedTuple):
     :ivar others: path → what else the record says; None when nothing is known.
     """
 
-    make: t.Callable[[Facts], Resource]
-    results: list[tuple[Facts, Facts]]
+    make: t.Callable[[Spec], Resource]
+    results: list[tuple[Spec, Facts]]
     others: t.Callable[[str], OtherVersions | None]
 
 
@@ -53,7 +53,7 @@ def compare(recorded: Recorded) -> list[DriftLine]:
     return lines
 
 
-def differences(recorded: Recorded, spec: Facts, facts: Facts) -> t.Iterator[DriftLine]:
+def differences(recorded: Recorded, spec: Spec, facts: Facts) -> t.Iterator[DriftLine]:
     """One resource compared with its facts."""
     resource = recorded.make(spec)
     for text in resource.drift(facts):

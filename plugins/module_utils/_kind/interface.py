@@ -39,7 +39,7 @@ class Layer(t.NamedTuple):
     :ivar after: facts that were observed once the change had ended; None when nobody looked.
     """
 
-    spec: Facts
+    spec: Spec
     manifest: Facts
     where: PrivateDir
     items: ItemReader | None = None

@@ -28,14 +28,14 @@ _BEGINS_WITHIN = 120.0
 class WindowFacts(t.TypedDict):
     """What was estimated when a phase began in a maintenance window; all in seconds.
 
-    :ivar left: until the window ends.
+    :ivar seconds_left: until the window ends.
     :ivar undo: an undo of the whole installation.
     :ivar undo_measured: that is known from this host's record; else it is a default.
     :ivar expected: phase → what it takes.
     :ivar measured: the phases of which that is known from the record or from the user.
     """
 
-    left: float
+    seconds_left: float
     undo: float
     undo_measured: bool
     expected: dict[str, float]
@@ -54,12 +54,12 @@ class Timing(t.TypedDict):
 
     :ivar phases: phase → the comparison.
     :ivar undo: the same of an undo.
-    :ivar left: seconds that were left of the window when the last phase began.
+    :ivar seconds_left: of the window, when the last phase began.
     """
 
     phases: dict[str, Comparison]
     undo: Comparison
-    left: float
+    seconds_left: float
 
 
 class TimeBudget(t.NamedTuple):
@@ -171,7 +171,7 @@ def check(
     if to_run:
         _refuse(seconds_left, {name: phase for name, phase in expected.items() if phase.measured}, undo)
     return {
-        "left": seconds_left,
+        "seconds_left": seconds_left,
         "undo": undo.seconds,
         "undo_measured": undo.measured,
         "expected": {name: phase.seconds for name, phase in expected.items()},
@@ -195,7 +195,7 @@ def check_undo(session: Session, budget: TimeBudget, points: t.Iterable[Point], 
         f"The window {_ends(seconds_left)}, and the rollback takes {spell(needed)}{_by_default(undo)}.",
         untouched="everything.",
         advice="Give it a longer window.",
-        left=seconds_left,
+        seconds_left=seconds_left,
         undo=needed,
     )
 
@@ -220,7 +220,7 @@ def _refuse(seconds_left: float, phases: t.Mapping[str, Estimate], undo: Estimat
         untouched="what this phase would have changed.",
         advice="Give it a longer window. Estimates come from this host's own record; where that has none, "
         "sage_expected_seconds is better than the default.",
-        left=seconds_left,
+        seconds_left=seconds_left,
         expected={name: phase.seconds for name, phase in phases.items()},
         undo=undo.seconds,
     )
@@ -239,4 +239,8 @@ def timing(installation: Installation | None) -> Timing | None:
         phases[name] = {"expected": estimated["expected"], "took": took}
     last = list(installation.window.values())[-1]
     undo_took = installation.undo["seconds"] if installation.undo is not None else None
-    return {"phases": phases, "undo": {"expected": last["undo"], "took": undo_took}, "left": last["seconds_left"]}
+    return {
+        "phases": phases,
+        "undo": {"expected": last["undo"], "took": undo_took},
+        "seconds_left": last["seconds_left"],
+    }

@@ -19,12 +19,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Archived, Point, Result
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Archived, Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RetentionResult, RetentionWork
 
 CARRIES = (carry_captures.parts,)
 
 
-def retain(engine: Engine, limits: policy.Limits, check_mode: bool) -> Result:
+def retain(engine: Engine, limits: policy.Limits, check_mode: bool) -> RetentionResult:
     """Remove and compress what is beyond the limits, or with C(check_mode) tell what would be.
 
     :returns: what M(Cleaning.finish) does, with C(changed) and C(diff).
@@ -100,7 +101,7 @@ class Cleaning:
         """Tell what the disk refused; retention goes on."""
         self.warnings.append(f"{failure}: {error.what if isinstance(error, SageError) else error}")
 
-    def finish(self) -> Result:
+    def finish(self) -> RetentionWork:
         """Remove and compress what was decided; in a session that writes nothing, tell what would be.
 
         :returns: C(pruned), C(archived), C(freed_bytes), C(bytes), C(kept), C(protected), C(warnings).

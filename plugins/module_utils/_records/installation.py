@@ -13,7 +13,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
     from ansible_collections.intellistream.sage.plugins.plugin_utils import _events as events
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Event, Facts, Point, Result
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Event, Facts, Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RecordedInstallation
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
@@ -167,9 +168,9 @@ class Installation:
         """Rollback points that can still be undone, oldest first."""
         return [point for point in self.points if not point.get("undone")]
 
-    def as_dict(self) -> Result:
+    def as_dict(self) -> RecordedInstallation:
         """The installation as JSON-able data."""
-        return {
+        fields = {
             **self.more,
             "install_id": self.install_id,
             "status": self.status,
@@ -182,6 +183,7 @@ class Installation:
             "rollback_points": self.points,
             **{name: getattr(self, name) for name in _SOMETIMES if getattr(self, name)},
         }
+        return t.cast("RecordedInstallation", fields)
 
     def apply(self, event: Event, time: str) -> None:
         """Fold one event in.

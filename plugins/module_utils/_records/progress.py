@@ -10,7 +10,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Result
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import InstallationSummary, Progress
 
 NAME = "install_progress.json"
 KEYS = (
@@ -28,14 +28,14 @@ KEYS = (
 )
 
 
-def view(installation: Installation) -> Result:
+def view(installation: Installation) -> Progress:
     """The eleven keys with the original's meaning.
 
     A skipped phase counts as completed: nothing is left to do in it. A phase that failed and was
     undone still counts as failed until it starts again.
     """
     phases = installation.phases
-    return {
+    content = {
         "install_id": installation.install_id,
         "start_time": installation.begun,
         "current_phase": _current(installation),
@@ -50,9 +50,10 @@ def view(installation: Installation) -> Result:
         "can_rollback": bool(installation.active_points),
         "last_update": installation.updated,
     }
+    return t.cast("Progress", content)
 
 
-def summary(installation: Installation | None) -> Result:
+def summary(installation: Installation | None) -> InstallationSummary:
     """What modules return of an installation."""
     if installation is None:
         return {"install_id": None, "progress": {}, "phases": {}, "data": {}, "rollback_points": []}

@@ -13,9 +13,9 @@ if t.TYPE_CHECKING:
         Event,
         FleetMember,
         FleetRecord,
-        Result,
         RollbackTerms,
     )
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import FleetStanding
 
 COMMIT, ABORT = "commit", "abort"
 
@@ -145,9 +145,9 @@ class Standing(t.NamedTuple):
             return str(self.rollback["to"])
         return self.install_id if self.state == ABORTING else None
 
-    def as_dict(self) -> Result:
+    def as_dict(self) -> FleetStanding:
         """The standing as JSON-able data."""
-        return {**self._asdict(), "asks": self.asks, "to": self.to}
+        return t.cast("FleetStanding", {**self._asdict(), "asks": self.asks, "to": self.to})
 
 
 def standing(installation: FleetMember | None) -> Standing | None:

@@ -16,7 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._reports.histor
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import Drift
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Spec
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DriftReport
@@ -46,9 +46,9 @@ def drift(session: Session) -> list[DriftReport]:
     return [{"kind": kind, "path": path, "what": difference} for kind, path, difference in sorted(lines)]
 
 
-def _results(installation: Installation) -> dict[str, list[tuple[Facts, Facts]]]:
+def _results(installation: Installation) -> dict[str, list[tuple[Spec, Facts]]]:
     """Kind → spec and facts of all that was looked at once it had changed."""
-    results: dict[str, list[tuple[Facts, Facts]]] = {}
+    results: dict[str, list[tuple[Spec, Facts]]] = {}
     for phase in installation.phases.values():
         for result in phase.result if phase.done else ():
             results.setdefault(str(result["spec"]["kind"]), []).append((result["spec"], result["facts"]))

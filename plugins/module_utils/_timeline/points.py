@@ -60,7 +60,7 @@ def capture(
     """
     installation = session.required()
     name = next_name(installation)
-    cleaned = [registry.recorded(spec) for spec in specs]
+    cleaned: list[Spec] = [registry.recorded(spec) for spec in specs]
     resources = [make(spec) for spec in cleaned]
     event: PointCaptured = {
         "event": "captured",

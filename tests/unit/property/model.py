@@ -142,7 +142,7 @@ class World:
     # What installations do.
 
     def call(self, inputs: t.Any, *transitions: Transition, recover: bool = False) -> dict[str, t.Any]:
-        return checkpoint(self.engine, Wanted(inputs, True, {}, list(transitions), recover), False)
+        return {**checkpoint(self.engine, Wanted(inputs, True, {}, list(transitions), recover), False)}
 
     def recover(self, inputs: t.Any) -> tuple[dict[str, t.Any], bool]:
         """Begin as the role does; and whether there was something to take back first."""

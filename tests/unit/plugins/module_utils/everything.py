@@ -93,7 +93,7 @@ def _call(host: SageHost, *transitions: Transition, **values: t.Any) -> dict[str
         transitions=list(transitions),
         **values,
     )
-    return checkpoint(host.engine, request, False)
+    return {**checkpoint(host.engine, request, False)}
 
 
 def _capture_packages(host: SageHost) -> None:

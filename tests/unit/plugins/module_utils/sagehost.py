@@ -60,7 +60,7 @@ class SageHost:
     def call(self, check_mode: bool = False, **values: t.Any) -> Result:
         """One call of sage_checkpoint."""
         request = CheckpointRequest(values.get("inputs"), True, {}, values.get("transitions") or [])
-        return checkpoint(self.engine, request, check_mode)
+        return {**checkpoint(self.engine, request, check_mode)}
 
     def begin(self, version: str) -> str:
         """Begin an installation, capture and change."""
@@ -80,7 +80,7 @@ class SageHost:
     def end(self, limits: Limits | None = None) -> Result:
         """All phases done, and what the role does then; returns the retention's result."""
         result = self.call(transitions=[{"phase": name, "status": "completed"} for name in PHASES])
-        return retain(self.engine, limits, False) if limits is not None and result["prunable"] else {}
+        return {**retain(self.engine, limits, False)} if limits is not None and result["prunable"] else {}
 
     def install(self, version: str, limits: Limits | None = None) -> str:
         """A whole installation."""
@@ -96,7 +96,7 @@ class SageHost:
     def clean(self, check_mode: bool = False, **limits: t.Any) -> Result:
         """What clean_sage.yml does; sage_checkpoint always knows when there may be something to do."""
         expected = self.prunable()
-        result = retain(self.engine, Limits(**{"archive": False, **limits}), check_mode)
+        result: Result = {**retain(self.engine, Limits(**{"archive": False, **limits}), check_mode)}
         assert expected or not result["changed"] or limits.get("uncompressed") == 0
         return result
 

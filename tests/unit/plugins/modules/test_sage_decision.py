@@ -29,11 +29,11 @@ def test_a_run(tmp_path: pathlib.Path) -> None:
     assert (made["decision"], made["changed"], made["in_doubt"]) == ("commit", True, False)
     assert made["deadline"]
     later = run_module(
-        "sage_decision", state="resolved", decision_log=begun["decision_log"], hosts=["a"], word="abort", **run
+        "sage_decision", state="finished", decision_log=begun["decision_log"], hosts=["a"], word="abort", **run
     )
     assert (later["decision"], later["changed"]) == ("commit", False)
     elsewhere = {"run": begun["run"], "decision_log": begun["decision_log"], "fleet_dir": str(tmp_path / "other")}
-    asked = run_module("sage_decision", state="resolved", where=begun["where"], **elsewhere)
+    asked = run_module("sage_decision", state="finished", where=begun["where"], **elsewhere)
     assert (asked["decision"], asked["in_doubt"]) == (None, True)
     assert begun["where"] in asked["msg"]
 
@@ -42,7 +42,7 @@ def test_a_run(tmp_path: pathlib.Path) -> None:
     "options",
     [
         {"state": "decided", "hosts": ["a"]},
-        {"state": "resolved", "run": "r1"},
+        {"state": "finished", "run": "r1"},
         {"state": "decided", "run": "r1"},
         {"state": "decided", "run": "a/b", "hosts": ["a"]},
         {"state": "decided", "run": "r1", "hosts": ["a"], "seconds_left": {"a": "soon"}},

@@ -52,7 +52,7 @@ def _call(
         t.cast("Transition", {"phase": move[0], "status": move[1]} if isinstance(move, tuple) else move)
         for move in transitions
     ]
-    return checkpoint(engine, CheckpointRequest(inputs, resume, labels or {}, moves), check_mode)
+    return {**checkpoint(engine, CheckpointRequest(inputs, resume, labels or {}, moves), check_mode)}
 
 
 def _finish(engine: Engine, inputs: dict[str, dict[str, t.Any]] | None = None) -> dict[str, t.Any]:
@@ -277,9 +277,11 @@ def test_recover_begins_nothing_after_a_killed_phase(engine: Engine, tmp_path: p
         assert _state(engine) == state
     assert precious.read_text() == "half changed when it was killed"
 
+    assert result["recover"] is not None
     assert rollback(engine, RollbackRequest(**result["recover"]), False)["exact"]
     assert precious.read_text() == "before"
     result = checkpoint(engine, request, False)
+    assert result["resume"] is not None
     assert (result["recover"], result["resume"]["phase"]) == (None, "python_deps")
 
 

@@ -34,7 +34,7 @@ def host(tmp_path: pathlib.Path) -> SageHost:
 
 def _call(host: SageHost, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
     request = CheckpointRequest(**{"inputs": None, "resume": True, "labels": {}, "transitions": [], **values})
-    return checkpoint(host.engine, request, check_mode)
+    return {**checkpoint(host.engine, request, check_mode)}
 
 
 def _again(host: SageHost, version: str = "2") -> dict[str, t.Any]:

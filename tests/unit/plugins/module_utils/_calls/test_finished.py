@@ -49,10 +49,11 @@ def host(tmp_path: pathlib.Path) -> SageHost:
 def _look(host: SageHost, inputs: dict[str, dict[str, t.Any]] | None = None) -> dict[str, t.Any]:
     """Look, and compare with the whole call in check mode; nothing is written."""
     before = snapshot(host.path)
-    found = look(host.engine.root, None, inputs or WANTED)
-    whole = checkpoint(host.engine, CheckpointRequest(inputs or WANTED, True, {}, [], recover=True), True)
-    left = whole["changed"] or whole["recover"] or (whole["fleet"] or {}).get("asks") or whole["resume"]["phase"]
-    assert found["finished"] == (not left)
+    found: dict[str, t.Any] = {**look(host.engine.root, None, inputs or WANTED)}
+    request = CheckpointRequest(inputs or WANTED, True, {}, [], recover=True)
+    whole: dict[str, t.Any] = {**checkpoint(host.engine, request, True)}
+    remains = whole["changed"] or whole["recover"] or (whole["fleet"] or {}).get("asks") or whole["resume"]["phase"]
+    assert found["finished"] == (not remains)
     if found["finished"]:
         assert found == {**{name: whole[name] for name in found if name != "finished"}, "finished": True}
     assert changes(before, snapshot(host.path)) == {}

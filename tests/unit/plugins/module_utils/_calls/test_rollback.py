@@ -31,10 +31,13 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 if t.TYPE_CHECKING:
     import pathlib
 
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Result
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PreparedRollbackResult
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import FleetRun
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        CheckpointResult,
+        PreparedRollbackResult,
+    )
 
-RUN = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
+RUN: FleetRun = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
 
 
 class BackHost(FleetHost):
@@ -44,7 +47,7 @@ class BackHost(FleetHost):
         """What the role does before it decides."""
         return prepare_rollback(self.engine, RollbackRequest(to, **values), RUN, check_mode)
 
-    def told(self, decision: str) -> Result:
+    def told(self, decision: str) -> CheckpointResult:
         """What the role does after it decided."""
         return checkpoint(self.engine, Call(None, True, {}, [], decided={"run": "r1", "decision": decision}), False)
 
@@ -212,7 +215,9 @@ def test_an_interrupted_rollback_comes_first(host: BackHost, monkeypatch: pytest
 def test_the_script_does_not_ask_and_is_found_out(host: BackHost) -> None:
     name = host.prepare_rollback()["target"]
     subprocess.run(["sh", f"{host.engine.path}/rollback.sh", "--yes"], check=True, capture_output=True)
-    assert host.told("abort")["fleet"]["state"] == "diverged"
+    fleet = host.told("abort")["fleet"]
+    assert fleet is not None
+    assert fleet["state"] == "diverged"
     host.back("last")
     assert snapshot(host.data) == host.before[name]
 

@@ -71,7 +71,7 @@ def _fire(host: SageHost) -> bool:
 
 def _all_done(host: SageHost, **values: t.Any) -> dict[str, t.Any]:
     ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
-    return checkpoint(host.engine, CheckpointRequest(None, True, {}, ended, **values), False)
+    return {**checkpoint(host.engine, CheckpointRequest(None, True, {}, ended, **values), False)}
 
 
 def test_it_takes_everything_back_and_tells(host: SageHost) -> None:
@@ -183,6 +183,7 @@ def test_a_prepared_host_tells_that_it_went_alone(host: SageHost) -> None:
     heard = checkpoint(
         host.engine, CheckpointRequest(None, True, {}, [], decided={"run": "r1", "decision": "commit"}), False
     )
+    assert heard["fleet"] is not None
     assert heard["fleet"]["state"] == standing.DIVERGED
     # Then a run may begin.
     host.begin("3")

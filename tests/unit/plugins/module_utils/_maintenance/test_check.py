@@ -41,7 +41,7 @@ def _call(host: SageHost, left: float, version: str = "", check: bool = False, *
     started: Transition = {"phase": "python_deps", "status": "started", "capture": capture}
     inputs = {"python_deps": {"version": version}} if version else None
     wish = TimeBudget(left, time.monotonic(), expected)
-    return checkpoint(host.engine, CheckpointRequest(inputs, True, {}, [started], window=wish), check)
+    return {**checkpoint(host.engine, CheckpointRequest(inputs, True, {}, [started], window=wish), check)}
 
 
 def test_what_does_not_fit_leaves_nothing(host: SageHost, monkeypatch: pytest.MonkeyPatch) -> None:

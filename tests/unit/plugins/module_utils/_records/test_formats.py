@@ -260,7 +260,7 @@ def test_fields_of_a_newer_version_are_kept(engine: Engine) -> None:
     with engine.session() as session:
         installation = session.installation
         assert installation is not None
-        content = installation.as_dict()
+        content: t.Any = installation.as_dict()
         session.begin({}, {"os": "debian"}, installation, ["python_deps"])
         session.commit()
         carried = session.history()[-1].phases["python_deps"].as_dict()

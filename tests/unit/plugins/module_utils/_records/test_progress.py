@@ -26,7 +26,7 @@ def _entries(*lines: list[dict[str, t.Any]]) -> list[LedgerLine]:
 
 
 def _after(*events: dict[str, t.Any]) -> dict[str, t.Any]:
-    return progress.view(fold(_entries([{"event": "begun"}, *events]))[0])
+    return {**progress.view(fold(_entries([{"event": "begun"}, *events]))[0])}
 
 
 def _phase(phase: str, status: str, data: t.Any = None) -> dict[str, t.Any]:

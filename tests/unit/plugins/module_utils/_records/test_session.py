@@ -35,6 +35,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.progre
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RecordedInstallation
+
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 NOBODY = 65534
 
@@ -57,7 +60,7 @@ def _move(engine: Engine, phase: str, status: str, data: t.Any = None) -> list[s
 
 def _now(engine: Engine) -> dict[str, t.Any]:
     with engine.reading() as session:
-        return session.installation.as_dict() if session.installation is not None else {}
+        return {**session.installation.as_dict()} if session.installation is not None else {}
 
 
 def test_nothing_is_there_and_nothing_is_made_by_reading(engine: Engine) -> None:
@@ -201,7 +204,7 @@ def test_any_sequence_cut_anywhere_replays_to_a_state_it_went_through(
     root = tmp_path / "sage"
     shutil.rmtree(root, ignore_errors=True)
     engine = Engine(str(root), lock_timeout=5)
-    states: list[list[dict[str, t.Any]]] = [[]]
+    states: list[list[RecordedInstallation]] = [[]]
     ids: list[str] = []
     for what, which in steps:
         with engine.session() as session:

@@ -71,7 +71,7 @@ class Host:
     def call(self, inputs: str, *transitions: Transition) -> dict[str, Any]:
         """One call of the module."""
         wanted = {PHASES[0]: {"want": inputs}}
-        return checkpoint(self.engine, Wanted(wanted, True, {}, list(transitions)), False)
+        return {**checkpoint(self.engine, Wanted(wanted, True, {}, list(transitions)), False)}
 
     def undo(self, to: str | None = "last", **options: Any) -> RollbackResult:
         """A rollback, predicted first."""
