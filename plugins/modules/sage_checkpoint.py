@@ -424,6 +424,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
     checkpoint,
+    deliver_decision,
     reset,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import (
@@ -482,7 +483,10 @@ SPEC = ArgumentSpec(
     {
         "required_together": [("phase", "status")],
         "required_by": {"data": ["phase"]},
-        "mutually_exclusive": [("phase", "transitions")],
+        "mutually_exclusive": [
+            ("phase", "transitions"),
+            *(("decided", name) for name in ("inputs", "phase", "transitions", "prepare")),
+        ],
     },
 ).merge(STATE_OPTIONS)
 
@@ -493,6 +497,11 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
     options = module.params
     if options["state"] == "absent":
         return reset(Engine.from_options(module.params), module.check_mode)
+    if options["decided"]:
+        decided = options["decided"]
+        return deliver_decision(
+            Engine.from_options(module.params), decided["run"], decided["decision"], module.check_mode
+        )
     transitions = options["transitions"] or []
     if options["phase"]:
         transitions = [{name: options[name] for name in ("phase", "status", "data")}]
@@ -508,7 +517,6 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
         transitions=transitions,
         recover=options["recover"],
         prepare=options["prepare"],
-        decided=options["decided"],
         window=window,
         all_or_nothing=options["all_or_nothing"],
     )

@@ -36,7 +36,7 @@ if t.TYPE_CHECKING:
 
 
 class CheckpointRequest(t.NamedTuple):
-    """What the caller wants of one call.
+    """What the caller wants of one call: parts of one line of the ledger, in any combination.
 
     :ivar inputs: what is wanted, by phase; None leaves the current installation as it is.
     :ivar resume: continue an unfinished installation; else begin a new one from the first phase.
@@ -45,7 +45,6 @@ class CheckpointRequest(t.NamedTuple):
     :ivar recover: do nothing when an interrupted phase or undo left something half done; tell what has to be undone.
     :ivar prepare: C(run), C(decision_log), C(where), C(install_id): the installation that ends waits for the decision
         about that run.
-    :ivar decided: C(run), C(decision): what was decided.
     :ivar window: what is left of a maintenance window; None without one.
     :ivar all_or_nothing: nothing of the installation that begins or continues is kept when it is not finished.
     """
@@ -56,7 +55,6 @@ class CheckpointRequest(t.NamedTuple):
     transitions: t.Sequence[Transition]
     recover: bool = False
     prepare: t.Mapping[str, str] | None = None
-    decided: t.Mapping[str, str] | None = None
     window: TimeBudget | None = None
     all_or_nothing: bool = False
 
@@ -83,24 +81,35 @@ def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> 
     with engine.reading() if check_mode else engine.session() as session:
         # A mark of another version is refused before anything is recorded.
         mark.read(session.where)
-        start = _Start(_summary(session), session.installation.fired if session.installation is not None else None)
-        if request.decided is not None:
-            learn_decision(session, **request.decided)
-        undo_to = _undo_first(session, request)
-        if request.decided is not None or undo_to is not None or _waits(session, request):
-            return {**_record(session, None, start), "recover": {"to": undo_to} if undo_to is not None else None}
+        start = _start(session)
+        fleet = standing(session.installation)
+        undo_to = fleet.to if fleet is not None and (request.inputs is not None or request.recover) else None
+        if undo_to is None and request.recover:
+            undo_to = _half_done(session)
+        if undo_to is not None or _waits(session, request):
+            return _record(session, None, start, undo_to)
         return _proceed(session, request, start)
 
 
-def _undo_first(session: Session, request: CheckpointRequest) -> str | None:
-    """What a rollback has to go to before the request is carried out; None when nothing has to be undone."""
-    fleet = standing(session.installation)
-    if fleet is not None and (request.inputs is not None or request.decided is not None or request.recover):
-        if fleet.to is not None:
-            return fleet.to
-    # A host that had prepared a rollback, and need not do it, may have to be recovered as before.
-    spared = request.decided is not None and fleet is not None and fleet.rollback is not None
-    return _half_done(session) if request.recover or spared else None
+def deliver_decision(engine: Engine, run: str, decision: str, check_mode: bool) -> CheckpointResult:
+    """Have a host learn what was decided about the fleet run that it was prepared for, or tell what that would do.
+
+    :param decision: V(commit) or V(abort).
+    :returns: C(recover) is what has to be rolled back then.
+    :raises SageError: nothing was recorded.
+    """
+    with engine.reading() if check_mode else engine.session() as session:
+        mark.read(session.where)
+        start = _start(session)
+        fleet = learn_decision(session, run, decision)
+        # A host that had prepared a rollback, and need not do it, may have to be recovered as before.
+        spared = fleet.to is None and fleet.rollback is not None
+        return _record(session, None, start, _half_done(session) if spared else fleet.to)
+
+
+def _start(session: Session) -> _Start:
+    """How the record is now."""
+    return _Start(_summary(session), session.installation.fired if session.installation is not None else None)
 
 
 def _waits(session: Session, request: CheckpointRequest) -> bool:
@@ -130,14 +139,14 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Che
     return result
 
 
-def _record(session: Session, verdict: Verdict | None, start: _Start) -> CheckpointResult:
+def _record(session: Session, verdict: Verdict | None, start: _Start, undo_to: str | None = None) -> CheckpointResult:
     """Record what the session took, keep the dead-man's switch waiting, and tell."""
     changed = session.changed
     session.commit()
     mark.renew_or_disarm(session)
     return {
         "changed": changed,
-        "recover": None,
+        "recover": {"to": undo_to} if undo_to is not None else None,
         "resume": verdict.as_dict() if verdict is not None else None,
         "fleet": _fleet(session),
         "window": None,

@@ -14,6 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
     checkpoint,
+    deliver_decision,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, program
@@ -86,6 +87,8 @@ def plain(entries: t.Iterable[LedgerLine], path: pathlib.Path) -> list[tuple[str
 
 
 def _call(host: SageHost, *transitions: Transition, **values: t.Any) -> dict[str, t.Any]:
+    if "decided" in values:
+        return {**deliver_decision(host.engine, **values["decided"], check_mode=False)}
     request = CheckpointRequest(
         inputs=values.pop("inputs", None),
         resume=True,

@@ -58,6 +58,7 @@ def test_the_environment_names_another_place(tmp_path: pathlib.Path, monkeypatch
     [
         {"phase": "cleanup"},
         {"status": "started"},
+        {"decided": {"run": "r1", "decision": "abort"}, "phase": "cleanup", "status": "started"},
         {"data": "x"},
         {"phase": "nonsense", "status": "started"},
         {"phase": "cleanup", "status": "rolled_back"},

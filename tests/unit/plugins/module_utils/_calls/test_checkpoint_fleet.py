@@ -11,7 +11,11 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InDoubt, InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
+    CheckpointRequest,
+    checkpoint,
+    deliver_decision,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Rollback
@@ -33,6 +37,8 @@ def host(tmp_path: pathlib.Path) -> SageHost:
 
 
 def _call(host: SageHost, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
+    if "decided" in values:
+        return {**deliver_decision(host.engine, **values["decided"], check_mode=check_mode)}
     request = CheckpointRequest(**{"inputs": None, "resume": True, "labels": {}, "transitions": [], **values})
     return {**checkpoint(host.engine, request, check_mode)}
 

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
     checkpoint,
+    deliver_decision,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
@@ -134,7 +135,7 @@ def _going_back(host: SageHost) -> None:
 
 
 def _hear(host: SageHost, decision: str) -> None:
-    checkpoint(host.engine, CheckpointRequest(None, True, {}, [], decided={"run": "r1", "decision": decision}), False)
+    deliver_decision(host.engine, "r1", decision, False)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InputError,
     StateError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Call
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import deliver_decision
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import record_unilateral_undo
@@ -49,7 +48,7 @@ class BackHost(FleetHost):
 
     def told(self, decision: str) -> CheckpointResult:
         """What the role does after it decided."""
-        return checkpoint(self.engine, Call(None, True, {}, [], decided={"run": "r1", "decision": decision}), False)
+        return deliver_decision(self.engine, "r1", decision, False)
 
     def entries(self) -> int:
         """How long its ledger is."""

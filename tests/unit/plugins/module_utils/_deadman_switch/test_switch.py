@@ -27,6 +27,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
     checkpoint,
+    deliver_decision,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
@@ -180,9 +181,7 @@ def test_a_prepared_host_tells_that_it_went_alone(host: SageHost) -> None:
     assert found.state == standing.UNDID_ITSELF
     with pytest.raises(InDoubt):
         host.call(transitions=[{"phase": "verification", "status": "completed"}])
-    heard = checkpoint(
-        host.engine, CheckpointRequest(None, True, {}, [], decided={"run": "r1", "decision": "commit"}), False
-    )
+    heard = deliver_decision(host.engine, "r1", "commit", False)
     assert heard["fleet"] is not None
     assert heard["fleet"]["state"] == standing.DIVERGED
     # Then a run may begin.
