@@ -13,8 +13,6 @@ from ansible_collections.intellistream.sage.plugins.plugin_utils._events import 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Section
-    from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import SwitchStatus
-    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import Timing, WindowFacts
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Environment,
         FiredRecord,
@@ -105,6 +103,138 @@ class ItemReader(t.Protocol):
 
     def lines(self, section: Section) -> t.Iterator[bytes]:
         """The lines of a section."""
+
+
+class Comparison(t.TypedDict):
+    """What something was expected to take and what it took, in seconds; C(took) is None where it has not ended."""
+
+    expected: float
+    took: float | None
+
+
+class Timing(t.TypedDict):
+    """What was estimated for an installation, and what it took.
+
+    :ivar phases: phase → the comparison.
+    :ivar undo: the same of an undo.
+    :ivar seconds_left: of the window, when the last phase began.
+    """
+
+    phases: dict[str, Comparison]
+    undo: Comparison
+    seconds_left: float
+
+
+class WindowFacts(t.TypedDict):
+    """What was estimated when a phase began in a maintenance window; all in seconds.
+
+    :ivar seconds_left: until the window ends.
+    :ivar undo: an undo of the whole installation.
+    :ivar undo_measured: that is known from this host's record; else it is a default.
+    :ivar expected: phase → what it takes.
+    :ivar measured: the phases of which that is known from the record or from the user.
+    """
+
+    seconds_left: float
+    undo: float
+    undo_measured: bool
+    expected: dict[str, float]
+    measured: list[str]
+
+
+class SwitchStatus(t.TypedDict):
+    """What people and the controller want to know of the switch.
+
+    :ivar armed: it is armed, for the current installation.
+    :ivar seconds_left: seconds until it fires; None when it is not armed.
+    :ivar fired: when it fired for the current installation, after how many seconds of silence, and by which method;
+        None when it did not.
+    """
+
+    armed: bool
+    seconds_left: float | None
+    fired: FiredRecord | None
+
+
+class ArmedDiff(t.TypedDict, total=False):
+    """One side of what C(--diff) shows; empty when nothing changed."""
+
+    armed: bool
+
+
+class SwitchDiff(t.TypedDict):
+    """What C(--diff) shows."""
+
+    before: ArmedDiff
+    after: ArmedDiff
+
+
+class SwitchResult(SwitchStatus):
+    """The result of M(intellistream.sage.sage_deadman).
+
+    :ivar changed: the switch was armed or disarmed, or would be in check mode.
+    :ivar msg: what was done, for people.
+    :ivar method: one of C(METHODS); None when it is not armed.
+    :ivar fires_at: local ISO time when it fires, by the host's clock; None when it is not armed.
+    """
+
+    changed: bool
+    msg: str
+    method: str | None
+    fires_at: str | None
+    diff: SwitchDiff
+
+
+class EngineSettings(t.TypedDict):
+    """The parameters of P(_records.session.Engine), with which a program opens the record."""
+
+    root: str
+    checkpoint_dir: str | None
+    lock_timeout: float
+    repackage_dir: str | None
+
+
+class DecisionDiff(t.TypedDict):
+    """What C(--diff) shows; both sides are empty when nothing was decided by this call.
+
+    :ivar before: C(run), and C(decision), which is None.
+    :ivar after: C(run), C(decision), C(why), C(hosts).
+    """
+
+    before: dict[str, object]
+    after: dict[str, object]
+
+
+class DecisionResult(t.TypedDict):
+    """The result of M(intellistream.sage.sage_decision). The fields of the decision are None where there is none.
+
+    :ivar run: the id of the fleet run.
+    :ivar decision: V(commit) or V(abort).
+    :ivar hosts: the hosts that the decision is about; empty where there is none.
+    :ivar time: ISO time of the decision.
+    :ivar by: the controller that decided.
+    :ivar why: the reason for the decision.
+    :ivar decision_log: the identity of the decision log.
+    :ivar deadline: ISO time (UTC) by which all hosts have to learn of a commit.
+    :ivar where: where the decision log is, for people.
+    :ivar in_doubt: the hosts that asked have to stay as they are.
+    :ivar msg: all that in a sentence.
+    :ivar changed: this call decided, or made the decision log.
+    """
+
+    run: str
+    decision: str | None
+    hosts: list[str]
+    time: str | None
+    by: str | None
+    why: str | None
+    decision_log: str | None
+    deadline: str | None
+    where: str
+    in_doubt: bool
+    msg: str
+    changed: bool
+    diff: DecisionDiff
 
 
 class Difference(t.TypedDict):
@@ -383,13 +513,9 @@ class Report(InstallationReport):
     ledger: LedgerReport
 
 
-class HookSettings(t.TypedDict):
-    """What a hook is made with: parameters of P(_records.session.Engine), and C(strict)."""
+class HookSettings(EngineSettings):
+    """What a hook is made with; C(strict): an error stops the package manager."""
 
-    root: str
-    checkpoint_dir: str | None
-    repackage_dir: str | None
-    lock_timeout: float
     strict: bool
 
 

@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry impor
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget, WindowFacts
+    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Described,
@@ -32,6 +32,7 @@ if t.TYPE_CHECKING:
         FleetStanding,
         RecordBrief,
         ResetResult,
+        WindowFacts,
     )
 
 

@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import FiredRecord
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import SwitchStatus
 
 NAME = "deadman.json"
 # Of that file, see docs/formats.md.
@@ -65,20 +66,6 @@ class Mark(t.NamedTuple):
         """The same, with its time beginning anew."""
         due = _seconds_since_boot() + self.after
         return self._replace(boot_id=boot_id(), due=due, wall=time.time() + self.after)
-
-
-class SwitchStatus(t.TypedDict):
-    """What people and the controller want to know of the switch.
-
-    :ivar armed: it is armed, for the current installation.
-    :ivar seconds_left: seconds until it fires; None when it is not armed.
-    :ivar fired: when it fired for the current installation, after how many seconds of silence, and by which method;
-        None when it did not.
-    """
-
-    armed: bool
-    seconds_left: float | None
-    fired: FiredRecord | None
 
 
 def boot_id() -> str:

@@ -18,21 +18,15 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.sessio
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages, carry_undos
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
 
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import EngineSettings
+
 CARRIES = (carry_packages.parts, carry_undos.parts)
 # Seconds: how soon it finds out that it was disarmed, and how long it waits after an error.
 _POLL = 2.0
 _PAUSE = 30.0
 _TRIES = 20
 _LOG_BYTES = 20_000
-
-
-class EngineSettings(t.TypedDict):
-    """The parameters of M(_records.session.Engine), with which the program opens the record."""
-
-    root: str
-    checkpoint_dir: str | None
-    lock_timeout: float
-    repackage_dir: str | None
 
 
 def main(settings: EngineSettings, arguments: list[str]) -> int:

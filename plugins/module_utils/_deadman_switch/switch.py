@@ -14,11 +14,16 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import cl
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes
-from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import SwitchStatus
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import Mark
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        EngineSettings,
+        SwitchDiff,
+        SwitchResult,
+        SwitchStatus,
+    )
 
 METHODS = ("systemd", "at", "process")
 
@@ -36,35 +41,6 @@ _TIMER = (
 _TIMEOUT = 20.0
 # atd counts in minutes.
 _MINUTE = 60
-
-
-class ArmedDiff(t.TypedDict, total=False):
-    """One side of what C(--diff) shows; empty when nothing changed."""
-
-    armed: bool
-
-
-class SwitchDiff(t.TypedDict):
-    """What C(--diff) shows."""
-
-    before: ArmedDiff
-    after: ArmedDiff
-
-
-class SwitchResult(SwitchStatus):
-    """The result of M(intellistream.sage.sage_deadman).
-
-    :ivar changed: the switch was armed or disarmed, or would be in check mode.
-    :ivar msg: what was done, for people.
-    :ivar method: one of C(METHODS); None when it is not armed.
-    :ivar fires_at: local ISO time when it fires, by the host's clock; None when it is not armed.
-    """
-
-    changed: bool
-    msg: str
-    method: str | None
-    fires_at: str | None
-    diff: SwitchDiff
 
 
 def arm(engine: Engine, after: float, method: str, check_mode: bool) -> SwitchResult:
@@ -142,7 +118,7 @@ def _arm(engine: Engine, session: Session, mark: Mark, method: str) -> None:
     if state is None:
         return
     python = _python()
-    settings: program.EngineSettings = {
+    settings: EngineSettings = {
         "root": engine.root,
         "checkpoint_dir": engine.checkpoint_dir,
         "lock_timeout": 3600.0,

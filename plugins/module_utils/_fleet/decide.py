@@ -31,7 +31,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result i
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DecisionResult
 
 _WORD = "the admin's word"
 

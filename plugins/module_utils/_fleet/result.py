@@ -9,49 +9,7 @@ if t.TYPE_CHECKING:
         DecisionLog,
         FleetDecision,
     )
-
-
-class DecisionDiff(t.TypedDict):
-    """What C(--diff) shows; both sides are empty when nothing was decided by this call.
-
-    :ivar before: C(run), and C(decision), which is None.
-    :ivar after: C(run), C(decision), C(why), C(hosts).
-    """
-
-    before: dict[str, object]
-    after: dict[str, object]
-
-
-class DecisionResult(t.TypedDict):
-    """The result of M(intellistream.sage.sage_decision). The fields of the decision are None where there is none.
-
-    :ivar run: the id of the fleet run.
-    :ivar decision: V(commit) or V(abort).
-    :ivar hosts: the hosts that the decision is about; empty where there is none.
-    :ivar time: ISO time of the decision.
-    :ivar by: the controller that decided.
-    :ivar why: the reason for the decision.
-    :ivar decision_log: the identity of the decision log.
-    :ivar deadline: ISO time (UTC) by which all hosts have to learn of a commit.
-    :ivar where: where the decision log is, for people.
-    :ivar in_doubt: the hosts that asked have to stay as they are.
-    :ivar msg: all that in a sentence.
-    :ivar changed: this call decided, or made the decision log.
-    """
-
-    run: str
-    decision: str | None
-    hosts: list[str]
-    time: str | None
-    by: str | None
-    why: str | None
-    decision_log: str | None
-    deadline: str | None
-    where: str
-    in_doubt: bool
-    msg: str
-    changed: bool
-    diff: DecisionDiff
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DecisionDiff, DecisionResult
 
 
 def newly_decided(decision: FleetDecision, log: DecisionLog) -> DecisionResult:

@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point, UndoTime
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import Comparison, Timing, WindowFacts
 
 # The kind of a name; None where it is unknown. The table of kinds stands on a higher floor.
 FindKind = t.Callable[[str], "Kind | None"]
@@ -23,43 +24,6 @@ FindKind = t.Callable[[str], "Kind | None"]
 _RECENT = 5
 # Seconds from a failure to the undo that belongs to it.
 _BEGINS_WITHIN = 120.0
-
-
-class WindowFacts(t.TypedDict):
-    """What was estimated when a phase began in a maintenance window; all in seconds.
-
-    :ivar seconds_left: until the window ends.
-    :ivar undo: an undo of the whole installation.
-    :ivar undo_measured: that is known from this host's record; else it is a default.
-    :ivar expected: phase → what it takes.
-    :ivar measured: the phases of which that is known from the record or from the user.
-    """
-
-    seconds_left: float
-    undo: float
-    undo_measured: bool
-    expected: dict[str, float]
-    measured: list[str]
-
-
-class Comparison(t.TypedDict):
-    """What something was expected to take and what it took, in seconds; C(took) is None where it has not ended."""
-
-    expected: float
-    took: float | None
-
-
-class Timing(t.TypedDict):
-    """What was estimated for an installation, and what it took.
-
-    :ivar phases: phase → the comparison.
-    :ivar undo: the same of an undo.
-    :ivar seconds_left: of the window, when the last phase began.
-    """
-
-    phases: dict[str, Comparison]
-    undo: Comparison
-    seconds_left: float
 
 
 class TimeBudget(t.NamedTuple):

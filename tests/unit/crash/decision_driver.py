@@ -18,8 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
 from ansible_collections.intellistream.sage.tests.unit.crash import driver
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DecisionResult
 
 RUN = "r1"
 

@@ -42,7 +42,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 if t.TYPE_CHECKING:
     import random
 
-    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DecisionResult
+
 
 pytestmark = pytest.mark.protocol
 

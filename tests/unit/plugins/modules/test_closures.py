@@ -144,6 +144,16 @@ def test_nothing_is_sent_for_types_alone(module: str) -> None:
     assert carried(module) == carried(module, types=False)
 
 
+def test_no_type_is_sent_that_nothing_makes() -> None:
+    """A TypedDict is a dictionary when it runs: plugin_utils has them, for type checkers."""
+    assert not [
+        f"{path.relative_to(PLUGINS)}: {node.name}"
+        for path in (PLUGINS / "module_utils").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("TypedDict") for base in node.bases)
+    ]
+
+
 @pytest.mark.parametrize("module", NOT_SENT)
 def test_no_module_sends_much_more_than_it_did(module: str) -> None:
     assert sum(_file(name).stat().st_size for name in carried(module)) <= MOST[module] * 1000

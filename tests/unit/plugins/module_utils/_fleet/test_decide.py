@@ -29,7 +29,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
 from ansible_collections.intellistream.sage.tests.unit.waiting import FOREVER
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._fleet.result import DecisionResult
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DecisionResult
 
 HOSTS = ["a", "b", "c"]
 
