@@ -131,7 +131,7 @@ class Machines:
     def wait(self, names: t.Iterable[str]) -> None:
         """Until their sshd answers."""
         for name in names:
-            end = time.monotonic() + 60
+            end = time.monotonic() + 300
             ready = "systemctl is-active multi-user.target ssh.service"
             while command("podman", "exec", self.container(name), *ready.split(), check=False) != "active\nactive":
                 if time.monotonic() > end:
@@ -178,4 +178,4 @@ class Machines:
         """Shell: as if somebody had pulled the plug; sshd is there again when it ends."""
         container = self.container(name)
         up = f"podman exec {container} systemctl is-active ssh.service multi-user.target"
-        return f"podman restart --time=0 {container} && for look in $(seq 60); do {up} && break; sleep 0.5; done"
+        return f"podman restart --time=0 {container} && for look in $(seq 600); do {up} && break; sleep 0.5; done"

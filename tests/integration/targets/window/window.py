@@ -80,7 +80,7 @@ class One(fleet.Fleet):
         """It is so, and nobody is at work who could change it."""
         self.judge(version, wanted, what)
         # A switch finds out by itself that it was disarmed.
-        end = time.monotonic() + 30
+        end = time.monotonic() + fleet.LIMIT
         while left := [line for line in processes() if str(self.root("h1")) in line]:
             if time.monotonic() > end or not all("deadman.pyz" in line for line in left):
                 raise Wrong(f"{what}: this is still at work: {left}")
@@ -88,13 +88,13 @@ class One(fleet.Fleet):
         time.sleep(2)
         self.judge(version, wanted, f"{what}, and then")
 
-    def until_old(self, seconds: float, what: str) -> float:
+    def until_old(self, what: str) -> float:
         """Waits for what was there, and nobody comes near; returns how long it took."""
         begun = time.monotonic()
         # What is installed then is not asked: it may not answer.
         while oracle._lines(self.root("h1")) != self.old["h1"].lines:
-            if time.monotonic() - begun > seconds:
-                raise Wrong(f"{what}: after {seconds:g} s it is not as it was; fired: {self.recorded('fired')}")
+            if time.monotonic() - begun > fleet.LIMIT:
+                raise Wrong(f"{what}: after {fleet.LIMIT} s it is not as it was; fired: {self.recorded('fired')}")
             time.sleep(0.5)
         return time.monotonic() - begun
 
@@ -244,7 +244,7 @@ def killed() -> None:
         run = one.run(version=version, **{**ALONE, **values}, **armed, moment=moment)
         one.ready(run, -signal.SIGKILL)
         one.judge(version, "new", f"killed before {task}")
-        took = one.until_old(150, f"killed before {task}")
+        took = one.until_old(f"killed before {task}")
         one.stays("none", "old", f"killed before {task}")
         fired = one.recorded("fired")[-1]
         if (fired["after"], fired["by"]) != (45, "process"):
@@ -266,14 +266,14 @@ def killed_at_work() -> None:
     one = One("killed_at_work")
     for what, values in hanging(one):
         started = one.start(**values, **ALONE, sage_deadman="20s", sage_deadman_method="process")
-        end = time.monotonic() + 200
+        end = time.monotonic() + fleet.LIMIT
         while not (one.top / "at_work").exists():
             if time.monotonic() > end:
                 raise Wrong(f"{what} does not begin:\n{(started[1] / 'output').read_text()}")
             time.sleep(0.1)
         started[0].kill()
         started[0].wait()
-        one.until_old(90, f"killed while {what} was at work")
+        one.until_old(f"killed while {what} was at work")
         one.stays("none", "old", f"killed while {what} was at work")
         (one.top / "at_work").unlink()
 
@@ -289,7 +289,7 @@ def cut_off() -> None:
     }
     run = one.run(version=version, **ALONE, sage_deadman="25s", sage_deadman_method="process", moment=moment)
     one.ready(run, 4)
-    one.until_old(90, "cut off")
+    one.until_old("cut off")
     one.mend()
     one.stays("none", "old", "cut off")
     one.ready(one.run(version=version, **ALONE), 0)

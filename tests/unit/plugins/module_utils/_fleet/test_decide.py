@@ -26,7 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
     make_decision,
     open_log,
 )
-from ansible_collections.intellistream.sage.tests.unit.waiting import FOREVER
+from ansible_collections.intellistream.sage.tests.unit.waiting import FOREVER, LIMIT
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DecisionResult
@@ -227,14 +227,14 @@ def test_parts_commit_when_all_have_voted(fleet: Fleet) -> None:
     told: list[DecisionResult] = []
 
     def first() -> None:
-        told.append(fleet.decide(["a"], hosts=["a"], part=1, parts=2, wait=30.0))
+        told.append(fleet.decide(["a"], hosts=["a"], part=1, parts=2, wait=LIMIT))
 
     thread = threading.Thread(target=first)
     thread.start()
     while ".r1.1.vote" not in fleet.files():
         time.sleep(0.01)
     assert fleet.ask("x", run="r9")["decision"] == "abort"
-    told.append(fleet.decide(["b", "c"], hosts=["b", "c"], part=2, parts=2, wait=30.0))
+    told.append(fleet.decide(["b", "c"], hosts=["b", "c"], part=2, parts=2, wait=LIMIT))
     thread.join()
     assert [one["decision"] for one in told] == ["commit", "commit"]
     assert [one["hosts"] for one in told] == [HOSTS, HOSTS]
