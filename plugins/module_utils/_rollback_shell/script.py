@@ -29,8 +29,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import COMPARE
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_names import NAMES
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import RUN
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_work import REMOVAL, WORK
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import REMOVAL, RUN, WORK
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
