@@ -170,7 +170,7 @@ SPEC = installer_spec(
 )
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Install what is not there yet."""
     outcome = install.carry_out(module.params, index_of(module), check_mode=module.check_mode)
     for requirement in outcome.unmet:

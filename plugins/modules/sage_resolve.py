@@ -215,7 +215,7 @@ SPEC = installer_spec(
 )
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Resolve; write the lock file if one is asked for."""
     lock_file, check_mode = module.params["lock_file"], module.check_mode
     resolved = resolve(module.params, index_of(module), check_mode=check_mode)

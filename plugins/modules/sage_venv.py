@@ -147,7 +147,7 @@ SPEC = installer_spec(
 )
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """See to it that there is an environment, and say which group of hosts it makes this one belong to."""
     venv = create_venv.ensure(module.params, index_of(module), check_mode=module.check_mode)
     return {**venv.result(), "group": host_group.of(venv.python.executable).name}

@@ -162,6 +162,12 @@ class FleetRun(t.TypedDict):
     where: str
 
 
+class FleetTerms(FleetRun, total=False):
+    """The same for a host that is to be prepared: with the installation that is meant."""
+
+    install_id: str | None
+
+
 class JoinedRun(FleetRun):
     """The run that an installation is prepared for; C(learned) is a state of M(_records.standing)."""
 
@@ -367,8 +373,8 @@ class FleetMember(t.Protocol):
 
 class _TransitionOptions(t.TypedDict, total=False):
     data: t.Any
-    result: t.Sequence[t.Mapping[str, t.Any]] | None
-    capture: t.Sequence[t.Mapping[str, t.Any]] | None
+    result: t.Sequence[Spec] | None
+    capture: t.Sequence[Spec] | None
     description: str | None
 
 

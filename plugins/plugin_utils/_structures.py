@@ -54,6 +54,69 @@ class NamedVersion(t.TypedDict):
     version: str | None
 
 
+class TextDiff(t.TypedDict):
+    """A result's C(diff) of two texts."""
+
+    before: str
+    after: str
+
+
+class ReplacedDistribution(NamedVersion):
+    """A distribution that another version of it was replaced by; C(from_version) is that of before."""
+
+    from_version: str
+
+
+class PendingResult(t.TypedDict):
+    """What an installation adds and replaces; C(kept) is a number of distributions."""
+
+    installed: list[NamedVersion]
+    replaced: list[ReplacedDistribution]
+    kept: int
+    diff: TextDiff
+
+
+class InstallResult(PendingResult):
+    """The same, as the part of M(intellistream.sage.sage_install)'s result that tells what was done."""
+
+    changed: bool
+    installer: str
+
+
+class PlanContent(t.TypedDict):
+    """A plan; C(known) is false where only an installation would tell it."""
+
+    known: bool
+    installer: str
+    notes: list[str]
+    distributions: list[PlannedDistribution]
+
+
+class PlanResult(t.TypedDict):
+    """What M(intellistream.sage.sage_resolve) tells of its plan; C(changing) is without what is kept."""
+
+    plan: PlanContent
+    third_party: list[PlannedDistribution]
+    sage: list[PlannedDistribution]
+    result: dict[str, list[NamedVersion]]
+    changing: dict[str, list[NamedVersion]]
+
+
+class VenvResult(t.TypedDict):
+    """The result of M(intellistream.sage.sage_venv); C(actions) and C(reason) are for people."""
+
+    changed: bool
+    actions: list[str]
+    created: bool
+    python: str
+    version: str
+    base: str
+    installer: str
+    uv: str
+    reason: str
+    diff: TextDiff
+
+
 class RepositoryState(t.TypedDict):
     """What an undo needs to know of a repository, as a manifest has it.
 

@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point, Spec
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import BackupResult
 
 
@@ -63,7 +63,7 @@ def still_holds(state: PrivateDir, point: Point) -> bool:
 
 
 def backup(
-    engine: Engine, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str, check_mode: bool
+    engine: Engine, specs: t.Sequence[Spec], phase: str | None, description: str, check_mode: bool
 ) -> BackupResult:
     """Make a rollback point, unless the newest of the same kind still holds.
 

@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Described,
         FiredRecord,
+        FleetTerms,
         Inputs,
         Observed,
         Transition,
@@ -44,8 +45,7 @@ class CheckpointRequest(t.NamedTuple):
     :ivar labels: C(install_mode), C(environment_name), C(python_path) for the progress file.
     :ivar transitions: the phases that move, in this order.
     :ivar recover: do nothing when an interrupted phase or undo left something half done; tell what has to be undone.
-    :ivar prepare: C(run), C(decision_log), C(where), C(install_id): the installation that ends waits for the decision
-        about that run.
+    :ivar prepare: the installation that ends waits for the decision about that run.
     :ivar window: what is left of a maintenance window; None without one.
     :ivar all_or_nothing: nothing of the installation that begins or continues is kept when it is not finished.
     """
@@ -55,7 +55,7 @@ class CheckpointRequest(t.NamedTuple):
     labels: t.Mapping[str, str | None]
     transitions: t.Sequence[Transition]
     recover: bool = False
-    prepare: t.Mapping[str, str] | None = None
+    prepare: FleetTerms | None = None
     window: TimeBudget | None = None
     all_or_nothing: bool = False
 
@@ -118,7 +118,7 @@ def _waits(session: Session, request: CheckpointRequest) -> bool:
     fleet = standing(session.installation)
     if fleet is None or not fleet.asks:
         return False
-    return request.inputs is not None or fleet.run == (request.prepare or {}).get("run")
+    return request.inputs is not None or (request.prepare is not None and fleet.run == request.prepare["run"])
 
 
 def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> CheckpointResult:

@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.fin
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import VenvResult
 
 # Lies in a venv while it is being made. Paths are baked into a venv, so it cannot be made elsewhere
 # and renamed; a run that finds this file knows that an earlier one was killed half-way.
@@ -56,7 +57,7 @@ class EnsuredVenv(t.NamedTuple):
     choice: InstallerChoice
     actions: list[str]
 
-    def result(self) -> dict[str, t.Any]:
+    def result(self) -> VenvResult:
         """The module's result, with a diff."""
         before = {"state": self.existing.state, "python": self.existing.python and self.existing.python.version}
         after = {"state": "good", "python": self.python.version}

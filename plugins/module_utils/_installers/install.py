@@ -19,6 +19,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        InstallResult,
+        NamedVersion,
+        PendingResult,
+        ReplacedDistribution,
+    )
 
 Options = t.Mapping[str, t.Any]
 _MANY = 10  # distributions that an error names
@@ -41,10 +47,10 @@ class PendingInstall:
         self.unchanged = len(pins) - len(self.pins)
         self.versions = {pin.name: pin.version for pin in self.pins}
 
-    def result(self) -> dict[str, t.Any]:
-        """The module's result, with a diff."""
-        installed: list[dict[str, t.Any]] = []
-        replaced: list[dict[str, t.Any]] = []
+    def result(self) -> PendingResult:
+        """The part of the module's result that tells what there is to do, with a diff."""
+        installed: list[NamedVersion] = []
+        replaced: list[ReplacedDistribution] = []
         for name, version in sorted(self.versions.items()):
             before = self.inventory.get(name)
             if before is None:
@@ -158,7 +164,7 @@ class InstallOutcome(t.NamedTuple):
     installer: str
     unmet: list[str]
 
-    def result(self) -> dict[str, t.Any]:
+    def result(self) -> InstallResult:
         """The module's result, with a diff."""
         return {"changed": bool(self.pending.pins), "installer": self.installer, **self.pending.result()}
 

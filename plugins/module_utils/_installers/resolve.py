@@ -20,7 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.req
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PlannedDistribution
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import PlannedDistribution, PlanResult
 
 Options = t.Mapping[str, t.Any]
 
@@ -41,12 +41,8 @@ class ResolvedPlan(t.NamedTuple):
     is_known: bool = True
     lock_file_text: str = ""
 
-    def result(self) -> dict[str, t.Any]:
+    def result(self) -> PlanResult:
         """The part of the module's result that tells of the plan."""
-        by_group = {
-            group: [distribution for distribution in self.distributions if distribution["group"] == group]
-            for group in (plan.THIRD_PARTY, plan.SAGE)
-        }
         changing = [distribution for distribution in self.distributions if distribution["action"] != plan.KEEP]
         return {
             "plan": {
@@ -55,10 +51,14 @@ class ResolvedPlan(t.NamedTuple):
                 "notes": self.notes,
                 "distributions": self.distributions,
             },
-            **by_group,
+            "third_party": self._of_group(plan.THIRD_PARTY),
+            "sage": self._of_group(plan.SAGE),
             "result": plan.brief(self.distributions),
             "changing": plan.brief(changing),
         }
+
+    def _of_group(self, group: str) -> list[PlannedDistribution]:
+        return [distribution for distribution in self.distributions if distribution["group"] == group]
 
     def diff(self) -> dict[str, str]:
         """What is installed and what is planned, for diff mode."""

@@ -46,9 +46,7 @@ BACKUPS = "backups"
 _OPENED: ByName[t.Callable[[PrivateDir, Point, ExitStack], PrivateDir]] = ByName("_storage.archive:opened")
 
 
-def capture(
-    session: Session, specs: t.Sequence[t.Mapping[str, t.Any]], phase: str | None, description: str
-) -> PointCaptured:
+def capture(session: Session, specs: t.Sequence[Spec], phase: str | None, description: str) -> PointCaptured:
     """Capture resources; the caller records the returned event once, which makes the point exist.
 
     Nothing is recorded here. What was captured is on disk and checked when this returns. In a

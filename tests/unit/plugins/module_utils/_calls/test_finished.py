@@ -27,7 +27,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sage
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import FleetTerms, Transition
 
 WANTED: dict[str, dict[str, t.Any]] = {"python_deps": {"version": "1.0"}}
 
@@ -118,7 +118,7 @@ def _edited(host: SageHost) -> None:
 
 def _in_doubt(host: SageHost) -> None:
     host.call(inputs={"python_deps": {"version": "2.0"}})
-    waits = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
+    waits: FleetTerms = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
     host.begin("1.0")
     checkpoint(host.engine, CheckpointRequest(None, True, {}, _done(host), prepare=waits), False)
 
