@@ -166,7 +166,8 @@ SPEC = installer_spec(
                 "from_version": {"type": "str"},
             },
         },
-    }
+    },
+    places=("venv",),
 )
 
 

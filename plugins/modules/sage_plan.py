@@ -130,6 +130,7 @@ SPEC = installer_spec(
         "resolve": {"type": "bool", "default": False},
     },
     resolving=True,
+    places=("venv",),
 )
 
 

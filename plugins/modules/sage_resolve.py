@@ -212,6 +212,7 @@ SPEC = installer_spec(
     },
     {"mutually_exclusive": [("lock", "lock_file")]},
     resolving=True,
+    places=("venv",),
 )
 
 

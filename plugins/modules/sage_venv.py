@@ -143,7 +143,8 @@ SPEC = installer_spec(
         "python": {"type": "str", "default": "auto"},
         "minimum": {"type": "str", "default": "3.11"},
         "recreate": {"type": "bool", "default": False},
-    }
+    },
+    places=("path",),
 )
 
 

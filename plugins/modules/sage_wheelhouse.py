@@ -185,7 +185,8 @@ SPEC = installer_spec(
             },
         },
         "bundle": {"type": "path"},
-    }
+    },
+    places=("venv",),
 )
 
 

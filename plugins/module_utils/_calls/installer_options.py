@@ -33,14 +33,18 @@ _RESOLVING: Spec = {
 }
 
 
-def installer_spec(options: Spec, rules: Spec | None = None, *, resolving: bool = False) -> ArgumentSpec:
+def installer_spec(
+    options: Spec, rules: Spec | None = None, *, places: tuple[str, ...], resolving: bool = False
+) -> ArgumentSpec:
     """What a module that calls pip or uv accepts; the doc fragment C(installer) documents what they have in common.
 
     :param options: the module's own, as C(argument_spec) of AnsibleModule.
     :param rules: C(mutually_exclusive) and their like.
+    :param places: options of the module's own that name such a place, see P(_calls.argspec.ArgumentSpec).
     :param resolving: the module also has what is to be resolved, and for which Python.
     """
-    return ArgumentSpec({**options, **(_RESOLVING if resolving else {}), **_TOOL, **_INDEX}, rules or {})
+    options = {**options, **(_RESOLVING if resolving else {}), **_TOOL, **_INDEX}
+    return ArgumentSpec(options, rules or {}, ("tools", *places))
 
 
 def index_of(module: AnsibleModule) -> Index:

@@ -8,6 +8,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_owned
 
 Spec = dict[str, t.Any]
 
@@ -17,19 +18,22 @@ class ArgumentSpec(t.NamedTuple):
 
     :ivar options: C(argument_spec) of AnsibleModule.
     :ivar rules: C(required_if), C(mutually_exclusive) and their like.
+    :ivar places: options that name what the call keeps or runs its own in: nobody else may be able to replace that.
     """
 
     options: Spec
     rules: Spec = {}
+    places: tuple[str, ...] = ()
 
     def merge(self, *others: ArgumentSpec) -> ArgumentSpec:
         """This specification and the others as one."""
-        options, rules = dict(self.options), dict(self.rules)
+        options, rules, places = dict(self.options), dict(self.rules), self.places
         for other in others:
             options.update(other.options)
             for name, conditions in other.rules.items():
                 rules[name] = [*rules.get(name, []), *conditions]
-        return ArgumentSpec(options, rules)
+            places += other.places
+        return ArgumentSpec(options, rules, places)
 
     def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
         """The AnsibleModule, arguments parsed and validated."""
@@ -42,7 +46,8 @@ STATE_OPTIONS = ArgumentSpec(
         "checkpoint_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_CHECKPOINT_DIR"])},
         "repackage_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_REPACKAGE_DIR"])},
         "lock_timeout": {"type": "int", "default": 60},
-    }
+    },
+    places=("root", "checkpoint_dir", "repackage_dir"),
 )
 
 # The fleet run that a host prepares for.
@@ -54,12 +59,13 @@ RUN_OPTIONS: Spec = {
 
 
 def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, object]]) -> None:
-    """Create the module, do the work, exit with its result.
+    """Create the module, check whose its places are, do the work, exit with its result.
 
     :param work: gets the module, returns the result for C(exit_json).
     """
     module = spec.create_module()
     try:
+        check_places(spec, module.params)
         result = work(module)
     except SageError as error:
         module.fail_json(msg=str(error), error=error.as_dict())
@@ -70,3 +76,13 @@ def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, obj
             exception=traceback.format_exc(),
         )
     module.exit_json(**result)
+
+
+def check_places(spec: ArgumentSpec, options: t.Mapping[str, object]) -> None:
+    """The gate that every call passes before it looks at anything, whether it is going to write or not.
+
+    :raises UnsafePath: somebody else could replace one of the places that the options name.
+    """
+    for name in spec.places:
+        if options.get(name):
+            check_owned(str(options[name]))

@@ -1,4 +1,4 @@
-"""Which directories are safe to keep state in, and how to say that one is not."""
+"""Which paths are safe to use since nobody else can replace them, and how to say that one is not."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnsafePath,
 )
 
+_MAX_LINKS = 40
+_UNMAPPED = 65534  # the usual /proc/sys/fs/overflowuid
+_ALL_IDS = ["0", "0", "4294967295"]
+# The path alone: a directory that may be passed through need not be readable.
+_PATH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
 
 
@@ -44,42 +49,173 @@ def refuse(path: str, reason: str) -> t.NoReturn:
     :raises UnsafePath: always.
     """
     raise UnsafePath(
-        f"{path} is not safe to keep state in: {reason}.",
+        f"{path} is not safe to use: {reason}.",
         untouched="everything.",
         advice="Run as the user who owns the directory (become_user), or name a root that only this user can write to.",
     )
 
 
-def _check_owner(path: str, info: os.stat_result) -> None:
-    if info.st_uid not in (os.geteuid(), 0):
+def _others_in(group: int) -> bool:
+    """Whether a group has a member besides root and this user; one that nobody has named may have any."""
+    import grp
+    import pwd
+
+    try:
+        members = {*grp.getgrgid(group).gr_mem}
+    except KeyError:
+        return True
+    ours = {0, os.geteuid()}
+    accounts = pwd.getpwall()
+    members -= {account.pw_name for account in accounts if account.pw_uid in ours}
+    return bool(members) or any(account.pw_gid == group and account.pw_uid not in ours for account in accounts)
+
+
+def _is_shared(fd: int, info: os.stat_result) -> bool:
+    """Whether others than its owner can write to what is open: anyone, or somebody in its group or its access list."""
+    if info.st_mode & 0o002:
+        return True
+    if not info.st_mode & 0o020:
+        return False
+    if os.geteuid() != 0:
+        # A user's own group is the user's affair.
+        return info.st_uid != os.geteuid()
+    try:
+        # Where there is a list, the bits of the group are the most that anyone in it has.
+        listed = "system.posix_acl_access" in os.listxattr(f"/proc/self/fd/{fd}")
+    except (OSError, AttributeError):
+        listed = False
+    return listed or _others_in(info.st_gid)
+
+
+def _is_foreign(owner: int) -> bool:
+    if owner in (os.geteuid(), 0):
+        return False
+    if os.geteuid() == 0 or owner != _UNMAPPED:
+        return True
+    try:
+        # Where user ids are mapped, as in a sandbox, those of the administrator may have no number.
+        with open("/proc/self/uid_map", encoding="ascii") as file:
+            return file.read().split() == _ALL_IDS
+    except OSError:
+        return True
+
+
+def check_open(path: str, fd: int, is_last: bool = True) -> None:
+    """Refuse what is open when somebody else could replace it, or what is in it.
+
+    :param path: of it, for the message.
+    :param is_last: it is what is used, and not a directory on the way to that.
+    :raises UnsafePath: it belongs to another user, or others can write to it.
+    """
+    info = os.fstat(fd)
+    if _is_foreign(info.st_uid):
         refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
-    others = 0o002 if info.st_uid == os.geteuid() else 0o022
-    if info.st_mode & others and not info.st_mode & stat.S_ISVTX and not stat.S_ISLNK(info.st_mode):
+    if stat.S_ISLNK(info.st_mode) or (info.st_mode & stat.S_ISVTX and stat.S_ISDIR(info.st_mode)):
+        return
+    # To others than root, the directories of root that lie above are the administrator's affair.
+    if (os.geteuid() == 0 or info.st_uid != 0 or is_last) and _is_shared(fd, info):
         refuse(path, "others can write to it")
 
 
-def check_ancestors(path: str) -> None:
-    """Refuse C(path) when somebody else could swap one of its directories.
+def open_owned(path: str, make: bool = False) -> int | None:
+    """Walk to a path, following links, and refuse to pass anything that belongs to somebody else.
 
-    For root every directory above counts: a user's home is a user's to rearrange (CVE-2024-9902).
-    For other users the directory itself counts; those above are the administrator's affair.
+    Each component is opened once, relative to the one before it, and looked at on its descriptor. For root that covers
+    every directory and link on the way: a user's home is a user's to rearrange (CVE-2024-9902).
 
-    :raises UnsafePath: a directory belongs to another user, or anyone may write to it.
+    :param path: absolute.
+    :param make: make the directories that are missing, durably.
+    :returns: a descriptor that stands for the path alone (C(O_PATH)), which the caller closes; None when nothing is
+        there, and all that is there of the way to it is safe.
+    :raises UnsafePath: a component belongs to another user, or others can write to it.
     """
-    # As it is named too: whoever owns a link on the way may let it point elsewhere.
-    for above in (os.path.realpath(path), path):
-        while True:
+    todo = _components(path)
+    above: list[str] = []
+    links = 0
+    fd = os.open("/", _PATH)
+    try:
+        check_open("/", fd, not todo)
+        while todo:
+            name = todo.pop()
+            where = "/" + "/".join([*above, name])
             try:
-                _check_owner(above, os.lstat(above))
-                if os.geteuid() != 0:
-                    return
+                below = os.open(name, _PATH, dir_fd=fd)
             except FileNotFoundError:
-                pass
+                # What is made here is made in this directory.
+                check_open("/" + "/".join(above), fd)
+                if not make:
+                    os.close(fd)
+                    return None
+                below = _make(name, fd, where)
             except OSError as error:
-                raise storage_error(above, error) from error
-            if above == os.path.dirname(above):
-                break
-            above = os.path.dirname(above)
+                raise storage_error(where, error) from error
+            try:
+                check_open(where, below, not todo)
+                mode = os.fstat(below).st_mode
+                if stat.S_ISLNK(mode):
+                    links += 1
+                    if links > _MAX_LINKS:
+                        refuse(path, "its symbolic links lead in a circle")
+                    target = os.readlink("", dir_fd=below)
+                    todo += _components(target)
+                    os.close(below)
+                    if not target.startswith("/"):
+                        continue
+                    above, below = [], os.open("/", _PATH)
+                else:
+                    above = above[:-1] if name == ".." else [*above, name]
+            except BaseException:
+                os.close(below)
+                raise
+            os.close(fd)
+            fd = below
+        return fd
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _components(path: str) -> list[str]:
+    """The names in a path, the last one first. C(..) is walked like any other: after a link it leads elsewhere."""
+    return [name for name in path.split("/") if name not in ("", ".")][::-1]
+
+
+def _make(name: str, parent: int, path: str) -> int:
+    """Make a directory; a descriptor of it."""
+    try:
+        os.mkdir(name, 0o755, dir_fd=parent)
+        # A descriptor of a path alone cannot be synced.
+        above = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return os.open(name, _PATH, dir_fd=parent)
+
+
+def check_owned(path: str) -> None:
+    """Refuse a path when somebody else could replace it, or a directory or a link on the way to it.
+
+    :raises UnsafePath: a component belongs to another user, or others can write to it.
+    """
+    check_name(path)
+    fd = open_owned(path)
+    if fd is not None:
+        os.close(fd)
+
+
+def check_program(path: str) -> None:
+    """The same for a program that is about to be run; only root is kept from running other people's.
+
+    :param path: absolute; what is only a name is found on C(PATH), which is this user's.
+    :raises UnsafePath: a component belongs to another user, or others can write to it.
+    """
+    if os.geteuid() == 0 and os.path.isabs(path):
+        check_owned(path)
 
 
 def check_name(path: str) -> None:

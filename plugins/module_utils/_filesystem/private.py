@@ -12,27 +12,40 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
-    check_ancestors,
     check_name,
+    check_open,
+    check_owned,
+    open_owned,
     refuse,
     storage_error,
 )
 
 STATE_DIR = ".sage"
 CHECKPOINTS = "checkpoints"
+# In every directory that is private: without it a directory is somebody's, whatever its name.
+MARK = ".intellistream-sage"
+_MADE = b"made\n"
+_FOUND = b"found\n"
+# What is in an empty file system.
+_RESERVED = "lost+found"
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _NO_LINK
 
 
 class PrivateDir:
-    """A directory of mode 0700 that belongs to this user, held open.
+    """A directory that belongs to this user and holds nothing but what this collection keeps in it, held open.
+
+    It is marked (C(MARK)). One that the collection made has mode 0700, and gets it back when somebody loosened it. One
+    that was there before, empty, keeps the mode it has, and is never removed.
 
     :ivar path: where it was found, for messages.
     :ivar fd: its descriptor; everything below is reached through it.
-    :ivar readonly: nothing will be written, so another user's state may be looked at.
+    :ivar readonly: nothing will be written, so it may be root's.
     """
 
     def __init__(self, path: str, fd: int, readonly: bool = False) -> None:
@@ -53,8 +66,32 @@ class PrivateDir:
             self.fd = -1
 
     def names(self) -> list[str]:
-        """The names in the directory, sorted."""
-        return sorted(os.listdir(self.fd))
+        """The names in the directory, sorted, without the mark."""
+        return sorted({*os.listdir(self.fd)} - {MARK, _RESERVED})
+
+    def is_marked(self) -> bool:
+        """Whether it is this collection's."""
+        try:
+            return stat.S_ISREG(os.stat(MARK, dir_fd=self.fd, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def was_made(self) -> bool:
+        """Whether this collection made it; else it was there, empty."""
+        return self.read(MARK) == _MADE
+
+    def clear(self) -> None:
+        """Remove what is in it, the mark last: what is left of an interrupted removal is still recognized.
+
+        :raises OSError: the disk refused.
+        """
+        for name in self.names():
+            if stat.S_ISDIR(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode):
+                # Through the open directory; rmtree itself follows no link.
+                shutil.rmtree(f"/proc/self/fd/{self.fd}/{name}")
+            else:
+                os.unlink(name, dir_fd=self.fd)
+        self.remove(MARK)
 
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
         """Open a regular file of this user below the directory; the caller closes the descriptor.
@@ -76,7 +113,7 @@ class PrivateDir:
         reason = ""
         if not stat.S_ISREG(info.st_mode):
             reason = "it is not a regular file"
-        elif info.st_uid != os.geteuid() and not self.readonly:
+        elif not _is_ours(info.st_uid, self.readonly):
             reason = f"it belongs to user id {info.st_uid}"
         elif info.st_nlink > 1:
             reason = "it is hard-linked to another name"
@@ -160,7 +197,11 @@ class PrivateDir:
         if name in ("", ".", "..") or "/" in name:
             refuse(os.path.join(self.path, name), "the name leads elsewhere")
         path = os.path.join(self.path, name)
-        return _open_directory(path, name, self.fd, create, self.readonly)
+        child, dummy = _open_directory(path, name, self.fd, create, self.readonly)
+        if not self.readonly:
+            # What is in a directory of ours is ours.
+            _tighten(child)
+        return child
 
 
 def _staged(name: str) -> str:
@@ -192,9 +233,12 @@ def write_new(name: str, data: bytes, *, mode: int = 0o600, dir_fd: int | None =
         os.close(fd)
 
 
-def sync_directory(path: str) -> None:
-    """Make the names in a directory durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_directory(path: str, dir_fd: int | None = None) -> None:
+    """Make the names in a directory durable.
+
+    :param path: of it, seen from the directory C(dir_fd).
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
         os.fsync(fd)
     finally:
@@ -202,15 +246,16 @@ def sync_directory(path: str) -> None:
 
 
 def _open_directory(
-    path: str, name: str, parent: int | None, create: bool, readonly: bool, mode: int = 0o700
-) -> PrivateDir:
+    path: str, name: str, parent: int, create: bool, readonly: bool, mode: int = 0o700
+) -> tuple[PrivateDir, bool]:
+    """A directory, and whether it was made just now."""
+    made = False
     if create:
         try:
             os.mkdir(name, mode, dir_fd=parent)
-            if parent is None:
-                sync_directory(os.path.dirname(path))
-            else:
-                os.fsync(parent)
+            made = True
+            # A descriptor of a path alone cannot be synced.
+            sync_directory(".", parent)
         except FileExistsError:
             pass
         except OSError as error:
@@ -224,20 +269,72 @@ def _open_directory(
             refuse(path, "it is a symbolic link or no directory")
         raise storage_error(path, error) from error
     info = os.fstat(fd)
-    if info.st_uid != os.geteuid() and not readonly:
+    if not _is_ours(info.st_uid, readonly):
         os.close(fd)
         refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
-    if stat.S_IMODE(info.st_mode) & ~mode and not readonly:
-        os.fchmod(fd, stat.S_IMODE(info.st_mode) & mode)
-    return PrivateDir(path, fd, readonly)
+    return PrivateDir(path, fd, readonly), made
 
 
-def _make(path: str) -> None:
-    """Make a directory and those above it, durably."""
-    if os.path.isdir(path):
+def _is_ours(owner: int, readonly: bool) -> bool:
+    """Whether what belongs to a user may be used; also what is only looked at says what will be done and run."""
+    return owner == os.geteuid() or (readonly and owner == 0)
+
+
+def _tighten(directory: PrivateDir) -> None:
+    mode = stat.S_IMODE(os.fstat(directory.fd).st_mode)
+    if mode & 0o077:
+        os.fchmod(directory.fd, mode & 0o700)
+
+
+def _open_marked(path: str, name: str, parent: int, create: bool, readonly: bool) -> PrivateDir:
+    """A directory that is this collection's alone.
+
+    :raises FileNotFoundError: it does not exist and C(create) is false.
+    :raises UnsafePath: it is another user's, or holds what is not the collection's.
+    """
+    directory, made = _open_directory(path, name, parent, create, readonly)
+    try:
+        if made:
+            _mark(directory, _MADE)
+        else:
+            _check_mark(directory, create)
+    except BaseException:
+        directory.close()
+        raise
+    return directory
+
+
+def _mark(directory: PrivateDir, content: bytes) -> None:
+    try:
+        write_new(MARK, content, dir_fd=directory.fd)
+        os.fsync(directory.fd)
+    except FileExistsError:
+        pass  # Another process has opened it at the same time.
+    except OSError as error:
+        raise storage_error(os.path.join(directory.path, MARK), error) from error
+
+
+def _check_mark(directory: PrivateDir, create: bool) -> None:
+    """Refuse a directory that is somebody's; an empty one becomes the collection's when C(create)."""
+    if not directory.is_marked():
+        names = directory.names()
+        # Another process may have marked it between the two looks.
+        if names and not directory.is_marked():
+            raise UnsafePath(
+                f"{directory.path} was not made by this collection, and holds {names[0]}.",
+                untouched="everything in it, and its mode.",
+                advice="Name a directory that does not exist yet, or an empty one. If it is a copy of a checkpoint "
+                f"directory, make an empty file named {MARK} in it.",
+                file=names[0],
+            )
+        if create and not names:
+            _mark(directory, _FOUND)
+    if directory.readonly:
         return
-    _make(os.path.dirname(path))
-    _open_directory(path, path, None, True, True, mode=0o755).close()
+    if os.fstat(directory.fd).st_mode & 0o077 and directory.was_made():
+        _tighten(directory)
+    else:
+        check_open(directory.path, directory.fd)
 
 
 def _ignore(state: PrivateDir) -> None:
@@ -256,15 +353,53 @@ def open_private(path: str, create: bool = False, readonly: bool = False) -> Pri
     """Open a private directory anywhere; C(create) makes it with those above it.
 
     :param path: absolute.
-    :param readonly: nothing will be written, so it may be another user's.
+    :param readonly: nothing will be written, so it may be root's.
     :raises FileNotFoundError: it does not exist and C(create) is false.
-    :raises UnsafePath: it lies behind a link or in another user's directory.
+    :raises UnsafePath: it lies behind a link or in another user's directory, or was not made by this collection and is
+        not empty.
     """
     check_name(path)
-    if create:
-        check_ancestors(os.path.dirname(path))
-        _make(os.path.dirname(path))
-    return _open_directory(path, path, None, create, readonly)
+    above, name = os.path.split(path.rstrip("/"))
+    parent = _enter(above, create)
+    try:
+        return _open_marked(path, name, parent, create, readonly)
+    finally:
+        os.close(parent)
+
+
+def _enter(path: str, create: bool) -> int:
+    """A descriptor of a directory that nobody else can replace.
+
+    :raises FileNotFoundError: it does not exist and C(create) is false.
+    """
+    fd = open_owned(path, create)
+    if fd is None:
+        raise FileNotFoundError(path)
+    return fd
+
+
+def remove_private(path: str) -> None:
+    """Remove a private directory with all that is in it; one that was there before, empty, stays and is empty again.
+
+    :raises UnsafePath: it is a link, another user's, or was not made by this collection.
+    :raises OSError: the disk refused.
+    """
+    try:
+        with open_private(path) as directory:
+            made = directory.was_made()
+            directory.clear()
+    except FileNotFoundError:
+        return
+    if made:
+        os.rmdir(path)
+
+
+def is_empty(path: str) -> bool:
+    """Whether a path is a directory with nothing in it."""
+    try:
+        return not {*os.listdir(path)} - {_RESERVED}
+    except OSError:
+        return False
 
 
 def open_state(root: str, checkpoint_dir: str | None = None, create: bool = False) -> PrivateDir | None:
@@ -272,21 +407,31 @@ def open_state(root: str, checkpoint_dir: str | None = None, create: bool = Fals
 
     :param create: make what is missing, with C(.sage/.gitignore); else the state is only read.
     :returns: None when there is no state and C(create) is false.
-    :raises UnsafePath: the state lies behind a link or in another user's directory.
+    :raises UnsafePath: the state lies behind a link or in another user's directory, or the directory was not made by
+        this collection and is not empty.
     """
-    named = checkpoint_dir or os.path.join(root, STATE_DIR)
-    check_name(named)
-    path = os.path.normpath(named)
-    if create:
-        check_ancestors(os.path.dirname(path))
-        _make(os.path.dirname(path))
+    check_name(checkpoint_dir or root)
+    if checkpoint_dir:
+        # What is recorded says what is done and run there.
+        check_owned(root)
+        try:
+            return open_private(os.path.normpath(checkpoint_dir), create, readonly=not create)
+        except FileNotFoundError:
+            return None
+    path = os.path.join(os.path.normpath(root), STATE_DIR)
     try:
-        if checkpoint_dir:
-            return open_private(path, create, readonly=not create)
-        # The venv lies in here too, and may be used by others: only the checkpoints are private.
-        with _open_directory(path, path, None, create, not create, mode=0o755) as state:
-            if create and not state.read(".gitignore"):
-                _ignore(state)
-            return state.child(CHECKPOINTS, create)
+        parent = _enter(root, create)
     except FileNotFoundError:
         return None
+    try:
+        # The venv lies in here too, and may be used by others: only the checkpoints are private.
+        with _open_directory(path, STATE_DIR, parent, create, not create, mode=0o755)[0] as state:
+            # It may be another program's, so its mode is.
+            check_open(path, state.fd)
+            if create and not state.read(".gitignore"):
+                _ignore(state)
+            return _open_marked(os.path.join(path, CHECKPOINTS), CHECKPOINTS, state.fd, create, not create)
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(parent)

@@ -18,6 +18,7 @@ class GitKind(Kind):
 
     name = "git"
     options = {"path": {"type": "path"}}
+    runs = True
     pins = True
     script = "_git.script:GitScript"
 

@@ -12,8 +12,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import co
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.atomic import replace
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
-    check_ancestors,
     check_name,
+    check_owned,
     storage_error,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import STATE_DIR, sync_directory
@@ -40,7 +40,7 @@ def arrange(settings: HookSettings, present: bool, check_mode: bool) -> HookResu
     check_name(root)
     hook_files = files.hook_files(root, settings, present)
     if present:
-        check_ancestors(os.path.dirname(files.program_path(root)))
+        check_owned(os.path.dirname(files.program_path(root)))
     differing = [(file, _content(file.path)) for file in hook_files if _differs(file)]
     if not check_mode:
         for file, dummy in differing:

@@ -227,7 +227,7 @@ def create(path: str, python: Interpreter, choice: InstallerChoice, timeout: flo
             argv = [choice.uv, "venv", "--quiet", "--no-config", "--no-project", "--no-cache", "--allow-existing"]
             argv += ["--no-python-downloads", "--python", python.executable, path]
         else:
-            argv = [python.executable, "-m", "venv", path]
+            argv = [python.executable, "-I", "-m", "venv", path]
         command.checked(argv, timeout=timeout, untouched="everything; what was made of the venv was removed.")
         python_in_venv = interpreter.probe(interpreter.in_venv(path))
         if choice.name == "uv":
@@ -271,7 +271,7 @@ def add_pip(python: Interpreter, timeout: float) -> None:
     if not python.ensurepip:
         check_possible(InstallerChoice("pip"), python)
     command.checked(
-        [python.executable, "-m", "ensurepip", "--default-pip"],
+        [python.executable, "-I", "-m", "ensurepip", "--default-pip"],
         timeout=timeout,
         advice="Use `installer: uv`, which needs no pip in the virtual environment.",
     )

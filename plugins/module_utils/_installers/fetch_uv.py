@@ -51,12 +51,12 @@ def fetch(tools: str, python: Interpreter, index: Index, timeout: float) -> str:
 
 def _pip_argv(python: Interpreter, staging: str, timeout: float) -> list[str]:
     if python.pip:
-        return [python.executable, "-m", "pip"]
+        return [python.executable, "-I", "-m", "pip"]
     if not python.ensurepip:
         raise InstallerError(f"{python.executable} has neither pip nor ensurepip to fetch uv with.")
     place = os.path.join(staging, "venv")
-    command.checked([python.executable, "-m", "venv", place], timeout=timeout)
-    return [os.path.join(place, "bin", "python"), "-m", "pip"]
+    command.checked([python.executable, "-I", "-m", "venv", place], timeout=timeout)
+    return [os.path.join(place, "bin", "python"), "-I", "-m", "pip"]
 
 
 def obtain(

@@ -11,7 +11,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import co
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
     InstallerError,
+    UnsafePath,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_program
 
 
 class InstallerChoice(t.NamedTuple):
@@ -34,8 +36,9 @@ def works(path: str) -> bool:
     if not os.access(path, os.X_OK):
         return False
     try:
+        check_program(path)
         return command.run([path, "--version"], timeout=30).rc == 0
-    except InstallerError:
+    except (InstallerError, UnsafePath):
         return False
 
 
@@ -45,9 +48,12 @@ def find(named: str | None, tools: str | None) -> str:
     :param named: what the user said; a path or a name on PATH.
     :param tools: directory a fetched uv is in.
     :raises InputError: I(named) does not work.
+    :raises UnsafePath: this is root, and I(named) is another user's.
     """
     if named:
         path = shutil.which(os.path.expanduser(named))
+        if path:
+            check_program(path)
         if path and works(path):
             return os.path.abspath(path)
         raise InputError(

@@ -10,6 +10,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import co
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InstallerError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_program
 
 _PROBE_SECONDS = 30
 # Runs in the interpreter that is asked: any Python 3, nothing imported that Debian splits off.
@@ -60,7 +61,9 @@ def probe(executable: str) -> Interpreter:
 
     :param executable: a path, or a name on PATH.
     :raises InstallerError: it cannot be run, or is no Python 3.
+    :raises UnsafePath: this is root, and it is another user's program.
     """
+    check_program(executable)
     outcome = command.checked([executable, "-I", "-"], stdin=_PROBE, timeout=_PROBE_SECONDS)
     try:
         answer = json.loads(outcome.stdout)

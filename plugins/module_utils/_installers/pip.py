@@ -114,7 +114,7 @@ class Pip(Installer):
 
     def check_command(self) -> list[str]:
         """See P(Installer.check_command)."""
-        return [self.target.python.executable, "-m", "pip", "check", "--disable-pip-version-check"]
+        return [self.target.python.executable, "-I", "-m", "pip", "check", "--disable-pip-version-check"]
 
     def _pip(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> command.CommandOutcome:
         python = self.target.python
@@ -127,7 +127,7 @@ class Pip(Installer):
             )
         settings = self.index.for_pip()
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-        pip = [python.executable, "-m", "pip", argv[0], *options, *argv[1:], *settings.arguments]
+        pip = [python.executable, "-I", "-m", "pip", argv[0], *options, *argv[1:], *settings.arguments]
         return command.checked(pip, env=settings.env, timeout=self.timeout, untouched=untouched, advice=advice)
 
 

@@ -83,6 +83,7 @@ class Kind(abc.ABC):
     :cvar options: of one resource beside C(kind), as an argument specification.
     :cvar identity: those options that tell two resources apart.
     :cvar joined: all of it is one resource: an older capture may hold what a newer one is inside of.
+    :cvar runs: programs, hooks or settings at its path are run, so it has to be this user's or root's.
     :cvar forks: it can be captured by a process of its own.
     :cvar pins: a capture holds something outside of the store, see M(Resource.release).
     :cvar drifts_when_settled: what a change left is looked at for drift, not only the results of phases.
@@ -97,6 +98,7 @@ class Kind(abc.ABC):
     options: t.ClassVar[t.Mapping[str, Facts]] = {}
     identity: t.ClassVar[tuple[str, ...]] = ("path",)
     joined: t.ClassVar[bool] = False
+    runs: t.ClassVar[bool] = False
     forks: t.ClassVar[bool] = False
     pins: t.ClassVar[bool] = False
     drifts_when_settled: t.ClassVar[bool] = False

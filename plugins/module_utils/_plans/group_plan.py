@@ -128,7 +128,7 @@ def _tool(
                     advice="Install uv, or the package that brings Python's venv, on one host of the group.",
                 )
             venv = os.path.join(directory, "venv")
-            command.checked([python.executable, "-m", "venv", venv], timeout=options["timeout"])
+            command.checked([python.executable, "-I", "-m", "venv", venv], timeout=options["timeout"])
             python = interpreter.probe(interpreter.in_venv(venv))
         yield choice, python
     finally:

@@ -8,6 +8,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_program
 
 # Runs in the interpreter that is asked. musl tells its version only through its loader.
 _PROBE = """
@@ -71,7 +72,9 @@ def of(executable: str) -> HostGroup:
     """The group of the host as the interpreter at I(executable) sees it.
 
     :raises InstallerError: it cannot be run.
+    :raises UnsafePath: this is root, and it is another user's program.
     """
+    check_program(executable)
     outcome = command.checked([executable, "-I", "-"], stdin=_PROBE, timeout=_PROBE_SECONDS)
     try:
         system, machine, libc, python = json.loads(outcome.stdout)

@@ -16,6 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.own
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import (
     PrivateDir,
     open_private,
+    remove_private,
     write_all,
 )
 
@@ -221,5 +222,5 @@ def remove(path: str, *, dry: bool) -> list[str]:
     except FileNotFoundError:
         return []
     if not dry and len(wheels) == len(names):
-        os.rmdir(path)
+        remove_private(path)
     return wheels

@@ -22,14 +22,17 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
-    check_ancestors,
+    check_owned,
     storage_error,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import (
     CHECKPOINTS,
+    MARK,
     STATE_DIR,
     PrivateDir,
+    is_empty,
     open_state,
+    remove_private,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
@@ -37,6 +40,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
     STATUSES,
     Installation,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import BEGUN, DONE, STAGE, Record
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import (
     ABORTING,
@@ -322,24 +326,27 @@ class Engine:
 
     def exists(self) -> bool:
         """There is a state directory, whatever is in it, or what an interrupted M(reset) left."""
-        return os.path.lexists(self.path) or bool(self._removed())
+        return (os.path.lexists(self.path) and not is_empty(self.path)) or bool(self._removed())
 
     def _removed(self) -> list[str]:
         """What interrupted removals have left beside it."""
         above, name = os.path.split(self.path)
         try:
-            return [os.path.join(above, other) for other in os.listdir(above) if other.startswith(f"{name}.removed.")]
+            names = os.listdir(above)
         except OSError:
             return []
+        paths = [os.path.join(above, other) for other in names if other.startswith(f"{name}.removed.")]
+        return [path for path in paths if _was_private(path)]
 
     def reset(self) -> None:
         """Remove the whole state, history and captured content included.
 
-        It is renamed first, so that an interrupted removal never leaves half a state.
-        """
-        import shutil
+        It is renamed first, so that an interrupted removal never leaves half a state. A directory that was there before
+        the state stays, empty.
 
-        check_ancestors(os.path.dirname(self.path))
+        :raises UnsafePath: the directory was not made by this collection, and is not empty.
+        """
+        check_owned(os.path.dirname(self.path))
         try:
             if os.path.lexists(self.path):
                 # As for writing, so that nobody else's directory is removed.
@@ -347,8 +354,19 @@ class Engine:
                     from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
                     store.remove(state)
-                    os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
+                    if state.was_made():
+                        os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
+                    else:
+                        # Without these two there is no history, whatever else is still there.
+                        for name in (progress.NAME, LEDGER):
+                            state.remove(name)
+                        state.clear()
             for path in self._removed():
-                shutil.rmtree(path)
+                remove_private(path)
         except OSError as error:
             raise storage_error(self.path, error) from error
+
+
+def _was_private(path: str) -> bool:
+    """Whether it is what is left of a state, or a link, which is refused where it is followed."""
+    return os.path.islink(path) or os.path.lexists(os.path.join(path, MARK))

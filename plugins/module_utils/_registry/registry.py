@@ -7,6 +7,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName, NotCarried
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_owned
 
 if t.TYPE_CHECKING:
     import types
@@ -72,6 +73,7 @@ def make(spec: Spec) -> Resource:
 
     :raises InputError: the kind is unknown or cannot be used here, or the spec lacks what the kind needs.
     :raises NeedsLibrary: this Python has not what the kind needs.
+    :raises UnsafePath: what lies there is run, and somebody else could replace it.
     """
     resource = make_if_carried(spec)
     if resource is None:
@@ -85,6 +87,9 @@ def make_if_carried(spec: Spec) -> Resource | None:
     if kind is None:
         return None
     _check_paths(spec, kind.options)
+    if kind.runs and spec.get("path"):
+        # That a record names it does not make it ours.
+        check_owned(str(spec["path"]))
     try:
         return kind.make(spec)
     except NotCarried:

@@ -22,8 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Items, Writer
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_ancestors
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_private
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_private, remove_private
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -127,14 +126,8 @@ def items(point: PrivateDir, number: int, manifest: t.Mapping[str, t.Any]) -> It
 def remove(state: PrivateDir) -> None:
     """Remove a store that is kept elsewhere; one below the state goes with it."""
     path = _elsewhere(state)
-    if not path:
-        return
-    check_ancestors(os.path.dirname(path))
-    try:
-        open_private(path).close()
-    except FileNotFoundError:
-        return
-    shutil.rmtree(path)
+    if path:
+        remove_private(path)
 
 
 def discard(state: PrivateDir, install_id: str, point: str) -> None:

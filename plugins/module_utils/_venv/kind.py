@@ -20,6 +20,7 @@ class VenvKind(Kind):
 
     name = "venv"
     options = {"path": {"type": "path"}, "distributions": {"type": "list", "elements": "dict"}}
+    runs = True
     forks = True
     plain_copy = PlainCopy("requirements_{}.txt", "_venv.capture:requirements")
     script = "_venv.script:VenvScript"

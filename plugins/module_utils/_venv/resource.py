@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_program
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
@@ -138,6 +139,8 @@ def _interpreter(venv: str, recorded: t.Mapping[str, t.Any] | None = None) -> di
 def _version(python: str) -> str:
     from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 
+    # That a record names it does not make it ours.
+    check_program(python)
     try:
         # Isolated and without site: nothing that lies in the environment is run.
         done = command.run([python, "-I", "-S", "-c", _ASK], timeout=30)

@@ -20,6 +20,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import MARK
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     IDENTITY,
     FleetDecision,
@@ -88,7 +89,7 @@ def _after(root: pathlib.Path, told: bool, call: object) -> None:
         assert decide(str(root))["decision"] == "commit", call
     if found is not None:
         assert _read(root) == found, call
-    assert sorted(os.listdir(root)) == [IDENTITY, f"{RUN}.json"], call
+    assert sorted({*os.listdir(root)} - {MARK}) == [IDENTITY, f"{RUN}.json"], call
 
 
 def _calls(tracer: Tracer, root: pathlib.Path, action: str, situation: str) -> list[Call]:

@@ -20,7 +20,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StateError,
     UnsafePath,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import (
+    MARK,
+    PrivateDir,
+    open_state,
+    remove_private,
+)
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 NOBODY = 65534
@@ -61,6 +66,54 @@ def test_an_open_directory_of_ours_is_closed_again(tmp_path: pathlib.Path, state
     pathlib.Path(state.path).chmod(0o777)
     with t.cast("PrivateDir", open_state(str(tmp_path / "sage"), create=True)):
         assert _mode(state.path) == 0o700
+
+
+@pytest.mark.parametrize("inside", ["checkpoints", "named"])
+def test_x4_a_directory_with_somebodys_data_is_refused(tmp_path: pathlib.Path, inside: str) -> None:
+    root, named = tmp_path / "sage", tmp_path / "named"
+    directory = named if inside == "named" else root / ".sage" / "checkpoints"
+    directory.mkdir(parents=True)
+    (directory / "customer.db").write_text("precious")
+    for mode in (0o1777, 0o755, 0o700):
+        directory.chmod(mode)
+        for create in (True, False):
+            with pytest.raises(UnsafePath, match=r"was not made by this collection, and holds customer\.db") as caught:
+                open_state(str(root), str(named) if inside == "named" else None, create=create)
+            assert "empty" in caught.value.advice
+        assert _mode(str(directory)) == mode
+    assert [path.name for path in directory.iterdir()] == ["customer.db"]
+    # The way out for a copy.
+    (directory / MARK).touch()
+    with t.cast("PrivateDir", open_state(str(root), str(named) if inside == "named" else None, create=True)):
+        assert (directory / "customer.db").read_text() == "precious"
+
+
+def test_x4_an_empty_directory_keeps_its_mode_and_is_not_removed(tmp_path: pathlib.Path) -> None:
+    directory = tmp_path / "named"
+    directory.mkdir()
+    (directory / "lost+found").mkdir()
+    directory.chmod(0o755)
+    with t.cast("PrivateDir", open_state("/nonexistent", str(directory), create=True)) as state:
+        state.write("file", b"content")
+        state.child("child", create=True).close()
+        assert state.names() == ["child", "file"]
+    assert _mode(str(directory)) == 0o755
+    directory.chmod(0o757)
+    with pytest.raises(UnsafePath, match="others can write to it"):
+        open_state("/nonexistent", str(directory), create=True)
+    directory.chmod(0o755)
+    remove_private(str(directory))
+    assert [path.name for path in directory.iterdir()] == ["lost+found"]
+    assert _mode(str(directory)) == 0o755
+
+
+def test_x4_another_programs_dot_sage_keeps_its_mode(tmp_path: pathlib.Path) -> None:
+    other = tmp_path / "sage" / ".sage"
+    other.mkdir(parents=True)
+    other.chmod(0o777)
+    with pytest.raises(UnsafePath, match="others can write to it"):
+        open_state(str(tmp_path / "sage"), create=True)
+    assert (_mode(str(other)), list(other.iterdir())) == (0o777, [])
 
 
 def test_without_state_there_is_none_and_nothing_is_made(tmp_path: pathlib.Path) -> None:
@@ -261,9 +314,9 @@ def test_root_keeps_nothing_in_another_users_directory(tmp_path: pathlib.Path, f
         open_state(str(root), create=True)
     assert "become_user" in caught.value.advice
     assert list((root / ".sage" / "checkpoints").iterdir()) == []
-    # To look is harmless.
-    with t.cast("PrivateDir", open_state(str(root))):
-        pass
+    # What is recorded says what is run: to look is as dangerous.
+    with pytest.raises(UnsafePath, match=f"belongs to user id {NOBODY}"):
+        open_state(str(root))
 
 
 @ROOT_ONLY

@@ -17,6 +17,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import MARK
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import decide as fleet_decide
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.barrier import BarrierVote, DecisionQuery
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import decide, open_run, resolve_doubt
@@ -57,7 +58,7 @@ class Fleet:
 
     def files(self) -> list[str]:
         """What lies there, the identity left out."""
-        return sorted(name for name in os.listdir(self.path) if name != ".identity")
+        return sorted(name for name in os.listdir(self.path) if name not in (MARK, ".identity"))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnsafePath,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import private, write_once
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import MARK
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision_log import (
     IDENTITY,
     DecisionLog,
@@ -63,7 +64,7 @@ def log(path: pathlib.Path) -> t.Iterator[DecisionLog]:
 
 
 def _files(path: pathlib.Path) -> list[str]:
-    return sorted(one.name for one in path.iterdir())
+    return sorted(one.name for one in path.iterdir() if one.name != MARK)
 
 
 def test_what_was_written_first_stands(path: pathlib.Path, log: DecisionLog) -> None:

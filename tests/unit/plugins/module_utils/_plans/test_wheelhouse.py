@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StoreError,
     UnsafePath,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import MARK
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import fetch_wheels, wheelhouse
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
@@ -48,7 +49,7 @@ def bundle(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def contents(place: str) -> dict[str, bytes]:
-    return {name: pathlib.Path(place, name).read_bytes() for name in os.listdir(place)}
+    return {name: pathlib.Path(place, name).read_bytes() for name in os.listdir(place) if name != MARK}
 
 
 def test_nothing_is_there(place: str) -> None:
@@ -106,6 +107,7 @@ def test_no_room(place: str, bundle: pathlib.Path, monkeypatch: pytest.MonkeyPat
 
 def test_what_a_killed_run_left_goes(place: str, bundle: pathlib.Path) -> None:
     os.makedirs(place, 0o700)
+    pathlib.Path(place, MARK).touch()
     pathlib.Path(place, ".a-1-py3-none-any.whl.partial").write_bytes(b"fi")
     wheelhouse.accept(place, str(bundle), WHEELS)
     assert contents(place) == FILES
@@ -118,6 +120,7 @@ def test_a_link_is_refused(place: str, bundle: pathlib.Path, tmp_path: pathlib.P
         wheelhouse.accept(place, str(bundle), WHEELS)
     os.unlink(place)
     os.mkdir(place, 0o700)
+    pathlib.Path(place, MARK).touch()
     target = tmp_path / "target"
     target.write_bytes(b"first")
     os.symlink(target, os.path.join(place, "a-1-py3-none-any.whl"))
@@ -152,7 +155,7 @@ def test_remove_leaves_what_others_put_there(place: str, bundle: pathlib.Path) -
     wheelhouse.accept(place, str(bundle), WHEELS)
     pathlib.Path(place, "notes.txt").write_text("mine")
     wheelhouse.remove(place, dry=False)
-    assert os.listdir(place) == ["notes.txt"]
+    assert sorted(os.listdir(place)) == [MARK, "notes.txt"]
 
 
 class Site(t.NamedTuple):

@@ -26,6 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StorageError,
     UnsafePath,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import MARK
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress as records_progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records import session as records_session
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES, fold
@@ -76,7 +77,7 @@ def test_a_session_without_events_writes_nothing(engine: Engine) -> None:
     with engine.session() as session:
         assert not session.changed
         session.commit()
-    assert sorted(os.listdir(engine.path)) == ["lock"]
+    assert sorted(os.listdir(engine.path)) == [MARK, "lock"]
 
 
 def test_first_move_begins_an_installation(engine: Engine) -> None:
@@ -85,7 +86,7 @@ def test_first_move_begins_an_installation(engine: Engine) -> None:
     progress = json.loads(_file(engine, PROGRESS).read_bytes())
     assert tuple(progress) == KEYS
     assert progress["current_phase"] == "environment_setup"
-    assert sorted(os.listdir(engine.path)) == [PROGRESS, LEDGER, "lock"]
+    assert sorted(os.listdir(engine.path)) == [MARK, PROGRESS, LEDGER, "lock"]
 
 
 def test_what_is_not_committed_never_happened(engine: Engine) -> None:
@@ -361,6 +362,36 @@ def test_reset_works_on_a_checkpoint_dir_with_a_slash(tmp_path: pathlib.Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_x4_absent_removes_nothing_that_was_never_state(tmp_path: pathlib.Path) -> None:
+    root, named = tmp_path / "root", tmp_path / "named"
+    for directory in (named, tmp_path / "named.removed.old"):
+        directory.mkdir()
+        (directory / "customer.db").write_text("precious")
+    engine = Engine(str(root), str(named), 5)
+    with pytest.raises(UnsafePath, match="was not made by this collection"):
+        engine.reset()
+    (named / "customer.db").rename(tmp_path / "customer.db")
+    # Empty: there is no state, before and after.
+    assert not engine.exists()
+    _move(engine, "python_deps", "started")
+    engine.reset()
+    assert (engine.exists(), list(named.iterdir())) == (False, [])
+    assert (tmp_path / "named.removed.old" / "customer.db").read_text() == "precious"
+
+
+def test_x4_a_store_elsewhere_is_removed_only_if_it_was_made(tmp_path: pathlib.Path) -> None:
+    engine = Engine(str(tmp_path / "root"), lock_timeout=5, repackage_dir=str(tmp_path / "spool"))
+    _move(engine, "python_deps", "started")
+    (store,) = (tmp_path / "spool").iterdir()
+    engine.reset()
+    assert not store.exists()
+    store.mkdir()
+    (store / "customer.db").write_text("precious")
+    with pytest.raises(UnsafePath, match="was not made by this collection"):
+        _move(engine, "python_deps", "started")
+    assert (store / "customer.db").read_text() == "precious"
+
+
 def test_reset_does_not_follow_a_link(engine: Engine, tmp_path: pathlib.Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -440,7 +471,7 @@ def test_a_progress_file_that_cannot_be_published_is_no_failure(
     with engine.reading() as session:
         assert session.progress_condition() == "stale"
     assert "stale" in _move(engine, "cleanup", "started")[0]
-    assert sorted(os.listdir(engine.path)) == [PROGRESS, LEDGER, "lock"]
+    assert sorted(os.listdir(engine.path)) == [MARK, PROGRESS, LEDGER, "lock"]
 
 
 def _as_nobody(code: str, engine: Engine) -> subprocess.CompletedProcess[str]:
