@@ -41,7 +41,7 @@ CALLS: dict[str, list[dict[str, t.Any]]] = {
     ],
     "sage_checkpoint_info": [{}, {"inputs": {}}, {"drift": True}],
     "sage_deadman": [{"after": 60, "method": "process"}, {"state": "disarmed"}],
-    "sage_decision": [{"state": "opened"}, {"state": "resolved", **RUN}],
+    "sage_decision": [{"state": "opened"}, {"state": "finished", **RUN}],
     "sage_hook": [{}, {"state": "absent"}],
     "sage_install": [{"distributions": [{"name": "a", "version": "1"}]}],
     "sage_plan": [{"requirements": ["a"]}, {"requirements": ["a"], "resolve": True}],
