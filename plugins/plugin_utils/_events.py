@@ -31,13 +31,25 @@ class Observed(t.TypedDict):
     facts: Facts
 
 
+class Identity(t.TypedDict):
+    """Whose record it is.
+
+    :ivar machine: a hash of the machine id; empty where the machine has none.
+    :ivar root: absolute path of the root.
+    :ivar checkpoints: absolute path of the checkpoint directory.
+    """
+
+    machine: str
+    root: str
+    checkpoints: str
+
+
 class Environment(t.TypedDict, total=False):
-    """Facts of a host; none where an installation begins by itself. C(machine) is a hash of the machine id."""
+    """Facts of a host; none where an installation begins by itself."""
 
     os: str
     os_version: str
     architecture: str
-    machine: str
 
 
 class PhaseRecord(t.TypedDict, total=False):
@@ -198,8 +210,14 @@ class Begun(_Labels):
     event: t.Literal["begun"]
     inputs: Inputs
     environment: Environment
+    identity: Identity
     previous: int | None
     carried: dict[str, PhaseRecord]
+
+
+class Rerooted(_Any):
+    event: t.Literal["rerooted"]
+    identity: Identity
 
 
 class Described(_Labels):
@@ -321,6 +339,7 @@ class Ended(_Any):
 
 Event = t.Union[
     Begun,
+    Rerooted,
     Described,
     PhaseMoved,
     PointCaptured,
@@ -351,9 +370,10 @@ class _PointLater(t.TypedDict, total=False):
 
 
 class Point(_PointLater):
-    """A rollback point: its C(captured) event, and what later events made of it."""
+    """A rollback point: its C(captured) event, C(root) of the record then, and what later events made of it."""
 
     install_id: str
+    root: str
     time: str
     point: str
     phase: str | None

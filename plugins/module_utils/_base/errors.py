@@ -110,6 +110,10 @@ class UnsafePath(StateError):
     """A path leads through a symbolic link, or through a directory of others or that others can write to."""
 
 
+class ForeignRecord(StateError):
+    """The record belongs to another root or machine, or was moved in the middle of something."""
+
+
 class Busy(StateError):
     """Another process holds the lock."""
 

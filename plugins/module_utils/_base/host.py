@@ -11,17 +11,12 @@ if t.TYPE_CHECKING:
 
 
 def facts() -> Environment:
-    """Operating system (C(os), C(os_version)), C(architecture) and identity (C(machine)) of this machine.
-
-    The machine id is hashed with the collection's name, as machine-id(5) asks: the raw id is
-    confidential.
-    """
+    """Operating system (C(os), C(os_version)) and C(architecture) of this machine."""
     release = _os_release()
     return {
         "os": release.get("ID", "unknown"),
         "os_version": release.get("VERSION_ID", release.get("VERSION_CODENAME", "")),
         "architecture": os.uname().machine,
-        "machine": _machine(),
     }
 
 
@@ -34,7 +29,11 @@ def _os_release() -> dict[str, str]:
     return fields
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What tells this machine from others, 32 hexadecimal digits; empty where it has no machine id.
+
+    The machine id is hashed with the collection's name, as machine-id(5) asks: the raw id is confidential.
+    """
     identity = _read("/etc/machine-id").strip()
     return hashlib.sha256(f"intellistream.sage:{identity}".encode()).hexdigest()[:32] if identity else ""
 
@@ -59,11 +58,8 @@ def differences(recorded: Environment, current: Environment) -> list[str]:
         ("operating system's version", recorded.get("os_version"), current["os_version"]),
         ("architecture", recorded.get("architecture"), current["architecture"]),
     )
-    reasons = [
+    return [
         f"the {label} changed from {before} to {after}"
         for label, before, after in compared
         if before and before != after
     ]
-    if recorded.get("machine") and current["machine"] and recorded["machine"] != current["machine"]:
-        reasons.append("the state was recorded on another machine (its machine id differs)")
-    return reasons

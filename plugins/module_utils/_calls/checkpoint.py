@@ -10,13 +10,14 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.redact im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import learn_decision, prepare
-from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
     from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
@@ -65,6 +66,18 @@ class _Start(t.NamedTuple):
 
     summary: RecordBrief
     fired: FiredRecord | None
+
+
+class _MovedResource(t.NamedTuple):
+    """A resource that was moved, works nowhere else, and is captured as a whole.
+
+    :ivar point: the rollback point that has it.
+    :ivar number: of the resource in that point.
+    """
+
+    point: str
+    number: int
+    resource: Resource
 
 
 def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> CheckpointResult:
@@ -125,14 +138,16 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Che
     """Begin or go on with an installation, move its phases, and prepare it for a fleet run."""
     verdict = _begin(session, request)
     transitions = request.transitions if verdict is None or verdict.phase is not None else []
+    moved: list[_MovedResource] = []
     for transition in transitions:
         if verdict is None or transition["phase"] in verdict.phases_to_run:
-            _move(session, transition)
+            moved += _move(session, transition)
     _describe(session, request)
     if request.prepare is not None:
         prepare(session, **request.prepare, was=start.summary.get("status"))
     window = _check_window(session, request.window, verdict, transitions)
     result: CheckpointResult = {**_record(session, verdict, start), "window": window}
+    _set_aside(session, moved)
     if any(transition.get("capture") or transition["status"] == "completed" for transition in transitions):
         from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 
@@ -253,7 +268,7 @@ def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
     inputs = redact(request.inputs)
     host = base_host.facts()
     in_force = session.effective() if request.resume else None
-    verdict = judge(in_force, inputs, host)
+    verdict = judge(in_force, inputs, host, session.identity)
     if verdict.phase is None:
         return verdict
     continues = (
@@ -261,14 +276,18 @@ def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
         and in_force is session.installation
         and in_force.unfinished
         and (in_force.inputs, in_force.environment) == (inputs, host)
+        and not identity.new_root(in_force.began_as, session.identity)
     )
     if not continues:
         session.begin(inputs, host, carry_from=in_force, carry=PHASES[: PHASES.index(verdict.phase)])
     return verdict
 
 
-def _move(session: Session, transition: Transition) -> None:
-    """Capture for a phase, take it to its status, and look at what it left when it is completed."""
+def _move(session: Session, transition: Transition) -> list[_MovedResource]:
+    """Capture for a phase, take it to its status, and look at what it left when it is completed.
+
+    :returns: what has to be taken out of the way once this is recorded.
+    """
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture, settle
 
     phase, status = transition["phase"], transition["status"]
@@ -278,15 +297,45 @@ def _move(session: Session, transition: Transition) -> None:
         specs = [registry.recorded(spec) for spec in results]
         result = [{"spec": spec, "facts": make(spec).observe()} for spec in specs]
     captures = transition.get("capture")
+    moved: list[_MovedResource] = []
     if captures:
+        if phase == PHASES[0]:
+            captures, moved = _whole_where_moved(captures)
         # Captured and checked before the phase counts as started: nothing is changed before that.
-        session.add(capture(session, captures, phase, transition.get("description") or f"before {phase}"))
+        captured = capture(session, captures, phase, transition.get("description") or f"before {phase}")
+        moved = [each._replace(point=captured["point"]) for each in moved]
+        session.add(captured)
     if session.move(phase, status, redact(transition.get("data")), result) and status == "completed":
         for point in session.required().active_points:
             # What was archived ended long ago.
             event = settle(session.where, point) if point.get("phase") == phase and not point.get("archive") else None
             if event is not None:
                 session.add(event)
+    return moved
+
+
+def _whole_where_moved(
+    specs: t.Sequence[t.Mapping[str, t.Any]],
+) -> tuple[list[t.Mapping[str, t.Any]], list[_MovedResource]]:
+    """The same captures, where what was moved and works nowhere else is captured as a whole: it is made anew."""
+    wholes, moved = list(specs), []
+    for number, spec in enumerate(specs):
+        if make(spec).moved_from():
+            wholes[number] = {"kind": spec["kind"], "path": spec["path"], "whole": True}
+            moved.append(_MovedResource("", number, resource=make(wholes[number])))
+    return wholes, moved
+
+
+def _set_aside(session: Session, moved: t.Sequence[_MovedResource]) -> None:
+    """Take what was captured as a whole out of the way, into the store."""
+    if not moved or session.where is None or not session.writes:
+        return
+    from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
+
+    for point, number, resource in moved:
+        directory = storage_store.point_dir(session.where, session.required().install_id, point)
+        with directory, storage_store.content_dir(directory, number) as content:
+            resource.set_aside(content)
 
 
 def _fleet(session: Session) -> FleetStanding | None:

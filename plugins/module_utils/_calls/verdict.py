@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import ho
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Environment,
+        Identity,
         Inputs,
         Observed,
     )
@@ -57,11 +58,14 @@ class Verdict(t.NamedTuple):
         return t.cast("VerdictResult", {**self._asdict(), "phases_to_run": self.phases_to_run, "needed": needed})
 
 
-def judge(installation: Installation | None, inputs: Inputs | None, host: Environment) -> Verdict:
+def judge(
+    installation: Installation | None, inputs: Inputs | None, host: Environment, here: Identity | None = None
+) -> Verdict:
     """The verdict on an installation.
 
     :param inputs: what is wanted now, by phase; None to ask only whether the record still holds.
     :param host: facts of the host now, from M(_base.host.facts).
+    :param here: whose record it is now, from M(_records.identity.here); None to leave out where it lies.
     """
     if installation is None:
         return Verdict("none", PHASES[0], reasons=[{"phase": PHASES[0], "reason": "nothing has been installed yet"}])
@@ -71,6 +75,8 @@ def judge(installation: Installation | None, inputs: Inputs | None, host: Enviro
         phase_reasons = _changed_inputs(installation.inputs.get(name) or {}, inputs, name)
         if name == PHASES[0]:
             phase_reasons += base_host.differences(installation.environment, host)
+            new_root = identity.new_root(installation.began_as, here) if here is not None else ""
+            phase_reasons += [new_root] if new_root else []
         if phase.status == "failed":
             phase_reasons.append("it failed")
         elif phase.status == "started":
@@ -124,9 +130,9 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
     """
     state = open_state(root, checkpoint_dir)
     try:
-        record = Record(state, state.path if state is not None else root)
+        record = Record(state, state.path if state is not None else root, root)
         installation = record.installation
-        verdict = judge(record.effective(), redact(inputs), base_host.facts())
+        verdict = judge(record.effective(), redact(inputs), base_host.facts(), record.identity)
         finished = (
             verdict.phase is None
             and installation is not None

@@ -187,6 +187,14 @@ class Resource(abc.ABC):
         """What a package manager is going to change."""
         return []
 
+    def moved_from(self) -> str:
+        """The path that it was made for, where it was moved since and works nowhere else; else empty."""
+        return ""
+
+    def set_aside(self, where: PrivateDir) -> None:
+        """Take it out of the way, into the content directory of the capture that has it as a whole."""
+        raise NotImplementedError
+
     @abc.abstractmethod
     def observe(self) -> Facts:
         """Cheap JSON-able facts of what is there now; recorded as the result of a phase."""

@@ -23,7 +23,8 @@ _SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
 _LABELS = ("install_mode", "environment_name", "python_path")
 # Fields that an event must have; C(before) is in C(redone).
 REQUIRED = {
-    "begun": "inputs environment previous carried",
+    "begun": "inputs environment identity previous carried",
+    "rerooted": "identity",
     "phase": "phase status data",
     "captured": "point phase description specs resources",
     "settled": "point after",
@@ -119,6 +120,8 @@ class Installation:
     :ivar status: V(running), V(prepared), V(completed), V(failed), V(rolled_back) or V(abandoned).
     :ivar inputs: what was wanted, by phase.
     :ivar environment: facts of the host it began on.
+    :ivar began_as: whose record it began in.
+    :ivar identity: whose record it is since; another one after the root was moved.
     :ivar points: rollback points in the order of their capture; C(undone) tells which were used up.
     :ivar fleet: the fleet run it was prepared for, see M(_fleet.participant); None when there was none. With
         C(rollback) it is one that rolls back, and C(points) are those it would undo.
@@ -140,6 +143,8 @@ class Installation:
         self.status = "running"
         self.inputs: events.Inputs = {}
         self.environment: events.Environment = {}
+        self.began_as: events.Identity = {"machine": "", "root": "", "checkpoints": ""}
+        self.identity = self.began_as
         self.labels: dict[str, str] = dict.fromkeys(_LABELS, "")
         self.previous: int | None = None
         self.phases: dict[str, Phase] = {name: Phase(name) for name in PHASES}
@@ -178,6 +183,7 @@ class Installation:
             "updated": self.updated,
             "inputs": self.inputs,
             "environment": self.environment,
+            "identity": self.identity,
             **self.labels,
             "phases": {name: phase.as_dict() for name, phase in self.phases.items()},
             "rollback_points": self.points,
@@ -196,9 +202,13 @@ class Installation:
 
     def _on_begun(self, event: events.Begun, _time: str) -> None:
         self.inputs, self.environment, self.previous = event["inputs"], event["environment"], event["previous"]
+        self.began_as = self.identity = event["identity"]
         for name, record in event["carried"].items():
             self.phases[name] = Phase(name, record)
         self._describe(event)
+
+    def _on_rerooted(self, event: events.Rerooted, _time: str) -> None:
+        self.identity = event["identity"]
 
     def _on_described(self, event: events.Described, _time: str) -> None:
         self._describe(event)
@@ -225,7 +235,8 @@ class Installation:
             self.status = "completed"
 
     def _on_captured(self, event: events.PointCaptured, time: str) -> None:
-        self.points.append(t.cast("Point", {"install_id": self.install_id, "time": time, **fields_of(event)}))
+        point = {"install_id": self.install_id, "time": time, "root": self.identity["root"], **fields_of(event)}
+        self.points.append(t.cast("Point", point))
 
     def _on_undoing(self, event: events.Undoing, _time: str) -> None:
         self.undoing = event

@@ -28,7 +28,7 @@ NAME = "ledger.jsonl"
 TORN = "ledger.torn"
 GENESIS = "0" * 64
 # Of lines and of all events. Each change that another version would misread raises it.
-FORMAT = 1
+FORMAT = 2
 # Of this collection, as in galaxy.yml.
 VERSION = "1.0.0"
 _BLOCK = 16384

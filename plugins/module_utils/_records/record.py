@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Ledger
@@ -28,15 +28,21 @@ STAGE = "rollback.stage"
 class Record:
     """What is recorded about one host.
 
+    :param path: of the checkpoint directory, absolute.
+    :param root: where SAGE is installed, absolute.
     :param writes: what has to be mended to read it is mended on disk too; needs the lock.
     :ivar where: the checkpoint directory; None when there is none (and nothing is written).
     :ivar installation: the current installation; None before the first.
+    :ivar identity: whose record it is where it lies now.
+    :ivar moved: it was another root's, or lay elsewhere, when it was written last.
     :ivar repaired: what had to be mended to read the state, for the user.
     """
 
-    def __init__(self, where: PrivateDir | None, path: str, writes: bool = False) -> None:
+    def __init__(self, where: PrivateDir | None, path: str, root: str, writes: bool = False) -> None:
         self.where = where
         self.path = path
+        self.identity = identity.here(root, path)
+        self.moved = False
         self.writes = writes
         self.repaired: list[str] = []
         self._ledger = Ledger(where) if where is not None else None
@@ -62,6 +68,9 @@ class Record:
                 )
             return
         self.installation = self._installation_at(self._last.begin)
+        self.moved = identity.moved(self.installation.identity, self.identity)
+        if self.moved:
+            identity.refuse_half_done(self.installation, self.identity, self.script_was_run)
         self._view = progress.render(self.installation)
         self._mend_progress()
 

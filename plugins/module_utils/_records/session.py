@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     Fired,
+    ForeignRecord,
     InDoubt,
     InputError,
     StateError,
@@ -66,11 +67,13 @@ class Session(Record):
     :ivar installation: the current installation, these events included.
     """
 
-    def __init__(self, where: PrivateDir | None, path: str, writes: bool) -> None:
+    def __init__(self, where: PrivateDir | None, path: str, root: str, writes: bool) -> None:
         self._events: list[Event] = []
         self._begins = False
         self._time = ""
-        super().__init__(where, path, writes)
+        super().__init__(where, path, root, writes)
+        if self.moved:
+            self.add({"event": "rerooted", "identity": self.identity})
 
     def begin(
         self,
@@ -91,6 +94,10 @@ class Session(Record):
         _refuse(self.installation, goes_on=False)
         before = self.installation
         install_id = clock.new_install_id(before.install_id if before is not None else None)
+        if before is not None:
+            for event in self._events:
+                # The line will belong to the next installation.
+                event.setdefault("installations", [before.install_id])
         if before is not None and before.unfinished:
             # Recorded in the line that begins the next one: one call, one line.
             self._events.append({"event": "ended", "status": "abandoned", "installations": [before.install_id]})
@@ -101,6 +108,7 @@ class Session(Record):
                 "event": "begun",
                 "inputs": inputs,
                 "environment": environment,
+                "identity": self.identity,
                 "previous": before.begin if before is not None else None,
                 "carried": {name: carry_from.phases[name].as_dict() for name in carry} if carry_from else {},
             }
@@ -303,14 +311,14 @@ class Engine:
                 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
                 store.place(state, self.repackage_dir)
-            yield Session(state, self.path, writes=True)
+            yield Session(state, self.path, self.root, writes=True)
 
     @contextlib.contextmanager
     def reading(self) -> t.Iterator[Session]:
         """A session that writes nothing and waits for nobody; there may be no state at all."""
         state = open_state(self.root, self.checkpoint_dir)
         try:
-            yield Session(state, self.path, writes=False)
+            yield Session(state, self.path, self.root, writes=False)
         finally:
             if state is not None:
                 state.close()
@@ -338,11 +346,29 @@ class Engine:
         paths = [os.path.join(above, other) for other in names if other.startswith(f"{name}.removed.")]
         return [path for path in paths if _was_private(path)]
 
+    def _is_own(self, state: PrivateDir) -> bool:
+        """Whether this root's record lies here, and not a copy of another's.
+
+        :raises ForeignRecord: another root's record itself does.
+        """
+        try:
+            Session(state, self.path, self.root, writes=False)
+        except ForeignRecord as error:
+            if error.details["shared"]:
+                raise
+            return False
+        except StateError:
+            # What cannot be read is removed as well: that is what this is for.
+            return True
+        return True
+
     def reset(self) -> None:
         """Remove the whole state, history and captured content included.
 
         It is renamed first, so that an interrupted removal never leaves half a state. A directory that was there before
-        the state stays, empty.
+        the state stays, empty. What a copy shares with the original, captured content that lies elsewhere, stays.
+
+        :raises ForeignRecord: it is the record of another root, in a directory that both name.
 
         :raises UnsafePath: the directory was not made by this collection, and is not empty.
         """
@@ -351,9 +377,10 @@ class Engine:
             if os.path.lexists(self.path):
                 # As for writing, so that nobody else's directory is removed.
                 with self._open() as state, Lock(state, self.lock_timeout):
-                    from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+                    if self._is_own(state):
+                        from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
-                    store.remove(state)
+                        store.remove(state)
                     if state.was_made():
                         os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
                     else:

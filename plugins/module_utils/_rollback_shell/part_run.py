@@ -247,7 +247,15 @@ removal_verify() {
 RUN = r"""# --- The run ---
 
 check_state() {
-    [ -d "$state" ] && [ ! -L "$state" ] || refuse "the state $state is gone." 'Restore it from a copy.'
+    [ -d "$state" ] && [ ! -L "$state" ] || refuse "the state $state is gone." \
+        'Restore it from a copy. If it was moved, run the playbook first, with its new place as sage_root.'
+    if [ -n "$machine" ] && [ -s /etc/machine-id ]; then
+        here=$(printf 'intellistream.sage:%s' "$(cat /etc/machine-id)" | sha256sum)
+        case $here in
+        "$machine"*) ;;
+        *) refuse "what was captured in $state is of another machine." 'Run it there.' ;;
+        esac
+    fi
     me=$(id -u)
     owner=$(stat -c %u -- "$state")
     [ "$owner" = "$me" ] ||
@@ -261,6 +269,9 @@ check_state() {
     current=$(sha256sum <"$state/rollback.sh")
     own=$(sha256sum <"$0")
     [ "$own" = "$current" ] || refuse "$0 is not the current $state/rollback.sh." "Run sh $state/rollback.sh."
+    [ "$0" -ef "$state/rollback.sh" ] ||
+        refuse "$0 is a copy, and would change the original, which is about $state." \
+            "To do that, run sh $state/rollback.sh."
     [ ! -e "$state/lock" ] || {
         exec 9<>"$state/lock" || refuse "$state/lock cannot be opened."
         if command -v flock >/dev/null 2>&1; then

@@ -85,6 +85,10 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
     try:
         chosen = targets.resolve(history or [session.installation], "last")
         headers = _headers(session.where, chosen)
+        root = session.identity["root"]
+        moved_from = [point["root"] for point in chosen.points if point["root"] != root]
+        if moved_from:
+            reason = f"what was captured belongs to {moved_from[0]}, and the root was moved to {root} since."
         if any(point.get("redo") for point in chosen.points):
             reason = "a rollback that reached further back lies in between."
         points: list[dict[str, t.Any]] = [
@@ -98,6 +102,7 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
     # The same points give the same script, so it is written only when they change.
     generation = hashlib.sha256(" ".join(str(point["point"]) for point in points).encode()).hexdigest()
     target = {
+        "machine": session.identity["machine"],
         "tid": chosen.tid,
         "time": chosen.time,
         "generation": generation,
@@ -144,8 +149,8 @@ def render(
     """The script that undoes C(points).
 
     :param checkpoints: the state directory; the script works only as C(rollback.sh) in it.
-    :param target: C(tid) and ISO C(time) of what is gone back to; C(generation), another for every script;
-        C(unsupported), if the module alone can go back: why.
+    :param target: C(tid) and ISO C(time) of what is gone back to; C(generation), another for every script; C(machine),
+        a hash of the machine id, or empty; C(unsupported), if the module alone can go back: why.
     :param points: what is undone, oldest first; without any the script says so. C(untouched): number of a resource →
         what P(_kind.script.Script.untouched) found.
     :param headers: (point id, number of the resource) → header of the capture.
@@ -157,6 +162,7 @@ def render(
         reason, lines = _lines(resources)
     take = {number: names for each in lines for number, names in each.take.items()}
     facts = {
+        "machine": str(target["machine"]).encode(),
         "state": os.fsencode(os.path.normpath(checkpoints)),
         "store": os.fsencode(os.path.normpath(str(target["store"]))),
         "tid": str(target["tid"]).encode(),

@@ -7,9 +7,14 @@ import datetime as dt
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError, SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    InputError,
+    RollbackError,
+    SageError,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
+from ansible_collections.intellistream.sage.plugins.module_utils._records import identity
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS, make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
@@ -69,6 +74,7 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
         since = "the last change" if request.to == "last" else request.to
         since += "" if targets.is_date(request.to) else " began"
         return nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
+    _refuse_moved(session, chosen)
     with contextlib.ExitStack() as stack:
         options = _how(session, request, history, chosen)
         undos = _compute(session, chosen, request.kinds, options, stack, interrupted)
@@ -86,6 +92,23 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
         if check_mode:
             return result
         return _execute(session, chosen, undos, result, request, options, begun)
+
+
+def _refuse_moved(session: Session, chosen: targets.ResolvedTarget) -> None:
+    """What was captured names the paths of its time.
+
+    :raises InputError: something of it was captured before the root was moved.
+    """
+    here = session.identity
+    for point in reversed(chosen.points):
+        if identity.new_root({**here, "root": point["root"]}, here):
+            raise InputError(
+                f"Rollback point {point['point']} was captured when the root was {point['root']}; it cannot be put "
+                f"back in {here['root']}.",
+                untouched="everything.",
+                advice="Name a target that is newer than the move. To get an earlier version of SAGE, install it: give "
+                "sage_version.",
+            )
 
 
 def _how(

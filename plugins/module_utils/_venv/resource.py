@@ -28,6 +28,8 @@ Pins = t.Mapping[str, str]
 _CHOSEN: ByName[t.Callable[[Tree, Pins], list[venv_distributions.Distribution]]] = ByName("_venv.capture:chosen")
 _NEED: ByName[t.Callable[[Tree, Pins, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
 _CAPTURE: ByName[t.Callable[[Tree, Pins, PrivateDir, ItemWriter], Facts]] = ByName("_venv.capture:capture")
+_MOVED_FROM: ByName[t.Callable[[str], str]] = ByName("_venv.made_for:moved_from")
+_SET_ASIDE: ByName[t.Callable[[str, PrivateDir], None]] = ByName("_content.whole:take_away")
 _UNDO: ByName[t.Callable[[str, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_venv.undo_whole:undo")
 
 _ASK = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
@@ -88,6 +90,12 @@ class VenvResource(Resource):
                 missing = [path for path in facts.get("top") or () if venv.lstat(path) is None]
                 reasons += [f"{path} of {name} is gone" for path in missing]
         return reasons
+
+    def moved_from(self) -> str:
+        return _MOVED_FROM.load()(self.path)
+
+    def set_aside(self, where: PrivateDir) -> None:
+        _SET_ASIDE.load()(self.path, where)
 
     def need(self, device: int | None = None) -> tuple[int, int]:
         with self._open() as venv:

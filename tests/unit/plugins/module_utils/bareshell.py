@@ -94,7 +94,7 @@ class Host:
                     for number, taken in enumerate(point["resources"]):
                         headers[point["point"], number] = storage_store.read_manifest(where, taken)
         store = f"{self.engine.path}/store"
-        target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store}
+        target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store, "machine": ""}
         self.script.write_bytes(render(self.engine.path, target, chosen.points, headers))
         self.script.chmod(0o600)
 

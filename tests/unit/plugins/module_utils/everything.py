@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch
 from ansible_collections.intellistream.sage.plugins.module_utils._files.resource import FilesResource
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import (
     RollbackRequest,
 )
@@ -44,7 +45,8 @@ _CHANGES: list[PackageChange] = [
 ]
 # What is of a machine, and for whoever reads the record only something that is there.
 _NEUTRAL: dict[str, t.Any] = {
-    "environment": {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "0" * 32},
+    "environment": {"os": "debian", "os_version": "12", "architecture": "x86_64"},
+    "machine": "",
     "facts": {"exists": True},
 }
 
@@ -67,6 +69,7 @@ def play(path: pathlib.Path) -> list[LedgerLine]:
     host.clean(installations=2)
     _fleet(host)
     _switches(host)
+    _move(host)
     with host.engine.reading() as session:
         return session.lines()
 
@@ -80,7 +83,7 @@ def plain(entries: t.Iterable[LedgerLine], path: pathlib.Path) -> list[tuple[str
         if isinstance(part, list):
             return [clean(each) for each in part]
         if isinstance(part, dict):
-            return {clean(name): _NEUTRAL.get(name) or clean(inner) for name, inner in part.items()}
+            return {clean(name): _NEUTRAL[name] if name in _NEUTRAL else clean(inner) for name, inner in part.items()}
         return part
 
     return [(entry.install_id, clean(entry.events), entry.time) for entry in entries]
@@ -155,6 +158,13 @@ def _switches(host: SageHost) -> None:
     _call(host, decided={"run": "r3", "decision": "abort"})
     _call(host, {"phase": "python_deps", "status": "started"}, inputs={"python_deps": {"version": "7"}})
     _fire(host)
+
+
+def _move(host: SageHost) -> None:
+    """The root gets another name."""
+    (host.path / "root").rename(host.path / "moved")
+    host.engine = Engine(str(host.path / "moved"))
+    backup(host.engine, [{"kind": "files", "paths": [str(host.file)]}], None, "moved", False)
 
 
 def _fire(host: SageHost) -> None:

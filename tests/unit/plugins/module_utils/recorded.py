@@ -14,7 +14,13 @@ if t.TYPE_CHECKING:
 
 # Of an event's required fields, those that most tests have nothing to say about.
 _REST: dict[str, dict[str, t.Any]] = {
-    "begun": {"inputs": {}, "environment": {}, "previous": None, "carried": {}},
+    "begun": {
+        "inputs": {},
+        "environment": {},
+        "identity": {"machine": "", "root": "", "checkpoints": ""},
+        "previous": None,
+        "carried": {},
+    },
     "phase": {"data": None},
     "captured": {"phase": None, "description": "", "specs": [], "resources": []},
     "undoing": {"phases": [], "entire": False, "force": False, "redo": None, "plan": {}},

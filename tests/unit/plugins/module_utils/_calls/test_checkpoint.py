@@ -138,9 +138,9 @@ def test_without_resume_everything_begins_anew(engine: Engine) -> None:
     assert set(second["phases"].values()) == {"pending"}
 
 
-def test_another_machine_begins_anew(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_system_begins_anew(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _finish(engine, INPUTS)
-    facts = {**host.facts(), "machine": "f" * 32, "os_version": "99"}
+    facts = {**host.facts(), "os_version": "99"}
     monkeypatch.setattr(host, "facts", lambda: facts)
     second = _call(engine, inputs=INPUTS)
     assert second["install_id"] > first["install_id"]

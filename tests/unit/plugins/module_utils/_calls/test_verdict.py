@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Environment
 
-HOST: Environment = {"os": "debian", "os_version": "12", "architecture": "x86_64", "machine": "m"}
+HOST: Environment = {"os": "debian", "os_version": "12", "architecture": "x86_64"}
 INPUTS: dict[str, dict[str, t.Any]] = {"environment_setup": {"python": "3.11"}, "sage_packages": {"version": "1"}}
 
 

@@ -4,7 +4,7 @@
 
 """The record is a format: what other versions wrote is refused by name, and what they added is kept.
 
-docs/formats.md specifies it. C(format_1.jsonl) is a ledger that this format wrote, with every event in it;
+docs/formats.md specifies it. C(format_2.jsonl) is a ledger that this format wrote, with every event in it;
 C(SAGE_WRITE_FORMAT=1) writes it anew, which only a change of the format needs.
 """
 
@@ -147,7 +147,8 @@ def test_e26_also_one_about_another_installation(engine: Engine) -> None:
 
 _CHANGED = {"event": "undone", "outcome": "exact"}
 _BEFORE = {"status": "failed", "phases": {"cleanup": "failed"}, "undone": {}}
-_BEGUN: dict[str, t.Any] = {"event": "begun", "inputs": {}, "environment": {}, "previous": None}
+_HERE = {"machine": "", "root": "", "checkpoints": ""}
+_BEGUN: dict[str, t.Any] = {"event": "begun", "inputs": {}, "environment": {}, "identity": _HERE, "previous": None}
 _CLEANUP = {"event": "phase", "phase": "cleanup", "status": "failed", "data": None}
 
 

@@ -281,6 +281,7 @@ def test_what_the_module_alone_can_do_is_said(host: Host) -> None:
         "tid": "x",
         "time": "2026-01-01T00:00:00+00:00",
         "generation": "two",
+        "machine": "",
         "unsupported": "it is archived.",
         "store": f"{host.engine.path}/store",
     }

@@ -157,7 +157,13 @@ def test_clean_for_shellcheck_and_shells(host: Host) -> None:
 def test_nothing_to_roll_back(host: Host) -> None:
     host.capture(host.spec("pack==2.0"))
     store = f"{host.engine.path}/store"
-    target = {"tid": "20260101_000000", "time": "2026-01-01T00:00:00+00:00", "generation": "two", "store": store}
+    target = {
+        "tid": "20260101_000000",
+        "time": "2026-01-01T00:00:00+00:00",
+        "generation": "two",
+        "store": store,
+        "machine": "",
+    }
     host.script.write_bytes(render(host.engine.path, target, [], {}))
     before = host.everything()
     done = host.run("--yes")

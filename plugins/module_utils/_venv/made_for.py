@@ -1,0 +1,22 @@
+"""Where a virtual environment was made for: its scripts name that path, and work nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_ACTIVATE = re.compile(rb"^\s*(?:export\s+)?VIRTUAL_ENV=(['\"]?)(/[^'\"\n]*)\1\s*$", re.MULTILINE)
+
+
+def moved_from(venv: str) -> str:
+    """The path that an environment was made for, when that is another place; else empty.
+
+    :param venv: where it is now, absolute. One that tells no path, such as a relocatable one, was not moved.
+    """
+    try:
+        with open(os.path.join(venv, "bin", "activate"), "rb") as stream:
+            match = _ACTIVATE.search(stream.read(65536))
+    except OSError:
+        return ""
+    made_for = os.fsdecode(match[2]) if match else ""
+    return made_for if made_for and os.path.realpath(made_for) != os.path.realpath(venv) else ""
