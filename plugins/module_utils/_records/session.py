@@ -369,7 +369,6 @@ class Engine:
         the state stays, empty. What a copy shares with the original, captured content that lies elsewhere, stays.
 
         :raises ForeignRecord: it is the record of another root, in a directory that both name.
-
         :raises UnsafePath: the directory was not made by this collection, and is not empty.
         """
         check_owned(os.path.dirname(self.path))

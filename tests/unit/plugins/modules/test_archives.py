@@ -95,8 +95,11 @@ MOST_GROWTH = 3.0
 # The gate that every call passes, and marks of private directories (X3, X4, X6).
 GATE = 1.5
 LEARNED = {
-    # The grammar of dates (E19).
-    "sage_rollback": 1.0,
+    # The grammar of dates (E19), and whose record it is (E2).
+    "sage_rollback": 1.75,
+    # Whose record it is, and what was moved (E2).
+    "sage_checkpoint": 2.25,
+    "sage_deadman": 0.75,
 }
 
 
