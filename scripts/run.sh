@@ -67,5 +67,7 @@ fi
 export ANSIBLE_CONFIG="$here/ansible.cfg"
 # Without byte code every start of Ansible costs seconds.
 unset PYTHONDONTWRITEBYTECODE
+# What a run tells people to call afterwards.
+export SAGE_COMMAND="$here/scripts/run.sh"
 PATH="$here/.venv/bin:$PATH"
 exec .venv/bin/python .venv/bin/ansible-playbook "$playbook" "$@"

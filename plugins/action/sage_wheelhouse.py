@@ -17,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     SageError,
     StoreError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import fetch_wheels, host_group, wheelhouse
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
@@ -91,8 +92,8 @@ class ActionModule(SageAction):
             raise InputError("`lock` is missing: the lock file says which wheels are needed.", untouched="everything.")
         path = on_controller(options["lock"])
         try:
-            with open(path, encoding="utf-8") as file:
-                text = file.read()
+            with open(path, "rb") as file:
+                text = lockfile.decode(file.read())
         except OSError as error:
             raise InputError(
                 f"The lock file {path} cannot be read: {error.strerror}.", untouched="everything."

@@ -65,7 +65,9 @@ def _all(archive: str) -> dict[str, bytes]:
 
 def _start(name: str, settings: t.Mapping[str, object]) -> bytes:
     return (
-        f"import sys\n\nfrom {_PACKAGE}.{name} import main\n\nsys.exit(main({dict(settings)!r}, sys.argv[1:]))\n"
+        # The package manager's umask or a service's is no reason to make what others may write.
+        "import os\nimport sys\n\nos.umask(os.umask(0o077) | 0o022)\n"
+        f"from {_PACKAGE}.{name} import main\n\nsys.exit(main({dict(settings)!r}, sys.argv[1:]))\n"
     ).encode()
 
 

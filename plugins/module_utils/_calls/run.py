@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import traceback
 import typing as t
 
@@ -11,6 +13,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_owned
 
 Spec = dict[str, t.Any]
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class ArgumentSpec(t.NamedTuple):
@@ -63,19 +66,28 @@ def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, obj
 
     :param work: gets the module, returns the result for C(exit_json).
     """
+    # What installers and git make is nobody else's to write, whatever the umask of the user or of sshd is.
+    os.umask(os.umask(0o077) | 0o022)
     module = spec.create_module()
     try:
         check_places(spec, module.params)
         result = work(module)
     except SageError as error:
-        module.fail_json(msg=str(error), error=error.as_dict())
-    except OSError as error:
+        module.fail_json(msg=printable(str(error)), error=printable(error.as_dict()))
+    except (OSError, RecursionError, UnicodeEncodeError) as error:
+        what, advice = f"The operating system refused: {error}", "mend that and run again"
+        if isinstance(error, RecursionError):
+            # Whatever reads it knows a broken file for one; this is what only follows from it.
+            what, advice = "A lock file or the record is nested too deeply to work with", "restore it from a copy"
+        elif isinstance(error, UnicodeEncodeError):
+            what = f"This Python names files in {error.encoding}, and cannot name {ascii(error.object)[:200]}"
+            advice = "set PYTHONUTF8 to 1 in the environment of the task, for the role in sage_environment"
         module.fail_json(
-            msg=f"The operating system refused: {error}. What to do: mend that and run again.",
-            error={"kind": "OSError", "what": str(error)},
-            exception=traceback.format_exc(),
+            msg=printable(f"{what}. What to do: {advice}."),
+            error=printable({"kind": type(error).__name__, "what": what}),
+            exception=printable(traceback.format_exc()),
         )
-    module.exit_json(**result)
+    module.exit_json(**printable(result))
 
 
 def check_places(spec: ArgumentSpec, options: t.Mapping[str, object]) -> None:
@@ -86,3 +98,17 @@ def check_places(spec: ArgumentSpec, options: t.Mapping[str, object]) -> None:
     for name in spec.places:
         if options.get(name):
             check_owned(str(options[name]))
+
+
+def printable(content: t.Any) -> t.Any:
+    """The same, with bytes of file names that are no text written out, as C(\\xff): a result has to be text."""
+    if isinstance(content, str):
+        return content if content.isascii() else _SURROGATE.sub(_written_out, content)
+    if isinstance(content, t.Mapping):
+        return {printable(name): printable(inner) for name, inner in content.items()}
+    return [printable(inner) for inner in content] if isinstance(content, (list, tuple)) else content
+
+
+def _written_out(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"

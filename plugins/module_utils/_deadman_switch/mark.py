@@ -99,7 +99,7 @@ def read(state: PrivateDir | None) -> Mark | None:
     try:
         fields = json.loads(content)
         number = fields.pop("format")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if number != FORMAT:
         raise UnknownFormat(

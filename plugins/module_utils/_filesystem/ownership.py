@@ -225,7 +225,10 @@ def check_name(path: str) -> None:
     """
     try:
         possible = os.path.isabs(path) and b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
+    except UnicodeEncodeError as error:
+        if error.encoding != "utf-8":
+            # A name like any other, for a Python that names files in UTF-8.
+            raise
         possible = False
     if not possible:
         raise UnsafePath(

@@ -134,15 +134,16 @@ class PrivateDir:
         with os.fdopen(fd, "rb") as stream:
             return stream.read()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, mode: int = 0o600) -> None:
         """Replace a file atomically and durably: a reader sees the old or the new content, never less.
 
+        :param mode: of the file.
         :raises StorageError: the disk refused; the old content is still there.
         """
-        self.stage(name, data)
+        self.stage(name, data, mode)
         self.publish(name)
 
-    def stage(self, name: str, data: bytes) -> None:
+    def stage(self, name: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file's next content durably under another name: what needs space is done, only M(publish) is left.
 
         :raises StorageError: the disk refused.
@@ -150,7 +151,7 @@ class PrivateDir:
         try:
             # What a killed process left goes first, so that nothing else is ever written through that name.
             self.unstage(name)
-            write_new(_staged(name), data, dir_fd=self.fd)
+            write_new(_staged(name), data, mode=mode, dir_fd=self.fd)
         except OSError as error:
             self.unstage(name)
             raise storage_error(os.path.join(self.path, name), error) from error

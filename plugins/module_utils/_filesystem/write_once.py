@@ -85,7 +85,7 @@ class WriteOnceDir:
             return None
         try:
             content = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise damaged(self.path_of(name), "it is no JSON") from error
         if not isinstance(content, dict) or content.pop("hash", None) != _hash(content):
             raise damaged(self.path_of(name), "it was changed after it was written")

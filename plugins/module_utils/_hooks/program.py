@@ -49,7 +49,7 @@ def main(settings: HookSettings, arguments: list[str]) -> int:
     :param arguments: C(apt) or C(dnf), and C(before) or C(after).
     :returns: the exit status; 0 lets the package manager go on.
     """
-    if os.environ.get(SWITCH) == "off":
+    if os.environ.get(SWITCH, "").strip().lower() in ("0", "false", "no", "off", "n", "f"):
         return 0
     manager, moment = arguments
     # Packages are named in bytes that need not be text here.

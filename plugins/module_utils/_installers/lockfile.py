@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -92,7 +93,7 @@ def _toml(text: str, python: Interpreter) -> dict[str, t.Any]:
 
         try:
             return tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise _unusable(f"it is not TOML: {error}") from error
     # This is an old Python, that of the environment is not.
     script = "import json, sys, tomllib; print(json.dumps(tomllib.loads(sys.stdin.read()), default=str))"
@@ -202,11 +203,26 @@ def part(text: str, pins: t.Collection[Pin]) -> str:
     return "\n\n".join([head.rstrip(), *(f"[[packages]]\n{package}" for package in chosen)]) + "\n"
 
 
-def read_file(path: str) -> str | None:
-    """The lock file at I(path), None when there is none."""
+def decode(data: bytes) -> str:
+    """The text of a lock file: UTF-8, or as PowerShell and editors of Windows write it.
+
+    :raises InputError: it is no text.
+    """
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return data.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise _unusable("it is neither UTF-8 nor UTF-16") from None
+
+
+def read_file(path: str) -> str | None:
+    """The lock file at I(path), None when there is none.
+
+    :raises InputError: it is no text.
+    """
+    try:
+        with open(path, "rb") as file:
+            return decode(file.read())
     except FileNotFoundError:
         return None
 

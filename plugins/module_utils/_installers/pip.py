@@ -86,7 +86,8 @@ class Pip(Installer):
                 path["requirements"],
                 *_editable(lines),
             ]
-            argv += ["--constraint", path["constraints"]]
+            # pip warns of a file that holds nothing.
+            argv += ["--constraint", path["constraints"]] if constraints else []
             if afresh:
                 # A target keeps a Python of the distribution's from refusing ("externally managed").
                 argv += ["--ignore-installed", "--target", f"{path['']}/target"]

@@ -64,7 +64,9 @@ class Uv(Installer):
         """Name → version of what uv would put into the environment."""
         with files(requirements=request.lines, constraints=request.constraints) as path:
             argv = ["pip", "install", "--dry-run", "--requirements", path["requirements"]]
-            argv += ["--constraints", path["constraints"], *self._where(path[""])]
+            # uv warns of a file that holds nothing.
+            argv += ["--constraints", path["constraints"]] if request.constraints else []
+            argv += self._where(path[""])
             for name in sorted(self.moved_to_index(request)):
                 argv += ["--reinstall-package", name]
             outcome = self._uv(argv, untouched=_UNTOUCHED, advice=_ADVICE)
@@ -118,7 +120,8 @@ class Uv(Installer):
         with files(requirements=request.lines, constraints=constraints) as path:
             argv = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"]
             argv += ["--format", form, "--python", self.target.python.executable]
-            argv += ["--constraints", path["constraints"], path["requirements"]]
+            argv += ["--constraints", path["constraints"]] if constraints else []
+            argv.append(path["requirements"])
             # All metadata was fetched a moment ago: the cache saves asking the index for each name once more.
             try:
                 return self._uv(["--offline", *argv]).stdout

@@ -84,7 +84,7 @@ def _parse(line: bytes) -> LedgerLine:
         parsed = LedgerLine(**{name: fields[name] for name in LedgerLine._fields})
         # The bytes themselves, since JSON can say the same in other bytes.
         bare = line.replace(b'"hash":"%s",' % parsed.hash.encode("ascii"), b"", 1)
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         raise ValueError("cannot be read") from None
     if parsed.hash != _digest(bare):
         raise ValueError("was altered: its hash does not fit its content")

@@ -102,5 +102,5 @@ def condition(content: bytes | None, lines: t.Iterable[LedgerLine]) -> str:
         return "current" if content == views[-1] else "stale" if content else "corrupt"
     try:
         return "edited" if isinstance(json.loads(content), dict) else "corrupt"
-    except ValueError:
+    except (ValueError, RecursionError):
         return "corrupt"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-NAMES = r"""# Everything is checked and computed before anything is touched, and the order of the work is
+# Of the system alone: what runs as root is not looked for where somebody else's shell would look.
+SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+NAMES = (
+    r"""# Everything is checked and computed before anything is touched, and the order of the work is
 # such that a run that was interrupted anywhere is finished by running the script again.
 # Resources are described at the end and their functions called by name; "test && test || refuse" is meant;
 # names in quotes are not to be expanded; IFS is a newline, so "for" reads lines; "test -ef" is in POSIX
@@ -14,6 +18,10 @@ LC_ALL=C
 export LC_ALL
 unset CDPATH
 umask 022
+PATH="""
+    + SEARCHED
+    + r"""
+export PATH
 # git is told where to look by -C alone.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE
 unset GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT
@@ -197,3 +205,4 @@ choose() {
 }
 
 """
+)

@@ -322,7 +322,8 @@ main() {
     done
     for tool in base64 cat chmod chown cp cut date id ln mkdir mv od readlink rm rmdir sha256sum sort stat sync tail \
         touch tr uniq; do
-        command -v "$tool" >/dev/null 2>&1 || refuse "$tool of the coreutils is missing." 'Add it to PATH.'
+        command -v "$tool" >/dev/null 2>&1 ||
+            refuse "$tool of the coreutils is missing." "Install it in a directory of $PATH."
     done
     check_state
     [ -z "$unsupported" ] || refuse "$unsupported" "$otherwise"

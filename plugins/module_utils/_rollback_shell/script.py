@@ -111,7 +111,7 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
     }
     script = render(session.path, target, points, headers)
     if session.where.read(NAME) != script:
-        session.where.write(NAME, script)
+        session.where.write(NAME, script, mode=0o700)
 
 
 def _untouched(state: PrivateDir, point: Point) -> dict[int, list[str]]:

@@ -71,6 +71,7 @@ class Run:
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_ssh_private_key_file": str(machines.state / "key"),
             "ansible_ssh_args": SSH,
+            "sage_assume_yes": True,
             "sage_root": ROOT,
             "sage_index_url": machines.facts["index"],
             "sage_no_proxy": "*",

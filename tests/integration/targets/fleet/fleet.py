@@ -116,6 +116,8 @@ class Fleet:
             "sage_find_links": [str(TOP / "wheels")],
             "sage_no_index": True,
             "sage_fleet_dir": str(self.top / place),
+            # Nobody is there to ask.
+            "sage_assume_yes": True,
         }
         (where / "hosts.json").write_text(json.dumps({"all": {"hosts": inventory, "vars": common}}))
         environment = {

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import part_names
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import render
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
@@ -95,8 +97,14 @@ class Host:
                         headers[point["point"], number] = storage_store.read_manifest(where, taken)
         store = f"{self.engine.path}/store"
         target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store, "machine": ""}
-        self.script.write_bytes(render(self.engine.path, target, chosen.points, headers))
-        self.script.chmod(0o600)
+        script = render(self.engine.path, target, chosen.points, headers)
+        # Nothing but the tools that are named: the script itself looks where all of the system's are.
+        searched = f"PATH={part_names.SEARCHED}\n".encode()
+        assert searched in script
+        self.script.write_bytes(
+            script.replace(searched, f"PATH={shlex.quote(str(self.tools))}:/nonexistent\n".encode())
+        )
+        self.script.chmod(0o700)
 
     def run(self, *options: str, shell: list[str] | None = None, **settings: Any) -> subprocess.CompletedProcess[str]:
         """Run the script as somebody would whose Ansible is gone."""

@@ -97,9 +97,12 @@ GATE = 1.5
 LEARNED = {
     # The grammar of dates (E19), and whose record it is (E2).
     "sage_rollback": 1.75,
-    # Whose record it is, and what was moved (E2).
-    "sage_checkpoint": 2.25,
+    # Whose record it is, and what was moved (E2); names that are no text, nesting (E22, X11).
+    "sage_checkpoint": 2.5,
     "sage_deadman": 0.75,
+    # Names that are no text, Pythons that name files in ASCII (E22).
+    "sage_resume_info": 0.5,
+    "sage_retention": 0.25,
 }
 
 

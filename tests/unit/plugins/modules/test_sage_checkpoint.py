@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
+import subprocess
+import sys
 import typing as t
 
 import pytest
@@ -91,3 +95,47 @@ def test_a_root_that_no_directory_can_be(tmp_path: pathlib.Path) -> None:
     result = run_module("sage_checkpoint", root=f"{tmp_path}/plain/below")
     assert result["failed"]
     assert "Traceback" not in json.dumps(result)
+
+
+def test_x11_what_a_module_makes_is_nobody_else_s_to_write(tmp_path: pathlib.Path) -> None:
+    before = os.umask(0)
+    try:
+        run_module("sage_venv", path=str(tmp_path / "root/.sage/venv"), python=sys.executable, installer="pip")
+    finally:
+        os.umask(before)
+    made = [path for path in (tmp_path / "root").rglob("*") if not path.is_symlink()]
+    assert len(made) > 20
+    assert [str(path) for path in made if path.stat().st_mode & 0o022] == []
+
+
+def test_e22_a_python_that_names_files_in_ascii_is_told_so(tmp_path: pathlib.Path) -> None:
+    options = {
+        "root": str(tmp_path / "\N{LATIN SMALL LETTER U WITH DIAERESIS}"),
+        "phase": "cleanup",
+        "status": "started",
+    }
+    code = (
+        "import sys\n"
+        "from ansible_collections.intellistream.sage.tests.unit.plugins.modules.running import run_module\n"
+        f"print(ascii(run_module('sage_checkpoint', **{options!a})))\n"
+    )
+    # Only a new interpreter takes another encoding.
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **ascii_only}, capture_output=True, text=True, check=False
+    )
+    said = ast.literal_eval(done.stdout) if done.stdout else pytest.fail(done.stderr)
+    assert said["failed"]
+    assert "set PYTHONUTF8 to 1" in said["msg"]
+
+
+def test_e22_a_name_that_is_no_text_leaves_the_result_readable(tmp_path: pathlib.Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    name = os.fsdecode(b"name \xff.conf")
+    (data / name).write_text("captured")
+    run_module("sage_backup", root=str(tmp_path / "root"), resources=[{"kind": "files", "paths": [str(data)]}])
+    (data / name).write_text("changed")
+    said = run_module("sage_rollback", root=str(tmp_path / "root"), _ansible_check_mode=True, _ansible_diff=True)
+    assert "name \\xff.conf" in str(said).replace("\\\\", "\\")
+    json.dumps(said, ensure_ascii=False).encode()

@@ -143,3 +143,28 @@ def test_files(tmp_path: pathlib.Path) -> None:
     assert os.listdir(tmp_path) == ["pylock.toml"]
     assert lockfile.form_of("x/pylock.toml") == "pylock"
     assert lockfile.form_of("requirements.txt") == "requirements"
+
+
+@TOML
+def test_x11_a_lock_file_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(InputError, match="it is not TOML"):
+        lockfile.parse('lock-version = "1.0"\npackages = ' + "[" * 100_000, PYTHON)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with its mark", "utf-16-be with its mark"]
+)
+def test_e22_a_lock_file_may_come_from_windows(tmp_path: pathlib.Path, encoding: str) -> None:
+    codec, marked, dummy = encoding.partition(" with")
+    text = "# \N{LATIN SMALL LETTER U WITH DIAERESIS}\r\nalpha==1.0\r\n"
+    path = tmp_path / "lock"
+    path.write_bytes((("\ufeff" if marked else "") + text).encode(codec))
+    read = lockfile.read_file(str(path))
+    assert read == text
+    assert lockfile.parse(read, PYTHON) == [Pin("alpha", "1.0")]
+
+
+def test_e22_a_lock_file_that_is_no_text_is_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "lock").write_bytes(b"alpha==1.0 # \xfc\n")
+    with pytest.raises(InputError, match="neither UTF-8 nor UTF-16"):
+        lockfile.read_file(str(tmp_path / "lock"))

@@ -250,3 +250,11 @@ def test_reading_the_current_installation_does_not_read_the_history(
     assert ledger.tail() == last
     assert ledger.since(last.begin) == [last]
     assert sum(read) < 100_000
+
+
+def test_x11_a_line_that_is_nested_too_deeply_is_a_broken_line(state: PrivateDir) -> None:
+    _fill(state, "first")
+    with _raw(state).open("ab") as stream:
+        stream.write(b'{"events":' + b"[" * 200_000 + b"]" * 200_000 + b"}\n")
+    with pytest.raises(LedgerBroken, match="Line 2 of the ledger cannot be read"):
+        Ledger(state).since(0)

@@ -113,6 +113,8 @@ ENTRIES = _entries([{"event": "begun"}], [_phase("python_deps", "started")], [_p
         (b"[]", "corrupt"),
         (b"{", "corrupt"),
         (b"\xff\xfe", "corrupt"),
+        # Nested too deeply (X11).
+        (b"[" * 200_000, "corrupt"),
         (b"{}", "edited"),
         (progress.render(fold(ENTRIES)[0]), "current"),
         (progress.render(fold(ENTRIES[:2])[0]), "stale"),

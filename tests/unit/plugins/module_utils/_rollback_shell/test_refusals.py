@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import render
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     Host,
@@ -290,3 +291,30 @@ def test_what_the_module_alone_can_do_is_said(host: Host) -> None:
     done = host.run("--yes")
     assert (done.returncode, "it is archived." in done.stderr) == (2, True)
     assert changes(before, host.everything()) == {}
+
+
+def test_e20_the_script_runs_by_its_path(host: Host) -> None:
+    backup(host.engine, [host.spec("pack==2.0")], None, "", False)
+    assert host.script.stat().st_mode & 0o7777 == 0o700
+    host.venv.install("pack", "2.0")
+    done = subprocess.run([host.script, "--yes"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert host.venv.installed()["pack"] == "1.0"
+
+
+def test_x11_the_script_looks_for_programs_in_the_system_alone(host: Host) -> None:
+    backup(host.engine, [host.spec("pack==2.0")], None, "", False)
+    planted = host.top / "planted"
+    planted.mkdir()
+    for name in ("id", "cat", "sha256sum", "stat", "rm", "mv", "cp", "sync", "flock", "git"):
+        (planted / name).write_text(f"#!/bin/sh\ntouch {host.top}/taken\n")
+        (planted / name).chmod(0o755)
+    done = subprocess.run(
+        [host.script, "--dry-run"],
+        env={"PATH": f"{planted}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (host.top / "taken").exists()
