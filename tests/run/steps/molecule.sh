@@ -5,7 +5,7 @@ set -euo pipefail
 # Another checkout's run would use containers of the same names.
 exec 9>"$SAGE_TEST_CACHE/molecule.lock"
 flock 9
-# Modules are packed once, see kept_modules.py.
+# Modules are packed once, see cheaper_runs.py.
 export SAGE_TEST_MODULES=$SAGE_TEST_WORK/modules
 export NO_COLOR=1 ANSIBLE_NOCOLOR=1
 # TESTS may name scenarios, each as it is called in extensions/molecule.

@@ -13,7 +13,7 @@ container_library "$version"
 # Not by PYTHONPATH: what the tests start would inherit it.
 # shellcheck disable=SC2016 # expanded in the container
 run_container "sage-unit-$version-$$" --network none --hostname unit \
-    --volume "$SAGE_TEST_SNAPSHOT:/collections/ansible_collections/intellistream/sage:ro" --volume "$library:/library:ro" \
+    --volume "$SAGE_TEST_SNAPSHOT:/collections/ansible_collections/intellistream/sage:ro" --volume "$library:/library" \
     --volume "$SAGE_TEST_UV:/usr/local/bin/uv:ro" \
     --env HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis --env LC_ALL=C.UTF-8 --env PYTEST_JOBS="${SAGE_TEST_JOBS:-2}" \
     --env TESTS="${TESTS:-tests/unit}" --env SAGE_TEST_SHARE --env SAGE_TEST_ALL \

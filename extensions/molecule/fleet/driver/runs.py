@@ -23,7 +23,7 @@ SSH = (
     "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes "
     "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=2 -o ServerAliveCountMax=4 -o ConnectTimeout=8"
 )
-# The callback that keeps archives of modules.
+# The callback that keeps archives of modules, and waits.
 KEPT = PROJECT / "tests/integration/targets/fleet/plugins/callback"
 _NUMBERS = itertools.count(1)
 
@@ -88,7 +88,7 @@ class Run:
             # Short: with the name of a socket in it, it must fit into 108 bytes.
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(machines.state / "cp"),
             "ANSIBLE_CALLBACK_PLUGINS": f"{PROJECT}/extensions/molecule/fleet/plugins:{KEPT}",
-            "ANSIBLE_CALLBACKS_ENABLED": "strike,kept_modules",
+            "ANSIBLE_CALLBACKS_ENABLED": "strike",
             "SAGE_TEST_STRIKES": json.dumps(self.strikes),
             "SAGE_TEST_LOG": str(self.where / "log"),
             **(environment or {}),

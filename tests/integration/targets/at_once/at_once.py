@@ -21,7 +21,6 @@ sys.path.insert(0, str(HERE.parent / "setup_wheelhouse" / "files"))
 import wheelhouse
 
 TOP = pathlib.Path(os.environ.get("OUTPUT_DIR", "/tmp")) / "at_once"
-MODULES = TOP.with_name("at_once-modules")
 PHASES = ["environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup"]
 CLI = "from sage import VERSION\n\n\ndef main():\n    print('core : ok', VERSION)\n"
 
@@ -55,9 +54,6 @@ def start(playbook: str, **extra: t.Any) -> subprocess.Popen[str]:
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_LOCALHOST_WARNING": "0",
-        "ANSIBLE_CALLBACK_PLUGINS": str(HERE.parent / "fleet" / "plugins" / "callback"),
-        "ANSIBLE_CALLBACKS_ENABLED": "kept_modules",
-        "SAGE_TEST_MODULES": str(MODULES),
     }
     # The one that ansible-test runs has an inventory with other hosts.
     return subprocess.Popen(
@@ -173,7 +169,6 @@ def main(names: t.Sequence[str]) -> None:
         CASES[name](make_wheels())
         sys.stdout.write(f"ok: {name}\n")
     shutil.rmtree(TOP)
-    shutil.rmtree(MODULES)
 
 
 if __name__ == "__main__":
