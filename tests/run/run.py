@@ -17,10 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import faults
 from control_group import ControlGroup, end_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 HERE = pathlib.Path(__file__).resolve().parent
 SLOTS = max(2, os.cpu_count() or 2)
@@ -186,6 +189,20 @@ def turn() -> int:
     if git("rev-parse", "--is-shallow-repository").strip() == "true":
         return int(git("rev-parse", "HEAD")[:8] or "0", 16)
     return int(git("rev-list", "--count", "HEAD") or "0")
+
+
+def take_turn(environment: MutableMapping[str, str]) -> int:
+    """The number by which shares are chosen: SAGE_TEST_TURN, or else that of this commit.
+
+    Scenarios that choose among their cases themselves find it in the environment too, unless they are to play all: with
+    SAGE_TEST_ALL=1, and where TESTS names them without a number.
+    """
+    number = int(environment.get("SAGE_TEST_TURN") or turn())
+    if environment.get("SAGE_TEST_ALL"):
+        environment.pop("SAGE_TEST_TURN", None)
+    elif not environment.get("TESTS"):
+        environment["SAGE_TEST_TURN"] = str(number)
+    return number
 
 
 def rotate(steps: list[Step], number: int) -> list[Step]:
@@ -357,7 +374,8 @@ def tell(failed: list[Result], kept: pathlib.Path | None) -> None:
 def main() -> int:
     """Run what the arguments name."""
     os.chdir(os.environ["SAGE_TEST_CHECKOUT"])
-    steps = rotate(select(sys.argv[1:]), turn())
+    number = take_turn(os.environ)
+    steps = rotate(select(sys.argv[1:]), number)
     os.environ["SAGE_TEST_STEPS"] = " ".join(step.name for step in steps)
     if "MAKELEVEL" in os.environ:
         end_with_parent()
@@ -372,7 +390,8 @@ def main() -> int:
         kept = keep(failed_steps, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    print(f"\n{len(steps)} steps in {time.monotonic() - BEGUN:.0f} s on {os.cpu_count()} cores")
+    seconds = time.monotonic() - BEGUN
+    print(f"\n{len(steps)} steps in {seconds:.0f} s on {os.cpu_count()} cores, with SAGE_TEST_TURN={number}")
     for result in results:
         report(result)
     if failed_steps:

@@ -12,6 +12,7 @@ import typing as t
 from attempt import Attempt, pairs
 from machines import ROOT, Machines
 from runs import before
+from turns import played
 from wheels import BROKEN
 
 # Somebody's own directory where the new SAGE brings a file.
@@ -67,8 +68,8 @@ def _fail(phase: str, machines: Machines, names: list[str]) -> Attempt:
 
 
 def fails(machines: Machines) -> list[str]:
-    """One of two hosts fails in each of the six phases: both end as they were."""
-    return pairs(machines, {phase: functools.partial(_fail, phase) for phase in FAILURES})
+    """One of two hosts fails in one of the six phases: both end as they were."""
+    return pairs(machines, {phase: functools.partial(_fail, phase) for phase in played(FAILURES, 3)})
 
 
 def _cut(phase: str, machines: Machines, names: list[str]) -> Attempt:
@@ -86,8 +87,8 @@ def _cut(phase: str, machines: Machines, names: list[str]) -> Attempt:
 
 
 def cut(machines: Machines) -> list[str]:
-    """One of two hosts loses its network, in five phases and after its vote; it is back after the decision."""
-    return pairs(machines, {phase: functools.partial(_cut, phase) for phase in CUTS})
+    """One of two hosts loses its network, in a phase or after its vote; it is back after the decision."""
+    return pairs(machines, {phase: functools.partial(_cut, phase) for phase in played(CUTS, 3)})
 
 
 def _restart(task: str, machines: Machines, names: list[str]) -> Attempt:
@@ -102,8 +103,8 @@ def _restart(task: str, machines: Machines, names: list[str]) -> Attempt:
 
 
 def restarted(machines: Machines) -> list[str]:
-    """One of two hosts is restarted while it installs, and between its vote and the decision."""
-    works = {name: functools.partial(_restart, CUTS[name]) for name in ("sage_packages", "voted")}
+    """One of two hosts is restarted while it installs, or between its vote and the decision."""
+    works = {name: functools.partial(_restart, CUTS[name]) for name in played(("sage_packages", "voted"), 2)}
     return pairs(machines, works)
 
 

@@ -14,6 +14,7 @@ import typing as t
 from attempt import Attempt, pairs
 from machines import ROOT
 from runs import KILL, after, before
+from turns import played
 from wheels import HANGS
 
 if t.TYPE_CHECKING:
@@ -72,9 +73,9 @@ def _events(machines: Machines, name: str) -> list[dict[str, t.Any]]:
 
 
 def back(machines: Machines) -> list[str]:
-    """A rollback of two hosts is broken at five steps; a task hangs on one of two others, which have a window."""
+    """A rollback of two hosts is broken at a step; a task hangs on one of two others, which have a window."""
     works: dict[str, t.Callable[[Machines, list[str]], Attempt]] = {"hangs": _hang}
-    return pairs(machines, {**works, **{step: functools.partial(_break, step) for step in BREAKS}})
+    return pairs(machines, {**works, **{step: functools.partial(_break, step) for step in played(BREAKS, 2)}})
 
 
 CASES: dict[str, t.Callable[[Machines], list[str]]] = {"back": back}

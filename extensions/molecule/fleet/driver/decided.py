@@ -12,6 +12,7 @@ import typing as t
 from attempt import Attempt, pairs
 from machines import HERE, Machines
 from runs import KILL, after, before, judge
+from turns import played
 from wheels import BROKEN
 
 CLOCK = "clock/sitecustomize.py"
@@ -50,15 +51,15 @@ def _kill(step: str, machines: Machines, names: list[str]) -> Attempt:
 
 
 def killed(machines: Machines) -> list[str]:
-    """The controller is killed at each step of the protocol, and another run comes."""
-    return pairs(machines, {step: functools.partial(_kill, step) for step in KILLS})
+    """The controller is killed at a step of the protocol, and another run comes."""
+    return pairs(machines, {step: functools.partial(_kill, step) for step in played(KILLS, 3)})
 
 
 def killed_in_abort(machines: Machines) -> list[str]:
     """The controller is killed while it takes back what two hosts did, since a third one failed."""
     names = list(machines.facts["hosts"])
     wrong = []
-    for number, (step, strike) in enumerate(KILLS_OF_ABORT.items()):
+    for number, (step, strike) in enumerate(played(KILLS_OF_ABORT.items(), 2)):
         three = names[3 * number : 3 * number + 3]
         attempt = Attempt(machines, three)
         versions = {name: {"sage_version": attempt.version} for name in three}
