@@ -1,0 +1,22 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The task knows its keywords, so the host is not asked."""
+
+from __future__ import annotations
+
+from ansible_collections.intellistream.sage.plugins.modules.sage_run_info import SPEC
+from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
+
+
+class ActionModule(SageAction):
+    """See the module of the same name."""
+
+    spec = SPEC
+    module = "sage_run_info"
+    _requires_connection = False
+
+    def work(self, options: Result, task_vars: Result) -> Result:
+        """What the task says of itself."""
+        return {"changed": False, "check_mode": self.dry}

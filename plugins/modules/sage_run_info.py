@@ -1,0 +1,61 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_run_info
+version_added: 1.0.0
+short_description: Tell whether the tasks around it only predict
+description:
+  - Tells whether this task runs in check mode, whoever asked for that. C(ansible_check_mode) knows only C(--check) on
+    the command line, and not the keyword C(check_mode) of a play, role, block or task.
+  - Runs on the controller and asks the host nothing.
+extends_documentation_fragment:
+  - intellistream.sage.attributes.info
+options: {}
+author:
+  - IntelliStream (@intellistream)
+"""
+
+EXAMPLES = r"""
+- name: Find out whether this is check mode
+  intellistream.sage.sage_run_info:
+  register: run
+
+- name: Do what only a real run may do
+  ansible.builtin.command: /usr/local/bin/announce
+  when: not run.check_mode
+"""
+
+RETURN = r"""
+check_mode:
+  description: Whether the task runs in check mode.
+  returned: success
+  type: bool
+  sample: false
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = ArgumentSpec({})
+
+
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
+    """What the task says of itself."""
+    return {"changed": False, "check_mode": module.check_mode}
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Check mode is asked of the task, wherever it was asked for, and a prediction undoes nothing."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, play
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+ROLE = "intellistream.sage.sage"
+LOOK: dict[str, t.Any] = {"intellistream.sage.sage_run_info": {}, "register": "run"}
+SAY: dict[str, t.Any] = {"ansible.builtin.debug": {"msg": "{{ case }}: {{ run.check_mode }}"}}
+
+
+def a_play(*tasks: dict[str, t.Any], **keywords: t.Any) -> dict[str, t.Any]:
+    return {"hosts": "all", "gather_facts": False, "tasks": list(tasks), **keywords}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command_line", [False, True])
+def test_e9_check_mode_is_asked_of_the_task(tmp_path: pathlib.Path, command_line: bool) -> None:
+    plays = [
+        a_play(LOOK, SAY, vars={"case": "nothing"}),
+        a_play(LOOK, SAY, vars={"case": "play"}, check_mode=True),
+        a_play(LOOK, SAY, vars={"case": "play off"}, check_mode=False),
+        a_play({"block": [LOOK, SAY], "check_mode": True}, vars={"case": "block"}),
+        a_play({**LOOK, "check_mode": True}, SAY, vars={"case": "task"}),
+    ]
+    played = play(tmp_path, plays, *(["--check"] if command_line else []))
+    assert played.status == 0, played.output
+    says = [line.partition("msg: ")[2].strip("'\"") for line in played.output.splitlines() if "msg: " in line]
+    assert says == [f"nothing: {command_line}", "play: True", "play off: False", "block: True", "task: True"]
+
+
+@pytest.mark.parametrize("folder", ["roles", "playbooks"])
+def test_e9_nothing_trusts_the_command_line_alone(folder: str) -> None:
+    paths = [path for path in (TOP / folder).rglob("*") if path.suffix in {".yml", ".j2"}]
+    assert paths
+    assert not [path for path in paths if "ansible_check_mode" in path.read_text()]
+
+
+@pytest.mark.slow
+def test_e9_a_prediction_that_fails_undoes_nothing(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    wishes = {
+        "sage_root": str(tmp_path / "root"),
+        "sage_version": "0.3.2.99",
+        "sage_no_index": True,
+        "sage_find_links": [str(tmp_path / "wheels")],
+    }
+    install = {"ansible.builtin.include_role": {"name": ROLE}, "vars": wishes}
+    played = play(tmp_path, [a_play(install, check_mode=True)])
+    assert played.status == 2
+    assert "SAGE would not be installed." in played.output
+    assert "0.3.2.99" in played.output
+    assert "rollback failed" not in played.output
+    assert "Undo:  nothing, since this is check mode" in played.output
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.slow
+def test_e9_a_predicted_rollback_reports_no_result(tmp_path: pathlib.Path) -> None:
+    """The point is real and the rollback is not."""
+    root = tmp_path / "root"
+    root.mkdir()
+    settings = root / "settings"
+    settings.write_text("before")
+    capture = {
+        "intellistream.sage.sage_backup": {
+            "root": str(root),
+            "description": "before the change",
+            "resources": [{"kind": "files", "paths": [str(settings)]}],
+        },
+        "register": "point",
+    }
+    change = {"ansible.builtin.copy": {"content": "after", "dest": str(settings), "mode": "0644"}}
+    back: dict[str, t.Any] = {
+        "ansible.builtin.include_role": {"name": ROLE, "tasks_from": "rollback.yml"},
+        "vars": {
+            "sage_root": str(root),
+            "sage_assume_yes": True,
+            "sage_rollback_to": "{{ point.rollback_point.id }}",
+            "sage_rollback_force": True,
+        },
+    }
+    played = play(tmp_path, [a_play(capture, change, {"block": [back], "check_mode": True})])
+    assert played.status == 0, played.output
+    assert "ROLLBACK to" in played.output
+    assert "restored: " + str(settings) in played.output
+    assert "RESULT" not in played.output
+    assert settings.read_text() == "after"
+    played = play(tmp_path, [a_play({**back, "vars": {**back["vars"], "sage_rollback_to": "last"}}, check_mode=False)])
+    assert played.status == 0, played.output
+    assert "RESULT" in played.output
+    assert settings.read_text() == "before"
+
+
+@pytest.mark.slow
+def test_e27_what_is_there_already_is_not_said_to_be_finished_by_a_prediction(tmp_path: pathlib.Path) -> None:
+    say = {"ansible.builtin.debug": {"msg": "{{ lookup('ansible.builtin.template', template) }}"}}
+    known: dict[str, t.Any] = {
+        "template": str(TOP / "roles/sage/templates/changed.txt.j2"),
+        "__sage_resolved": {"plan": {"distributions": [{"action": "keep"}], "installer": "pip", "known": True}},
+    }
+    plays = [a_play({**LOOK, "register": "__sage_run"}, say, check_mode=dry, vars=known) for dry in (True, False)]
+    played = play(tmp_path, plays)
+    assert played.status == 0, played.output
+    dry, real = [line for line in played.output.splitlines() if "Every distribution" in line]
+    assert "none would be changed" in dry
+    assert "finished" in real
