@@ -20,6 +20,11 @@ def facts() -> Environment:
     }
 
 
+def boot_id() -> str:
+    """What tells one run of the system from the next; empty where that is not known."""
+    return _read("/proc/sys/kernel/random/boot_id").strip()
+
+
 def _os_release() -> dict[str, str]:
     fields = {}
     for line in _read("/etc/os-release").splitlines():

@@ -16,6 +16,10 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
 
 
+# The hash of nothing, as RECORD spells it.
+_EMPTY = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+
+
 class Installed(t.NamedTuple):
     """One registered distribution.
 
@@ -75,10 +79,10 @@ def _origin(info: str) -> tuple[str | None, bool]:
 
 
 def is_whole(installed: Installed) -> bool:
-    """Whether it is registered once and every file its RECORD lists is there.
+    """Whether it is registered once, and every file its RECORD lists is there and has not lost its content.
 
-    An installer that was killed, or could not write, may leave a distribution registered without its files. Byte code
-    comes and goes by itself and does not count.
+    An installer that was killed, or could not write, may leave a distribution registered without its files, and a power
+    cut may leave files empty. Byte code comes and goes by itself and does not count.
     """
     if installed.twice:
         return False
@@ -87,10 +91,19 @@ def is_whole(installed: Installed) -> bool:
         with open(
             os.path.join(installed.info, "RECORD"), encoding="utf-8", errors="surrogateescape", newline=""
         ) as file:
-            paths = [row[0] for row in csv.reader(file) if row]
+            rows = [row for row in csv.reader(file) if row and "__pycache__/" not in row[0]]
     except (OSError, csv.Error):
         return False
-    return all("__pycache__/" in path or os.path.lexists(os.path.join(site, path)) for path in paths)
+    return bool(rows) and all(_has_content(os.path.join(site, row[0]), row) for row in rows)
+
+
+def _has_content(path: str, row: t.Sequence[str]) -> bool:
+    """Whether a file is there, and not empty unless RECORD's hash says that it is to be."""
+    try:
+        size = os.lstat(path).st_size
+    except OSError:
+        return False
+    return size > 0 or len(row) < 3 or row[2] in ("", "0") or row[1] == _EMPTY
 
 
 def is_exact(pin: Pin, installed: Installed | None) -> bool:

@@ -165,6 +165,9 @@ class Uv(Installer):
                 pin.path is not None or installed.source is not None or not is_whole(installed)
             ):
                 argv += ["--reinstall-package", pin.name]
+                if pin.path is None and installed.source is None and "--no-cache" not in argv:
+                    # What lost its content here may have lost it in the cache as well: both are one file.
+                    argv.append("--no-cache")
         self._uv(argv, advice=_ADVICE)
 
     def check_command(self) -> list[str]:

@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InputError,
     StateError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import durable
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
     check_owned,
@@ -58,16 +59,19 @@ if t.TYPE_CHECKING:
         Inputs,
         Observed,
         PhaseMoved,
+        Spec,
     )
 
 
 class Session(Record):
     """The state of one host during one call, with the events that this call takes.
 
+    :param root: where SAGE is installed; its file system is synced before a phase is recorded as completed.
     :ivar installation: the current installation, these events included.
     """
 
     def __init__(self, where: PrivateDir | None, path: str, root: str, writes: bool) -> None:
+        self.root = root
         self._events: list[Event] = []
         self._begins = False
         self._time = ""
@@ -178,6 +182,15 @@ class Session(Record):
         """This session has something to record, or mended something."""
         return bool(self._events or self.repaired)
 
+    def _touched(self, installation: Installation) -> list[str]:
+        """Paths on all file systems that the installation has changed, as far as it told."""
+        paths = [self.root, self.path]
+        for point in installation.points:
+            paths += touched(point.get("specs") or ())
+        for phase in installation.phases.values():
+            paths += touched(result["spec"] for result in phase.result)
+        return paths
+
     def commit(self) -> None:
         """Record what was added, durably, as one line of the ledger; the progress file follows.
 
@@ -192,6 +205,8 @@ class Session(Record):
         ):
             return
         installation = self.installation
+        if any(event["event"] == "phase" and event["status"] == "completed" for event in self._events):
+            durable.sync(self._touched(installation))
         begin = None if self._begins else installation.begin
         # What needs space comes first, so that a full disk leaves the old state in both files.
         view = progress.render(installation)
@@ -269,6 +284,15 @@ def _refuse_fired(installation: Installation, goes_on: bool) -> None:
         else f"Roll back to {installation.install_id}, which tells what is in the way.",
         fired=installation.fired,
     )
+
+
+def touched(specs: t.Iterable[Spec]) -> list[str]:
+    """Paths on the file systems that changes of some resources write to."""
+    paths: list[str] = []
+    for spec in specs:
+        # What names no path is packages of the system.
+        paths += [spec["path"]] if spec.get("path") else spec.get("paths") or durable.SYSTEM
+    return paths
 
 
 class Engine:

@@ -22,6 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Items, Writer
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import durable
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_private, remove_private
 
 if t.TYPE_CHECKING:
@@ -204,7 +205,7 @@ def check_space(state: PrivateDir, files: int, size: int) -> None:
 
 def flush(store: Tree, copied: t.Sequence[str]) -> None:
     """Make a store's content durable: the files that were copied, and all names."""
-    if len(copied) < _MANY or not _syncfs(store.fd):
+    if len(copied) < _MANY or not durable.syncfs(store.fd):
         for relative in copied:
             fd = store.open_file(relative)
             try:
@@ -212,12 +213,3 @@ def flush(store: Tree, copied: t.Sequence[str]) -> None:
             finally:
                 os.close(fd)
     store.flush()
-
-
-def _syncfs(fd: int) -> bool:
-    try:
-        import ctypes
-
-        return bool(ctypes.CDLL(None, use_errno=True).syncfs(fd) == 0)
-    except (ImportError, OSError, AttributeError):
-        return False

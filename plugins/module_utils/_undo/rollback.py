@@ -12,9 +12,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     RollbackError,
     SageError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import durable
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import touched
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS, make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
@@ -220,6 +222,7 @@ def _execute(
             advice="Mend that, then run the same rollback again: it continues.",
             plan=plan,
         ) from error
+    durable.sync(path for part in chosen.parts for point in part.points for path in touched(point.get("specs") or ()))
     if not differences and not request.partial:
         # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
         for redone in undo_redo.restored(chosen):

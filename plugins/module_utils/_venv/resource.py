@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import names
+from ansible_collections.intellistream.sage.plugins.module_utils._base import host, names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_program
@@ -65,7 +66,13 @@ class VenvResource(Resource):
                 if one.name in self.wanted:
                     top = venv_distributions.top_names(venv_distributions.raw_record(venv, one.info) or b"")
                     found[one.name] = {"version": one.version, "top": sorted(f"{one.site}/{name}" for name in top)}
-        return {"path": self.path, "exists": True, **_interpreter(self.path), "distributions": found}
+        return {
+            "path": self.path,
+            "exists": True,
+            "boot": host.boot_id(),
+            **_interpreter(self.path),
+            "distributions": found,
+        }
 
     def differences(self, recorded: Facts) -> list[str]:
         with self._open() as venv:
@@ -89,6 +96,10 @@ class VenvResource(Resource):
                     continue
                 missing = [path for path in facts.get("top") or () if venv.lstat(path) is None]
                 reasons += [f"{path} of {name} is gone" for path in missing]
+                if recorded.get("boot") != host.boot_id():
+                    # After a power cut names may be there without their content.
+                    lost = _lost(venv, registered[name][0].info)
+                    reasons += [f"{path} of {name} has lost its content" for path in lost[:1]]
         return reasons
 
     def moved_from(self) -> str:
@@ -124,6 +135,17 @@ class VenvResource(Resource):
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self.path, layers, options)
+
+
+def _lost(venv: Tree, info: str) -> list[str]:
+    """Files of a distribution that are gone, or shorter than its RECORD says."""
+    rows = venv_distributions.record(venv, info, strict=False) or {}
+    lost = []
+    for path, row in rows.items():
+        status = venv.lstat(path)
+        if status is None or (stat.S_ISREG(status.st_mode) and status.st_size < row.size):
+            lost.append(path)
+    return lost
 
 
 def _interpreter(venv: str, recorded: t.Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
