@@ -96,15 +96,16 @@ NEVER_SENT = {"sage_run_info"}
 MOST_GROWTH = 3.0
 # The gate that every call passes, and marks of private directories (X3, X4, X6).
 GATE = 1.5
+# In each of these up to 0.75 for what syncs before anything is recorded as done (X1).
 LEARNED = {
     # The grammar of dates (E19), and whose record it is (E2).
     "sage_rollback": 1.75,
     # Whose record it is, and what was moved (E2); names that are no text, nesting (E22, X11).
-    "sage_checkpoint": 2.5,
+    "sage_checkpoint": 3.25,
     "sage_deadman": 0.75,
     # Names that are no text, Pythons that name files in ASCII (E22).
-    "sage_resume_info": 0.5,
-    "sage_retention": 0.25,
+    "sage_resume_info": 0.75,
+    "sage_retention": 0.75,
 }
 
 
