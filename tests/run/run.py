@@ -374,8 +374,8 @@ def tell(failed: list[Result], kept: pathlib.Path | None) -> None:
 def main() -> int:
     """Run what the arguments name."""
     os.chdir(os.environ["SAGE_TEST_CHECKOUT"])
-    number = take_turn(os.environ)
-    steps = rotate(select(sys.argv[1:]), number)
+    commit = take_turn(os.environ)
+    steps = rotate(select(sys.argv[1:]), commit)
     os.environ["SAGE_TEST_STEPS"] = " ".join(step.name for step in steps)
     if "MAKELEVEL" in os.environ:
         end_with_parent()
@@ -391,7 +391,7 @@ def main() -> int:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     seconds = time.monotonic() - BEGUN
-    print(f"\n{len(steps)} steps in {seconds:.0f} s on {os.cpu_count()} cores, with SAGE_TEST_TURN={number}")
+    print(f"\n{len(steps)} steps in {seconds:.0f} s on {os.cpu_count()} cores, with SAGE_TEST_TURN={commit}")
     for result in results:
         report(result)
     if failed_steps:

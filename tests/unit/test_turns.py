@@ -91,3 +91,19 @@ def test_a_run_tells_its_steps_whose_turn_it_is(run: t.Any, monkeypatch: pytest.
         environment = dict(given)
         assert run.take_turn(environment) == number
         assert environment.get("SAGE_TEST_TURN") == told
+
+
+def test_a_run_prints_the_number_that_plays_it_again(
+    run: t.Any, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("SAGE_TEST_CHECKOUT", "SAGE_TEST_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("SAGE_TEST_STEPS", "")
+    monkeypatch.setenv("SAGE_TEST_TURN", "815")
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "snapshot", lambda work: None)
+    monkeypatch.setattr(run, "select", lambda names: [])
+    monkeypatch.setattr(run.signal, "signal", lambda number, handler: None)
+    assert run.main() == 1
+    assert "with SAGE_TEST_TURN=815\n" in capsys.readouterr().out
