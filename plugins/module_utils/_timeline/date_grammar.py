@@ -74,7 +74,7 @@ class _Reader(Tokens):
             if not any(item() for item in items):
                 raise self._not_understood()
         if self.counted:
-            span = " ".join(text for text, _, _ in self.counted)
+            span = " ".join(text for text, *dummy in self.counted)
             raise Unclear(f"{span!r} does not say whether it is past", f"{span} ago", f"{span} from now")
         written = self.written
         if (written.calendar, written.day, written.weekday, written.clock, written.span) == (None,) * 5:
@@ -122,7 +122,7 @@ class _Reader(Tokens):
             return self._set("clock", "times of day", (12 if word == "noon" else 0, 0, 0, 0))
         hour, minute, second, fraction = self.peek().text, "00", "0", ""
         if self.follows("0", ":", "0"):
-            _, _, minute = self.take(3)
+            *dummy, minute = self.take(3)
             if self.follows(":", "0"):
                 second = self.take(2)[1]
                 if self.follows(".", "0") or self.follows(",", "0"):
@@ -158,7 +158,7 @@ class _Reader(Tokens):
         dotted = self.peek(1).text == "."
         if self.peek(2 if dotted else 1).kind != "number" or len(self.peek(2 if dotted else 1).text) > 2:
             return False
-        month, *_, day = self.take(3 if dotted else 2)
+        month, *dummy, day = self.take(3 if dotted else 2)
         comma = self.peek().text == "," and self.peek(1).kind == "number" and bool(self.take())
         year = self._year()
         if len(year) == 2 and not comma:
@@ -250,7 +250,7 @@ class _Reader(Tokens):
         if token.text == "ago" and self.counted:
             self.take()
             counted, self.counted = self.counted, []
-            return all(self._count(name, number) for _, name, number in counted)
+            return all(self._count(name, number) for dummy, name, number in counted)
         if token.text in ("last", "this", "next") and self.peek(1).text in words.UNIT_OF:
             which, name = self.take(2)
             if which == "this":
