@@ -7,9 +7,22 @@ import typing as t
 
 # All lengths are bounded: a long text costs its length, not its square.
 # Greedy up to the last "@" before the path: a password may itself contain "@".
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]{0,30})://(?P<userinfo>[^/?#\s'\"<>]+)@")
-_QUERY = re.compile(r"(?i)([?&][^=&?\s]{0,60}?(?:token|password|passwd|secret|api_?key)[^=&?\s]{0,60}=)[^&\s'\"]+")
-_SECRET_KEY = re.compile(r"(?i)passw(?:or)?d|passphrase|token|secret|credential|api_?key|private_?key")
+# A quote belongs to it unless it ends a string there: a password may contain one, and a shell's quoting adds more.
+_USERINFO = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]{0,30})://(?P<userinfo>(?:[^/?#\s'\"<>]|['\"](?![,:;\])}]))+)@"
+)
+_QUERY = re.compile(
+    r"(?i)([?&](?:[^=&?\s]{0,60}?(?:token|password|passwd|secret|api[_-]?key|signature|credential|authorization)"
+    r"[^=&?\s]{0,60}|sig|key|jwt|pwd|pass)=)(?:[^&\s'\"]|['\"](?=\w))+"
+)
+# In what a command or a server says, as "Name: value" to the end of the line or of the string.
+_HEADER = re.compile(
+    r"(?i)\b((?:proxy-)?authorization|[a-z-]{0,40}-(?:token|api-?key)|(?:set-)?cookie)(['\"]?\s?:\s?['\"]?)"
+    r"(?:(basic|bearer|digest|negotiate|token) )?[^\r\n'\"]+"
+)
+_SECRET_KEY = re.compile(
+    r"(?i)passw(?:or)?d|passphrase|token|secret|credential|api_?key|private_?key|authorization|^(?:set-)?cookie$"
+)
 
 HIDDEN = "********"
 
@@ -24,10 +37,17 @@ def _strip(match: t.Match[str]) -> str:
     return f"{scheme}://"
 
 
+def _hide_header(match: t.Match[str]) -> str:
+    scheme = f"{match.group(3)} " if match.group(3) else ""
+    return f"{match.group(1)}{match.group(2)}{scheme}{HIDDEN}"
+
+
 def redact_text(text: str) -> str:
-    """Return I(text) with user names and passwords removed from every URL in it."""
+    """Return I(text) without user names and passwords in URLs, secret parameters in queries, and what headers hide."""
     if "@" in text:
         text = _USERINFO.sub(_strip, text)
+    if ":" in text:
+        text = _HEADER.sub(_hide_header, text)
     return _QUERY.sub(rf"\g<1>{HIDDEN}", text) if "=" in text else text
 
 

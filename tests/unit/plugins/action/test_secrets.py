@@ -1,0 +1,92 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is secret is not where other users can read it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.server
+import shutil
+import stat
+import subprocess
+import threading
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import play
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+SECRET = "s3cret"
+LOGIN = f"me:{SECRET}"
+
+
+class _Private(http.server.SimpleHTTPRequestHandler):
+    """Files for whoever has the password."""
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") == f"Basic {base64.b64encode(LOGIN.encode()).decode()}":
+            super().do_GET()
+            return
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="private"')
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def _served(directory: pathlib.Path) -> t.Iterator[str]:
+    """The URL of a directory, with the password."""
+    handler = functools.partial(_Private, directory=str(directory))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://{LOGIN}@127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+
+
+def _git(*arguments: str) -> None:
+    identity = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_x8_others_cannot_read_the_password_of_the_repository(tmp_path: pathlib.Path) -> None:
+    source, bare, clone = tmp_path / "source", tmp_path / "bare", tmp_path / "root" / "src"
+    _git("init", "-q", str(source))
+    (source / "pyproject.toml").write_text("[project]\nname = 'isage'\n")
+    _git("-C", str(source), "add", "--all")
+    _git("-C", str(source), "commit", "-q", "-m", "first")
+    _git("clone", "-q", "--bare", str(source), str(bare))
+    _git("-C", str(bare), "update-server-info")
+    with _served(bare) as url:
+        sync = {
+            "ansible.builtin.include_role": {
+                "name": "intellistream.sage.sage",
+                "tasks_from": "phases/submodule_sync.yml",
+            },
+            "vars": {
+                "sage_root": str(tmp_path / "root"),
+                "sage_source": "git",
+                "sage_repository": url,
+                "sage_checkpointing": False,
+                "__sage_run": {"check_mode": False},
+            },
+        }
+        played = play(tmp_path, [{"hosts": "all", "gather_facts": False, "tasks": [sync]}])
+    assert played.status == 0, played.output
+    assert (clone / "pyproject.toml").exists()
+    holding = {path for path in clone.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()}
+    assert holding == {clone / ".git" / "config"}
+    assert stat.S_IMODE((clone / ".git").stat().st_mode) == 0o700
+    assert SECRET not in played.output
