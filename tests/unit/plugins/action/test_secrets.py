@@ -38,7 +38,7 @@ class _Private(http.server.SimpleHTTPRequestHandler):
         self.send_header("WWW-Authenticate", 'Basic realm="private"')
         self.end_headers()
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""
 
 

@@ -96,7 +96,7 @@ NEVER_SENT = {"sage_run_info"}
 MOST_GROWTH = 3.0
 # The gate that every call passes, and marks of private directories (X3, X4, X6).
 GATE = 1.5
-# In each of these up to 0.75 for what syncs before anything is recorded as done (X1).
+# In each of these up to 1.0 for what syncs before anything is recorded as done (X1), and for redaction (X8).
 LEARNED = {
     # The grammar of dates (E19), and whose record it is (E2).
     "sage_rollback": 1.75,
@@ -104,8 +104,8 @@ LEARNED = {
     "sage_checkpoint": 3.25,
     "sage_deadman": 0.75,
     # Names that are no text, Pythons that name files in ASCII (E22).
-    "sage_resume_info": 0.75,
-    "sage_retention": 0.75,
+    "sage_resume_info": 1.0,
+    "sage_retention": 1.0,
 }
 
 
