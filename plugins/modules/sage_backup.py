@@ -13,7 +13,8 @@ description:
   - Makes a rollback point, to which M(intellistream.sage.sage_rollback) goes back without any network.
   - Everything is captured, synced to disk and checked before the point is recorded. If something cannot be
     captured, or space is short, the module fails, and nothing is left behind.
-  - Can be used in any playbook. Where no installation was begun yet, this begins one.
+  - Can be used in any playbook. A rollback point is a change of its own, with an id of its own, outside of any
+    installation. With O(phase) it belongs to the current installation, and begins one if there is none.
   - Does nothing when the newest rollback point of the same description, phase and resources still holds.
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
@@ -32,7 +33,9 @@ options:
   resources:
     description:
       - What to capture.
-      - At least one of O(resources), O(packages) and O(settle) is needed.
+      - Without O(resources), O(packages) and O(settle), O(description) is needed. The environment in C(.sage/venv) is
+        captured then, with all distributions in it, and C(requirements.txt) and C(pyproject.toml) of O(root) and of
+        C(src) below it.
     type: list
     elements: dict
     suboptions:
@@ -41,7 +44,8 @@ options:
           - V(files) captures files, symbolic links and directories with all below, absent ones too. Content,
             mode, owner, times and extended attributes are copied.
           - V(venv) captures the distributions that are going to be replaced, by hard links where possible, and
-            the environment's own files. Where the venv is absent, that is what is captured.
+            the environment's own files. Where the venv is absent, that is what is captured. Without
+            O(resources[].distributions) none is captured, and a rollback names what was changed, and is not exact.
           - V(dpkg) and V(rpm) ask the package manager's own resolver what a request would install, replace and
             remove, and repackage what it would replace or remove as it is on disk now, edited configuration included.
             Run the same request afterwards. Needs root. apt is told to fetch into its cache what is going to be
@@ -118,6 +122,11 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Capture the environment before I try something
+  intellistream.sage.sage_backup:
+    root: /opt/sage
+    description: before I try something
+
 - name: Capture a configuration file before it is changed
   intellistream.sage.sage_backup:
     root: /opt/sage
@@ -221,7 +230,8 @@ rollback_point:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, environment, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import (
     STATE_OPTIONS,
@@ -247,10 +257,7 @@ SPEC = ArgumentSpec(
         "packages_state": {"type": "str", "choices": list(STATES), "default": "present"},
         "settle": {"type": "str"},
     },
-    {
-        "required_one_of": [("resources", "packages", "settle")],
-        "mutually_exclusive": [("resources", "settle"), ("packages", "settle")],
-    },
+    {"mutually_exclusive": [("resources", "settle"), ("packages", "settle")]},
 ).merge(STATE_OPTIONS)
 
 
@@ -258,9 +265,24 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
     options = module.params
     engine = Engine.from_options(options)
-    if options["settle"]:
+    if options["settle"] is not None:
+        if not options["settle"]:
+            raise InputError(
+                "settle is empty: no rollback point is named.",
+                untouched="everything.",
+                advice="Give the id of a rollback point, or leave settle out to make one.",
+            )
         return settled(engine, options["settle"], module.check_mode)
     specs = list(options["resources"] or [])
+    if options["resources"] is None and options["packages"] is None:
+        if not options["description"]:
+            raise InputError(
+                "Nothing says what to capture.",
+                untouched="everything.",
+                advice="Give resources or packages. Or give a description alone, to capture the environment, "
+                "requirements.txt and pyproject.toml.",
+            )
+        specs = environment(options["root"])
     if options["packages"]:
         specs.append({"kind": PackagesKind.alias, "packages": options["packages"], "state": options["packages_state"]})
     return backup(engine, registry.translated(specs), options["phase"], options["description"], module.check_mode)

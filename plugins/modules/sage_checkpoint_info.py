@@ -187,23 +187,31 @@ installations:
   elements: dict
   sample: [{install_id: "20251115_143000", status: completed}]
 transactions:
-  description: What each installation did to which distributions, newest first.
+  description: What each change did to which distributions, newest first.
   returned: when O(history) is true
   type: list
   elements: dict
   contains:
     tid:
-      description: The id of the installation.
+      description: The id of the change.
       type: str
       sample: "20251115_143000"
     time:
       description: When it began.
       type: str
       sample: "2025-11-15T14:30:00.000+08:00"
+    origin:
+      description: Who made it, V(installation), V(hand), V(hook) or V(rollback).
+      type: str
+      sample: installation
     status:
-      description: As RV(status).
+      description: As RV(status); of what is no installation V(completed), or V(rolled_back) once it was undone.
       type: str
       sample: completed
+    changed:
+      description: Whether it changed anything. An installation that did not is an attempt, and not counted.
+      type: bool
+      sample: true
     packages:
       description:
         - What went, C([-]), and what came, C([+]), sorted by name.
@@ -215,7 +223,6 @@ transactions:
       description:
         - Its rollback points, oldest first, those that were undone or pruned too. C(undone) and
           C(pruned) are times, or null. C(redo) is true of what was captured before a rollback.
-        - A point made by hand is a change of its own, with C(packages) of its own.
       type: list
       elements: dict
       sample:
@@ -228,7 +235,6 @@ transactions:
           undone: null
           pruned: null
           redo: false
-          packages: []
 installed_by:
   description: Distributions that installations brought, each with the id of the one that did so last.
   returned: when O(history) is true

@@ -11,7 +11,10 @@ version_added: 1.0.0
 short_description: Remove and compress what is kept to undo installations
 description:
   - Content is removed from the oldest end of the history on, whole installations at a time, since the way back to
-    an old state leads through all younger ones. What can never be used again is removed at any age.
+    an old state leads through all younger ones. What can never be used again is removed at any age, such as what was
+    captured for an installation that changed nothing.
+  - Points made by hand and by hooks are removed one by one, the oldest first, by the same limits. Going back past one
+    that is gone leaves what was changed after it, and says so.
   - The last completed installation, an unfinished one, and what an interrupted rollback needs are never removed,
     even where a limit is then exceeded.
   - What the disk refuses becomes a warning. The module does not fail for it.
@@ -22,12 +25,13 @@ extends_documentation_fragment:
 options:
   installations:
     description:
-      - Completed installations that can be undone. Failed ones do not count. V(0) is no limit.
+      - Completed installations that can be undone. Those that failed or changed nothing do not count. V(0) is no limit.
+      - As many points made by hand are kept, and as many made by hooks.
     type: int
     default: 0
   days:
     description:
-      - Days since an installation ended. V(0) is no limit.
+      - Days since an installation ended, or a point was made by hand or by a hook. V(0) is no limit.
     type: int
     default: 0
   bytes:

@@ -27,10 +27,14 @@ options:
   to:
     description:
       - What to go back to. Always the state that was captured when the target began.
-      - V(last) means the last installation, or the last rollback point that was made by hand
-        (without O(intellistream.sage.sage_backup#module:phase)), whichever is newer.
+      - V(last) means the last installation that began, or the last rollback point that was made by hand
+        (without O(intellistream.sage.sage_backup#module:phase)), whichever is newer. Where that one changed nothing, or
+        was undone already, there is nothing to undo. It never goes back past it.
       - Or the id of an installation, the id of a rollback point, or the name of a phase of the current
-        installation.
+        installation. What hooks captured since, see M(intellistream.sage.sage_hook), stays as it is. It is undone where
+        the point of a hook or a date is named.
+      - V(unfinished) finishes what an interrupted rollback began, or records what C(rollback.sh) did, and undoes
+        nothing more.
       - Or a date, such as V(2 hours ago), V(a fortnight ago), V(yesterday 10:05pm), V(24 Sep),
         V(2003-07-31T23:26:00+02:00) or V(@1059693960), in the forms of C(cvs -D); docs/dates.md of the collection lists
         them. What began then or later is undone. Dates that are ambiguous or in the future are refused.
@@ -185,7 +189,7 @@ inexact:
 redo_point:
   description:
     - The rollback point that holds what was taken back, for O(to). It is null when nothing was worth keeping,
-      or could not be captured.
+      or could not be captured, and in check mode.
   returned: success
   type: str
   sample: "20251115_143000.3"

@@ -64,9 +64,9 @@ class PhaseRecord(t.TypedDict, total=False):
 
 
 class RecordBefore(t.TypedDict):
-    """An installation's record before a rollback; C(undone) is point → time."""
+    """A change's record before a rollback; C(undone) is point → time, C(status) None of what is no installation."""
 
-    status: str
+    status: str | None
     phases: dict[str, str]
     undone: dict[str, str | None]
 
@@ -211,7 +211,6 @@ class Begun(_Labels):
     inputs: Inputs
     environment: Environment
     identity: Identity
-    previous: int | None
     carried: dict[str, PhaseRecord]
 
 
@@ -235,11 +234,13 @@ class PhaseMoved(_PhaseResult):
     data: t.Any
 
 
-class _CapturedRedo(_Any, total=False):
+class _CapturedOutside(_Any, total=False):
+    by: str
+    identity: Identity
     redo: RedoRecord
 
 
-class PointCaptured(_CapturedRedo):
+class PointCaptured(_CapturedOutside):
     event: t.Literal["captured"]
     point: str
     phase: str | None
@@ -252,6 +253,7 @@ class PointSettled(_Any):
     event: t.Literal["settled"]
     point: str
     after: list[Observed]
+    unchanged: bool
 
 
 class Undoing(_Any):
@@ -361,8 +363,10 @@ Event = t.Union[
 
 
 class _PointLater(t.TypedDict, total=False):
+    by: str
     redo: RedoRecord
     after: list[Observed]
+    unchanged: bool
     undone: str
     pruned: str
     archive: ArchiveRecord
@@ -375,6 +379,7 @@ class Point(_PointLater):
     install_id: str
     root: str
     time: str
+    seq: int
     point: str
     phase: str | None
     description: str

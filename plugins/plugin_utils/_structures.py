@@ -378,15 +378,16 @@ class TransactionPoint(t.TypedDict):
     undone: str | None
     pruned: str | None
     redo: bool
-    packages: list[str]
 
 
 class TransactionReport(t.TypedDict):
-    """An installation in the history of a host."""
+    """A change in the history of a host; C(changed) is false of an installation that changed nothing."""
 
     tid: str
     time: str
+    origin: str
     status: str
+    changed: bool
     packages: list[str]
     rollback_points: list[TransactionPoint]
 

@@ -11,6 +11,7 @@ alternately in one run. Prints a table; --write puts it into docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -33,9 +34,15 @@ import undo
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Installation,
+    owner,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND, HOOK
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import points
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 
 UPDATE = """
@@ -133,6 +140,44 @@ def in_process(where: pathlib.Path) -> list[Figure]:
     ]
 
 
+def outside(where: pathlib.Path) -> list[Figure]:
+    """An update, and another point, on a host with many points of hooks or by hand, against one with few."""
+    counts, figures = (10, 1000), []
+    for by in (HOOK, HAND):
+        engines = {count: Engine(str(where / f"{by}{count}")) for count in counts}
+        for count, engine in engines.items():
+            with engine.session() as session:
+                session.begin({}, {})
+                session.commit()
+            for number in range(count):
+                _point(engine, by, f"{by} {number}")
+
+        def update(engine: Engine) -> None:
+            with engine.session() as session:
+                session.move("cleanup", "completed", str(time.perf_counter_ns()))
+                session.commit()
+
+        found = _medians(60, **{str(count): functools.partial(update, engines[count]) for count in counts})
+        captures_in_turn = {
+            str(count): functools.partial(_point, engines[count], by, str(time.perf_counter_ns())) for count in counts
+        }
+        made = _medians(20, **captures_in_turn)
+        for what, times in (("update", found), ("capture of another", made)):
+            ratio = times["1000"] / times["10"]
+            what = f"{what} with 1000 points by {by}s, against 10".replace("hands", "hand")
+            figures.append(Figure(what, f"{ratio:.2f} × ({times['1000']:.2f} ms)", "≤ 1.5", ratio <= 1.5))
+    return figures
+
+
+def _point(engine: Engine, by: str, description: str) -> None:
+    """A rollback point of a file that is not there."""
+    with engine.session() as session:
+        specs = [{"kind": "files", "paths": [os.path.join(engine.root, "absent")]}]
+        event = points.capture(session, specs, None, description, by)
+        session.add(event)
+        session.commit(session.made[owner(event)])
+
+
 def process(where: pathlib.Path) -> list[Figure]:
     """A whole Python process with one update against one that imports json."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -164,7 +209,7 @@ def verdict(where: pathlib.Path) -> list[Figure]:
     at: dict[str, t.Any] = {"kind": "venv", "path": str(venv.path)}
     spec = {**at, "distributions": [{"name": name, "version": "1.0"} for name in names]}
     host = base_host.facts()
-    one = Installation("20251115_143000", 0, "t")
+    one = Installation("20251115_143000", "t")
     one.apply({"event": "begun", "inputs": {}, "environment": host}, "t")
     results = {"environment_setup": at, "python_deps": spec}
     for phase in PHASES:
@@ -388,7 +433,8 @@ def memory(where: pathlib.Path) -> list[Figure]:
 
 
 MEASURES: dict[str, t.Callable[[pathlib.Path], list[Figure]]] = {
-    one.__name__: one for one in (in_process, process, verdict, concurrent, memory, rerun, fresh, full, captures)
+    one.__name__: one
+    for one in (in_process, outside, process, verdict, concurrent, memory, rerun, fresh, full, captures)
 }
 
 

@@ -203,8 +203,8 @@ def test_what_a_kind_says_is_imported_by_name_is_a_literal_of_its_own(name: str)
     assert f'    "{name}": "{registry.KINDS[name]}",\n' in modules()["_registry.registry"]
     kind = registry.find(name)
     assert kind is not None
-    copy = kind.plain_copy
-    targets = [kind.drift, kind.script, getattr(kind, "resource", ""), copy.content if copy is not None else ""]
+    copies = [copy.content for copy in kind.plain_copies]
+    targets = [kind.drift, kind.script, getattr(kind, "resource", ""), *copies]
     source = modules()[registry.KINDS[name].partition(":")[0]] + modules()["_kind.interface"]
     literals = {str(node.value) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
     assert all(target in literals and BY_NAME.fullmatch(target) for target in targets if target)

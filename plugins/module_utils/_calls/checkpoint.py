@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import UNFINISHED
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
@@ -217,20 +218,22 @@ def _details(session: Session, changed: bool) -> CheckpointDetails:
 
 def prunable(session: Session) -> bool:
     """Whether the store holds anything but what the current installation can be undone with."""
-    installation = session.installation
-    if installation is None or session.where is None:
+    if session.where is None or session.empty:
         return False
-    needed = {point["point"] for point in installation.active_points}
-    if {point["point"] for point in installation.points if not point.get("pruned")} - needed:
+    installation = session.installation
+    points = installation.points if installation is not None else []
+    needed = {point["point"] for point in points if not point.get("undone")}
+    if {point["point"] for point in points if not point.get("pruned")} - needed:
         return True
     from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 
+    current = installation.install_id if installation is not None else ""
     try:
         with storage_store.opened(session.where) as store:
-            if set(store.names()) - {installation.install_id}:
+            if set(store.names()) - {current}:
                 return True
-            with store.child(installation.install_id) as points:
-                return bool(set(points.names()) - needed)
+            with store.child(current) as stored:
+                return bool(set(stored.names()) - needed)
     except FileNotFoundError:
         return False
     except (OSError, SageError):
@@ -245,20 +248,17 @@ def _half_done(session: Session) -> str | None:
     and all of an installation that was to be all or nothing and was not finished.
     """
     installation = session.installation
-    if installation is None:
-        return None
-    if installation.fired is not None and (installation.unfinished or installation.status == "prepared"):
-        # Its dead-man's switch was to take all of it back, and could not.
-        return installation.install_id
-    if installation.all_or_nothing and installation.unfinished and installation.active_points:
-        return installation.install_id
-    captured = {point.get("phase") for point in installation.active_points}
-    killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
-    if killed:
-        return killed[0]
-    # A rollback that was begun is finished whatever is named; what the script undid is recorded.
-    pending = installation.undoing or session.script_was_run
-    return "last" if pending else None
+    if installation is not None:
+        if installation.fired is not None and (installation.unfinished or installation.status == "prepared"):
+            # Its dead-man's switch was to take all of it back, and could not.
+            return installation.install_id
+        if installation.all_or_nothing and installation.unfinished and installation.active_points:
+            return installation.install_id
+        captured = {point.get("phase") for point in installation.active_points}
+        killed = [name for name in PHASES if installation.phases[name].status == "started" and name in captured]
+        if killed:
+            return killed[0]
+    return UNFINISHED if session.interrupted or session.script_was_run else None
 
 
 def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:

@@ -44,7 +44,7 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Roll
     :raises RollbackError: the result is not what was captured; every difference is named.
     """
     with engine.reading() as session:
-        if session.installation is None:
+        if session.empty:
             target = targets.fixed([], request.to)
             if request.to == "last" or targets.is_date(request.to):
                 return nothing("Nothing was installed here yet: nothing to roll back.", target)
@@ -86,7 +86,7 @@ def prepare_rollback(
 
 def _record(session: Session, request: RollbackRequest, result: RollbackResult, fleet: FleetRun) -> None:
     refuse_undecided(session.installation)
-    if session.script_was_run or any(installation.undoing for installation in session.history()):
+    if session.script_was_run or any(change.undoing for change in session.history()):
         raise InputError(
             "An interrupted rollback has to be finished first.",
             untouched="everything.",

@@ -137,7 +137,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
             verdict.phase is None
             and installation is not None
             and installation.status == "completed"
-            and installation.undoing is None
+            and not record.interrupted
             and not installation.rollback_pending
             and not record.repaired
             and not record.script_was_run

@@ -37,17 +37,22 @@ def briefs(path: str) -> dict[str, list[t.Any]]:
         return {relative.partition("/")[2]: _brief(os.path.join(tree.path, relative)) for relative in below(tree, path)}
 
 
-def _brief(path: str) -> list[t.Any]:
+def _brief(path: str, fd: int | None = None) -> list[t.Any]:
     try:
-        info = os.lstat(path)
+        info = os.lstat(path, dir_fd=fd)
+        if content_item.kind_of(info) == LINK:
+            return [LINK, os.readlink(path, dir_fd=fd)]
     except OSError:
         return [ABSENT]
-    if content_item.kind_of(info) == LINK:
-        return [LINK, os.readlink(path)]
     if content_item.kind_of(info) == DIRECTORY:
         return [DIRECTORY, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid]
     kind = content_item.kind_of(info)
     return [kind, info.st_size, info.st_mtime_ns, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid]
+
+
+def brief_in(fd: int, name: str) -> list[t.Any]:
+    """What M(briefs) would tell of a name in an open directory."""
+    return _brief(name, fd)
 
 
 def brief_of(item: Item | None) -> list[t.Any]:

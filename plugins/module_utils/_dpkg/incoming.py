@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg import ap
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import ALL
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import Change
+    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import PlannedChange
 
 # Where apt keeps what it has downloaded.
 _ARCHIVES = "/var/cache/apt/archives"
@@ -37,7 +37,7 @@ class Incoming:
     """
 
     def __init__(
-        self, changes: t.Iterable[Change], packages: t.Iterable[str], native: str, given: t.Mapping[str, str]
+        self, changes: t.Iterable[PlannedChange], packages: t.Iterable[str], native: str, given: t.Mapping[str, str]
     ) -> None:
         self._coming = [change for change in changes if change.after is not None]
         self._native = native
@@ -50,7 +50,7 @@ class Incoming:
             if path is not None:
                 self.files.setdefault(change.key, path)
 
-    def _downloaded(self, change: Change) -> str | None:
+    def _downloaded(self, change: PlannedChange) -> str | None:
         version = (change.after or "").replace(":", "%3a")
         for arch in (change.arch, ALL, *((self._native,) if change.arch == ALL else ())):
             path = os.path.join(_ARCHIVES, f"{change.name}_{version}_{arch}.deb")

@@ -13,7 +13,7 @@ import typing as t
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.database import Database, Package
     from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.incoming import Incoming
-    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import Change
+    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import PlannedChange
 
 _DIRECTORY = "d"
 
@@ -44,7 +44,9 @@ class _Names:
         return f"{self._directories[directory]}/{name}"
 
 
-def find(database: Database, changes: t.Iterable[Change], captured: t.Sequence[Package], incoming: Incoming) -> Taken:
+def find(
+    database: Database, changes: t.Iterable[PlannedChange], captured: t.Sequence[Package], incoming: Incoming
+) -> Taken:
     """What these changes take, as far as their package files are at hand.
 
     :param captured: what is captured as a whole anyway.
@@ -78,7 +80,7 @@ def find(database: Database, changes: t.Iterable[Change], captured: t.Sequence[P
 
 
 def _coming(
-    database: Database, changes: t.Iterable[Change], incoming: Incoming, names: _Names
+    database: Database, changes: t.Iterable[PlannedChange], incoming: Incoming, names: _Names
 ) -> dict[str, tuple[str, str]]:
     """Real path → kind and package of all that comes."""
     found = {}

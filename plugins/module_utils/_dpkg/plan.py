@@ -35,7 +35,7 @@ _QUIET = (
 _TIMEOUT = 300
 
 
-class Change(t.NamedTuple):
+class PlannedChange(t.NamedTuple):
     """One package that changes.
 
     :ivar arch: of what is there now, else of what comes.
@@ -74,7 +74,7 @@ def check(packages: t.Sequence[str], state: str) -> None:
             )
 
 
-def resolve(database: Database, packages: t.Sequence[str], state: str) -> list[Change]:
+def resolve(database: Database, packages: t.Sequence[str], state: str) -> list[PlannedChange]:
     """What will change, in the order apt would do it.
 
     :param packages: C(name), C(name:arch), C(name=version), the full path of a .deb file, or just C(*).
@@ -93,7 +93,7 @@ def resolve(database: Database, packages: t.Sequence[str], state: str) -> list[C
     return _simulate(database, ["remove" if state == "absent" else "install", "--", *wanted])
 
 
-def given(database: Database, changes: t.Sequence[t.Mapping[str, t.Any]]) -> list[Change]:
+def given(database: Database, changes: t.Sequence[t.Mapping[str, t.Any]]) -> list[PlannedChange]:
     """Changes that somebody else has worked out, with what is really there now."""
     found = []
     for one in changes:
@@ -125,7 +125,7 @@ def _provided(database: Database, name: str) -> bool:
     )
 
 
-def _simulate(database: Database, request: t.Sequence[str]) -> list[Change]:
+def _simulate(database: Database, request: t.Sequence[str]) -> list[PlannedChange]:
     options = [part for option in _QUIET for part in ("-o", option)]
     try:
         outcome = command.run(
@@ -140,9 +140,9 @@ def _simulate(database: Database, request: t.Sequence[str]) -> list[Change]:
     return parse(database, outcome.stdout)
 
 
-def parse(database: Database, said: str) -> list[Change]:
+def parse(database: Database, said: str) -> list[PlannedChange]:
     """The changes in what apt printed."""
-    found: dict[str, Change] = {}
+    found: dict[str, PlannedChange] = {}
     for line in said.splitlines():
         match = _LINE.match(line)
         if not match:
@@ -158,10 +158,10 @@ def parse(database: Database, said: str) -> list[Change]:
     return list(found.values())
 
 
-def _change(database: Database, name: str, named: str, after: str | None, arch: str) -> Change:
+def _change(database: Database, name: str, named: str, after: str | None, arch: str) -> PlannedChange:
     package: Package | None = database.get(name, named)
     before = package.version if package is not None and package.state != "config-files" else None
-    return Change(name, package.arch if package is not None else arch or database.native, before, after)
+    return PlannedChange(name, package.arch if package is not None else arch or database.native, before, after)
 
 
 def _refused(outcome: command.CommandOutcome) -> CaptureError:

@@ -68,7 +68,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.incoming 
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import Change
+    from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.plan import PlannedChange
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
@@ -87,7 +87,7 @@ class _View(t.NamedTuple):
 
     stamp: tuple[int, ...]
     database: Database
-    changes: list[Change]
+    changes: list[PlannedChange]
     captured: list[Package]
     incoming: Incoming
 
@@ -228,6 +228,9 @@ class DpkgResource(Resource):
                 facts["inexact"][package.key] = why
         return facts
 
+    def unchanged(self, layer: Layer) -> bool:
+        return not layer.manifest.get("changes")
+
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.undo import DpkgUndo
 
@@ -279,7 +282,7 @@ def _uncertain(facts: Facts, incoming: t.Mapping[str, list[str]], unknown: t.Ite
     return list(dict.fromkeys(found))
 
 
-def _captured(database: Database, changes: t.Iterable[Change]) -> list[Package]:
+def _captured(database: Database, changes: t.Iterable[PlannedChange]) -> list[Package]:
     found: dict[str, Package] = {}
     for change in changes:
         package = database.packages.get(change.key)

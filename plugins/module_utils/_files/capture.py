@@ -89,13 +89,22 @@ def _capture_one(tree: Tree, relative: str, store: Tree, at: str) -> Item:
     )
 
 
+def requirements(layer: Layer) -> bytes | None:
+    """What P(_kind.interface.PlainCopy) names: the captured requirements.txt, if there is one."""
+    return _named(layer, "requirements.txt")
+
+
 def project(layer: Layer) -> bytes | None:
-    """A P(_kind.interface.PlainCopy): the captured pyproject.toml, if there is one."""
+    """What P(_kind.interface.PlainCopy) names: the captured pyproject.toml, if there is one."""
+    return _named(layer, "pyproject.toml")
+
+
+def _named(layer: Layer, name: str) -> bytes | None:
     if layer.items is None:
         return None
     for section in layer.items.sections:
         item = next((item for path, item in layer.items.read(section) if not path), None)
-        if os.path.basename(section.name) == "pyproject.toml" and item is not None and item.kind == FILE:
+        if os.path.basename(section.name) == name and item is not None and item.kind == FILE:
             with Tree(layer.where.path, os.dup(layer.where.fd)) as store:
                 return store.read(str(section.number))
     return None

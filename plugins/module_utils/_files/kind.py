@@ -8,9 +8,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name i
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Kind, PlainCopy
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource, Spec
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
 
 _RESOURCE: ByName[t.Callable[[list[str]], Resource]] = ByName("_files.resource:FilesResource")
+# What says which distributions are in an environment.
+_SAYING = ("requirements.txt", "pyproject.toml")
 
 
 class FilesKind(Kind):
@@ -21,8 +23,14 @@ class FilesKind(Kind):
     identity = ("path", "paths")
     joined = True
     forks = True
-    plain_copy = PlainCopy("pyproject_{}.toml", "_files.capture:project")
+    plain_copies = (
+        PlainCopy("requirements_{}.txt", "_files.capture:requirements"),
+        PlainCopy("pyproject_{}.toml", "_files.capture:project"),
+    )
     script = "_files.script:FilesScript"
 
     def make(self, spec: Spec) -> Resource:
         return _RESOURCE.load()(list(spec.get("paths") or ([spec["path"]] if spec.get("path") else [])))
+
+    def of_root(self, root: str) -> Facts:
+        return {"kind": self.name, "paths": [f"{root}/{where}{name}" for where in ("", "src/") for name in _SAYING]}

@@ -68,5 +68,14 @@ class FilesResource(Resource):
     def after(self, manifest: Facts) -> Facts | None:
         return self.observe() if manifest["files"] <= _SETTLED else None
 
+    def unchanged(self, layer: Layer) -> bool:
+        if layer.items is None or layer.manifest["files"] > _SETTLED:
+            return False
+        captured = {
+            section.name: {path: listing.brief_of(item) for path, item in layer.items.read(section)}
+            for section in layer.items.sections
+        }
+        return captured == {path: listing.briefs(path) for path in self.paths}
+
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(layers, options)

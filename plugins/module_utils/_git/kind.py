@@ -17,6 +17,7 @@ class GitKind(Kind):
     """A git work tree with its submodules."""
 
     name = "git"
+    contains = True
     options = {"path": {"type": "path"}}
     runs = True
     pins = True

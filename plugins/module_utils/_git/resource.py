@@ -108,5 +108,9 @@ class GitResource(Resource):
             # Pins are small, and removing them must not stop what removes a capture.
             return
 
+    def unchanged(self, layer: Layer) -> bool:
+        facts = self.observe()
+        return not facts.get("dirty") and facts == {name: layer.manifest.get(name) for name in facts}
+
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self, layers, options)

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND, HOOK
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages, carry_undos, registry
 
@@ -24,6 +25,8 @@ CARRIES = (carry_packages.parts, carry_undos.parts)
 # Set to V(off), a run is not captured: an undo does that for its own.
 SWITCH = "SAGE_CAPTURE"
 _ABSENT = "-"
+# Lines of the ledger: one that captured, one that settled, and those of runs at the same time.
+_LATELY = 8
 _REMOVE = "**REMOVE**"
 # Of a line: name, version, architecture, multi-arch; direction; the same three for what comes; what apt will do.
 _FIELDS = 9
@@ -85,7 +88,7 @@ def before(engine: Engine, manager: str, run: PackageManagerRun) -> str:
     if _captured(engine, kind, run.changes):
         return ""
     specs = [{"kind": kind, "changes": run.changes}]
-    point = backup.backup(engine, specs, None, f"{manager}: {run.command}", False)["rollback_point"]
+    point = backup.backup(engine, specs, None, f"{manager}: {run.command}", False, HOOK)["rollback_point"]
     return f"What this run replaces is kept as rollback point {point['id']}."
 
 
@@ -97,7 +100,7 @@ def after(engine: Engine, manager: str) -> str:
     :raises ChangeFailed: the package manager's own record shows that it did not succeed.
     """
     with engine.reading() as session:
-        points = session.installation.active_points if session.installation is not None else []
+        points = [point for change in session.lately(HOOK, _LATELY) for point in change.active_points]
         name = ""
         if points and str(points[-1].get("description")).startswith(f"{manager}: ") and points[-1].get("after") is None:
             name = points[-1]["point"]
@@ -109,7 +112,9 @@ def after(engine: Engine, manager: str) -> str:
 def _captured(engine: Engine, kind: str, changes: t.Sequence[PackageChange]) -> bool:
     """A playbook has captured the very same just now, for instance by M(intellistream.sage.sage_backup)."""
     with engine.reading() as session:
-        points = session.installation.active_points if session.installation is not None else []
+        made = [*session.lately(HAND, _LATELY), *session.lately(HOOK, _LATELY)]
+        made += [session.installation] if session.installation is not None else []
+        points = sorted((point for change in made for point in change.active_points), key=lambda point: point["seq"])
         if not points or points[-1].get("after") is not None or session.where is None:
             return False
         resources = [resource for resource in points[-1].get("resources") or [] if resource["kind"] == kind]

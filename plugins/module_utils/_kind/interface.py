@@ -84,6 +84,7 @@ class Kind(abc.ABC):
     :cvar identity: those options that tell two resources apart.
     :cvar joined: all of it is one resource: an older capture may hold what a newer one is inside of.
     :cvar runs: programs, hooks or settings at its path are run, so it has to be this user's or root's.
+    :cvar contains: resources of other kinds may lie in one of it, and are put back after it.
     :cvar forks: it can be captured by a process of its own.
     :cvar pins: a capture holds something outside of the store, see M(Resource.release).
     :cvar drifts_when_settled: what a change left is looked at for drift, not only the results of phases.
@@ -99,10 +100,11 @@ class Kind(abc.ABC):
     identity: t.ClassVar[tuple[str, ...]] = ("path",)
     joined: t.ClassVar[bool] = False
     runs: t.ClassVar[bool] = False
+    contains: t.ClassVar[bool] = False
     forks: t.ClassVar[bool] = False
     pins: t.ClassVar[bool] = False
     drifts_when_settled: t.ClassVar[bool] = False
-    plain_copy: t.ClassVar[PlainCopy | None] = None
+    plain_copies: t.ClassVar[tuple[PlainCopy, ...]] = ()
     script: t.ClassVar[str] = ""
     no_script: t.ClassVar[str] = "this script cannot put back all that was changed."
     drift: t.ClassVar[str] = "_kind.drift:compare"
@@ -140,6 +142,14 @@ class Kind(abc.ABC):
     def slow(self, spec: Spec) -> bool:
         """Whether a capture takes so long that a process of its own is worthwhile."""
         return False
+
+    def of_root(self, root: str) -> Spec | None:
+        """What to capture of the root of an installation where nobody says what will change; None for nothing."""
+        return None
+
+    def covers(self, spec: Spec) -> bool:
+        """Whether a capture by these options holds all that a change of the resource replaces, as far as was said."""
+        return True
 
     def brought(self, spec: Spec) -> list[tuple[str, str]]:
         """Names and versions that a change brings; the version is empty where any will do."""
@@ -227,6 +237,10 @@ class Resource(abc.ABC):
         :raises ChangeFailed: the change did not succeed, although nobody said so.
         """
         return None
+
+    def unchanged(self, layer: Layer) -> bool:
+        """Whether all that a capture holds is still so, and no change of it was announced; False where nobody knows."""
+        return False
 
     def release(self, manifest: Facts) -> None:
         """Let go of what one capture holds outside of the store."""

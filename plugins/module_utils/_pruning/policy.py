@@ -1,7 +1,9 @@
 """Which captured content is kept: decides only, and touches nothing.
 
-The way back to an old state leads through all younger rollback points, so content goes from the oldest end
-of the timeline on, whole installations at a time. What nobody can use any more goes at any age.
+What is counted are changes, not attempts: an installation that changed nothing pushes nothing out, and its captures,
+which hold what is there anyway, go at once. The way back to an old state leads through all younger installations, so
+content goes from the oldest end of the timeline on, whole installations at a time. What was captured by hand or by
+hooks goes one by one, the oldest first, by the same limits. What nobody can use any more goes at any age.
 """
 
 from __future__ import annotations
@@ -9,10 +11,16 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    ORIGINS,
+    current,
+    installations,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
 _DAY = 86400
@@ -21,8 +29,8 @@ _DAY = 86400
 class Limits(t.NamedTuple):
     """What is kept; 0 is no limit.
 
-    :ivar installations: completed installations.
-    :ivar days: since an installation ended.
+    :ivar installations: completed installations that changed something; and as many points made by hand, and by hooks.
+    :ivar days: since an installation ended, or a point was made by hand or by a hook.
     :ivar bytes: that the store really occupies.
     :ivar uncompressed: newest completed installations that are never compressed.
     :ivar archive: compress the others.
@@ -65,10 +73,10 @@ class RetentionDecision(t.NamedTuple):
     protected: list[str]
 
 
-def decide(history: t.Sequence[Installation], usage: Usage, limits: Limits, time: float) -> RetentionDecision:
+def decide(history: t.Sequence[Change], usage: Usage, limits: Limits, time: float) -> RetentionDecision:
     """What of the history's content goes.
 
-    :param history: all installations, oldest first.
+    :param history: all changes, oldest first.
     :param usage: what the store holds.
     :param time: seconds since the epoch.
     """
@@ -76,21 +84,27 @@ def decide(history: t.Sequence[Installation], usage: Usage, limits: Limits, time
     free = _free(history, guarded)
     cut = max(_by_count(history, limits.installations), _by_age(history, limits.days, time))
     protected = []
-    if cut > free and any(_stored(installation) for installation in history[free:cut]):
+    if cut > free and any(_stored(change) for change in history[free:cut]):
         protected.append(_protection(history, guarded, free))
     cut = min(cut, free)
-    prune = _closure(history, cut, usage, limits.redo)
+    outside = _outside(history)
+    spare = _beyond(history, outside, limits, time)
+    prune = _closure(history, cut, spare, usage, limits.redo)
     if limits.bytes:
         # Where no cut is enough, the smallest of those that free most: nothing goes without a gain.
-        cuts = range(cut, free + 1)
-        sizes = {number: usage.total(_closure(history, number, usage, limits.redo)) for number in cuts}
-        enough = [number for number in cuts if sizes[number] <= limits.bytes]
-        cut = enough[0] if enough else min(cuts, key=lambda number: (sizes[number], number))
-        prune = _closure(history, cut, usage, limits.redo)
-        if not enough:
-            more = f"the store occupies {sizes[cut]} bytes, more than {limits.bytes}"
+        steps = [(number, spare) for number in range(cut, free + 1)]
+        steps += [(free, spare | set(outside[:number])) for number in range(1, len(outside) + 1)]
+
+        def size(step: int) -> int:
+            return usage.total(_closure(history, *steps[step], usage, limits.redo))
+
+        goal = max(limits.bytes, size(len(steps) - 1))
+        step = _first(len(steps), lambda step: size(step) <= goal)
+        prune = _closure(history, *steps[step], usage, limits.redo)
+        if goal > limits.bytes:
+            more = f"the store occupies {goal} bytes, more than {limits.bytes}"
             protected.append(f"{more}: {_protection(history, guarded, free)}" if guarded else more)
-    stored = [point for installation in history for point in _stored(installation)]
+    stored = [point for change in history for point in _stored(change)]
     return RetentionDecision(
         [point["point"] for point in stored if point["point"] in prune],
         _to_archive(history, prune, usage, limits),
@@ -99,24 +113,34 @@ def decide(history: t.Sequence[Installation], usage: Usage, limits: Limits, time
     )
 
 
-def pending(history: t.Sequence[Installation]) -> set[str]:
-    """Installations that an interrupted rollback still has to work on, or the decision about a fleet run."""
-    current = history[-1] if history else None
+def _first(count: int, enough: t.Callable[[int], bool]) -> int:
+    """The first of so many steps that is enough; each frees at least what those before it do, and the last one is."""
+    low, high = 0, count - 1
+    while low < high:
+        middle = (low + high) // 2
+        if enough(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def pending(history: t.Sequence[Change]) -> set[str]:
+    """Changes that an interrupted rollback still has to work on, or the decision about a fleet run."""
+    newest = current(history)
     prepared: set[str] = set()
-    if current is not None and current.fleet is not None and current.rollback_pending:
-        prepared.update(current.fleet["points"])
+    if newest is not None and newest.fleet is not None and newest.rollback_pending:
+        prepared.update(newest.fleet["points"])
     return {
-        installation.install_id
-        for installation in history
-        if installation.undoing
-        or installation.status == "prepared"
-        or any(point["point"] in prepared for point in installation.points)
+        change.install_id
+        for change in history
+        if change.undoing or change.state == "prepared" or any(point["point"] in prepared for point in change.points)
     }
 
 
-def _stored(installation: Installation) -> list[Point]:
+def _stored(change: Change) -> list[Point]:
     """Points whose content is in the store."""
-    return [point for point in installation.points if not point.get("pruned")]
+    return [point for point in change.points if not point.get("pruned")]
 
 
 def _undid(point: Point) -> list[str]:
@@ -125,110 +149,145 @@ def _undid(point: Point) -> list[str]:
     return redo["points"] if redo else []
 
 
-def _good(history: t.Sequence[Installation]) -> list[Installation]:
-    """Those that are completed."""
-    return [installation for installation in history if installation.status == "completed"]
+def _good(history: t.Sequence[Change]) -> list[Installation]:
+    """Those that are completed and changed something."""
+    return [installation for installation in installations(history) if _is_good(installation)]
 
 
-def _guarded(history: t.Sequence[Installation]) -> dict[str, str]:
+def _is_good(change: Change) -> bool:
+    return change.origin == "installation" and change.state == "completed" and change.altered
+
+
+def _guarded(history: t.Sequence[Change]) -> dict[str, str]:
     """Installations that nothing may be taken from, and why."""
     reasons: dict[str, str] = {}
-    good = _good(history)
+    good, newest = _good(history), current(history)
     if good:
         reasons[good[-1].install_id] = "it is the last good one"
-    if history and history[-1].unfinished:
-        reasons[history[-1].install_id] = "it is not finished"
+    if newest is not None and newest.unfinished:
+        reasons[newest.install_id] = "it is not finished"
     for install_id in pending(history):
         reasons[install_id] = "a rollback of it was interrupted, or its fleet run is not decided"
+    if not reasons:
+        return reasons
     # What is kept to bring back something is of no use without what it takes away again.
-    needed = {
-        name
-        for installation in history
-        if installation.install_id in reasons
-        for point in _stored(installation)
-        for name in _undid(point)
-    }
-    for installation in history:
-        if installation.install_id not in reasons and any(point["point"] in needed for point in _stored(installation)):
-            reasons[installation.install_id] = "what was rolled back of it can be brought back into the current one"
+    free = _free(history, reasons)
+    needed = {name for change in history[free:] for point in _stored(change) for name in _undid(point)}
+    for change in history[:free]:
+        if any(point["point"] in needed for point in _stored(change)):
+            reasons[change.install_id] = "what was rolled back of it can be brought back into the current one"
     return reasons
 
 
-def _free(history: t.Sequence[Installation], guarded: dict[str, str]) -> int:
-    """How many installations, counted from the oldest, lie before the first guarded one."""
-    for number, installation in enumerate(history):
-        if installation.install_id in guarded:
+def _free(history: t.Sequence[Change], guarded: dict[str, str]) -> int:
+    """How many changes, counted from the oldest, lie before the first guarded one."""
+    for number, change in enumerate(history):
+        if change.install_id in guarded:
             return number
     return len(history)
 
 
-def _protection(history: t.Sequence[Installation], guarded: dict[str, str], free: int) -> str:
+def _protection(history: t.Sequence[Change], guarded: dict[str, str], free: int) -> str:
     """Why nothing goes from the first guarded installation on, for people."""
-    installation = history[free] if free < len(history) else history[-1]
-    reason = guarded.get(installation.install_id, "it is needed")
-    return f"installation {installation.install_id} and all after it are kept: {reason}"
+    change = history[free] if free < len(history) else history[-1]
+    reason = guarded.get(change.install_id, "it is needed")
+    return f"installation {change.install_id} and all after it are kept: {reason}"
 
 
-def _by_count(history: t.Sequence[Installation], limit: int) -> int:
+def _by_count(history: t.Sequence[Change], limit: int) -> int:
     """The cut that keeps C(limit) good installations, each with the way back to the good state before it.
 
     What failed between two good ones is part of that way, and counts for nothing.
     """
-    good = [number for number, installation in enumerate(history) if installation.status == "completed"]
+    good = [number for number, change in enumerate(history) if _is_good(change)]
     return good[-limit - 1] + 1 if limit and len(good) > limit else 0
 
 
-def _by_age(history: t.Sequence[Installation], days: int, time: float) -> int:
+def _by_age(history: t.Sequence[Change], days: int, time: float) -> int:
     """The cut before the first installation that ended in the last C(days)."""
     cut = 0
-    for number, installation in enumerate(history):
-        if not days or _ended(installation) >= time - days * _DAY:
+    for number, change in enumerate(history if days else ()):
+        if change.origin != "installation":
+            continue
+        if _ended(change) >= time - days * _DAY:
             break
         cut = number + 1
     return cut
 
 
-def _ended(installation: Installation) -> float:
+def _outside(history: t.Sequence[Change]) -> list[str]:
+    """Ids of what was captured by hand and by hooks, oldest first, that may go one by one.
+
+    What an unfinished installation rests on may not, nor what is to be undone, nor the last change of all.
+    """
+    newest, busy = current(history), pending(history)
+    at_work = newest.seq if newest is not None and newest.unfinished else None
+    last = targets.last(history)
+    return [
+        change.install_id
+        for change in history
+        if change.origin in ORIGINS
+        and change.active_points
+        and _stored(change)
+        and change.install_id not in busy
+        and change is not last
+        and (at_work is None or change.seq < at_work)
+    ]
+
+
+def _beyond(history: t.Sequence[Change], outside: t.Sequence[str], limits: Limits, time: float) -> set[str]:
+    """Those of them that are beyond the limits of number and age."""
+    beyond: set[str] = set()
+    for origin in ORIGINS:
+        changes = [change for change in history if change.origin == origin and change.active_points]
+        if limits.installations:
+            beyond.update(change.install_id for change in changes[: -limits.installations])
+        if limits.days:
+            beyond.update(change.install_id for change in changes if _ended(change) < time - limits.days * _DAY)
+    return beyond & set(outside)
+
+
+def _ended(change: Change) -> float:
     """When something was last done in it; its archiving does not count."""
     import datetime as dt
 
-    times: list[str | None] = [installation.begun]
-    times += [time for point in installation.points for time in (point["time"], point.get("undone"))]
-    times += [time for phase in installation.phases.values() for time in (phase.started, phase.ended)]
+    times: list[str | None] = [change.begun]
+    times += [time for point in change.points for time in (point["time"], point.get("undone"))]
+    times += [time for phase in change.phases.values() for time in (phase.started, phase.ended)]
     return max(dt.datetime.fromisoformat(time).timestamp() for time in times if time)
 
 
-def _closure(history: t.Sequence[Installation], cut: int, usage: Usage, redo: bool) -> set[str]:
-    """All points that go when the C(cut) oldest installations do."""
-    busy = pending(history)
-    current = history[-1].install_id if history and history[-1].unfinished else ""
-    pruned = {point["point"] for installation in history for point in installation.points if point.get("pruned")}
-    closure = {point["point"] for installation in history[:cut] for point in _stored(installation)}
+def _closure(history: t.Sequence[Change], cut: int, spare: set[str], usage: Usage, redo: bool) -> set[str]:
+    """All points that go when the C(cut) oldest changes do, and C(spare)."""
+    busy, newest = pending(history), current(history)
+    at_work = newest.install_id if newest is not None and newest.unfinished else ""
+    pruned = {point["point"] for change in history for point in change.points if point.get("pruned")}
+    leaving = [*history[:cut], *(change for change in history[cut:] if change.install_id in spare)]
+    closure = {point["point"] for change in leaving for point in _stored(change)}
     while True:
         remaining = [
-            (installation, point)
-            for installation in history
-            for point in _stored(installation)
-            if point["point"] not in closure
+            (change, point) for change in history for point in _stored(change) if point["point"] not in closure
         ]
         needed = {name for dummy, point in remaining for name in _undid(point)}
         more = set()
-        for installation, point in remaining:
-            if installation.install_id in busy:
+        for change, point in remaining:
+            if change.install_id in busy:
                 continue
             name = point["point"]
             # Nobody can go there again. What the rollback put aside there is somebody's work, though.
             useless = point.get("undone") and name not in needed and name not in usage.aside
+            # Nothing was changed after it, so there is nothing that it could bring back.
+            idle = change.state == "completed" and not change.altered and change.origin == "installation"
             # A redo point and what it undid cancel each other, and go together.
             broken = _undid(point) and (not redo or any(other in closure | pruned for other in _undid(point)))
-            if broken or (useless and installation.install_id != current):
+            if broken or ((useless or idle) and change.install_id != at_work):
                 more.add(name)
         if not more:
             return closure
         closure |= more
 
 
-def _to_archive(history: t.Sequence[Installation], prune: set[str], usage: Usage, limits: Limits) -> list[str]:
+def _to_archive(history: t.Sequence[Change], prune: set[str], usage: Usage, limits: Limits) -> list[str]:
     """Points of older completed installations that an archive can hold."""
     if not limits.archive:
         return []

@@ -15,9 +15,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._pruning import
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage, measure, unpacked
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import remove_plain_copies
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Archived, Point
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RetentionResult, RetentionWork
@@ -67,10 +68,10 @@ class Cleaning:
         self._before = 0
         self._usage = Usage()
         self._decision = policy.RetentionDecision([], [], remaining=0, protected=[])
-        if session.installation is None or session.where is None:
+        if session.empty or session.where is None:
             return
         history = _history(session)
-        self._points = {point["point"]: point for installation in history for point in installation.points}
+        self._points = {point["point"]: point for change in history for point in change.points}
         self._busy = policy.pending(history)
         remaining = sum(not point.get("pruned") for point in self._points.values())
         try:
@@ -193,8 +194,18 @@ class Cleaning:
         names = [name, *([point["archive"]["name"]] if prune and point.get("archive") else [])]
         if prune:
             self._release(point)
+            self._remove_copies(point)
         removed = [self._unlink(point["install_id"], stored) for stored in names]
         return any(removed)
+
+    def _remove_copies(self, point: Point) -> None:
+        """What a point made by hand has in C(backups/): those of installations are kept, and there are few."""
+        if self.session.where is None or not point.get("by"):
+            return
+        try:
+            remove_plain_copies(self.session.where, point["install_id"])
+        except (OSError, SageError) as error:
+            self._warn(f"Copies of rollback point {point['point']} in backups/ were not removed", error)
 
     def _sweep(self, install_id: str, name: str) -> bool:
         """What no point has; a killed run may have pruned one and not come to an end."""
@@ -245,13 +256,14 @@ class Cleaning:
             return self._usage.total(self._decision.prune)
 
 
-def _history(session: Session) -> list[Installation]:
-    """All installations, with what this session has not recorded yet."""
+def _history(session: Session) -> list[Change]:
+    """All changes, with what this session has not recorded yet."""
     history, current = session.history(), session.installation
     if current is None:
         return history
-    if history and history[-1].install_id == current.install_id:
-        history[-1] = current
+    known = [change.install_id for change in history]
+    if current.install_id in known:
+        history[known.index(current.install_id)] = current
     else:
         history.append(current)
     return history

@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage.store 
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 512
@@ -86,7 +86,7 @@ class Usage:
         self.alone = plain - shared - self.aside
 
 
-def measure(state: PrivateDir, history: t.Sequence[Installation]) -> Usage:
+def measure(state: PrivateDir, history: t.Sequence[Change]) -> Usage:
     """Look at everything in the store; nothing is followed or changed.
 
     :raises OSError: it cannot be read.
@@ -97,7 +97,7 @@ def measure(state: PrivateDir, history: t.Sequence[Installation]) -> Usage:
     except FileNotFoundError:
         return usage
     names = _names(history)
-    archived = {point["point"] for installation in history for point in installation.points if point.get("archive")}
+    archived = {point["point"] for change in history for point in change.points if point.get("archive")}
     plain: set[str] = set()
     with store:
         for install_id in store.names():
@@ -124,11 +124,11 @@ def measure(state: PrivateDir, history: t.Sequence[Installation]) -> Usage:
     return usage
 
 
-def _names(history: t.Sequence[Installation]) -> Names:
+def _names(history: t.Sequence[Change]) -> Names:
     """(installation, name in the store) → rollback point, of all that may lie there."""
     names: Names = {}
-    for installation in history:
-        for point in installation.points:
+    for change in history:
+        for point in change.points:
             if point.get("pruned"):
                 continue
             names[point["install_id"], point["point"]] = point["point"]

@@ -1,4 +1,4 @@
-"""What the ledger's events add up to: installations, their phases, their rollback points.
+"""What the ledger's events add up to: changes, their rollback points, and of installations the phases.
 
 A pure fold: the same lines give the same state, wherever a run was interrupted.
 """
@@ -19,15 +19,17 @@ if t.TYPE_CHECKING:
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
 _DONE = ("completed", "skipped")
+# Who made a point outside of an installation.
+ORIGINS = ("hand", "hook")
 _SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
 _LABELS = ("install_mode", "environment_name", "python_path")
 # Fields that an event must have; C(before) is in C(redone).
 REQUIRED = {
-    "begun": "inputs environment identity previous carried",
+    "begun": "inputs environment identity carried",
     "rerooted": "identity",
     "phase": "phase status data",
     "captured": "point phase description specs resources",
-    "settled": "point after",
+    "settled": "point after unchanged",
     "undoing": "points phases entire force redo plan",
     "undone": "outcome",
     "redone": "before",
@@ -47,10 +49,13 @@ REQUIRED = {
 _WORDS: dict[str, dict[str, tuple[str | None, ...]]] = {
     "begun": {"carried": PHASES},
     "phase": {"phase": PHASES, "status": STATUSES},
-    "captured": {"phase": (*PHASES, None)},
+    "captured": {"phase": (*PHASES, None), "by": ORIGINS},
     "undoing": {"phases": PHASES},
     "undone": {"outcome": ("exact", "differs"), "phases": PHASES, "status": ("rolled_back", None)},
-    "before": {"phases": PHASES, "status": ("running", "prepared", "abandoned", "completed", "failed", "rolled_back")},
+    "before": {
+        "phases": PHASES,
+        "status": (None, "running", "prepared", "abandoned", "completed", "failed", "rolled_back"),
+    },
     "phases": {"status": STATUSES},
     "window": {"phase": PHASES},
     "ended": {"status": ("abandoned", "rolled_back")},
@@ -113,7 +118,111 @@ class Phase:
             self.result = event["result"]
 
 
-class Installation:
+class Change:
+    """What altered a system, with the rollback points that were captured before it.
+
+    :ivar install_id: its id, from the same increasing sequence whoever made it: C(YYYYMMDD_HHMMSS).
+    :ivar origin: V(installation), V(hand), V(hook) or V(rollback).
+    :ivar begun: ISO time when it began.
+    :ivar updated: ISO time of what happened to it last.
+    :ivar identity: whose record it is in.
+    :ivar seq: number of the ledger's line that began it; 0 where it was not read from a ledger.
+    :ivar points: rollback points in the order of their capture; C(undone) tells which were used up.
+    :ivar undoings: point and time of its undoing → how many points there were on the host's timeline by then. Clocks
+        are set back; the order of the ledger is not. Only known where the whole history was folded.
+    """
+
+    def __init__(self, install_id: str, time: str, origin: str, seq: int = 0) -> None:
+        self.install_id = install_id
+        self.origin = origin
+        self.begun = time
+        self.updated = time
+        self.seq = seq
+        self.phases: dict[str, Phase] = {}
+        self.identity: events.Identity = {"machine": "", "root": "", "checkpoints": ""}
+        self.points: list[Point] = []
+        self.undoing: events.Undoing | None = None
+        self.undoings: dict[tuple[str, str], int] = {}
+
+    @property
+    def state(self) -> str:
+        """V(rolled_back) when all of it was undone, else V(completed)."""
+        return "completed" if self.active_points or not self.points else "rolled_back"
+
+    @property
+    def active_points(self) -> list[Point]:
+        """Rollback points that can still be undone, oldest first."""
+        return [point for point in self.points if not point.get("undone")]
+
+    @property
+    def altered(self) -> bool:
+        """It altered the system, or may have: not all that it captured was looked at afterwards and had stayed."""
+        return any(not point.get("unchanged") for point in self.points)
+
+    @property
+    def in_force(self) -> bool:
+        """It altered the system, and that was not undone."""
+        return any(not point.get("unchanged") for point in self.active_points)
+
+    def apply(self, event: Event, time: str, seq: int = 0) -> None:
+        """Fold one event in; what is not about a change of its kind does nothing.
+
+        :param time: ISO time of the event.
+        :param seq: the number of its line in the ledger.
+        """
+        if event["event"] == "captured":
+            # What is no installation says itself whose record it is in.
+            self.identity = event.get("identity", self.identity)
+            fields = fields_of(event, "identity")
+            point = {"install_id": self.install_id, "time": time, "seq": seq, "root": self.identity["root"], **fields}
+            self.points.append(t.cast("Point", point))
+        else:
+            handler = getattr(self, f"_on_{event['event']}", None)
+            if handler is not None:
+                handler(event, time)
+        self.updated = time
+
+    def _on_undoing(self, event: events.Undoing, _time: str) -> None:
+        self.undoing = event
+
+    def _on_undone(self, event: events.Undone, time: str) -> None:
+        self.undoing = None
+        for point in self.points:
+            if event["outcome"] != "exact":
+                if point["point"] == event.get("redo"):
+                    # What this rollback was to undo still counts, and so does what it captured before.
+                    point["incomplete"] = True
+            elif point["point"] in (event.get("points") or []):
+                point["undone"] = time
+
+    def _on_redone(self, event: events.Redone, _time: str) -> None:
+        """A rollback was undone: what it had changed of the record is as before."""
+        before = event["before"]
+        for point in self.points:
+            if point["point"] in before["undone"]:
+                point.pop("undone", None)
+                undone = before["undone"][point["point"]]
+                if undone is not None:
+                    point["undone"] = undone
+
+    def _on_settled(self, event: events.PointSettled, _time: str) -> None:
+        for point in self.points:
+            if point["point"] == event["point"]:
+                point["after"] = event["after"]
+                point["unchanged"] = event["unchanged"]
+
+    def _on_pruned(self, event: events.Pruned, time: str) -> None:
+        for point in self.points:
+            if point["point"] in event["points"]:
+                point["pruned"] = time
+
+    def _on_archived(self, event: events.Archived, _time: str) -> None:
+        for point in self.points:
+            if point["point"] in event["points"]:
+                point["archive"] = event["points"][point["point"]]
+
+
+class Installation(Change):
     """One attempt to bring a host to a wanted SAGE.
 
     :ivar install_id: C(YYYYMMDD_HHMMSS), also the transaction id.
@@ -122,38 +231,27 @@ class Installation:
     :ivar environment: facts of the host it began on.
     :ivar began_as: whose record it began in.
     :ivar identity: whose record it is since; another one after the root was moved.
-    :ivar points: rollback points in the order of their capture; C(undone) tells which were used up.
     :ivar fleet: the fleet run it was prepared for, see M(_fleet.participant); None when there was none. With
         C(rollback) it is one that rolls back, and C(points) are those it would undo.
     :ivar window: phase → seconds that were expected and left when it began; empty without a window.
     :ivar undo: what its latest rollback had to do, and C(seconds) that it took; None when there was none.
         C(failed) is when the phase had failed that was the reason, or None.
     :ivar all_or_nothing: it belongs to a run that is all or none: nothing of it is kept when it is not finished.
-    :ivar undoings: point and time of its undoing → how many points there were on the host's timeline by then. Clocks
-        are set back; the order of the ledger is not. Only known where the whole history was folded.
     :ivar fired: when and why its dead-man's switch fired; None when it did not.
     :ivar more: fields of its C(begun) and C(described) events that this version does not know.
     """
 
-    def __init__(self, install_id: str, begin: int, time: str) -> None:
-        self.install_id = install_id
-        self.begin = begin
-        self.begun = time
-        self.updated = time
+    def __init__(self, install_id: str, time: str, seq: int = 0) -> None:
+        super().__init__(install_id, time, "installation", seq)
         self.status = "running"
         self.inputs: events.Inputs = {}
         self.environment: events.Environment = {}
-        self.began_as: events.Identity = {"machine": "", "root": "", "checkpoints": ""}
-        self.identity = self.began_as
+        self.began_as = self.identity
         self.labels: dict[str, str] = dict.fromkeys(_LABELS, "")
-        self.previous: int | None = None
-        self.phases: dict[str, Phase] = {name: Phase(name) for name in PHASES}
-        self.points: list[Point] = []
-        self.undoing: events.Undoing | None = None
+        self.phases = {name: Phase(name) for name in PHASES}
         self.fleet: events.FleetRecord | None = None
         self.window: dict[str, events.WindowTimes] = {}
         self.undo: events.UndoTime | None = None
-        self.undoings: dict[tuple[str, str], int] = {}
         self.fired: events.FiredRecord | None = None
         self.all_or_nothing = False
         self.more: Facts = {}
@@ -169,9 +267,9 @@ class Installation:
         return standing.rollback_pending(self.fleet)
 
     @property
-    def active_points(self) -> list[Point]:
-        """Rollback points that can still be undone, oldest first."""
-        return [point for point in self.points if not point.get("undone")]
+    def state(self) -> str:
+        """Its status."""
+        return self.status
 
     def as_dict(self) -> RecordedInstallation:
         """The installation as JSON-able data."""
@@ -181,27 +279,27 @@ class Installation:
             "status": self.status,
             "begun": self.begun,
             "updated": self.updated,
+            "rollback_points": self.points,
             "inputs": self.inputs,
             "environment": self.environment,
             "identity": self.identity,
             **self.labels,
             "phases": {name: phase.as_dict() for name, phase in self.phases.items()},
-            "rollback_points": self.points,
             **{name: getattr(self, name) for name in _SOMETIMES if getattr(self, name)},
         }
         return t.cast("RecordedInstallation", fields)
 
-    def apply(self, event: Event, time: str) -> None:
+    def apply(self, event: Event, time: str, seq: int = 0) -> None:
         """Fold one event in.
 
         :raises UnknownFormat: another version wrote it, and it is not marked as C(ignorable).
         """
         if check_known(event):
-            getattr(self, f"_on_{event['event']}")(event, time)
+            super().apply(event, time, seq)
         self.updated = time
 
     def _on_begun(self, event: events.Begun, _time: str) -> None:
-        self.inputs, self.environment, self.previous = event["inputs"], event["environment"], event["previous"]
+        self.inputs, self.environment = event["inputs"], event["environment"]
         self.began_as = self.identity = event["identity"]
         for name, record in event["carried"].items():
             self.phases[name] = Phase(name, record)
@@ -234,60 +332,24 @@ class Installation:
         if all(phase.done for phase in self.phases.values()):
             self.status = "completed"
 
-    def _on_captured(self, event: events.PointCaptured, time: str) -> None:
-        point = {"install_id": self.install_id, "time": time, "root": self.identity["root"], **fields_of(event)}
-        self.points.append(t.cast("Point", point))
-
-    def _on_undoing(self, event: events.Undoing, _time: str) -> None:
-        self.undoing = event
-
     def _on_undone(self, event: events.Undone, time: str) -> None:
-        self.undoing = None
+        super()._on_undone(event, time)
         if event.get("work"):
             failures = [phase.ended for phase in self.phases.values() if phase.status == "failed" and phase.ended]
             self.undo = {**event["work"], "failed": max(failures, default=None), "ended": time}
         if event["outcome"] != "exact":
-            for point in self.points:
-                if point["point"] == event.get("redo"):
-                    # What this rollback was to undo still counts, and so does what it captured before.
-                    point["incomplete"] = True
             return
-        for point in self.points:
-            if point["point"] in (event.get("points") or []):
-                point["undone"] = time
         for name in event.get("phases") or []:
             if self.phases[name].status != "pending":
                 self.phases[name].status, self.phases[name].ended = "rolled_back", time
-        # A point that was captured by hand belongs to no phase; undoing it finishes or breaks none.
         self.status = event.get("status") or ("failed" if event.get("phases") else self.status)
 
     def _on_redone(self, event: events.Redone, _time: str) -> None:
-        """A rollback was undone: what it had changed of the record is as before."""
+        super()._on_redone(event, _time)
         before = event["before"]
-        self.status = before["status"]
+        self.status = before["status"] or self.status
         for name, status in before["phases"].items():
             self.phases[name].status = status
-        for point in self.points:
-            if point["point"] in before["undone"]:
-                point.pop("undone", None)
-                undone = before["undone"][point["point"]]
-                if undone is not None:
-                    point["undone"] = undone
-
-    def _on_settled(self, event: events.PointSettled, _time: str) -> None:
-        for point in self.points:
-            if point["point"] == event["point"]:
-                point["after"] = event["after"]
-
-    def _on_pruned(self, event: events.Pruned, time: str) -> None:
-        for point in self.points:
-            if point["point"] in event["points"]:
-                point["pruned"] = time
-
-    def _on_archived(self, event: events.Archived, _time: str) -> None:
-        for point in self.points:
-            if point["point"] in event["points"]:
-                point["archive"] = event["points"][point["point"]]
 
     def _on_prepared(self, event: events.Prepared, time: str) -> None:
         self.status = "prepared"
@@ -330,7 +392,7 @@ class Installation:
         self.status = event["status"]
 
 
-EVENTS = frozenset(name[len("_on_") :] for name in vars(Installation) if name.startswith("_on_"))
+EVENTS = frozenset(name[len("_on_") :] for name in dir(Installation) if name.startswith("_on_")) | {"captured"}
 
 
 def check_known(event: Event, line: LedgerLine | None = None) -> bool:
@@ -376,26 +438,57 @@ def _unreadable(name: str, event: t.Any) -> tuple[str, dict[str, t.Any]]:
     return "", {}
 
 
-def fold(lines: t.Iterable[LedgerLine], into: list[Installation] | None = None) -> list[Installation]:
-    """All installations of these lines, oldest first.
+def fold(lines: t.Iterable[LedgerLine], into: list[Change] | None = None) -> list[Change]:
+    """All changes that began in these lines, oldest first.
 
-    :param into: installations that the lines go on from; changed and returned.
+    :param into: changes that the lines go on from; changed and returned.
     :raises UnknownFormat: an event of another version, and not marked as C(ignorable).
     """
-    by_id = {installation.install_id: installation for installation in into or []}
+    by_id = {change.install_id: change for change in into or []}
     for line in lines:
-        if line.install_id not in by_id:
-            by_id[line.install_id] = Installation(line.install_id, line.begin, line.time)
         for event in line.events:
-            # Also one about installations that are not looked at here.
-            check_known(event, line)
-            # An undo is one call and one line, but may reach back over several installations.
-            for install_id in event.get("installations") or [line.install_id]:
+            # Also one about changes that are not looked at here.
+            known = check_known(event, line)
+            about = event.get("installations") or [line.install_id]
+            if not known:
+                pass
+            elif event["event"] == "begun":
+                by_id[line.install_id] = Installation(line.install_id, line.time, line.seq)
+            elif event["event"] == "captured":
+                about = [owner(event)]
+                if event["phase"] is None and about[0] not in by_id:
+                    by_id[about[0]] = Change(about[0], line.time, origin(event), line.seq)
+            # An undo is one call and one line, but may reach back over several changes.
+            for install_id in about:
                 if install_id not in by_id:
                     continue
-                by_id[install_id].apply(event, line.time)
-                if event["event"] == "undone":
-                    points = sum(len(installation.points) for installation in by_id.values())
+                if known:
+                    by_id[install_id].apply(event, line.time, line.seq)
+                by_id[install_id].updated = line.time
+                if known and event["event"] == "undone":
+                    points = sum(len(change.points) for change in by_id.values())
                     undone = {(point, line.time): points for point in event.get("points") or []}
                     by_id[install_id].undoings.update(undone)
     return list(by_id.values())
+
+
+def installations(changes: t.Iterable[Change]) -> list[Installation]:
+    """The installations among these changes."""
+    return [change for change in changes if isinstance(change, Installation)]
+
+
+def current(changes: t.Iterable[Change]) -> Installation | None:
+    """The last installation that began; None before the first."""
+    return next(reversed(installations(changes)), None)
+
+
+def owner(event: events.PointCaptured) -> str:
+    """The id of the change that a captured point belongs to."""
+    return event["point"].rpartition(".")[0]
+
+
+def origin(event: events.PointCaptured) -> str:
+    """Who made a point."""
+    if event["phase"] is not None:
+        return "installation"
+    return "rollback" if event.get("redo") else event.get("by", "hand")

@@ -2,9 +2,11 @@
 
 One call of the engine is one line, so it is recorded whole or not at all. Each line carries the
 SHA-256 of itself and of the line before it, so that nothing can be changed, dropped or moved
-unnoticed (S. Haber, W. S. Stornetta, "How to Time-Stamp a Digital Document", 1991). It also
-carries the byte offset of the first line of its installation, so that reading the current
-installation costs the same on the first day and after ten years.
+unnoticed (S. Haber, W. S. Stornetta, "How to Time-Stamp a Digital Document", 1991).
+
+A line is in one of three threads: what installations and rollbacks did, what was captured by hand, and what hooks
+captured. Each line carries the byte offset of the newest line of each thread before it, so that reading the current
+installation costs the same on the first day and after ten years, and however many points hooks have made meanwhile.
 
 Each line carries the number of the format it is written in, and the version of the collection that wrote it.
 docs/formats.md specifies both, and what a version does that finds another number.
@@ -32,6 +34,8 @@ FORMAT = 2
 # Of this collection, as in galaxy.yml.
 VERSION = "1.0.0"
 _BLOCK = 16384
+MAIN, HAND, HOOK = "main", "hand", "hook"
+THREADS = (MAIN, HAND, HOOK)
 
 
 class LedgerLine(t.NamedTuple):
@@ -39,8 +43,12 @@ class LedgerLine(t.NamedTuple):
 
     :ivar seq: its number, from 1.
     :ivar time: when it was written, ISO 8601 with zone.
-    :ivar install_id: the installation it belongs to.
-    :ivar begin: byte offset of that installation's first line.
+    :ivar install_id: the change it belongs to.
+    :ivar newest: the newest id that a change has had by then.
+    :ivar thread: V(main), V(hand) or V(hook).
+    :ivar begin: byte offset of the first line of its stretch: lines of one thread and one installation, without others
+        in between.
+    :ivar earlier: thread → byte offset of its newest line before this one.
     :ivar events: what happened, in order.
     :ivar prev: hash of the line before, or 64 zeros.
     :ivar hash: SHA-256 (hex) of this line's other fields.
@@ -51,12 +59,20 @@ class LedgerLine(t.NamedTuple):
     seq: int
     time: str
     install_id: str
+    newest: str
+    thread: str
     begin: int
+    earlier: dict[str, int]
     events: list[Event]
     prev: str
     hash: str
     format: int = FORMAT
     writer: str = VERSION
+    offset: int = 0
+
+
+# On disk; where a line is, it need not say.
+FIELDS = tuple(name for name in LedgerLine._fields if name != "offset")
 
 
 # ASCII only, so that a line is a line for every reader, whatever U+2028 means to it.
@@ -81,7 +97,7 @@ def _parse(line: bytes) -> LedgerLine:
     """
     try:
         fields = json.loads(line)
-        parsed = LedgerLine(**{name: fields[name] for name in LedgerLine._fields})
+        parsed = LedgerLine(**{name: fields[name] for name in FIELDS})
         # The bytes themselves, since JSON can say the same in other bytes.
         bare = line.replace(b'"hash":"%s",' % parsed.hash.encode("ascii"), b"", 1)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
@@ -173,9 +189,36 @@ class Ledger:
         """
         return self._parse_all(offset, self._read(offset, self.size()))
 
+    def line_at(self, offset: int) -> LedgerLine:
+        """The line that begins at a byte.
+
+        :raises LedgerBroken: none does, or it is not what was written.
+        :raises UnknownFormat: it is of another format.
+        """
+        content = b""
+        while b"\n" not in content:
+            start = offset + len(content)
+            block = self._read(start, start + _BLOCK)
+            if not block:
+                raise _broken(self._number_at(offset), "is missing")
+            content += block
+        return self._parse_all(offset, content[: content.index(b"\n") + 1])[0]
+
+    def stretch(self, last: LedgerLine) -> list[LedgerLine]:
+        """The lines of a stretch up to C(last), their chain checked.
+
+        :raises LedgerBroken: with the number of the first line that does not fit.
+        :raises UnknownFormat: one is of another format.
+        """
+        lines = self._parse_all(last.begin, self._read(last.begin, last.offset)) if last.begin < last.offset else []
+        if lines and lines[-1].hash != last.prev:
+            raise _broken(last.seq, "does not follow from the one before it")
+        return [*lines, last]
+
     def _parse_all(self, offset: int, content: bytes) -> list[LedgerLine]:
         """The lines in what stands at a byte, each checked against the one before it."""
         lines: list[LedgerLine] = []
+        position = offset
         for index, line in enumerate(content.split(b"\n")[:-1]):
             try:
                 parsed = _parse(line)
@@ -185,7 +228,8 @@ class Ledger:
                     raise ValueError("is not a beginning: lines before it are missing")
             except ValueError as error:
                 raise _broken(self._number_at(offset) + index, str(error)) from None
-            lines.append(parsed)
+            lines.append(parsed._replace(offset=position))
+            position += len(line) + 1
         return lines
 
     def repair(self, apply: bool = True) -> bool:
@@ -217,12 +261,20 @@ class Ledger:
         return True
 
     def append(
-        self, last: LedgerLine | None, install_id: str, events: list[Event], time: str, begin: int | None
+        self,
+        last: LedgerLine | None,
+        install_id: str,
+        events: list[Event],
+        time: str,
+        thread: str = MAIN,
+        newest: str = "",
     ) -> LedgerLine:
         """Write one line, durably.
 
         :param last: the line before, from M(tail); the caller holds the lock.
-        :param begin: the installation's first offset; None when this line begins it.
+        :param install_id: the change that it belongs to; a line of another one begins a new stretch.
+        :param thread: V(main), V(hand) or V(hook).
+        :param newest: the newest id that a change has; empty for C(install_id).
         :raises StorageError: the disk refused; the ledger is as it was.
         """
         try:
@@ -236,7 +288,10 @@ class Ledger:
             "seq": last.seq + 1 if last else 1,
             "time": time,
             "install_id": install_id,
-            "begin": size if begin is None else begin,
+            "newest": max(newest or install_id, last.newest if last else ""),
+            "thread": thread,
+            "begin": last.begin if last and (last.thread, last.install_id) == (thread, install_id) else size,
+            "earlier": {**last.earlier, last.thread: last.offset} if last else {},
             "events": events,
             "prev": last.hash if last else GENESIS,
         }
@@ -254,7 +309,7 @@ class Ledger:
             raise storage_error(self._path, error) from error
         finally:
             os.close(fd)
-        return LedgerLine(**fields)
+        return LedgerLine(**fields, offset=size)
 
 
 def _take_back(fd: int, size: int) -> None:

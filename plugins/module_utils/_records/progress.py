@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    fold,
+    installations,
+)
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import InstallationSummary, Progress
 
@@ -93,11 +97,11 @@ def condition(content: bytes | None, lines: t.Iterable[LedgerLine]) -> str:
     """
     if content is None:
         return "missing"
-    history: list[Installation] = []
+    history: list[Change] = []
     views = [b""]
     for line in lines:
         history = fold([line], history)
-        views.append(render(next(current for current in history if current.install_id == line.install_id)))
+        views += [render(installation) for installation in installations(history)[-1:]]
     if content in views:
         return "current" if content == views[-1] else "stale" if content else "corrupt"
     try:

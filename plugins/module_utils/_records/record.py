@@ -9,14 +9,20 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    Installation,
+    current,
+    fold,
+    installations,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND, HOOK, MAIN, Ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
-from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Ledger
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Event
 
 # What C(rollback.sh) leaves for the engine to notice: it cannot write the ledger itself.
 BEGUN = "rollback.begun"
@@ -35,6 +41,7 @@ class Record:
     :ivar installation: the current installation; None before the first.
     :ivar identity: whose record it is where it lies now.
     :ivar moved: it was another root's, or lay elsewhere, when it was written last.
+    :ivar interrupted: a rollback began and has not ended, whatever it is about.
     :ivar repaired: what had to be mended to read the state, for the user.
     """
 
@@ -48,7 +55,10 @@ class Record:
         self._ledger = Ledger(where) if where is not None else None
         self._last: LedgerLine | None = None
         self._view = b""
+        # Of the current installation, and what rollbacks did since it began.
+        self._lines: list[LedgerLine] = []
         self.installation: Installation | None = None
+        self.interrupted = False
         self._load()
 
     def _load(self) -> None:
@@ -67,27 +77,75 @@ class Record:
                     "state=absent and install again; what was changed before can then not be undone.",
                 )
             return
-        self.installation = self._installation_at(self._last.begin)
+        self._lines = self._main(self._last)
+        self.installation = current(fold(self._lines))
+        for line in self._lines:
+            for event in line.events:
+                self._note(event)
+        if self.installation is None:
+            for change in [*self.lately(HAND, 8), *self.lately(HOOK, 8)]:
+                # A copy is refused; what was moved is told by its points.
+                identity.moved(change.identity, self.identity)
+            return
         self.moved = identity.moved(self.installation.identity, self.identity)
         if self.moved:
             identity.refuse_half_done(self.installation, self.identity, self.script_was_run)
         self._view = progress.render(self.installation)
         self._mend_progress()
 
-    def _installation_at(self, offset: int) -> Installation:
-        """The installation whose first line is at a byte."""
-        return fold(self.lines(offset))[0]
+    @property
+    def empty(self) -> bool:
+        """Nothing was ever recorded here."""
+        return self._last is None
+
+    def _note(self, event: Event) -> None:
+        """Follow whether a rollback is going on."""
+        if event["event"] in ("undoing", "undone"):
+            self.interrupted = event["event"] == "undoing"
+
+    def _main(self, last: LedgerLine) -> list[LedgerLine]:
+        """The lines of the main thread since the installation began that is current at a line, oldest first."""
+        lines = self._stretch(last, MAIN)
+        while not self._is_beginning(lines) and self._extend(lines):
+            pass
+        return lines
+
+    def _stretch(self, last: LedgerLine, thread: str) -> list[LedgerLine]:
+        """The newest lines of a thread up to a line, as far as nothing else lies in between."""
+        if self._ledger is None:
+            return []
+        if last.thread != thread:
+            if thread not in last.earlier:
+                return []
+            last = self._ledger.line_at(last.earlier[thread])
+        return self._ledger.stretch(last)
+
+    def _extend(self, lines: list[LedgerLine]) -> bool:
+        """Put the stretch of the same thread that comes before these lines in front of them; whether there is one."""
+        offset = lines[0].earlier.get(lines[0].thread) if lines else None
+        if offset is None or self._ledger is None:
+            return False
+        lines[:0] = self._ledger.stretch(self._ledger.line_at(offset))
+        return True
+
+    @staticmethod
+    def _is_beginning(lines: list[LedgerLine]) -> bool:
+        """An installation begins with the first of these lines."""
+        return bool(lines) and any(event["event"] == "begun" for event in lines[0].events)
 
     def effective(self) -> Installation | None:
         """The installation whose result is on the host: the latest that was not undone."""
-        installation = self.installation
+        installation, lines = self.installation, list(self._lines)
         while installation is not None and installation.status in ("rolled_back", "abandoned"):
-            before = installation.previous
-            installation = self._installation_at(before) if before is not None else None
+            if not self._extend(lines):
+                return None
+            known = installations(fold(lines))
+            before = [other for other in known if other.install_id < installation.install_id]
+            installation = before[-1] if before else installation
         return installation
 
-    def history(self) -> list[Installation]:
-        """All installations, oldest first, the whole chain checked.
+    def history(self) -> list[Change]:
+        """All changes, oldest first, the whole chain checked.
 
         :raises LedgerBroken: with the number of the first line that does not fit.
         """
@@ -95,15 +153,31 @@ class Record:
 
     def recent(self, count: int) -> list[Installation]:
         """The latest installations on disk, oldest first; what is further back is not read."""
-        if self._last is None:
-            return []
-        begin = self._last.begin
-        for dummy in range(count - 1):
-            previous = self._installation_at(begin).previous
-            if previous is None:
-                break
-            begin = previous
-        return fold(self.lines(begin))
+        lines = list(self._lines)
+        while len(installations(fold(lines))) < count and self._extend(lines):
+            pass
+        return installations(fold(lines))
+
+    def lately(self, thread: str, count: int) -> list[Change]:
+        """The latest changes of a thread outside of installations, that began since the current installation did.
+
+        :param thread: V(hand) or V(hook).
+        :param count: of lines that are looked at, so that it costs the same whatever there was before.
+        """
+        # What rollbacks did to them is in the main thread.
+        lines = sorted(self._lately(thread, count) + self._lines)
+        return [change for change in fold(lines) if change.origin == thread]
+
+    def acted_lately(self, thread: str) -> bool:
+        """Whether anything was recorded in a thread since the current installation began."""
+        return bool(self._lately(thread, 1))
+
+    def _lately(self, thread: str, count: int) -> list[LedgerLine]:
+        since = self._lines[0].seq if self._is_beginning(self._lines) else 0
+        lines = self._stretch(self._last, thread) if self._last is not None else []
+        while lines and len(lines) < count and lines[0].seq > since and self._extend(lines):
+            pass
+        return [line for line in lines[-count:] if line.seq > since]
 
     @property
     def script_was_run(self) -> bool:
@@ -133,13 +207,12 @@ class Record:
         last = ledger.tail()
         if last is None:
             return "missing"
-        lines = ledger.since(last.begin)
-        previous = fold(lines)[0].previous
-        if previous is not None:
-            try:
-                lines = ledger.since(previous)
-            except LedgerBroken:
-                pass  # A break further back is for M(history) to tell.
+        lines = self._main(last)
+        try:
+            while self._extend(lines) and not self._is_beginning(lines):
+                pass
+        except LedgerBroken:
+            pass  # A break further back is for M(history) to tell.
         return progress.condition(content, lines)
 
     def _mend_progress(self) -> None:

@@ -40,8 +40,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     PHASES,
     STATUSES,
+    Change,
     Installation,
+    origin,
+    owner,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import MAIN
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import BEGUN, DONE, STAGE, Record
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import (
@@ -53,6 +57,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Ledger, LedgerLine
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Environment,
         Event,
@@ -68,6 +73,7 @@ class Session(Record):
 
     :param root: where SAGE is installed; its file system is synced before a phase is recorded as completed.
     :ivar installation: the current installation, these events included.
+    :ivar made: what these events have made outside of installations.
     """
 
     def __init__(self, where: PrivateDir | None, path: str, root: str, writes: bool) -> None:
@@ -75,6 +81,8 @@ class Session(Record):
         self._events: list[Event] = []
         self._begins = False
         self._time = ""
+        self._next_id = ""
+        self.made: dict[str, Change] = {}
         super().__init__(where, path, root, writes)
         if self.moved:
             self.add({"event": "rerooted", "identity": self.identity})
@@ -97,7 +105,7 @@ class Session(Record):
         """
         _refuse(self.installation, goes_on=False)
         before = self.installation
-        install_id = clock.new_install_id(before.install_id if before is not None else None)
+        install_id = self.next_id()
         if before is not None:
             for event in self._events:
                 # The line will belong to the next installation.
@@ -106,14 +114,13 @@ class Session(Record):
             # Recorded in the line that begins the next one: one call, one line.
             self._events.append({"event": "ended", "status": "abandoned", "installations": [before.install_id]})
         self._begins = True
-        self.installation = Installation(install_id, 0, self._now())
+        self.installation = Installation(install_id, self._now(), self._seq())
         self.add(
             {
                 "event": "begun",
                 "inputs": inputs,
                 "environment": environment,
                 "identity": self.identity,
-                "previous": before.begin if before is not None else None,
                 "carried": {name: carry_from.phases[name].as_dict() for name in carry} if carry_from else {},
             }
         )
@@ -123,15 +130,40 @@ class Session(Record):
         """The current installation, begun without inputs when there is none yet."""
         return self.installation or self.begin({}, {})
 
+    def next_id(self) -> str:
+        """The id of the next change; the same until one has begun."""
+        current = self.installation.install_id if self.installation is not None else ""
+        newest = max([self.newest_id, current, *self.made])
+        if self._next_id <= newest:
+            self._next_id = clock.new_install_id(newest or None)
+        return self._next_id
+
+    @property
+    def newest_id(self) -> str:
+        """The newest id of a change on disk; empty before the first."""
+        return self._last.newest if self._last is not None else ""
+
+    def _seq(self) -> int:
+        """The number of the line that this session is going to write."""
+        return self._last.seq + 1 if self._last is not None else 1
+
     def add(self, event: Event) -> None:
         """Take an event: visible in C(installation) at once, on disk after M(commit).
 
-        :param event: one of the ledger's, see docs/formats.md; without C(installations) it is about the current one.
+        :param event: one of the ledger's, see docs/formats.md; without C(installations) it is about the current
+            installation, and a captured point about the change that its name begins with.
         """
-        installation = self.required()
-        # An undo may reach back over several installations; each event names those it is about.
-        if installation.install_id in (event.get("installations") or [installation.install_id]):
-            installation.apply(event, self._now())
+        if event["event"] == "captured" and event["phase"] is None:
+            name = owner(event)
+            self.made[name] = Change(name, self._now(), origin(event), self._seq())
+            self.made[name].apply(event, self._now(), self._seq())
+        else:
+            about = event.get("installations")
+            installation = self.installation if about else self.required()
+            # An undo may reach back over several changes; each event names those it is about.
+            if installation is not None and installation.install_id in (about or [installation.install_id]):
+                installation.apply(event, self._now(), self._seq())
+        self._note(event)
         self._events.append(event)
 
     def _now(self) -> str:
@@ -191,39 +223,51 @@ class Session(Record):
             paths += touched(result["spec"] for result in phase.result)
         return paths
 
-    def commit(self) -> None:
+    def commit(self, outside: Change | None = None) -> None:
         """Record what was added, durably, as one line of the ledger; the progress file follows.
 
+        :param outside: the change, by hand or by a hook, that all of it is about. The current installation, and what it
+            costs to read it, stay as they are.
         :raises StorageError: the disk refused; the state is as it was before the session.
         """
-        if (
-            not self._events
-            or not self.writes
-            or self.installation is None
-            or self.where is None
-            or self._ledger is None
-        ):
+        if not self._events or not self.writes or self.where is None or self._ledger is None:
             return
-        installation = self.installation
-        if any(event["event"] == "phase" and event["status"] == "completed" for event in self._events):
-            durable.sync(self._touched(installation))
-        begin = None if self._begins else installation.begin
+        completes = any(event["event"] == "phase" and event["status"] == "completed" for event in self._events)
+        if completes and self.installation is not None:
+            durable.sync(self._touched(self.installation))
         # What needs space comes first, so that a full disk leaves the old state in both files.
-        view = progress.render(installation)
-        self.where.stage(progress.NAME, view)
+        view = progress.render(self.installation) if self.installation is not None and outside is None else b""
+        if view:
+            self.where.stage(progress.NAME, view)
         try:
-            # Not the installation's own time: events may be about others alone.
-            self._last = self._ledger.append(self._last, installation.install_id, self._events, self._now(), begin)
+            self._last = self._append(self._ledger, outside)
         except StateError:
-            self.where.unstage(progress.NAME)
+            if view:
+                self.where.unstage(progress.NAME)
             raise
-        installation.begin = self._last.begin
-        self._events, self._begins, self._view, self._time = [], False, view, ""
+        if outside is None:
+            self._lines = [*([] if self._begins else self._lines), self._last]
+        self._events, self._begins, self._time = [], False, ""
+        if not view:
+            return
+        self._view = view
         try:
             self.where.publish(progress.NAME)
         except StateError as error:
             # The ledger has it, and the ledger is the truth: this call succeeded.
             self.repaired.append(f"the progress file is behind the ledger until the next call: {error.what}")
+
+    def _append(self, ledger: Ledger, outside: Change | None) -> LedgerLine:
+        """Write the line."""
+        newest = max([self.newest_id, *self.made])
+        if outside is not None:
+            install_id, thread = outside.install_id, outside.origin
+        else:
+            about = [name for event in self._events for name in event.get("installations") or ()]
+            install_id = self.installation.install_id if self.installation is not None else [*self.made, *about][0]
+            thread = MAIN
+        # Not the installation's own time: events may be about others alone.
+        return ledger.append(self._last, install_id, self._events, self._now(), thread, newest=max(newest, install_id))
 
 
 def _refuse(installation: Installation | None, goes_on: bool) -> None:

@@ -11,13 +11,14 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import OtherVersions, Recorded
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import ORIGINS
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_drift, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.history import changes
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import Drift
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Spec
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DriftReport
 
@@ -35,10 +36,8 @@ def drift(session: Session) -> list[DriftReport]:
     :raises NeedsLibrary: this Python has not what a kind needs.
     """
     installation = session.effective()
-    if installation is None:
-        return []
     lines: set[tuple[str, str, str]] = set()
-    for name, results in _results(installation).items():
+    for name, results in _results(session, installation).items():
         kind = registry.find(name)
         compare: ByName[Drift] = ByName(kind.drift if kind is not None else _PLAIN)
         recorded = Recorded(registry.make, results, others=functools.partial(_others, session))
@@ -46,13 +45,16 @@ def drift(session: Session) -> list[DriftReport]:
     return [{"kind": kind, "path": path, "what": difference} for kind, path, difference in sorted(lines)]
 
 
-def _results(installation: Installation) -> dict[str, list[tuple[Spec, Facts]]]:
+def _results(session: Session, installation: Installation | None) -> dict[str, list[tuple[Spec, Facts]]]:
     """Kind → spec and facts of all that was looked at once it had changed."""
     results: dict[str, list[tuple[Spec, Facts]]] = {}
-    for phase in installation.phases.values():
+    for phase in installation.phases.values() if installation is not None else ():
         for result in phase.result if phase.done else ():
             results.setdefault(str(result["spec"]["kind"]), []).append((result["spec"], result["facts"]))
-    for point in installation.active_points:
+    begun = installation.seq if installation is not None else 0
+    changes_since: list[Change] = [installation] if installation is not None else []
+    changes_since += [change for change in _history(session) if change.origin in ORIGINS and change.seq > begun]
+    for point in [point for change in changes_since for point in change.active_points]:
         for settled in point.get("after") or ():
             name = str(settled["spec"]["kind"])
             kind = registry.find(name)
@@ -61,17 +63,21 @@ def _results(installation: Installation) -> dict[str, list[tuple[Spec, Facts]]]:
     return results
 
 
+def _history(session: Session) -> list[Change]:
+    """All changes, or where the ledger is broken further back the current installation."""
+    try:
+        return session.history()
+    except LedgerBroken:
+        return [session.installation] if session.installation is not None else []
+
+
 def _others(session: Session, path: str) -> OtherVersions | None:
     """What else is to be in an environment; None when no capture of it can be read, so that nothing is known."""
-    history: list[Installation] = []
-    try:
-        history = session.history()
-    except LedgerBroken:
-        history += [session.installation] if session.installation is not None else []
+    history = _history(session)
     announced: dict[str, str] = {}
     undone: set[str] = set()
-    points = [point for installation in history for point in installation.points if not point.get("redo")]
-    for point in reversed(points):
+    points = [point for change in history for point in change.points if not point.get("redo")]
+    for point in sorted(points, key=lambda point: point["seq"], reverse=True):
         for change in reversed(changes(None if point.get("undone") else session.where, point)):
             if change.path != path:
                 continue

@@ -1,4 +1,4 @@
-"""What each installation did to which distributions, told from its rollback points."""
+"""What each change did to which distributions, told from its rollback points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import VersionsChange
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Facts, Point, TakenResource
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
         TransactionPoint,
@@ -42,24 +42,25 @@ def _manifest(state: PrivateDir | None, point: Point, resource: TakenResource) -
         return None
 
 
-def transactions(state: PrivateDir | None, history: t.Sequence[Installation]) -> list[TransactionReport]:
-    """One per installation, newest first, for RV(transactions)."""
+def transactions(state: PrivateDir | None, history: t.Sequence[Change]) -> list[TransactionReport]:
+    """One per change, newest first, for RV(transactions)."""
     return [
         {
-            "tid": installation.install_id,
-            "time": installation.begun,
-            "status": installation.status,
-            "packages": _packages(state, [point for point in installation.points if point.get("phase")], installation),
-            "rollback_points": [_point(state, point, installation) for point in installation.points],
+            "tid": change.install_id,
+            "time": change.begun,
+            "origin": change.origin,
+            "status": change.state,
+            "changed": change.altered,
+            # A rollback's point is what it went away from.
+            "packages": _packages(state, change.points, change) if change.origin != "rollback" else [],
+            "rollback_points": [_point(point) for point in change.points],
         }
-        for installation in reversed(history)
+        for change in sorted(history, key=lambda change: change.seq, reverse=True)
     ]
 
 
-def _point(state: PrivateDir | None, point: Point, installation: Installation) -> TransactionPoint:
+def _point(point: Point) -> TransactionPoint:
     resources = point.get("resources") or []
-    # What was captured by hand is a change of its own. A redo point is what a rollback went away from.
-    by_hand = not point.get("phase") and not point.get("redo")
     return {
         "id": point["point"],
         "time": point["time"],
@@ -70,11 +71,10 @@ def _point(state: PrivateDir | None, point: Point, installation: Installation) -
         "undone": point.get("undone"),
         "pruned": point.get("pruned"),
         "redo": bool(point.get("redo")),
-        "packages": _packages(state, [point], installation) if by_hand else [],
     }
 
 
-def _packages(state: PrivateDir | None, points: t.Sequence[Point], installation: Installation) -> list[str]:
+def _packages(state: PrivateDir | None, points: t.Sequence[Point], owner: Change) -> list[str]:
     """C([-] name version) and C([+] name version), by name; the first capture and the last plan count."""
     before: dict[tuple[str, str], str] = {}
     after: dict[tuple[str, str], str | None] = {}
@@ -89,7 +89,7 @@ def _packages(state: PrivateDir | None, points: t.Sequence[Point], installation:
                 if change.entire:
                     after[key] = None
             after.update({(change.path, name): version for name, version in change.after.items()})
-    built = _recorded(installation)
+    built = _recorded(owner)
     lines = []
     for key, planned in sorted(after.items(), key=lambda pair: pair[0][::-1]):
         old, new = before.get(key), planned if planned != "" else built.get(key, "")
@@ -99,11 +99,11 @@ def _packages(state: PrivateDir | None, points: t.Sequence[Point], installation:
     return lines
 
 
-def _recorded(installation: Installation) -> dict[tuple[str, str], str]:
+def _recorded(owner: Change) -> dict[tuple[str, str], str]:
     """The versions found once a phase had ended: only building tells some."""
     results = [
         (registry.find(str(result["spec"].get("kind"))), result)
-        for phase in installation.phases.values()
+        for phase in owner.phases.values()
         for result in phase.result
     ]
     return {
@@ -114,16 +114,16 @@ def _recorded(installation: Installation) -> dict[tuple[str, str], str]:
     }
 
 
-def installed_by(history: t.Sequence[Installation]) -> dict[str, str]:
-    """Distribution → id of the installation that brought what is there now, undone ones left out."""
+def installed_by(history: t.Sequence[Change]) -> dict[str, str]:
+    """Distribution → id of the change that brought what is there now, undone ones left out."""
     owners: dict[tuple[str, str], str] = {}
-    for installation in history:
-        for point in installation.active_points:
-            for change in changes(None, point) if not point.get("redo") else ():
-                if change.entire:
-                    owners = {key: owner for key, owner in owners.items() if key[0] != change.path}
-                for name, version in change.after.items():
-                    owners.pop((change.path, name), None)
-                    if version is not None:
-                        owners[change.path, name] = installation.install_id
+    points = [point for change in history if change.origin != "rollback" for point in change.active_points]
+    for point in sorted(points, key=lambda point: point["seq"]):
+        for change in changes(None, point):
+            if change.entire:
+                owners = {key: owner for key, owner in owners.items() if key[0] != change.path}
+            for name, version in change.after.items():
+                owners.pop((change.path, name), None)
+                if version is not None:
+                    owners[change.path, name] = point["install_id"]
     return {name: install_id for (dummy, name), install_id in sorted(owners.items(), key=lambda pair: pair[0][::-1])}

@@ -11,11 +11,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict 
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold, installations
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import history as reports_history
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Inputs
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
@@ -58,18 +59,18 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
     installation = session.installation
     in_force = session.effective()
     verdict = judge(in_force, redact(inputs) if inputs is not None else None, host.facts(), session.identity)
-    installations: list[Installation] = [installation] if installation is not None else []
+    changes: list[Change] = [installation] if installation is not None else []
     count, broken = None, None
     if history:
         try:
             lines = session.lines()
-            installations, count = fold(lines), len(lines)
+            changes, count = fold(lines), len(lines)
         except LedgerBroken as error:
             broken = error
-    points = [point for installed in installations for point in installed.active_points]
+    points = sorted((point for change in changes for point in change.active_points), key=lambda point: point["seq"])
     result: Report = {
         "changed": False,
-        "exists": installation is not None,
+        "exists": not session.empty,
         **_nothing(),
         "in_force": in_force.install_id if in_force is not None else None,
         "resume": verdict.as_dict(),
@@ -77,9 +78,9 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
         "ledger": _ledger(session.path, count, broken),
     }
     if history:
-        result["installations"] = [installed.as_dict() for installed in installations]
-        result["transactions"] = reports_history.transactions(session.where, installations)
-        result["installed_by"] = reports_history.installed_by(installations)
+        result["installations"] = [installed.as_dict() for installed in installations(changes)]
+        result["transactions"] = reports_history.transactions(session.where, changes)
+        result["installed_by"] = reports_history.installed_by(changes)
     if installation is not None:
         fleet = standing(installation)
         result["fleet"] = fleet.as_dict() if fleet is not None else None

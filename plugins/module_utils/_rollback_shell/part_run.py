@@ -342,6 +342,7 @@ main() {
     show_lines erase "$plan_erase"
     show_lines restore "$plan_restore"
     show_lines remove "$plan_remove"
+    [ -z "$missing" ] || printf 'Not all of it: %s\n' "$missing"
     if [ -n "$conflicts" ]; then
         show_lines conflict "$conflicts"
         [ -n "$force" ] || refuse 'somebody changed what the rollback would overwrite.' \
@@ -366,6 +367,7 @@ main() {
         ! exists "$decoded" || printf '%s is still there\n' "$one"
     done) || fail 'what was done could not be verified.'
     outcome=exact
+    [ -z "$missing" ] || outcome=partial
     [ -z "$differences" ] || outcome=differs
     printf '%s\n' "tid: $tid" "generation: $generation" "time: $(date -u +%Y-%m-%dT%H:%M:%SZ)" \
         "outcome: $outcome" >"$state/rollback.done.tmp" &&
@@ -378,9 +380,10 @@ main() {
         exit 1
     fi
     rm -rf -- "$begun" "$state/rollback.stage"
-    printf 'exact\n'
+    printf '%s\n' "$outcome"
+    [ -z "$missing" ] || printf 'What is left: %s\n%s\n' "$missing" "$otherwise"
     printf '%s\n' 'Run the playbook status/rollback again to record it:' \
-        '"sage_rollback to=last" then finds everything as captured.'
+        "\"sage_rollback to=$tid\" then finds everything as captured, and puts back what is left."
 }
 
 confirm() {

@@ -26,6 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
     escape,
     joined,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import COMPARE
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_names import NAMES
@@ -37,7 +38,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Kind
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
@@ -74,16 +75,25 @@ class _Resource(t.NamedTuple):
     captures: list[_Capture]
 
 
-def refresh(session: Session, history: t.Sequence[Installation] | None = None) -> None:
-    """Make the script take back the latest change that was captured.
+# Lines of the ledger: one that captured, one that settled, and those of others at the same time.
+_LATELY = 8
+# Where nothing but hooks has captured anything.
+_NONE = targets.ResolvedTarget([], "1970-01-01T00:00:00+00:00", tid="")
 
-    :param history: all installations; the current one is enough when it has a rollback point.
+
+def refresh(session: Session, history: t.Sequence[Change] | None = None) -> None:
+    """Make the script take back the latest change of the system that was captured.
+
+    :param history: all changes, or those that are enough; without it, as many are read as it takes.
     """
-    if session.where is None or not session.writes or session.installation is None:
+    if session.where is None or not session.writes or session.empty:
         return
+    history = history if history is not None else _enough(session)
     reason = ""
+    newest = targets.last(history)
     try:
-        chosen = targets.resolve(history or [session.installation], "last")
+        target_name = targets.latest(history)
+        chosen = targets.resolve(history, target_name) if newest is not None else _NONE
         headers = _headers(session.where, chosen)
         root = session.identity["root"]
         moved_from = [point["root"] for point in chosen.points if point["root"] != root]
@@ -97,7 +107,7 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
     except (InputError, StoreError, UnknownFormat, FileNotFoundError):
         # Pruned, archived or damaged: the module can tell more about that than a script.
         reason = "what was captured is archived, removed or damaged."
-        begun, tid = session.installation.begun, session.installation.install_id
+        begun, tid = (newest.begun, newest.install_id) if newest is not None else (_NONE.time, _NONE.tid)
         chosen, headers, points = targets.ResolvedTarget([], begun, tid=tid), {}, []
     # The same points give the same script, so it is written only when they change.
     generation = hashlib.sha256(" ".join(str(point["point"]) for point in points).encode()).hexdigest()
@@ -112,6 +122,17 @@ def refresh(session: Session, history: t.Sequence[Installation] | None = None) -
     script = render(session.path, target, points, headers)
     if session.where.read(NAME) != script:
         session.where.write(NAME, script, mode=0o700)
+
+
+def _enough(session: Session) -> t.Sequence[Change]:
+    """The changes that tell what the latest one is: most times the current installation or the one by hand alone."""
+    installation = session.installation
+    by_hand = session.lately(HAND, _LATELY)[-1:]
+    if by_hand and (installation is None or targets.last([installation, *by_hand]) is by_hand[0]):
+        return by_hand
+    if installation is None or not installation.altered or session.acted_lately(HAND):
+        return session.history()
+    return [installation]
 
 
 def _untouched(state: PrivateDir, point: Point) -> dict[int, list[str]]:
@@ -157,9 +178,12 @@ def render(
     """
     resources = _resources(points, headers)
     lines: list[ScriptLines] = []
-    reason = str(target.get("unsupported") or "")
+    reason, missing = str(target.get("unsupported") or ""), ""
+    able: list[_Resource] = []
     if not reason:
-        reason, lines = _lines(resources)
+        missing, able, lines = _lines(resources)
+        # What it can do is done, and the rest is named.
+        reason = "" if able or not resources else missing
     take = {number: names for each in lines for number, names in each.take.items()}
     facts = {
         "machine": str(target["machine"]).encode(),
@@ -170,6 +194,7 @@ def render(
         "generation": str(target["generation"]).encode(),
         "any": b"1" if points else b"",
         "unsupported": reason.encode(),
+        "missing": b"" if reason else missing.encode(),
         "otherwise": os.fsencode(_otherwise(resources, str(target["store"]))),
     }
     return b"".join(
@@ -182,7 +207,7 @@ def render(
             *(_layer(capture, take.get(capture.number, ())) for each in resources for capture in each.captures),
             b"    *) fail 'this script is damaged.' ;;\n    esac\n}\n",
             b"\n# Does $1 with each resource, the one changed last first.\neach_resource() {\n",
-            *(_calls(resources, lines) or [b"    :\n"]),
+            *(_calls(able, lines) or [b"    :\n"]),
             b'}\n\nmain "$@"\n',
         )
     )
@@ -221,21 +246,30 @@ def _resources(
             key = (record["kind"], "" if kind is not None and kind.joined else record["path"])
             older = resources.pop(key).captures if key in resources else []
             resources[key] = _Resource(kind, *key, captures=[*older, capture])
-    return list(resources.values())
+    # What others may lie in comes first when they are put back, so last here.
+    return sorted(resources.values(), key=lambda resource: resource.kind is not None and resource.kind.contains)
 
 
-def _lines(resources: t.Sequence[_Resource]) -> tuple[str, list[ScriptLines]]:
-    """Why the script cannot do it, or else what it is told of each resource."""
+def _lines(resources: t.Sequence[_Resource]) -> tuple[str, list[_Resource], list[ScriptLines]]:
+    """Why the script cannot do all, the resources that it can do, and what it is told of each."""
+    missing: list[str] = []
+    able: list[_Resource] = []
     of_each: list[ScriptLines] = []
-    for kind, name, dummy, captures in resources:
-        facts = [capture.facts for capture in captures]
+    for resource in resources:
+        facts = [capture.facts for capture in resource.captures]
         lines: ScriptLines | str = facts[-1].manifest.get("no_script") or ""
-        if kind is not None and kind.script:
-            lines = _script(kind).lines(facts)
+        if resource.kind is not None and resource.kind.script:
+            lines = _script(resource.kind).lines(facts)
         if isinstance(lines, str):
-            return lines or f"this script cannot put back what is of kind {name}.", []
+            missing.append(lines or f"this script cannot put back what is of kind {resource.name}.")
+            continue
+        if resource.kind is not None and any(
+            capture.point.get("by") and not resource.kind.covers(capture.facts.spec) for capture in resource.captures
+        ):
+            missing.append(f"nobody said what was to change in {resource.path}, so not all of that was captured.")
+        able.append(resource)
         of_each.append(lines)
-    return "", of_each
+    return " ".join(dict.fromkeys(missing)), able, of_each
 
 
 def _calls(resources: t.Sequence[_Resource], lines: t.Sequence[ScriptLines]) -> list[bytes]:

@@ -282,6 +282,9 @@ class RpmResource(Resource):
 
         return left(self._ts, manifest, self.state)
 
+    def unchanged(self, layer: Layer) -> bool:
+        return not layer.manifest.get("changes")
+
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         from ansible_collections.intellistream.sage.plugins.module_utils._rpm.undo import RpmUndo
 

@@ -145,6 +145,23 @@ def discard(state: PrivateDir, install_id: str, point: str) -> None:
         return
 
 
+def discard_after(state: PrivateDir, newest: str, install_id: str) -> None:
+    """Remove what killed runs left of changes that were never recorded: their ids are newer than the newest that is.
+
+    :param newest: id of the newest change on record.
+    :param install_id: of the one that is at work.
+    """
+    try:
+        with opened(state) as store:
+            names = [name for name in store.names() if name > newest and name != install_id]
+            for name in names:
+                shutil.rmtree(os.path.join(f"/proc/self/fd/{store.fd}", name))
+            if names:
+                store.sync()
+    except FileNotFoundError:
+        return
+
+
 def encode(manifest: t.Mapping[str, t.Any]) -> bytes:
     """A manifest as canonical bytes."""
     return json.dumps({"format": FORMAT, **manifest}, separators=(",", ":"), sort_keys=True).encode()

@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import (
     carry_captures,
     registry,
@@ -28,7 +29,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Facts,
@@ -46,8 +46,17 @@ BACKUPS = "backups"
 _OPENED: ByName[t.Callable[[PrivateDir, Point, ExitStack], PrivateDir]] = ByName("_storage.archive:opened")
 
 
-def capture(session: Session, specs: t.Sequence[Spec], phase: str | None, description: str) -> PointCaptured:
+def capture(
+    session: Session,
+    specs: t.Sequence[Spec],
+    phase: str | None,
+    description: str,
+    by: str = "",
+) -> PointCaptured:
     """Capture resources; the caller records the returned event once, which makes the point exist.
+
+    :param phase: the phase of the current installation that it belongs to; None for a change of its own.
+    :param by: V(hand) or V(hook), of a point that no phase and no rollback makes.
 
     Nothing is recorded here. What was captured is on disk and checked when this returns. In a
     session that writes nothing, the event tells what would be captured.
@@ -56,8 +65,7 @@ def capture(session: Session, specs: t.Sequence[Spec], phase: str | None, descri
     :raises NeedsLibrary: this Python has not what one needs.
     :raises CaptureError: something cannot be captured, or space is short; nothing is left behind.
     """
-    installation = session.required()
-    name = next_name(installation)
+    install_id, name = next_name(session, phase)
     cleaned: list[Spec] = [registry.recorded(spec) for spec in specs]
     resources = [make(spec) for spec in cleaned]
     event: PointCaptured = {
@@ -68,6 +76,10 @@ def capture(session: Session, specs: t.Sequence[Spec], phase: str | None, descri
         "specs": cleaned,
         "resources": [],
     }
+    if by:
+        event["by"] = by
+    if phase is None:
+        event["identity"] = session.identity
     if not session.writes or session.where is None:
         event["resources"] = [_predicted(resource) for resource in resources]
         if session.where is not None:
@@ -76,18 +88,20 @@ def capture(session: Session, specs: t.Sequence[Spec], phase: str | None, descri
     try:
         _check_space(session.where, resources)
         # What a killed run left of a point that was never recorded.
-        store.discard(session.where, installation.install_id, name)
-        with store.point_dir(session.where, installation.install_id, name, create=True) as point:
+        store.discard(session.where, install_id, name)
+        if phase is None:
+            store.discard_after(session.where, session.newest_id, install_id)
+        with store.point_dir(session.where, install_id, name, create=True) as point:
             for number, resource in enumerate(resources):
                 event["resources"].append(_take(point, number, resource))
             point.sync()
-            if phase is not None:
-                _write_plain_copies(session.where, installation.install_id, point, event["resources"])
+            if phase is not None or by == HAND:
+                _write_plain_copies(session.where, install_id, point, event["resources"])
     except (CaptureError, StorageError):
-        store.discard(session.where, installation.install_id, name)
+        store.discard(session.where, install_id, name)
         raise
     except (SageError, OSError) as error:
-        store.discard(session.where, installation.install_id, name)
+        store.discard(session.where, install_id, name)
         reason = error.what if isinstance(error, SageError) else str(error)
         raise CaptureError(
             f"What the change would replace could not be captured: {reason}",
@@ -97,9 +111,16 @@ def capture(session: Session, specs: t.Sequence[Spec], phase: str | None, descri
     return event
 
 
-def next_name(installation: Installation) -> str:
-    """Of the next rollback point: numbers are never used twice, so no point's content can be taken for another's."""
-    return f"{installation.install_id}.{len(installation.points) + 1}"
+def next_name(session: Session, phase: str | None = None) -> tuple[str, str]:
+    """Of the next rollback point: the id of its change, and its name.
+
+    Numbers are never used twice, so no point's content can be taken for another's.
+    """
+    if phase is None:
+        install_id = session.next_id()
+        return install_id, f"{install_id}.1"
+    installation = session.required()
+    return installation.install_id, f"{installation.install_id}.{len(installation.points) + 1}"
 
 
 def _check_space(state: PrivateDir, resources: t.Sequence[Resource]) -> None:
@@ -153,7 +174,7 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
 def _write_plain_copies(
     state: PrivateDir, install_id: str, point: PrivateDir, resources: t.Sequence[TakenResource]
 ) -> None:
-    """Copies for people of what was there before an installation; its first point that has one decides.
+    """Copies for people of what was there before a change; its first point that has one decides.
 
     A rollback uses the store.
 
@@ -161,16 +182,23 @@ def _write_plain_copies(
     """
     with state.child(BACKUPS, create=True) as backups:
         for number, resource in enumerate(resources):
-            copy = registry.kind_of(resource).plain_copy
-            name = copy.name.format(install_id) if copy is not None else ""
-            if copy is None or backups.read(name) is not None:
-                continue
-            content_of: ByName[t.Callable[[Layer], bytes | None]] = ByName(copy.content)
-            manifest = store.read_manifest(point, resource)
-            with store.items(point, number, manifest) as reader, store.content_dir(point, number) as content_directory:
-                content = content_of.load()(Layer({}, manifest, where=content_directory, items=reader))
-            if content is not None:
-                backups.write(name, content)
+            for copy in registry.kind_of(resource).plain_copies:
+                name = copy.name.format(install_id)
+                if backups.read(name) is not None:
+                    continue
+                content_of: ByName[t.Callable[[Layer], bytes | None]] = ByName(copy.content)
+                manifest = store.read_manifest(point, resource)
+                with store.items(point, number, manifest) as reader, store.content_dir(point, number) as directory:
+                    content = content_of.load()(Layer({}, manifest, where=directory, items=reader))
+                if content is not None:
+                    backups.write(name, content)
+
+
+def remove_plain_copies(state: PrivateDir, install_id: str) -> None:
+    """Remove the copies of a change whose content is pruned."""
+    with state.child(BACKUPS, create=True) as backups:
+        for copy in [copy for kind in registry.carried() for copy in kind.plain_copies]:
+            backups.remove(copy.name.format(install_id))
 
 
 def layers(
@@ -237,20 +265,32 @@ def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
     if state is None:
         return None
     before = {registry.key(observed["spec"]): observed for observed in point.get("after") or ()}
+    resources = [registry.make_if_carried(spec) for spec in point["specs"]]
+    unchanged = None not in resources
     with ExitStack() as stack:
-        directory = None
-        for spec, record in zip(point["specs"], point["resources"]):
-            resource = registry.make_if_carried(spec)
-            if resource is None or not resource.settles:
+        try:
+            captures = layers(state, point, stack)
+        except StoreError:
+            if any(resource is not None and resource.settles for resource in resources):
+                raise
+            captures, unchanged = [], False
+        for layer, resource in zip(captures, resources):
+            if resource is None:
                 continue
-            directory = directory or _opened(state, point, stack)
-            facts = resource.after(store.read_manifest(directory, record))
+            facts = resource.after(layer.manifest) if resource.settles else None
             if facts is not None:
-                before[registry.key(spec)] = {"spec": spec, "facts": facts}
+                before[registry.key(layer.spec)] = {"spec": layer.spec, "facts": facts}
+            unchanged = unchanged and resource.unchanged(layer)
     after = list(before.values())
-    if not after or point.get("after") == after:
+    if (point.get("after") or [], point.get("unchanged", False)) == (after, unchanged):
         return None
-    return {"event": "settled", "installations": [point["install_id"]], "point": point["point"], "after": after}
+    return {
+        "event": "settled",
+        "installations": [point["install_id"]],
+        "point": point["point"],
+        "after": after,
+        "unchanged": unchanged,
+    }
 
 
 def brief(point: Point | PointCaptured) -> PointBrief:

@@ -1,7 +1,10 @@
 """Targets of a rollback: from what the user names to the rollback points to undo.
 
 A host has one timeline of rollback points, and a target is a cut in it: the state captured when what
-is named began. A rollback is itself a point on the timeline, which holds what it took back.
+is named began. A rollback is itself a change on the timeline, whose point holds what it took back.
+
+Whoever names an installation, a phase or a point made by hand means what the collection was asked to do. What hooks
+captured meanwhile, such as upgrades of the system, is undone only where a date or the point of a hook is named.
 """
 
 from __future__ import annotations
@@ -11,24 +14,32 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Installation,
+    current,
+    installations,
+)
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
+# What an interrupted rollback has begun, or rollback.sh has done and could not record, and nothing else.
+UNFINISHED = "unfinished"
 _LOOKS_LIKE_DATE: ByName[t.Callable[[str], bool]] = ByName("_timeline.dates:looks_like_date")
 _PARSE: ByName[t.Callable[[str, dt.datetime], dt.datetime]] = ByName("_timeline.dates:parse")
 
 
 class TargetPart(t.NamedTuple):
-    """What of one installation is undone.
+    """What of one change is undone.
 
     :ivar points: those of its rollback points that are undone, oldest first.
-    :ivar phases: its phases that are rolled back.
+    :ivar phases: its phases that are rolled back, of an installation.
     :ivar entire: all of it is undone.
     """
 
-    installation: Installation
+    change: Change
     points: list[Point]
     phases: list[str]
     entire: bool
@@ -37,26 +48,35 @@ class TargetPart(t.NamedTuple):
 class ResolvedTarget(t.NamedTuple):
     """A resolved target.
 
-    :ivar parts: oldest installation first; empty when nothing is to be undone.
+    :ivar parts: oldest change first; empty when nothing is to be undone.
     :ivar time: ISO time the target began.
-    :ivar tid: id of the installation it belongs to.
+    :ivar tid: id of the change it belongs to.
+    :ivar uncovered: what changed since and cannot be undone with it, for people.
     """
 
     parts: list[TargetPart]
     time: str
     tid: str
+    uncovered: list[str] = []
 
     @property
     def points(self) -> list[Point]:
-        """All points to undo, oldest first."""
-        return [point for part in self.parts for point in part.points]
+        """All points to undo, in the order of their capture."""
+        return _ordered(point for part in self.parts for point in part.points)
+
+    @property
+    def changes(self) -> list[tuple[TargetPart, Point]]:
+        """The same, each with the part that it belongs to."""
+        pairs = [(part, point) for part in self.parts for point in part.points]
+        return sorted(pairs, key=lambda pair: pair[1]["seq"])
 
 
-def resolve(history: t.Sequence[Installation], to: str, reference: dt.datetime | None = None) -> ResolvedTarget:
+def resolve(history: t.Sequence[Change], to: str, reference: dt.datetime | None = None) -> ResolvedTarget:
     """Find what has to be undone to get to C(to).
 
-    :param history: all installations, oldest first.
-    :param to: V(last), an install id, a rollback point, a phase of the current installation, or a date.
+    :param history: all changes, oldest first.
+    :param to: V(last), V(unfinished), the id of a change, a rollback point, a phase of the current installation, or a
+        date.
     :param reference: what relative dates count from.
     :raises InputError: nothing of that name was recorded, the date is ambiguous, or what has to be undone was pruned.
     """
@@ -65,66 +85,110 @@ def resolve(history: t.Sequence[Installation], to: str, reference: dt.datetime |
             "Nothing was installed here yet, so there is nothing to roll back to.", untouched="everything."
         )
     to = fixed(history, to, reference)
-    if to == "last":
-        return ResolvedTarget([], history[-1].begun, tid=history[-1].install_id)
+    if to in ("last", UNFINISHED):
+        change = last(history) or history[-1]
+        return ResolvedTarget([], change.begun, tid=change.install_id)
     if to in PHASES:
         return _phase(history, to)
-    before = 0
-    for installation in history:
-        if installation.install_id == to:
-            return _kept(history, before, _since(history, before, installation.begun, to, whole=to))
-        for position, point in enumerate(installation.points):
-            if point["point"] == to:
-                cut = before + position
-                return _kept(history, cut, _since(history, cut, point["time"], installation.install_id))
-        before += len(installation.points)
+    timeline = _timeline(history)
+    for change in history:
+        if change.install_id == to and isinstance(change, Installation):
+            cut = sum(1 for point in timeline if point["seq"] < change.seq)
+            return _kept(history, cut, _since(history, cut, change.begun, to, whole=change))
+        for point in change.points:
+            if to == point["point"] or to == change.install_id:
+                cut = timeline.index(point)
+                return _kept(history, cut, _since(history, cut, point["time"], change.install_id))
     if is_date(to):
         return _date(history, _PARSE.load()(to, reference or dt.datetime.now(dt.timezone.utc)))
-    names = [point["point"] for installation in history[-3:] for point in installation.active_points]
+    names = [point["point"] for point in timeline if not point.get("undone")]
     raise InputError(
         f"There is no installation, rollback point or phase {to!r}, and it is no date.",
         untouched="everything.",
         advice=f"Use last, one of {', '.join(PHASES)}, "
-        f"an installation ({', '.join(installation.install_id for installation in history[-5:])}), "
-        f"a rollback point ({', '.join(names) or 'there is none'}) or a date such as '2 hours ago'.",
+        f"an installation ({', '.join(installation.install_id for installation in installations(history)[-5:])}), "
+        f"a rollback point ({', '.join(names[-10:]) or 'there is none'}) or a date such as '2 hours ago'.",
     )
 
 
-def fixed(history: t.Sequence[Installation], to: str, reference: dt.datetime | None = None) -> str:
+def fixed(history: t.Sequence[Change], to: str, reference: dt.datetime | None = None) -> str:
     """A target as text that means the same when it is used later: what V(last) is now, when V(2 hours ago) was.
+
+    V(last) stays itself where there is nothing that it could undo.
 
     :raises InputError: the date is ambiguous or in the future.
     """
     if to == "last":
-        newest = next((point for point in reversed(_timeline(history)) if not point.get("redo")), None)
-        if newest is None:
-            return to
-        # What was captured by hand is a change of its own; what a phase captured is part of its installation.
-        owner = newest["install_id"] if newest.get("phase") else ""
-        together = [point for point in _timeline(history) if point["install_id"] == owner]
-        changes = [point for point in together if not point.get("redo")] or [newest]
-        if all(point.get("undone") for point in changes):
-            # A rollback that reached further back undid it too; going to where it began would bring the rest back.
-            return to
-        return str(newest["install_id"] if newest.get("phase") else newest["point"])
-    if is_date(to):
+        change = last(history)
+        return _name(change) if change is not None and change.in_force else to
+    # What has a name is no date, whatever it looks like; and who names a change need not carry the grammar of dates.
+    named = any(to in (change.install_id, *(point["point"] for point in change.points)) for change in history)
+    if not named and is_date(to):
         return _PARSE.load()(to, reference or dt.datetime.now(dt.timezone.utc)).isoformat()
     return to
 
 
+def last(history: t.Sequence[Change]) -> Change | None:
+    """The last installation that began, or a point made by hand if that is newer; None when there is neither.
+
+    Also one that changed nothing, or was undone already: nobody means an earlier one, whose undo would take away what
+    works. An installation is as new as the newest that it has captured.
+    """
+    candidates = [change for change in history if change.origin in ("installation", "hand")]
+    return max(candidates, key=_newest, default=None)
+
+
+def latest(history: t.Sequence[Change]) -> str:
+    """The latest change of the system, for rollback.sh: as V(last), but attempts that changed nothing are no changes.
+
+    :returns: a target; V(last) where that change was undone already, or there is none.
+    """
+    altering = [change for change in history if change.origin in ("installation", "hand") and change.altered]
+    newest = max(altering, key=_newest, default=None)
+    return _name(newest) if newest is not None and newest.in_force else "last"
+
+
+def nothing_to_undo(history: t.Sequence[Change]) -> str:
+    """Why V(last) undoes nothing, for people."""
+    change = last(history)
+    if change is None:
+        return "no installation was begun here, and no rollback point made by hand."
+    name = "installation" if isinstance(change, Installation) else "rollback point"
+    older = [other for other in history if other.in_force and other.origin in ("installation", "hand")]
+    further = f" To go back further, name a target, such as {_name(older[-1])}." if older else ""
+    if change.altered:
+        return f"{name} {_name(change)}, the last one, was rolled back already.{further}"
+    return f"{name} {_name(change)}, the last one, changed nothing.{further}"
+
+
+def _name(change: Change) -> str:
+    """The target that a change is."""
+    return change.install_id if isinstance(change, Installation) else change.points[0]["point"]
+
+
+def _newest(change: Change) -> int:
+    """The number of the line of the ledger that began it, or recorded the newest of its points."""
+    return max([change.seq, *(point["seq"] for point in change.points)])
+
+
 def is_date(to: str) -> bool:
     """Whether a target is meant as a date."""
-    return _LOOKS_LIKE_DATE.load()(to)
+    return to != UNFINISHED and _LOOKS_LIKE_DATE.load()(to)
 
 
-def _timeline(history: t.Sequence[Installation]) -> list[Point]:
+def _ordered(points: t.Iterable[Point]) -> list[Point]:
+    """Points in the order of their capture."""
+    return sorted(points, key=lambda point: point["seq"])
+
+
+def _timeline(history: t.Sequence[Change]) -> list[Point]:
     """All rollback points of a host, oldest first."""
-    return [point for installation in history for point in installation.points]
+    return _ordered(point for change in history for point in change.points)
 
 
-def _kept(history: t.Sequence[Installation], cut: int, chosen: ResolvedTarget) -> ResolvedTarget:
+def _kept(history: t.Sequence[Change], cut: int, chosen: ResolvedTarget) -> ResolvedTarget:
     """The same; where nothing is left to undo, there is nothing to be wrong about either."""
-    undone_by = {point: by for installation in history for point, by in installation.undoings.items()}
+    undone_by = {point: by for change in history for point, by in change.undoings.items()}
 
     def later(point: Point) -> bool:
         by = undone_by.get((point["point"], point["undone"]))
@@ -135,27 +199,29 @@ def _kept(history: t.Sequence[Installation], cut: int, chosen: ResolvedTarget) -
     return chosen
 
 
-def _phase(history: t.Sequence[Installation], phase: str) -> ResolvedTarget:
-    current = history[-1]
+def _phase(history: t.Sequence[Change], phase: str) -> ResolvedTarget:
+    newest = current(history)
+    if newest is None:
+        return ResolvedTarget([], history[-1].begun, tid=history[-1].install_id)
     phases = PHASES[PHASES.index(phase) :]
-    before = len(_timeline(history)) - len(current.points)
-    for position, point in enumerate(current.points):
-        if point.get("phase") in phases and not point.get("undone"):
-            return _since(history, before + position, point["time"], current.install_id, phases=phases)
-    return ResolvedTarget([], current.phases[phase].started or current.begun, tid=current.install_id)
+    timeline = _timeline(history)
+    for point in newest.active_points:
+        if point.get("phase") in phases:
+            return _since(history, timeline.index(point), point["time"], newest.install_id, phases=phases)
+    return ResolvedTarget([], newest.phases[phase].started or newest.begun, tid=newest.install_id)
 
 
-def _date(history: t.Sequence[Installation], date: dt.datetime) -> ResolvedTarget:
+def _date(history: t.Sequence[Change], date: dt.datetime) -> ResolvedTarget:
     """The state at a date: what began then or later is undone, as RPM compares transaction ids with its goal."""
     timeline = _timeline(history)
     cut = sum(1 for point in timeline if _time(point["time"]) < date)
     _refuse_unkept(history, cut, date.isoformat(" ", "seconds"), lambda point: _time(point["undone"]) >= date)
-    since = [installation for installation in history if _time(installation.begun) >= date]
+    since = [change for change in history if _time(change.begun) >= date]
     tid = (since or history[-1:])[0].install_id
     return _since(history, cut, date.isoformat(), tid, date=date)
 
 
-def _refuse_unkept(history: t.Sequence[Installation], cut: int, date: str, later: t.Callable[[Point], bool]) -> None:
+def _refuse_unkept(history: t.Sequence[Change], cut: int, date: str, later: t.Callable[[Point], bool]) -> None:
     """Refuse a cut before which something counted that was undone later, without being kept.
 
     :param date: when that was, for people.
@@ -204,11 +270,11 @@ def _counting(timeline: t.Sequence[Point], cut: int) -> set[str]:
 
 
 def _since(
-    history: t.Sequence[Installation],
+    history: t.Sequence[Change],
     cut: int,
     time: str,
     tid: str,
-    whole: str | None = None,
+    whole: Installation | None = None,
     phases: t.Sequence[str] | None = None,
     date: dt.datetime | None = None,
 ) -> ResolvedTarget:
@@ -220,18 +286,37 @@ def _since(
     """
     timeline = _timeline(history)
     names = _counting(timeline, cut)
+    uncovered: list[str] = []
+    target = timeline[cut] if cut < len(timeline) and whole is None else None
+    if date is None and (target is None or target.get("by") != "hook"):
+        names -= {point["point"] for point in timeline[cut:] if point.get("by") == "hook" and not point.get("undone")}
+    # What was followed by no change brings nothing back, so that it may be gone.
+    names -= {point["point"] for point in timeline[cut:] if point.get("pruned") and point.get("unchanged")}
+    if date is None:
+        removed = [
+            point
+            for point in timeline[cut:]
+            if point["point"] in names and point.get("by") and point.get("pruned") and point is not target
+        ]
+        names -= {point["point"] for point in removed}
+        uncovered = [
+            f"what rollback point {point['point']} ({point['description']}) held was removed by retention at "
+            f"{point['pruned']}: what was changed after it stays as it is"
+            for point in removed
+        ]
+    began = whole.seq if whole is not None else timeline[cut]["seq"] if target is not None else 0
     parts: list[TargetPart] = []
-    later = False
-    for installation in history:
-        points = [point for point in installation.points if point["point"] in names]
-        ordinary = [point for point in points if not point.get("redo")]
-        begun = later or installation.install_id == whole if date is None else _time(installation.begun) >= date
-        entire = bool(ordinary) and begun
-        later = later or installation.install_id == tid
-        if points:
-            back = list(PHASES if entire else phases or _from(ordinary))
-            parts.append(TargetPart(installation, points, phases=back, entire=entire))
-    chosen = ResolvedTarget(parts, time, tid=tid)
+    for change in history:
+        points = [point for point in change.points if point["point"] in names]
+        if not points:
+            continue
+        if not isinstance(change, Installation):
+            parts.append(TargetPart(change, points, phases=[], entire=True))
+            continue
+        begun = change is whole or change.seq > began if date is None else _time(change.begun) >= date
+        back = list(PHASES if begun else phases or _from(points))
+        parts.append(TargetPart(change, points, phases=back, entire=begun))
+    chosen = ResolvedTarget(parts, time, tid=tid, uncovered=uncovered)
     _refuse_pruned(chosen)
     return chosen
 
@@ -254,29 +339,29 @@ def _from(points: t.Sequence[Point]) -> t.Sequence[str]:
     return PHASES[min(named) :] if named else ()
 
 
-def taken_back(installation: Installation, going: t.AbstractSet[str]) -> bool:
-    """Whether going back through these points takes back the rollback that was interrupted in an installation."""
-    undoing = installation.undoing
+def taken_back(change: Change, going: t.AbstractSet[str]) -> bool:
+    """Whether going back through these points takes back the rollback that was interrupted in a change."""
+    undoing = change.undoing
     return undoing is not None and undoing.get("redo") in going and not going >= set(undoing["points"])
 
 
-def widen(history: t.Sequence[Installation], chosen: ResolvedTarget) -> ResolvedTarget:
+def widen(history: t.Sequence[Change], chosen: ResolvedTarget) -> ResolvedTarget:
     """Take in what an interrupted rollback had begun to undo: it must be finished."""
-    parts = {part.installation.install_id: part for part in chosen.parts}
+    parts = {part.change.install_id: part for part in chosen.parts}
     going = {point["point"] for point in chosen.points}
-    for installation in history:
-        if installation.undoing is None or taken_back(installation, going):
+    for change in history:
+        if change.undoing is None or taken_back(change, going):
             continue
-        part = parts.get(installation.install_id) or TargetPart(installation, [], phases=[], entire=False)
-        begun = set(installation.undoing.get("points") or ())
+        part = parts.get(change.install_id) or TargetPart(change, [], phases=[], entire=False)
+        begun = set(change.undoing.get("points") or ())
         points = [
             point
-            for point in installation.points
+            for point in change.points
             if point["point"] in going or (point["point"] in begun and not point.get("undone"))
         ]
-        phases = {*part.phases, *(installation.undoing.get("phases") or ())}
-        entire = part.entire or bool(installation.undoing.get("entire"))
+        phases = {*part.phases, *(change.undoing.get("phases") or ())}
+        entire = part.entire or bool(change.undoing.get("entire"))
         ordered_phases = [name for name in PHASES if name in phases]
-        parts[installation.install_id] = TargetPart(installation, points, phases=ordered_phases, entire=entire)
-    ordered = [parts[installation.install_id] for installation in history if installation.install_id in parts]
-    return ResolvedTarget([part for part in ordered if part.points], chosen.time, tid=chosen.tid)
+        parts[change.install_id] = TargetPart(change, points, phases=ordered_phases, entire=entire)
+    ordered = [parts[change.install_id] for change in history if change.install_id in parts]
+    return chosen._replace(parts=[part for part in ordered if part.points])

@@ -54,6 +54,8 @@ class Redo:
             and _long(spec for dummy, spec in self._captures)
             and fork.has_second_processor()
         ):
+            # What is captured there has to have the name that it gets here.
+            next_name(session)
             self._fork = fork.ForkedCall(self._capture)
 
     def __enter__(self) -> Redo:
@@ -66,10 +68,10 @@ class Redo:
             self._discard()
 
     def _discard(self) -> None:
-        state, installation = self._session.where, self._session.required()
+        state = self._session.where
         try:
             if state is not None:
-                store.discard(state, installation.install_id, next_name(installation))
+                store.discard(state, *next_name(self._session))
         except (OSError, SageError):
             # There is an error already, and retention removes what no record names.
             return
@@ -124,7 +126,7 @@ def _long(specs: t.Iterable[Spec]) -> bool:
 def _finished(chosen: ResolvedTarget) -> bool:
     """All that is undone is the work of finished installations, or of points made by hand."""
     return all(
-        part.installation.status in ("completed", "rolled_back") or not any(point.get("phase") for point in part.points)
+        part.change.state in ("completed", "rolled_back") or part.change.origin != "installation"
         for part in chosen.parts
     )
 
@@ -132,41 +134,41 @@ def _finished(chosen: ResolvedTarget) -> bool:
 def _pending(chosen: ResolvedTarget, partial: bool) -> str | None:
     """The point that an interrupted rollback had captured before it began; None when that is taken back now."""
     going = {point["point"] for point in chosen.points}
-    begun = [part.installation for part in chosen.parts if not targets.taken_back(part.installation, going)]
-    names = [installation.undoing.get("redo") for installation in begun if installation.undoing]
+    begun = [part.change for part in chosen.parts if not targets.taken_back(part.change, going)]
+    names = [change.undoing.get("redo") for change in begun if change.undoing]
     return next((str(name) for name in names if name and (partial or name not in going)), None)
 
 
 def _before(session: Session, chosen: ResolvedTarget) -> dict[str, RecordBefore]:
-    """The record of the installations that a rollback changes, as it is before."""
-    names = {part.installation.install_id for part in chosen.parts}
+    """The record of the changes that a rollback undoes, as it is before."""
+    names = {part.change.install_id for part in chosen.parts}
     for point in chosen.points:
         names.update(point["redo"]["before"] if point.get("redo") else ())
     return {
-        installation.install_id: {
-            "status": installation.status,
-            "phases": {phase.name: phase.status for phase in installation.phases.values()},
-            "undone": {point["point"]: point.get("undone") for point in installation.points},
+        change.install_id: {
+            "status": change.state if change.origin == "installation" else None,
+            "phases": {phase.name: phase.status for phase in change.phases.values()},
+            "undone": {point["point"]: point.get("undone") for point in change.points},
         }
-        for installation in session.history()
-        if installation.install_id in names
+        for change in session.history()
+        if change.install_id in names
     }
 
 
 def ended(session: Session, chosen: ResolvedTarget, redo: str | None, differs: bool) -> t.Iterator[Event]:
     """Events about rollbacks at the end of this one: its own, and one that was interrupted."""
-    about = {part.installation.install_id for part in chosen.parts}
+    about = {part.change.install_id for part in chosen.parts}
     outcome = "differs" if differs else "exact"
     history = session.history()
-    for installation in history:
-        if installation.undoing is not None and installation.install_id not in about:
-            yield {"event": "undone", "installations": [installation.install_id], "outcome": outcome}
-    for installation in history:
-        for point in installation.points:
+    for change in history:
+        if change.undoing is not None and change.install_id not in about:
+            yield {"event": "undone", "installations": [change.install_id], "outcome": outcome}
+    for change in history:
+        for point in change.points:
             if point["point"] != redo:
                 continue
             if differs:
-                yield {"event": "undone", "installations": [installation.install_id], "outcome": outcome, "redo": redo}
+                yield {"event": "undone", "installations": [change.install_id], "outcome": outcome, "redo": redo}
                 continue
             event = settle(session.where, point)
             if event is not None:

@@ -45,7 +45,7 @@ def planned(chosen: ResolvedTarget, undos: t.Sequence[Undo], target: str) -> Rol
         "plan": plan,
         "conflicts": [line for undo in undos for line in undo.conflicts],
         "kept": [line for undo in undos for line in undo.kept],
-        **certain(undos),
+        **certain(undos, chosen),
         "undone": [point["point"] for point in reversed(chosen.points)],
         "redo_point": None,
         "diff": {
@@ -55,9 +55,9 @@ def planned(chosen: ResolvedTarget, undos: t.Sequence[Undo], target: str) -> Rol
     }
 
 
-def certain(undos: t.Sequence[Undo]) -> Certainty:
-    """Whether all is as it was; what packages' own scripts did elsewhere is nobody's knowledge, and not claimed."""
-    inexact = list(dict.fromkeys(line for undo in undos for line in undo.inexact))
+def certain(undos: t.Sequence[Undo], chosen: ResolvedTarget) -> Certainty:
+    """Whether all is as it was; what nobody captured or packages' own scripts did elsewhere is not claimed."""
+    inexact = list(dict.fromkeys([*chosen.uncovered, *(line for undo in undos for line in undo.inexact)]))
     return {"inexact": inexact, "exact": not inexact}
 
 

@@ -32,7 +32,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.result im
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Brought, Undone, UndoWork
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RollbackResult
@@ -66,15 +66,20 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
     """Undo what was changed since the target began; see M(_calls.rollback.rollback), which calls it."""
     begun = time.monotonic()
     history = session.history()
-    target = targets.fixed(history, request.to)
+    # What rollback.sh took back is put on record, whatever an attempt since did not change.
+    takes_over = session.script_was_run and request.to in ("last", targets.UNFINISHED)
+    target = targets.latest(history) if takes_over else targets.fixed(history, request.to)
     chosen = targets.resolve(history, target)
-    interrupted = [installation for installation in history if installation.undoing]
+    interrupted = [change for change in history if change.undoing]
     chosen = targets.widen(history, chosen)
     if not chosen.points:
         # Also what a full disk kept the last rollback from writing.
         refresh(session, history)
-        since = "the last change" if request.to == "last" else request.to
-        since += "" if targets.is_date(request.to) else " began"
+        if request.to == targets.UNFINISHED:
+            return nothing("Nothing to roll back: no rollback was interrupted.", target)
+        if request.to == "last":
+            return nothing(f"Nothing to roll back: {targets.nothing_to_undo(history)}", target)
+        since = request.to if targets.is_date(request.to) else f"{request.to} began"
         return nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
     _refuse_moved(session, chosen)
     with contextlib.ExitStack() as stack:
@@ -92,7 +97,8 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
                 undo.check()
             result["redo_point"] = redo.finish(stack)
         if check_mode:
-            return result
+            # It gets its name when it is made.
+            return {**result, "redo_point": None}
         return _execute(session, chosen, undos, result, request, options, begun)
 
 
@@ -114,9 +120,9 @@ def _refuse_moved(session: Session, chosen: targets.ResolvedTarget) -> None:
 
 
 def _how(
-    session: Session, request: RollbackRequest, history: t.Sequence[Installation], chosen: targets.ResolvedTarget
+    session: Session, request: RollbackRequest, history: t.Sequence[Change], chosen: targets.ResolvedTarget
 ) -> UndoOptions:
-    interrupted = [installation for installation in history if installation.undoing]
+    interrupted = [change for change in history if change.undoing]
     after = None
     if request.erase_installed_after:
         from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates
@@ -125,9 +131,7 @@ def _how(
     return UndoOptions(
         # What was begun by force is finished by force.
         force=request.force
-        or any(
-            installation.undoing is not None and bool(installation.undoing.get("force")) for installation in interrupted
-        ),
+        or any(change.undoing is not None and bool(change.undoing.get("force")) for change in interrupted),
         resumed=bool(interrupted) or session.script_was_run,
         ours=_ours(history),
         erase_after=after,
@@ -135,10 +139,10 @@ def _how(
     )
 
 
-def _ours(history: t.Sequence[Installation]) -> Brought:
+def _ours(history: t.Sequence[Change]) -> Brought:
     """What installations of this host brought: kind → path → distribution → versions."""
     brought: Brought = {}
-    specs = [spec for installation in history for point in installation.points for spec in point.get("specs") or []]
+    specs = [spec for change in history for point in change.points for spec in point.get("specs") or []]
     for spec in specs:
         kind = registry.find(spec["kind"])
         names = brought.setdefault(spec["kind"], {}).setdefault(spec.get("path") or "", {})
@@ -153,33 +157,57 @@ def _compute(
     kinds: t.Sequence[str],
     options: UndoOptions,
     stack: contextlib.ExitStack,
-    interrupted: t.Sequence[Installation],
+    interrupted: t.Sequence[Change],
 ) -> list[Undo]:
     """One undo per resource, newest first; each sees all its captures, oldest first."""
     if session.where is None:
         return []
     captures: dict[tuple[str, str], list[Layer]] = {}
     # Points of rollbacks that were interrupted: they left what neither side has.
-    begun = {installation.undoing.get("redo") for installation in interrupted if installation.undoing is not None}
-    for part in chosen.parts:
-        for point in part.points:
-            phase = part.installation.phases.get(point.get("phase") or "")
-            # What a point made by hand was for is not known; nothing is put aside on suspicion.
-            # A rollback that ended with differences left neither side either.
-            completed = (phase is None or phase.done) and point["point"] not in begun and not point.get("incomplete")
-            after = point.get("after") or (phase.result if phase is not None and phase.done else [])
-            for resource, layer in zip(point["resources"], layers(session.where, point, stack, completed, after)):
-                if kinds and resource["kind"] not in kinds:
-                    continue
-                kind = registry.find(resource["kind"])
-                # By path, not by M(registry.key): two layers of one path are one undo, whatever else their specs say,
-                # or the second to run would meet what the first had put back.
-                key = (resource["kind"], "" if kind is not None and kind.joined else resource["path"])
-                # The newest place decides the order of the work.
-                captures[key] = [*captures.pop(key, []), layer]
-    return [
-        make(resource_layers[-1].spec).undo(resource_layers, options) for resource_layers in reversed(captures.values())
-    ]
+    begun = {change.undoing.get("redo") for change in interrupted if change.undoing is not None}
+    for part, point in chosen.changes:
+        phase = part.change.phases.get(point.get("phase") or "")
+        # What a point made by hand was for is not known; nothing is put aside on suspicion.
+        # A rollback that ended with differences left neither side either.
+        completed = (phase is None or phase.done) and point["point"] not in begun and not point.get("incomplete")
+        after = point.get("after") or (phase.result if phase is not None and phase.done else [])
+        for resource, layer in zip(point["resources"], layers(session.where, point, stack, completed, after)):
+            if kinds and resource["kind"] not in kinds:
+                continue
+            kind = registry.find(resource["kind"])
+            # By path, not by M(registry.key): two layers of one path are one undo, whatever else their specs say,
+            # or the second to run would meet what the first had put back.
+            key = (resource["kind"], "" if kind is not None and kind.joined else resource["path"])
+            # The newest place decides the order of the work.
+            captures[key] = [*captures.pop(key, []), layer]
+    newest_first = list(reversed(captures.items()))
+    newest_first.sort(key=lambda pair: not _contains(pair[0][0]))
+    return [make(resource_layers[-1].spec).undo(resource_layers, options) for dummy, resource_layers in newest_first]
+
+
+def _contains(name: str) -> bool:
+    """Resources of other kinds may lie in one of this kind."""
+    kind = registry.find(name)
+    return kind is not None and kind.contains
+
+
+def _mark_unchanged(session: Session, chosen: targets.ResolvedTarget, result: RollbackResult, in_part: bool) -> None:
+    """Where there was nothing to undo, record that nothing had been changed: it was an attempt, and no change.
+
+    :param in_part: this rollback is not all that undoes it, so that nothing is known.
+    """
+    if in_part or any(result["plan"].values()) or result["inexact"]:
+        return
+    for point in chosen.points:
+        session.add(
+            {
+                "event": "settled",
+                "installations": [point["install_id"]],
+                "point": point["point"],
+                "after": point.get("after") or [],
+                "unchanged": True,
+            }
+        )
 
 
 def _execute(
@@ -196,7 +224,7 @@ def _execute(
         session.add(
             {
                 "event": "undoing",
-                "installations": [part.installation.install_id],
+                "installations": [part.change.install_id],
                 "points": [point["point"] for point in part.points],
                 "phases": part.phases,
                 "entire": part.entire,
@@ -210,7 +238,7 @@ def _execute(
         for undo in undos:
             undo.execute()
         # A script that fails now is one more that may have done anything.
-        certainty = certain(undos)
+        certainty = certain(undos, chosen)
         result["inexact"], result["exact"] = certainty["inexact"], certainty["exact"]
         differences = [line for undo in undos for line in undo.verify()]
     except RollbackError:
@@ -234,14 +262,15 @@ def _execute(
         "distributions": needed.distributions,
         "seconds": round(time.monotonic() - begun, 3),
     }
+    _mark_unchanged(session, chosen, result, options.resumed or request.partial)
     for part in reversed(chosen.parts):
         entire = part.entire and not request.partial
         event: Undone = {
             "event": "undone",
-            "installations": [part.installation.install_id],
+            "installations": [part.change.install_id],
             "points": [] if request.partial else [point["point"] for point in part.points],
             "phases": [] if request.partial else part.phases,
-            "status": "rolled_back" if entire else None,
+            "status": "rolled_back" if entire and part.change.origin == "installation" else None,
             "outcome": "differs" if differences else "exact",
             "differences": differences,
         }

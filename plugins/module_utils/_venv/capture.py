@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
-from ansible_collections.intellistream.sage.plugins.module_utils._content import item, manifest
+from ansible_collections.intellistream.sage.plugins.module_utils._content import item, listing, manifest
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import FILE, LINK, Item
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
@@ -174,6 +174,11 @@ def loose(venv: Tree) -> t.Iterator[Found]:
             yield found
 
 
+def own(venv: Tree) -> dict[str, list[t.Any]]:
+    """The environment's own files, cheaply: path → what lstat tells."""
+    return {found.relative: listing.brief_in(found.fd, found.relative.rpartition("/")[2]) for found in loose(venv)}
+
+
 class Linked(t.NamedTuple):
     """What came of linking: lines for the manifest, and the files that have to be looked at."""
 
@@ -288,8 +293,8 @@ class Taken:
         return item.item_of(FILE, info, digest)._replace(xattrs=xattrs)
 
 
-def requirements(layer: Layer) -> bytes:
-    """A P(_kind.interface.PlainCopy): all distributions as requirements."""
+def versions(layer: Layer) -> bytes:
+    """A P(_kind.interface.PlainCopy): all distributions and their versions."""
     if not layer.manifest["existed"]:
         return b"# There was no environment.\n"
     lines = [f"{name}=={version}\n" for name, version in sorted(layer.manifest["distributions"].items())]

@@ -12,7 +12,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import TakenResource
 
-_RESOURCE: ByName[t.Callable[[str, list[Facts], bool], Resource]] = ByName("_venv.resource:VenvResource")
+_RESOURCE: ByName[t.Callable[[str, list[Facts], bool, bool], Resource]] = ByName("_venv.resource:VenvResource")
 
 
 class VenvKind(Kind):
@@ -22,16 +22,16 @@ class VenvKind(Kind):
     options = {"path": {"type": "path"}, "distributions": {"type": "list", "elements": "dict"}}
     runs = True
     forks = True
-    plain_copy = PlainCopy("requirements_{}.txt", "_venv.capture:requirements")
+    plain_copies = (PlainCopy("environment_{}.txt", "_venv.capture:versions"),)
     script = "_venv.script:VenvScript"
     drift = "_venv.drift:compare"
 
     def make(self, spec: Spec) -> Resource:
         distributions = [dict(distribution) for distribution in spec.get("distributions") or []]
-        return _RESOURCE.load()(self.path_of(spec), distributions, bool(spec.get("whole")))
+        return _RESOURCE.load()(self.path_of(spec), distributions, bool(spec.get("whole")), bool(spec.get("all")))
 
     def recorded(self, spec: Spec) -> Facts:
-        kept: Facts = {"kind": self.name, **{name: spec[name] for name in ("path", "whole") if spec.get(name)}}
+        kept: Facts = {"kind": self.name, **{name: spec[name] for name in ("path", "whole", "all") if spec.get(name)}}
         if spec.get("distributions"):
             # Only names and versions: a URL may hold a password.
             kept["distributions"] = [
@@ -43,6 +43,12 @@ class VenvKind(Kind):
     def slow(self, spec: Spec) -> bool:
         # What is moved takes no time.
         return not spec.get("whole")
+
+    def of_root(self, root: str) -> Facts:
+        return {"kind": self.name, "path": f"{root}/.sage/venv", "all": True}
+
+    def covers(self, spec: Spec) -> bool:
+        return bool(spec.get("distributions") or spec.get("whole") or spec.get("all"))
 
     def brought(self, spec: Spec) -> list[tuple[str, str]]:
         return [

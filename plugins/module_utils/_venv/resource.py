@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host, names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._content.listing import brief_of
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_program
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
@@ -29,6 +30,7 @@ Pins = t.Mapping[str, str]
 _CHOSEN: ByName[t.Callable[[Tree, Pins], list[venv_distributions.Distribution]]] = ByName("_venv.capture:chosen")
 _NEED: ByName[t.Callable[[Tree, Pins, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
 _CAPTURE: ByName[t.Callable[[Tree, Pins, PrivateDir, ItemWriter], Facts]] = ByName("_venv.capture:capture")
+_OWN: ByName[t.Callable[[Tree], dict[str, list[t.Any]]]] = ByName("_venv.capture:own")
 _MOVED_FROM: ByName[t.Callable[[str], str]] = ByName("_venv.made_for:moved_from")
 _SET_ASIDE: ByName[t.Callable[[str, PrivateDir], None]] = ByName("_content.whole:take_away")
 _UNDO: ByName[t.Callable[[str, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_venv.undo_whole:undo")
@@ -41,21 +43,25 @@ class VenvResource(Resource):
 
     :param path: absolute.
     :param distributions: mappings C(name), C(version): what the change will leave there.
+    :param everything: nobody knows what the change will leave: all that is there is captured.
     :param whole: the change removes the environment; C(keep) of its undo takes all of it.
     """
 
     kind = "venv"
 
-    def __init__(self, path: str, distributions: list[dict[str, t.Any]], whole: bool = False) -> None:
+    def __init__(
+        self, path: str, distributions: list[dict[str, t.Any]], whole: bool = False, everything: bool = False
+    ) -> None:
         self.path = path
         self.whole = whole
+        self.everything = everything
         self.wanted = {names.canonical(str(one["name"])): str(one.get("version") or "") for one in distributions}
 
     def plan(self) -> list[str]:
         with self._open() as venv:
             if venv is None:
                 return [f"{self.path} (does not exist)"]
-            return [f"{chosen.name} {chosen.version}" for chosen in _CHOSEN.load()(venv, self.wanted)]
+            return [f"{chosen.name} {chosen.version}" for chosen in _CHOSEN.load()(venv, self._captured(venv))]
 
     def observe(self) -> Facts:
         with self._open() as venv:
@@ -112,7 +118,7 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None or self.whole:
                 return 0, 0
-            return _NEED.load()(venv, self.wanted, device)
+            return _NEED.load()(venv, self._captured(venv), device)
 
     @contextlib.contextmanager
     def _open(self) -> t.Iterator[Tree | None]:
@@ -131,7 +137,25 @@ class VenvResource(Resource):
             facts = {"existed": True, "whole": self.whole, "distributions": there}
             if self.whole:
                 return {**facts, "owner": os.fstat(venv.fd).st_uid, "files": 0, "copies": 0, "bytes": 0}
-            return {**facts, **_CAPTURE.load()(venv, self.wanted, where, items)}
+            return {**facts, **_CAPTURE.load()(venv, self._captured(venv), where, items)}
+
+    def _captured(self, venv: Tree) -> Pins:
+        """What is captured, with the versions that the change will leave."""
+        if not self.everything:
+            return self.wanted
+        return dict.fromkeys((registered.name for registered in venv_distributions.installed(venv)), "")
+
+    def unchanged(self, layer: Layer) -> bool:
+        if self.wanted or self.whole or self.everything or not layer.manifest["existed"] or layer.items is None:
+            return False
+        with self._open() as venv:
+            if venv is None or layer.manifest["distributions"] != {
+                registered.name: registered.version for registered in venv_distributions.installed(venv)
+            }:
+                return False
+            # Of distributions nothing was captured; the rest are the environment's own files.
+            own = [line for section in layer.items.sections for line in layer.items.read(section)]
+            return _OWN.load()(venv) == {path: brief_of(item) for path, item in own}
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self.path, layers, options)

@@ -38,13 +38,15 @@ class VenvScript(Script):
         take: dict[int, list[str]] = {}
         for capture in captures:
             before = capture.manifest["distributions"]
-            for name, version in _pins(capture.spec).items():
+            everything = bool(capture.spec.get("all"))
+            for name, version in (dict.fromkeys(before, "") if everything else _pins(capture.spec)).items():
                 if name not in versions:
                     versions[name] = before.get(name, "")
                     if name in before:
                         take.setdefault(capture.number, []).append(name)
                 # Without a version the change could leave any.
                 allowed.setdefault(name, []).extend((version or "*", *([before[name]] if name in before else [])))
+                allowed[name] += ["-"] if everything else []
             directories = {**capture.manifest["dirs"], **directories}
         targets = [
             b" ".join((escape(name), escape(versions[name]) or b"-", *sorted(set(map(_spelled, allowed[name])))))

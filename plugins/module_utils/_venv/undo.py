@@ -98,10 +98,23 @@ class VenvUndo(Undo):
         self.erase = sorted(erase - own)
         self._judge_loose(venv)
         self.plan["restore"] += self._modes(venv, mend=False)
+        if not self.targets or any(layer.spec.get("all") for layer in self.layers):
+            self._name_uncovered(registered)
         if self.since is not None:
             known = captured | erase | own | set(self.aside)
             self.litter = undo_strays.find(venv, others, known, self.since)
             self.plan["remove"] += [f"{venv.name(path)} (kept aside)" for path in self.litter.entries]
+
+    def _name_uncovered(self, registered: t.Mapping[str, list[Distribution]]) -> None:
+        """Where nobody said what the change would do: what is otherwise than at the capture, and in no capture."""
+        before = self.layers[0].manifest["distributions"]
+        for name in sorted({*before, *registered} - set(self.targets)):
+            versions = [one.version for one in registered.get(name, ())]
+            if versions != ([before[name]] if name in before else []):
+                was, now = before.get(name, "absent"), " and ".join(versions) or "gone"
+                self.inexact.append(
+                    f"{name} in {self.path} was {was} and is {now}: that change was not captured, so it stays"
+                )
 
     def _leave_older(self, registered: t.Mapping[str, list[Distribution]]) -> None:
         """What was added before a date stays; what was replaced then is put back all the same."""

@@ -136,6 +136,8 @@ def targets(layers: t.Sequence[Layer]) -> dict[str, Target]:
                 target = found[name] = Target(layer, section)
             target.allowed += [wanted[name]] if name in wanted else []
             target.allowed += [section.version] if section is not None else []
+            # Nobody knew what the change would do: it may have done anything.
+            target.allowed += ["", ABSENT] if layer.spec.get("all") else []
     return found
 
 

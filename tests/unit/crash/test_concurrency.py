@@ -14,7 +14,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    installations,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS, NAME
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
@@ -108,8 +111,8 @@ def test_installations_begun_at_once_have_ids_that_increase(tmp_path: pathlib.Pa
     assert _watch(tmp_path, started) > 5
     _ended_well(started)
     with Engine(str(tmp_path)).reading() as session:
-        ids = [one.install_id for one in session.history()]
+        ids = [one.install_id for one in installations(session.history())]
         assert len(ids) == 8 * UPDATES
         assert ids == sorted(set(ids))
-        assert {one.status for one in session.history()[:-1]} == {"abandoned"}
+        assert {one.status for one in installations(session.history())[:-1]} == {"abandoned"}
         assert set(PHASES) == set(session.history()[0].phases)

@@ -21,6 +21,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import installations
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS, NAME
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.unit.crash.driver import ACTIONS
@@ -125,7 +126,10 @@ Summary = list[tuple[str, dict[str, str]]]
 def _summary(root: pathlib.Path) -> Summary:
     """What a reader sees: every installation's status and phases. Fails when the ledger is broken."""
     with Engine(str(root)).reading() as session:
-        return [(one.status, {name: phase.status for name, phase in one.phases.items()}) for one in session.history()]
+        return [
+            (one.status, {name: phase.status for name, phase in one.phases.items()})
+            for one in installations(session.history())
+        ]
 
 
 def _check_progress(root: pathlib.Path, nothing_before: bool, conditions: tuple[str, ...]) -> None:

@@ -164,7 +164,8 @@ def test_removal_across_file_systems(tmp_path: Path, error: str) -> None:
             act(host, "first")
             left = os.listdir(host / "data")
             with engine(host).reading() as session:
-                kept = [point["point"] for point in session.history()[-1].points if point.get("redo")]
+                points = [point for change in session.history() for point in change.points]
+            kept = [point["point"] for point in points if point.get("redo")]
             # A rollback is more than the chance to undo it: what could not be captured is not kept.
             assert left == [f".venv.sage-{name}.0" for name in kept], (nth, left)
             assert kept or error != "killed"

@@ -105,7 +105,7 @@ def removed(place: Path) -> None:
     made(place)
     first = engine(place)
     with first.reading() as session:
-        name = session.history()[-1].points[0]["point"]
+        name = session.history()[0].points[0]["point"]
     rollback(first, Back(name), False)
 
 
@@ -134,15 +134,14 @@ def act(place: Path, action: str) -> None:
         capture(place)
         return
     with engine(place).reading() as session:
-        points = session.history()[-1].points
+        points = [point for change in session.history() for point in change.points]
     redo = [point["point"] for point in points if point.get("redo")]
     to = {"undo": "last", "first": points[0]["point"], "redo": redo[0] if redo else ""}[action]
     rollback(engine(place), Back(to), False)
 
 
 def unrecorded(place: Path) -> set[str]:
-    """Content in the store that no rollback point of its installation explains."""
+    """Content in the store that no rollback point explains."""
     with engine(place).reading() as session:
-        known = {one.install_id: {point["point"] for point in one.points} for one in session.history()}
-    stored = place.glob("root/.sage/checkpoints/store/*/*")
-    return {path.name for path in stored if path.name not in known.get(path.parent.name, {path.name})}
+        known = {point["point"] for one in session.history() for point in one.points}
+    return {path.name for path in place.glob("root/.sage/checkpoints/store/*/*")} - known

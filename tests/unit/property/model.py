@@ -27,7 +27,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Wanted
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Installation,
+    installations,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import attempt
@@ -35,6 +39,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tiny
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point, Transition
 
 NAMES = ("pack", "other", "fresh")
@@ -116,13 +121,16 @@ class World:
         time.sleep(0.002)
         return len(self.moments) - 1
 
-    def history(self) -> list[Installation]:
+    def changes(self) -> list[Change]:
         with self.engine.reading() as session:
             return session.history()
 
+    def history(self) -> list[Installation]:
+        return installations(self.changes())
+
     def note(self, moment: int) -> None:
         """What was recorded since stands for this moment."""
-        for one in self.history():
+        for one in self.changes():
             self.known.setdefault(one.install_id, moment)
             for point in one.points:
                 self.known.setdefault(point["point"], moment)
@@ -203,7 +211,8 @@ class World:
             self.call(None, *rest)
 
     def _points(self) -> list[Point]:
-        return [point for one in self.history() for point in one.points]
+        points = [point for one in self.changes() for point in one.points]
+        return sorted(points, key=lambda point: point["seq"])
 
     def _write(self, path: str, text: str) -> None:
         # As ansible.builtin.template: a new file takes the place of the old one.
@@ -302,18 +311,21 @@ class World:
 
     def target(self, wanted: t.Any) -> tuple[str | None, int]:
         """The name of a target, and the moment it stands for; None when there is none of the kind."""
-        history = self.history() if self.known and not self.over else []
+        history = self.changes() if self.known and not self.over else []
         if not history:
             return None, 0
+        installed = installations(history)
         if isinstance(wanted, str):
             if wanted != "last":
-                return wanted, self._phase(history[-1], wanted)
-            newest = next((point for point in self._points()[::-1] if not point.get("redo")), None)
+                return (wanted, self._phase(installed[-1], wanted)) if installed else (None, 0)
+            # The last installation that began, or went on, or a point made by hand if that is newer.
+            begun = [(one.seq, one.install_id, one.in_force) for one in installed]
+            begun += [(point["seq"], one.install_id, one.in_force) for one in installed for point in one.points]
+            by_hand = [(one.seq, one.points[0]["point"], one.in_force) for one in history if one.origin == "hand"]
+            newest = max([*begun, *by_hand], default=None)
             if newest is None:
                 return None, 0
-            if newest.get("undone"):
-                return "last", -1
-            return "last", self.known[newest["install_id"] if newest["phase"] else newest["point"]]
+            return "last", self.known[newest[1]] if newest[2] else -1
         kind, number = wanted
         if kind == "d":
             moment = number % len(self.moments)
@@ -353,7 +365,7 @@ class World:
             assert not isinstance(result, InputError) or re.search("not kept|removed .* whole", result.what), result
             self.unchanged(before)
             return
-        assert result == expected
+        assert {**result, "redo_point": None} == expected
         self.note(now)
         if not result["changed"]:
             # Also when the target was left behind by a rollback that cannot be taken back.
@@ -392,7 +404,7 @@ class World:
 
     def finish(self, name: str, moment: int, begun: int, force: bool) -> None:
         """A rollback after one that was killed on its way to the moment C(begun)."""
-        undoing = [one.undoing for one in self.history() if one.undoing]
+        undoing = [one.undoing for one in self.changes() if one.undoing]
         if undoing:
             # It is finished, unless what was there before it is asked for and was kept.
             kept = self.known.get(str(undoing[0]["redo"]), -1)
@@ -404,9 +416,9 @@ class World:
             assert type(result) is type(expected), (result, expected)
             gone = isinstance(result, RollbackError) and "is gone" in result.what
             assert gone or isinstance(result, (ConflictError, InputError)) or self.lossy, result
-            self.over = self.over or bool(self.history()[-1].undoing) or isinstance(result, RollbackError)
+            self.over = self.over or any(one.undoing for one in self.changes()) or isinstance(result, RollbackError)
             return
-        assert result == expected
+        assert {**result, "redo_point": None} == expected
         self.note(len(self.moments) - 1)
         if not result["changed"]:
             # The one that was to be killed had come to its end, or had nothing to do.

@@ -61,7 +61,8 @@ def play(path: pathlib.Path) -> list[LedgerLine]:
     host.install("3")
     _back(host, "last")
     with host.engine.reading() as session:
-        redo = session.history()[-1].points[-1]["point"]
+        [rolled_back] = [change for change in session.history() if change.origin == "rollback"]
+    redo = rolled_back.points[-1]["point"]
     assert second < redo
     _back(host, redo)
     host.install("4")
@@ -74,8 +75,8 @@ def play(path: pathlib.Path) -> list[LedgerLine]:
         return session.lines()
 
 
-def plain(entries: t.Iterable[LedgerLine], path: pathlib.Path) -> list[tuple[str, t.Any, str]]:
-    """Install id, events and time of each entry, with nothing of this machine in them."""
+def plain(entries: t.Iterable[LedgerLine], path: pathlib.Path) -> list[tuple[str, t.Any, str, str]]:
+    """Install id, events, time and thread of each line, with nothing of this machine in them."""
 
     def clean(part: t.Any) -> t.Any:
         if isinstance(part, str):
@@ -86,7 +87,7 @@ def plain(entries: t.Iterable[LedgerLine], path: pathlib.Path) -> list[tuple[str
             return {clean(name): _NEUTRAL[name] if name in _NEUTRAL else clean(inner) for name, inner in part.items()}
         return part
 
-    return [(entry.install_id, clean(entry.events), entry.time) for entry in entries]
+    return [(entry.install_id, clean(entry.events), entry.time, entry.thread) for entry in entries]
 
 
 def _call(host: SageHost, *transitions: Transition, **values: t.Any) -> dict[str, t.Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import MAIN, LedgerLine
+
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Event
 
@@ -18,11 +20,11 @@ _REST: dict[str, dict[str, t.Any]] = {
         "inputs": {},
         "environment": {},
         "identity": {"machine": "", "root": "", "checkpoints": ""},
-        "previous": None,
         "carried": {},
     },
     "phase": {"data": None},
     "captured": {"phase": None, "description": "", "specs": [], "resources": []},
+    "settled": {"after": [], "unchanged": False},
     "undoing": {"phases": [], "entire": False, "force": False, "redo": None, "plan": {}},
 }
 
@@ -30,3 +32,8 @@ _REST: dict[str, dict[str, t.Any]] = {
 def event(fields: t.Mapping[str, t.Any]) -> Event:
     """An event with these fields and what it must have besides, or one that no version writes."""
     return t.cast("Event", {**_REST.get(fields["event"], {}), **fields})
+
+
+def line(seq: int, install_id: str, *events: t.Mapping[str, t.Any], time: str = "") -> LedgerLine:
+    """A line of a ledger as it is folded: without what finds it in a file."""
+    return LedgerLine(seq, time or f"t{seq}", install_id, install_id, MAIN, 0, {}, list(map(event, events)), "", "")

@@ -16,13 +16,19 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Installation,
+    installations,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, snapshot
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
 
 Result = dict[str, t.Any]
 
@@ -101,7 +107,11 @@ class SageHost:
         return result
 
     def history(self) -> list[Installation]:
-        """What the ledger says."""
+        """What the ledger says of installations."""
+        return installations(self.changes())
+
+    def changes(self) -> list[Change]:
+        """What the ledger says of everything."""
         with self.engine.reading() as session:
             return session.history()
 

@@ -98,14 +98,16 @@ MOST_GROWTH = 3.0
 GATE = 1.5
 # In each of these up to 1.0 for what syncs before anything is recorded as done (X1), and for redaction (X8).
 LEARNED = {
-    # The grammar of dates (E19), and whose record it is (E2).
-    "sage_rollback": 1.75,
+    # The grammar of dates (E19), whose record it is (E2), and with all that reads or writes the record changes apart
+    # from installations (E1, E4, E5), whether anything was changed, and what the way back does not cover (E6).
+    "sage_rollback": 3.5,
+    "sage_backup": 1.25,
     # Whose record it is, and what was moved (E2); names that are no text, nesting (E22, X11).
-    "sage_checkpoint": 3.25,
-    "sage_deadman": 0.75,
+    "sage_checkpoint": 6.25,
+    "sage_deadman": 2.5,
     # Names that are no text, Pythons that name files in ASCII (E22).
-    "sage_resume_info": 1.0,
-    "sage_retention": 1.0,
+    "sage_resume_info": 3.25,
+    "sage_retention": 3.5,
 }
 
 

@@ -293,15 +293,15 @@ def test_recover_finishes_a_rollback_that_was_killed(engine: Engine, tmp_path: p
     request = CheckpointRequest(None, True, {}, [], recover=True)
     assert checkpoint(engine, request, False)["recover"] is None
     with engine.session() as session:
-        [point] = session.required().active_points
+        [point] = session.history()[0].active_points
         session.add(
             recorded(
                 {"event": "undoing", "installations": [point["install_id"]], "points": [point["point"]], "phases": []}
             )
         )
         session.commit()
-    assert checkpoint(engine, request, False)["recover"] == {"to": "last"}
-    rollback(engine, RollbackRequest("last"), False)
+    assert checkpoint(engine, request, False)["recover"] == {"to": "unfinished"}
+    rollback(engine, RollbackRequest("unfinished"), False)
     assert precious.read_text() == "before"
     assert checkpoint(engine, request, False)["recover"] is None
 

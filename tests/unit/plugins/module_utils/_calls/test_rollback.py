@@ -120,7 +120,7 @@ def test_commit(host: BackHost) -> None:
     with pytest.raises(StateError, match="now gets abort"):
         host.told("abort")
     # What was taken back can be brought back, and what comes after is as after any rollback.
-    host.back(host.now.active_points[-1]["point"])
+    host.back(host.changes()[-1].active_points[-1]["point"])
     assert host.file.read_text() == "2"
     host.install("3")
     assert host.now.status == "completed"

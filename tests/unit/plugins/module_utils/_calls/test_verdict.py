@@ -27,7 +27,7 @@ INPUTS: dict[str, dict[str, t.Any]] = {"environment_setup": {"python": "3.11"}, 
 
 def _installation(*moves: tuple[str, str], results: t.Any = None) -> Installation:
     """Begun for INPUTS on HOST; then these transitions."""
-    one = Installation("20251115_143000", 0, "t")
+    one = Installation("20251115_143000", "t")
     one.apply(recorded({"event": "begun", "inputs": INPUTS, "environment": HOST}), "t")
     for phase, status in moves:
         event = {"event": "phase", "phase": phase, "status": status, "data": None}

@@ -21,7 +21,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.particip
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits, _guarded, decide
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
 from ansible_collections.intellistream.sage.plugins.module_utils._records import standing as standing_module
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Installation,
+    fold,
+    installations,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import Standing, standing
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
@@ -140,7 +145,7 @@ def test_the_vote_and_the_last_phase_are_one_entry(host: FleetHost) -> None:
     assert len(entries) == before + 1
     # Wherever it is cut, there is no moment in which it is done and not in doubt.
     for number in range(1, len(entries) + 1):
-        last = fold(entries[:number])[-1]
+        last = installations(fold(entries[:number]))[-1]
         assert last.status != "completed" or last.fleet is None
 
 
@@ -318,8 +323,8 @@ def test_retention_takes_nothing_from_what_is_in_doubt(host: FleetHost) -> None:
 def test_a_prepared_one_counts_for_nothing_yet(status: str) -> None:
     history = []
     for name in ("a", "b"):
-        one = Installation(name, 0, "2025-06-01T00:00:00+00:00")
-        one.apply(recorded({"event": "captured", "point": f"{name}.1", "phase": "python_deps"}), one.begun)
+        one = Installation(name, "2025-06-01T00:00:00+00:00")
+        one.apply(recorded({"event": "captured", "point": f"{name}.1", "phase": "python_deps"}), one.begun, ord(name))
         one.status = "completed" if name == "a" else status
         history.append(one)
 

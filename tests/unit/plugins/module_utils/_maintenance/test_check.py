@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check as maintenance_check
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import installations
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Back
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
@@ -87,7 +88,7 @@ def test_times_are_learnt(host: SageHost) -> None:
     rollback(host.engine, Back(), False)
     with host.engine.reading() as session:
         history = session.recent(5)
-        assert [one.install_id for one in history] == [one.install_id for one in session.history()]
+        assert [one.install_id for one in history] == [one.install_id for one in installations(session.history())]
         assert session.recent(1)[0].install_id == history[-1].install_id
     done, seconds = maintenance_check.past_undos(history)[0]
     assert seconds > 0

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import typing as t
 
 import pytest
@@ -20,7 +21,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy
     decide,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Change,
+    Installation,
+)
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 
 NOW = dt.datetime(2025, 6, 1, tzinfo=dt.timezone.utc)
@@ -29,20 +34,24 @@ NOW = dt.datetime(2025, 6, 1, tzinfo=dt.timezone.utc)
 class Sizes(Usage):
     """Points of 100 bytes each, unless said otherwise."""
 
-    def __init__(self, history: t.Sequence[Installation], **sizes: int) -> None:
+    def __init__(self, history: t.Sequence[Change], **sizes: int) -> None:
         super().__init__()
         names = [point["point"] for one in history for point in one.points if not point.get("pruned")]
         self._own = {name: sizes.get(name.replace(".", "_"), 100) for name in names}
         self.alone = set(names)
 
 
+_SEQ = itertools.count(1)
+
+
 def _one(name: str, status: str = "completed", points: int = 2, age: int = 0, **values: t.Any) -> Installation:
     """An installation C(age) days old."""
     time = (NOW - dt.timedelta(days=age)).isoformat()
-    one = Installation(name, 0, time)
+    one = Installation(name, time, next(_SEQ))
     one.apply(recorded({"event": "begun"}), time)
     for number in range(1, points + 1):
-        one.apply(recorded({"event": "captured", "point": f"{name}.{number}", "phase": "python_deps"}), time)
+        captured = recorded({"event": "captured", "point": f"{name}.{number}", "phase": "python_deps"})
+        one.apply(captured, time, next(_SEQ))
     for phase in PHASES if status == "completed" else ():
         one.apply(recorded({"event": "phase", "phase": phase, "status": "completed"}), time)
     one.status = status
@@ -51,18 +60,37 @@ def _one(name: str, status: str = "completed", points: int = 2, age: int = 0, **
     return one
 
 
-def _undo(one: Installation, *names: str) -> None:
+def _idle(name: str, age: int = 0) -> Installation:
+    """One that captured, and changed nothing."""
+    one = _one(name, age=age)
+    for point in one.points:
+        point["unchanged"] = True
+    return one
+
+
+def _outside(name: str, by: str, age: int = 0) -> Change:
+    """A change by hand or by a hook."""
+    time = (NOW - dt.timedelta(days=age)).isoformat()
+    one = Change(name, time, by, next(_SEQ))
+    one.apply(recorded({"event": "captured", "point": f"{name}.1", "by": by}), time, one.seq)
+    return one
+
+
+def _undo(one: Change, *names: str) -> None:
     for point in one.points:
         if point["point"] in names or not names:
             point["undone"] = NOW.isoformat()
 
 
-def _redo(one: Installation, name: str, *undone: str) -> None:
-    event = {"event": "captured", "point": f"{one.install_id}.{name}", "phase": None, "redo": {"points": list(undone)}}
-    one.apply(recorded(event), NOW.isoformat())
+def _redo(name: str, *undone: str) -> Change:
+    """What a rollback captured before it."""
+    one = Change(name, NOW.isoformat(), "rollback", next(_SEQ))
+    event = {"event": "captured", "point": f"{name}.1", "phase": None, "redo": {"points": list(undone)}}
+    one.apply(recorded(event), NOW.isoformat(), one.seq)
+    return one
 
 
-def _decide(history: list[Installation], usage: Usage | None = None, **limits: t.Any) -> RetentionDecision:
+def _decide(history: t.Sequence[Change], usage: Usage | None = None, **limits: t.Any) -> RetentionDecision:
     return decide(history, usage or Sizes(history), Limits(**{"archive": False, **limits}), NOW.timestamp())
 
 
@@ -154,29 +182,59 @@ def test_what_was_undone_and_cannot_come_back_goes_at_any_age() -> None:
 
 
 def test_what_a_redo_point_brings_back_stays_with_it() -> None:
-    history = [_one("a"), _one("b"), _one("c", "rolled_back", points=1), _one("d"), _one("e")]
+    history: list[Change] = [_one("a"), _one("b"), _one("c", "rolled_back", points=1), _one("d"), _one("e")]
     _undo(history[2])
-    _redo(history[2], "2", "c.1")
+    history.insert(3, _redo("r", "c.1"))
     assert _decide(history).prune == []
-    assert _decide(history, redo=False).prune == ["c.1", "c.2"]
+    assert _decide(history, redo=False).prune == ["c.1", "r.1"]
     assert _decide(history, installations=2).prune == ["a.1", "a.2", "b.1", "b.2"]
-    assert _decide(history, installations=1).prune == ["a.1", "a.2", "b.1", "b.2", "c.1", "c.2", "d.1", "d.2"]
+    assert _decide(history, installations=1).prune == ["a.1", "a.2", "b.1", "b.2", "c.1", "r.1", "d.1", "d.2"]
 
 
 def test_a_redo_point_goes_with_what_it_undid() -> None:
     """It was made much later, in an installation that stays."""
-    history = [_one("a", points=1), _one("b", "rolled_back", points=1), _one("c"), _one("d", points=1), _one("e")]
+    history: list[Change] = [_one("a", points=1), _one("b", "rolled_back", points=1), _one("c"), _one("d", points=1)]
     _undo(history[1])
-    _redo(history[3], "2", "b.1")
-    assert _decide(history, installations=2).prune == ["a.1", "b.1", "c.1", "c.2", "d.2"]
+    history += [_redo("r", "b.1"), _one("e")]
+    assert _decide(history, installations=2).prune == ["a.1", "b.1", "c.1", "c.2", "r.1"]
 
 
 def test_what_can_be_brought_back_into_the_current_one_is_kept() -> None:
-    history = [_one("a", "rolled_back", points=1, age=90), _one("b", "failed", points=1)]
+    history: list[Change] = [_one("a", "rolled_back", points=1, age=90), _one("b", "failed", points=1)]
     _undo(history[0])
-    _redo(history[1], "2", "a.1")
+    history.append(_redo("r", "a.1"))
     assert _decide(history, days=10).prune == []
-    assert _decide(history, redo=False).prune == ["a.1", "b.2"]
+    assert _decide(history, redo=False).prune == ["a.1", "r.1"]
+
+
+def test_e4_what_changed_nothing_counts_nothing_and_goes_at_once() -> None:
+    history = [_one("a", age=9), _one("b", age=8), *(_idle(name) for name in "cdefg")]
+    assert _decide(history, installations=2).prune == [f"{name}.{number}" for name in "cdefg" for number in (1, 2)]
+    assert _decide(history, installations=1).prune[:2] == ["a.1", "a.2"]
+    assert "b.1" not in _decide(history, installations=1, days=1).prune
+
+
+def test_e5_points_made_by_hand_and_by_hooks_go_by_the_same_limits() -> None:
+    history: list[Change] = [_one("a", age=40), _one("b", age=30)]
+    history += [_outside(f"k{number}", "hook", age=20 - number) for number in range(10)]
+    history += [_outside(f"m{number}", "hand", age=9 - number) for number in range(9)]
+    assert _decide(history, installations=2).prune == [
+        *(f"k{number}.1" for number in range(8)),
+        *(f"m{number}.1" for number in range(7)),
+    ]
+    # The upgrade is the last good one, and older than any of them.
+    assert _decide(history, days=10).prune == ["a.1", "a.2", *(f"k{number}.1" for number in range(10))]
+    # The oldest go until it fits.
+    assert _decide(history, bytes=2000).prune == ["a.1", "a.2", "k0.1"]
+    decision = _decide(history, bytes=1)
+    assert decision.remaining == 3
+    assert "m8.1" not in decision.prune
+    assert "b.1" not in decision.prune
+
+
+def test_e5_what_an_unfinished_installation_rests_on_stays() -> None:
+    history = [_outside("k0", "hook"), _one("a", "failed"), _outside("k1", "hook"), _outside("k2", "hook")]
+    assert _decide(history, installations=1, bytes=1).prune == ["k0.1"]
 
 
 def test_what_was_pruned_is_not_pruned_again() -> None:
@@ -218,29 +276,31 @@ _STATUSES = st.lists(st.sampled_from(["completed", "completed", "abandoned", "ro
 def test_whatever_happened(statuses: list[str], keep: int, days: int, size: int, data: st.DataObject) -> None:
     """What is kept can be gone back through: no hole in what still counts, and the last good one is there."""
     total = len(statuses)
-    history = [_one(f"i{number}", status, age=2 * (total - number)) for number, status in enumerate(statuses)]
-    for one in history:
+    history: list[Change] = []
+    for number, status in enumerate(statuses):
+        one = _one(f"i{number}", status, age=2 * (total - number))
+        history.append(one)
         if one.status == "rolled_back":
             _undo(one)
             if data.draw(st.booleans()):
-                _redo(one, "9", *(point["point"] for point in one.points))
+                history.append(_redo(f"r{len(history)}", *(point["point"] for point in one.points)))
     redo = data.draw(st.booleans())
     limits = Limits(keep, days, 100 * size, archive=False, redo=redo)
     decision = decide(history, Sizes(history), limits, NOW.timestamp())
     gone = set(decision.prune)
     counting = [point["point"] for one in history for point in one.points if not point.get("undone")]
-    counting = [name for name in counting if not name.endswith(".9")]
+    counting = [name for name in counting if not name.startswith("r")]
     holes = [name in gone for name in counting]
     assert holes == sorted(holes, reverse=True)
-    for one in history:
-        for point in one.points:
+    for change in history:
+        for point in change.points:
             if point.get("redo"):
                 assert {name in gone for name in [point["point"], *point["redo"]["points"]]} in ({True}, {False})
-    good = [one for one in history if one.status == "completed"]
+    good = [change for change in history if change.origin == "installation" and change.state == "completed"]
     assert not good or not gone & {point["point"] for point in good[-1].points}
     if keep and not days and not size:
-        for one in good[-keep:]:
-            assert not gone & {point["point"] for point in one.points}
+        for change in good[-keep:]:
+            assert not gone & {point["point"] for point in change.points}
     left = 100 * sum(len(one.points) for one in history) - 100 * len(gone)
     assert not size or left <= 100 * size or decision.protected
     assert decision == decide(history, Sizes(history), limits, NOW.timestamp())

@@ -242,7 +242,7 @@ def test_a_redo_point_stays_until_it_is_dropped(host: SageHost) -> None:
     after = snapshot(host.data)
     rollback(host.engine, RollbackRequest(names[1]), False)
     assert host.clean()["pruned"] == []
-    redo = host.history()[-1].points[-1]
+    redo = host.changes()[-1].points[-1]
     assert redo["redo"]["points"] == [f"{names[1]}.1"]
     rollback(host.engine, RollbackRequest(redo["point"]), False)
     assert changes(after, snapshot(host.data)) == {}

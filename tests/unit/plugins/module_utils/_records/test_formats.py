@@ -38,6 +38,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
     PHASES,
     REQUIRED,
     fold,
+    installations,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import (
     FORMAT,
@@ -90,7 +91,10 @@ def _append(engine: Engine, events: t.Sequence[dict[str, t.Any]], **fields: t.An
         "seq": last.seq + 1,
         "time": last.time,
         "install_id": last.install_id,
+        "newest": last.newest,
+        "thread": last.thread,
         "begin": last.begin,
+        "earlier": {last.thread: last.offset},
         "events": list(events),
         "prev": last.hash,
         **fields,
@@ -148,7 +152,7 @@ def test_e26_also_one_about_another_installation(engine: Engine) -> None:
 _CHANGED = {"event": "undone", "outcome": "exact"}
 _BEFORE = {"status": "failed", "phases": {"cleanup": "failed"}, "undone": {}}
 _HERE = {"machine": "", "root": "", "checkpoints": ""}
-_BEGUN: dict[str, t.Any] = {"event": "begun", "inputs": {}, "environment": {}, "identity": _HERE, "previous": None}
+_BEGUN: dict[str, t.Any] = {"event": "begun", "inputs": {}, "environment": {}, "identity": _HERE}
 _CLEANUP = {"event": "phase", "phase": "cleanup", "status": "failed", "data": None}
 
 
@@ -230,11 +234,14 @@ def test_what_is_marked_as_ignorable_is_passed_over(engine: Engine) -> None:
 
 def test_fields_of_a_newer_version_are_kept(engine: Engine) -> None:
     """On disk, in what is folded, and in what is recorded again."""
+    with engine.reading() as session:
+        assert session.installation is not None
+        name = f"{session.installation.install_id}.1"
     redo = {"points": [], "before": {}, "color": "redo"}
     taken = {"kind": "files", "path": "/x", "files": 1, "bytes": 1, "color": "taken"}
-    point = {"point": "p.1", "phase": None, "description": "", "specs": [], "resources": [taken], "redo": redo}
+    point = {"point": name, "phase": PHASES[0], "description": "", "specs": [], "resources": [taken], "redo": redo}
     result = [{"spec": {"kind": "files"}, "facts": {}, "color": "result"}]
-    archived = {"p.1": {"name": "p.1.tar.gz", "color": "archive"}}
+    archived = {name: {"name": "p.1.tar.gz", "color": "archive"}}
     _append(
         engine,
         [
@@ -248,7 +255,7 @@ def test_fields_of_a_newer_version_are_kept(engine: Engine) -> None:
                 "color": "phase",
             },
             {"event": "captured", **point, "color": "point"},
-            {"event": "settled", "point": "p.1", "after": result, "color": "not kept by the point, which says nothing"},
+            {"event": "settled", "point": name, "after": result, "unchanged": False, "color": "not kept by the point"},
             {"event": "archived", "points": archived},
             {"event": "window", "phase": "python_deps", "expected": 1, "undo": 1, "seconds_left": 1, "color": "window"},
             {"event": "prepared", "run": "r", "decision_log": "l", "where": "w", "color": "prepared"},
@@ -416,21 +423,17 @@ def test_a_ledger_of_this_format_is_what_this_version_writes(tmp_path: pathlib.P
         _write(everything.plain(played, tmp_path / "host"), tmp_path / "written")
     assert _shapes(_entries()) == _shapes(played)
     summaries = [
-        [(one.status, len(one.points), bool(one.fleet and one.fleet["learned"])) for one in fold(entries)]
+        [(one.state, one.origin, len(one.points), one.altered) for one in fold(entries)]
         for entries in (_entries(), played)
     ]
     assert summaries[0] == summaries[1]
 
 
-def _write(lines: t.Sequence[tuple[str, t.Any, str]], path: pathlib.Path) -> None:
+def _write(lines: t.Sequence[tuple[str, t.Any, str, str]], path: pathlib.Path) -> None:
     with t.cast("t.ContextManager[t.Any]", open_state("/", str(path), create=True)) as state:
-        ledger, begins = Ledger(state), dict[str, int]()
-        for install_id, events, time in lines:
-            for event in events:
-                if event["event"] == "begun" and event["previous"] is not None:
-                    event["previous"] = list(begins.values())[-1]
-            entry = ledger.append(ledger.tail(), install_id, events, time, begins.get(install_id))
-            begins.setdefault(install_id, entry.begin)
+        ledger = Ledger(state)
+        for install_id, events, time, thread in lines:
+            ledger.append(ledger.tail(), install_id, events, time, thread)
     WRITTEN.write_bytes((path / records_ledger.NAME).read_bytes())
 
 
@@ -443,9 +446,10 @@ def test_a_ledger_of_this_format_is_read_from_everywhere(tmp_path: pathlib.Path)
     _ledger(engine).chmod(0o600)
     with engine.session() as session:
         history = session.history()
-        for installation in history:
-            [alone] = fold(session.lines(installation.begin))[:1]
-            assert alone.install_id == installation.install_id
+        installed = installations(history)
+        for count in range(1, len(installed) + 1):
+            recent = session.recent(count)[-count:]
+            assert [one.as_dict() for one in recent] == [one.as_dict() for one in installed[-count:]]
         session.begin({}, {})
         session.commit()
         assert len(session.history()) == len(history) + 1
@@ -508,7 +512,7 @@ def test_the_documentation_has_every_event_and_field() -> None:
     unrecorded = {"Transition", "_TransitionOptions", "FleetMember"}
     for kind in (kind for name, kind in vars(vocabulary).items() if name not in unrecorded):
         missing |= {name for name in getattr(kind, "__annotations__", ()) if f"`{name}`" not in text}
-    missing |= {name for name in LedgerLine._fields if f"`{name}`" not in text}
+    missing |= {name for name in records_ledger.FIELDS if f"`{name}`" not in text}
     missing |= {name for name in progress.KEYS if f"`{name}`" not in text}
     for record in (mark.Mark, FleetDecision, PartVote, LogIdentity):
         missing |= {name for name in record._fields if f"`{name}`" not in text}

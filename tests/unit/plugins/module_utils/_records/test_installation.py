@@ -10,13 +10,21 @@ import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
-from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Installation,
+    fold,
+    installations,
+)
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import line
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
 
 
 def _installation(*events: dict[str, t.Any]) -> Installation:
-    installation = Installation("20251115_143000", 0, "t0")
+    installation = Installation("20251115_143000", "t0")
     for number, event in enumerate(events, 1):
         installation.apply(recorded(event), f"t{number}")
     return installation
@@ -48,14 +56,12 @@ def test_begun_remembers_inputs_labels_and_carried_phases() -> None:
             "event": "begun",
             "inputs": {"python_deps": {"version": "1"}},
             "environment": {"os": "debian"},
-            "previous": 7,
             "carried": {"environment_setup": done},
             "install_mode": "dev",
         }
     )
     assert installation.inputs == {"python_deps": {"version": "1"}}
     assert installation.environment == {"os": "debian"}
-    assert installation.previous == 7
     assert installation.phases["environment_setup"].as_dict() == done
     assert installation.labels["install_mode"] == "dev"
 
@@ -112,7 +118,7 @@ def test_an_event_that_may_be_ignored_changes_nothing() -> None:
 
 
 def _entry(seq: int, install_id: str, *events: dict[str, t.Any]) -> LedgerLine:
-    return LedgerLine(seq, f"t{seq}", install_id, 0, list(map(recorded, events)), "", "")
+    return line(seq, install_id, *events)
 
 
 def test_fold_keeps_installations_apart_and_in_order() -> None:
@@ -122,8 +128,8 @@ def test_fold_keeps_installations_apart_and_in_order() -> None:
         _entry(3, "b", {"event": "ended", "status": "abandoned", "installations": ["a"]}, {"event": "begun"}),
         _entry(4, "b", {"event": "ended", "status": "rolled_back", "installations": ["b", "a", "unknown"]}),
     ]
-    assert [(one.install_id, one.status) for one in fold(entries[:3])] == [("a", "abandoned"), ("b", "running")]
-    assert [(one.install_id, one.status) for one in fold(entries)] == [("a", "rolled_back"), ("b", "rolled_back")]
+    assert [(one.install_id, one.state) for one in fold(entries[:3])] == [("a", "abandoned"), ("b", "running")]
+    assert [(one.install_id, one.state) for one in fold(entries)] == [("a", "rolled_back"), ("b", "rolled_back")]
 
 
 @pytest.mark.parametrize("cut", range(4))
@@ -134,4 +140,4 @@ def test_folding_in_two_parts_is_folding_at_once(cut: int) -> None:
         _entry(3, "b", {"event": "ended", "status": "abandoned", "installations": ["a"]}, {"event": "begun"}),
     ]
     parts = fold(entries[cut:], fold(entries[:cut]))
-    assert [one.as_dict() for one in parts] == [one.as_dict() for one in fold(entries)]
+    assert [one.as_dict() for one in installations(parts)] == [one.as_dict() for one in installations(fold(entries))]

@@ -46,9 +46,7 @@ def _fill(state: PrivateDir, *texts: t.Any) -> list[LedgerLine]:
     ledger = Ledger(state)
     for text in texts:
         last = ledger.tail()
-        ledger.append(
-            last, "20251115_143000", [recorded({"event": "test", "text": text})], "now", last.begin if last else None
-        )
+        ledger.append(last, "20251115_143000", [recorded({"event": "test", "text": text})], "now")
     return ledger.since(0)
 
 
@@ -238,7 +236,7 @@ def test_reading_the_current_installation_does_not_read_the_history(
 ) -> None:
     _fill(state, *["x" * 1000] * 200)
     ledger = Ledger(state)
-    last = ledger.append(ledger.tail(), "next", [recorded({"event": "begun"})], "now", None)
+    last = ledger.append(ledger.tail(), "next", [recorded({"event": "begun"})], "now")
     read: list[int] = []
     real = os.pread
 

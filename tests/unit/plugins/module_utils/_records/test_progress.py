@@ -12,21 +12,30 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation, fold
-from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Installation,
+    fold,
+    installations,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import KEYS
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import line
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
 
 
 def _entries(*lines: list[dict[str, t.Any]]) -> list[LedgerLine]:
-    return [
-        LedgerLine(seq, f"t{seq}", "20251115_143000", 0, list(map(recorded, events)), "", "")
-        for seq, events in enumerate(lines, 1)
-    ]
+    return [line(seq, "20251115_143000", *events) for seq, events in enumerate(lines, 1)]
+
+
+def installations_of(lines: t.Iterable[LedgerLine]) -> list[Installation]:
+    return installations(fold(lines))
 
 
 def _after(*events: dict[str, t.Any]) -> dict[str, t.Any]:
-    return {**progress.view(fold(_entries([{"event": "begun"}, *events]))[0])}
+    return {**progress.view(installations_of(_entries([{"event": "begun"}, *events]))[0])}
 
 
 def _phase(phase: str, status: str, data: t.Any = None) -> dict[str, t.Any]:
@@ -80,15 +89,15 @@ def test_a_failed_phase_that_was_undone_still_counts_as_failed() -> None:
 
 
 def test_backup_created_and_can_rollback() -> None:
-    captured = {"event": "captured", "point": "x.1"}
-    undone = {"event": "undone", "outcome": "exact", "points": ["x.1"]}
+    captured = {"event": "captured", "point": "20251115_143000.1", "phase": "cleanup"}
+    undone = {"event": "undone", "outcome": "exact", "points": ["20251115_143000.1"]}
     assert (_after(captured)["backup_created"], _after(captured)["can_rollback"]) == (True, True)
     assert (_after(captured, undone)["backup_created"], _after(captured, undone)["can_rollback"]) == (True, False)
 
 
 @pytest.mark.parametrize("text", ["安装", "a\nb\"'", "\ud800", "$(id) {{ x }} \0"])
 def test_labels_survive(text: str) -> None:
-    installation = Installation("20251115_143000", 0, "t0")
+    installation = Installation("20251115_143000", "t0")
     installation.apply(recorded({"event": "described", "install_mode": text}), "t1")
     content = progress.render(installation)
     assert json.loads(content)["install_mode"] == text
@@ -96,7 +105,7 @@ def test_labels_survive(text: str) -> None:
 
 
 def test_chinese_is_readable_in_the_file() -> None:
-    installation = Installation("20251115_143000", 0, "t0")
+    installation = Installation("20251115_143000", "t0")
     installation.apply(recorded({"event": "described", "environment_name": "环境"}), "t1")
     assert "环境".encode() in progress.render(installation)
 
@@ -116,11 +125,11 @@ ENTRIES = _entries([{"event": "begun"}], [_phase("python_deps", "started")], [_p
         # Nested too deeply (X11).
         (b"[" * 200_000, "corrupt"),
         (b"{}", "edited"),
-        (progress.render(fold(ENTRIES)[0]), "current"),
-        (progress.render(fold(ENTRIES[:2])[0]), "stale"),
-        (progress.render(fold(ENTRIES[:1])[0]), "stale"),
-        (progress.render(fold(ENTRIES)[0]) + b" ", "edited"),
-        (progress.render(fold(ENTRIES)[0])[:-20], "corrupt"),
+        (progress.render(installations_of(ENTRIES)[0]), "current"),
+        (progress.render(installations_of(ENTRIES[:2])[0]), "stale"),
+        (progress.render(installations_of(ENTRIES[:1])[0]), "stale"),
+        (progress.render(installations_of(ENTRIES)[0]) + b" ", "edited"),
+        (progress.render(installations_of(ENTRIES)[0])[:-20], "corrupt"),
     ],
 )
 def test_condition(content: bytes | None, condition: str) -> None:
@@ -131,7 +140,7 @@ def test_the_file_of_an_installation_that_was_just_replaced_is_stale() -> None:
     ended = {"event": "ended", "status": "abandoned", "installations": ["20251115_143000"]}
     entries = [
         *ENTRIES,
-        LedgerLine(4, "t4", "20251115_150000", 9, [recorded(ended), recorded({"event": "begun"})], "", ""),
+        line(4, "20251115_150000", ended, {"event": "begun"}),
     ]
-    assert progress.condition(progress.render(fold(ENTRIES)[0]), entries) == "stale"
-    assert progress.condition(progress.render(fold(entries)[1]), entries) == "current"
+    assert progress.condition(progress.render(installations_of(ENTRIES)[0]), entries) == "stale"
+    assert progress.condition(progress.render(installations_of(entries)[1]), entries) == "current"

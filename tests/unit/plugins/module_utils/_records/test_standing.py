@@ -103,7 +103,7 @@ def _may(facts: Facts, event: dict[str, t.Any]) -> bool:
 @pytest.mark.parametrize("rollback", [False, True])
 def test_the_tables_say_what_the_facts_say(rollback: bool) -> None:
     """After each way in which up to four events may follow one another."""
-    installation = Installation("a", 0, "t0")
+    installation = Installation("a", "t0")
     installation.status = "completed"
     begins = {"event": "rollback_prepared", **RUN, "rollback": TERMS, "points": []} if rollback else None
     installation.apply(recorded(begins or {"event": "prepared", **RUN}), "t1")

@@ -117,7 +117,7 @@ def test_listing(host: ToyHost) -> None:
     point = host.upgrade("2")
     (transaction,) = report(host.engine, None, True)["transactions"]
     (listed,) = transaction["rollback_points"]
-    assert (listed["id"], listed["packages"]) == (point, ["[-] release 1", "[+] release 2"])
+    assert (listed["id"], transaction["packages"]) == (point, ["[-] release 1", "[+] release 2"])
     assert report(host.engine, None, True)["installed_by"] == {"release": transaction["tid"]}
 
 

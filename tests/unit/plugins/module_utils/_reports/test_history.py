@@ -60,7 +60,6 @@ def test_what_went_and_what_came_newest_first(host: Host) -> None:
         "undone": None,
         "pruned": None,
         "redo": False,
-        "packages": [],
     }
     assert told["installed_by"] == {
         "extra": newest["tid"],
@@ -74,16 +73,16 @@ def test_what_went_and_what_came_newest_first(host: Host) -> None:
 def test_what_was_rolled_back_is_listed_but_brought_nothing(host: Host) -> None:
     rollback(host.engine, RollbackRequest("last"), False)
     told = report(host.engine, None, True)
-    newest, oldest = told["transactions"]
-    assert newest["status"] == "rolled_back"
-    # What was captured before the rollback is no change of an installation.
+    back, newest, oldest = told["transactions"]
+    assert (newest["status"], newest["changed"]) == ("rolled_back", True)
+    assert (back["origin"], back["packages"]) == ("rollback", [])
     assert (newest["packages"], oldest["packages"]) == (SECOND, FIRST)
     assert newest["rollback_points"][0]["undone"]
     redo = [point["id"] for one in told["transactions"] for point in one["rollback_points"] if point["redo"]]
     assert len(redo) == 1
     assert told["installed_by"] == {"is-age": oldest["tid"], "tinydep": oldest["tid"]}
     rollback(host.engine, RollbackRequest(redo[0]), False)
-    assert _packages(host) == [SECOND, FIRST]
+    assert _packages(host) == [[], [], SECOND, FIRST]
     assert report(host.engine, None, True)["installed_by"]["extra"] == newest["tid"]
 
 
@@ -102,9 +101,9 @@ def test_what_comes_back_to_its_version_did_not_change(host: Host) -> None:
 
 def test_what_was_captured_by_hand_is_a_change_of_its_own(host: Host) -> None:
     backup(host.engine, [host.spec(tinydep="1.2")], None, "before I try 1.2", False)
-    newest = report(host.engine, None, True)["transactions"][0]
+    by_hand, newest, dummy = report(host.engine, None, True)["transactions"]
     assert newest["packages"] == SECOND
-    assert [point["packages"] for point in newest["rollback_points"]] == [[], ["[-] tinydep 1.1", "[+] tinydep 1.2"]]
+    assert (by_hand["origin"], by_hand["packages"]) == ("hand", ["[-] tinydep 1.1", "[+] tinydep 1.2"])
 
 
 @pytest.mark.parametrize("damage", ["prune", "edit"])

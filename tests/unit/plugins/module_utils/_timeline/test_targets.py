@@ -7,17 +7,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    Change,
+    Installation,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import (
     ResolvedTarget,
     fixed,
+    latest,
+    nothing_to_undo,
     resolve,
     widen,
 )
@@ -28,12 +35,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def installation(name: str, *phases: str | None) -> Installation:
-    """An installation with one rollback point per phase named; None: captured by hand."""
-    one = Installation(name, 0, f"2025-11-15T14:30:0{name}.000+00:00")
+_SEQ = itertools.count(1)
+
+
+def installation(name: str, *phases: str, date: str = "2025-11-15") -> Installation:
+    """An installation with one rollback point per phase named."""
+    one = Installation(name, f"{date}T14:30:0{name}.000+00:00", next(_SEQ))
     for number, phase in enumerate(phases, 1):
         event: dict[str, Any] = {"event": "captured", "point": f"{name}.{number}", "phase": phase, "resources": []}
-        one.apply(recorded(event), f"2025-11-15T14:31:0{number}.000+00:00")
+        one.apply(recorded(event), f"{date}T14:31:0{number}.000+00:00", next(_SEQ))
+    return one
+
+
+def outside(name: str, by: str = "hand", time: str = "2025-11-15T14:31:09.000+00:00") -> Change:
+    """A change of its own, made by hand or by a hook."""
+    one = Change(name, time, by, next(_SEQ))
+    event: dict[str, Any] = {"event": "captured", "point": f"{name}.1", "phase": None, "by": by, "resources": []}
+    one.apply(recorded(event), time, one.seq)
     return one
 
 
@@ -59,9 +77,68 @@ def test_last_is_the_installation_when_a_phase_captured_last() -> None:
 
 
 def test_last_is_the_point_when_it_was_made_by_hand() -> None:
-    chosen = resolve([installation("1", *HISTORY, None)], "last")
-    assert points(chosen) == ["1.4"]
-    assert (chosen.parts[0].phases, chosen.parts[0].entire) == ([], False)
+    chosen = resolve([installation("1", *HISTORY), outside("7")], "last")
+    assert points(chosen) == ["7.1"]
+    assert (chosen.parts[0].phases, chosen.parts[0].entire) == ([], True)
+
+
+def test_e1_last_is_the_installation_when_a_hook_captured_last() -> None:
+    """What the system's upgrades changed since stays."""
+    history = [installation("1", *HISTORY), installation("2", "python_deps"), outside("7", "hook")]
+    assert fixed(history, "last") == "2"
+    for to in ("last", "2"):
+        assert points(resolve(history, to)) == ["2.1"]
+    assert points(resolve(history, "python_deps")) == ["2.1"]
+    assert points(resolve(history, "1")) == ["1.1", "1.2", "1.3", "2.1"]
+    # It is reached by its id, and by a date.
+    for to in ("7", "7.1"):
+        assert points(resolve(history, to)) == ["7.1"]
+    assert points(resolve(history, "2025-11-15T14:31:05+00:00")) == ["7.1"]
+
+
+def test_e1_last_is_the_installation_when_it_went_on_after_the_point() -> None:
+    one, two = installation("1"), outside("7")
+    event: dict[str, Any] = {"event": "captured", "point": "1.1", "phase": "python_deps", "resources": []}
+    one.apply(recorded(event), "2025-11-15T14:31:10.000+00:00", next(_SEQ))
+    assert points(resolve([one, two], "last")) == ["7.1", "1.1"]
+
+
+def test_e1_last_that_changed_nothing_is_nothing_to_undo() -> None:
+    works = installation("1", *HISTORY)
+    for newest in (installation("2"), installation("2", "python_deps")):
+        for point in newest.points:
+            newest.apply(recorded({"event": "settled", "point": point["point"], "unchanged": True}), "t")
+        history = [works, newest]
+        assert points(resolve(history, "last")) == []
+        assert "2, the last one, changed nothing. To go back further" in nothing_to_undo(history)
+        # The script is for the latest change.
+        assert latest(history) == "1"
+
+
+def test_e1_last_that_was_undone_is_nothing_to_undo() -> None:
+    history = [installation("1", *HISTORY), outside("7")]
+    history[1].apply(recorded({"event": "undone", "points": ["7.1"], "outcome": "exact"}), "t")
+    assert points(resolve(history, "last")) == []
+    assert latest(history) == "last"
+    assert "rolled back already" in nothing_to_undo(history)
+
+
+def test_what_hooks_captured_is_no_last_at_all() -> None:
+    history = [outside("7", "hook")]
+    assert points(resolve(history, "last")) == []
+    assert "no installation was begun here" in nothing_to_undo(history)
+    assert latest(history) == "last"
+
+
+def test_e5_a_pruned_point_made_by_hand_bars_no_way_back_and_is_named() -> None:
+    history = [installation("1", *HISTORY), outside("7"), outside("8")]
+    history[1].apply(recorded({"event": "pruned", "points": ["7.1"]}), "t")
+    chosen = resolve(history, "1")
+    assert points(chosen) == ["1.1", "1.2", "1.3", "8.1"]
+    assert "rollback point 7.1" in chosen.uncovered[0]
+    for to in ("7", "2025-11-15T14:30:00+00:00"):
+        with pytest.raises(InputError, match="retention removed"):
+            resolve(history, to)
 
 
 def test_phase_is_what_it_captured_first_and_all_after() -> None:
@@ -98,13 +175,13 @@ def test_unknown_target_names_what_is_known() -> None:
 
 
 def test_fixed_target_means_the_same_later() -> None:
-    early = [installation("1", *HISTORY), installation("2", "python_deps")]
+    early: list[Change] = [installation("1", *HISTORY), installation("2", "python_deps")]
     later = [*early, installation("3", "python_deps")]
     now = dt.datetime(2025, 11, 15, 14, 32, 30, 250, dt.timezone.utc)
     hours = dt.timedelta(hours=3)
     assert fixed(early, "last") == "2"
     assert points(resolve(later, fixed(early, "last"))) == ["2.1", "3.1"]
-    assert fixed([installation("1", *HISTORY, None)], "last") == "1.4"
+    assert fixed([installation("1", *HISTORY), outside("7")], "last") == "7.1"
     ago = fixed(early, "1 minute ago", now)
     assert dt.datetime.fromisoformat(ago) == now - dt.timedelta(minutes=1)
     assert fixed(early, ago, now + hours) == ago
@@ -127,12 +204,12 @@ def test_a_date_before_the_first_installation_is_nothing_to_do(tmp_path: Path) -
 
 def test_what_was_undone_without_being_kept_cannot_be_reached_again() -> None:
     """The second point was made on what the first one led to, and that is nowhere any more."""
-    one = installation("1", "python_deps", None)
-    undone = {"event": "undone", "points": ["1.1", "1.2"], "phases": [], "outcome": "exact"}
-    one.apply(recorded(undone), "2025-11-15T14:32:00.000+00:00")
-    assert points(resolve([one], "1.2")) == []
-    event: dict[str, Any] = {"event": "captured", "point": "1.3", "phase": None, "resources": []}
-    one.apply(recorded(event), "2025-11-15T14:33:00.000+00:00")
-    assert points(resolve([one], "1.3")) == ["1.3"]
+    one, two = installation("1", "python_deps"), outside("7")
+    undone = {"event": "undone", "points": ["1.1", "7.1"], "phases": [], "outcome": "exact"}
+    for change in (one, two):
+        change.apply(recorded(undone), "2025-11-15T14:32:00.000+00:00")
+    assert points(resolve([one, two], "7.1")) == []
+    three = outside("8", time="2025-11-15T14:33:00.000+00:00")
+    assert points(resolve([one, two, three], "8.1")) == ["8.1"]
     with pytest.raises(InputError, match="not kept"):
-        resolve([one], "1.2")
+        resolve([one, two, three], "7.1")

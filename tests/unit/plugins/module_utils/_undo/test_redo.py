@@ -77,13 +77,25 @@ class Host:
         """A rollback, predicted first."""
         predicted = rollback(self.engine, RollbackRequest(str(to), **options), True)
         result = rollback(self.engine, RollbackRequest(str(to), **options), False)
-        assert predicted == result
+        assert predicted == {**result, "redo_point": None}
         return result
+
+    def redo_point(self) -> str:
+        """What the latest rollback had captured; empty when none has."""
+        with self.engine.reading() as session:
+            points = [change.points[0] for change in session.history() if change.origin == "rollback"]
+        return str(points[-1]["point"]) if points else ""
+
+    def interrupted(self) -> bool:
+        """A rollback began and has not ended."""
+        with self.engine.reading() as session:
+            return session.interrupted
 
     def now(self) -> Installation:
         """The current installation."""
         with self.engine.reading() as session:
-            return session.history()[-1]
+            assert session.installation is not None
+            return session.installation
 
 
 @pytest.fixture
@@ -254,7 +266,7 @@ def test_by_two_processes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = host.look()
     assert host.undo(second)["exact"] is True
     assert changes(wanted, host.look()) == {}
-    host.undo(str(host.now().points[-1]["point"]))
+    host.undo(host.redo_point())
     assert changes(newer, host.look()) == {}
 
 

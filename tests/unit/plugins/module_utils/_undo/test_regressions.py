@@ -48,7 +48,7 @@ def test_a_rollback_that_left_differences_can_be_run_again(host: Host, monkeypat
         patch.setattr(FilesUndo, "execute", spoil)
         with pytest.raises(RollbackError, match="config"):
             rollback(host.engine, RollbackRequest(second), False)
-    redo = host.now().points[-1]["point"]
+    redo = host.redo_point()
     assert host.undo(second)["changed"] is True
     assert changes(wanted, host.look()) == {}
     assert host.undo(second)["changed"] is False
@@ -70,9 +70,9 @@ def test_an_interrupted_rollback_is_taken_back(tmp_path: Path) -> None:
         host.install("one", pack="1.0")
         second = host.install("two", pack="2.0", fresh="1.0")
         wanted = host.look()
-        redo = rollback(host.engine, RollbackRequest(second), True)["redo_point"]
         result = attempt(functools.partial(host.undo, second), nth, None)
-        if host.now().points[-1]["point"] != redo:
+        redo = host.redo_point()
+        if not redo:
             continue
         seen += result == KILLED
         host.undo(redo)
@@ -91,10 +91,9 @@ def test_an_interrupted_removal_is_taken_back(tmp_path: Path) -> None:
         host = Host(tmp_path / str(nth))
         first = host.install("one", pack="1.0")
         wanted = host.look()
-        redo = rollback(host.engine, RollbackRequest(first), True)["redo_point"]
         result = attempt(functools.partial(host.undo, first), nth, None)
-        if host.now().points[-1]["point"] == redo:
-            host.undo(redo)
+        if host.redo_point():
+            host.undo(host.redo_point())
         assert changes(wanted, host.look()) == {}, nth
 
 
@@ -202,7 +201,7 @@ def test_an_interrupted_undo_of_settled_files_is_finished(tmp_path: Path) -> Non
         link.symlink_to("config")
         settled(host.engine, made["id"], False)
         result = attempt(host.undo, nth, None)
-        seen += host.now().undoing is not None
+        seen += host.interrupted()
         host.undo()
         assert changes(wanted, host.look()) == {}, nth
     assert seen > 1
@@ -221,7 +220,7 @@ def test_back_again_from_an_interrupted_redo(tmp_path: Path) -> None:
         second = host.install("two", pack="2.0", fresh="1.0")
         redo = host.undo(second)["redo_point"]
         result = attempt(functools.partial(host.undo, redo), nth, None)
-        seen += host.now().undoing is not None
+        seen += host.interrupted()
         host.undo(second)
         assert changes(wanted, host.look()) == {}, nth
     assert seen > 1

@@ -129,7 +129,7 @@ def test_replaced_is_restored(host: Host, version: str) -> None:
     assert changes(before, host.look())
     predicted = host.undo(check=True)
     result = host.undo()
-    assert predicted == result
+    assert predicted == {**result, "redo_point": None}
     assert changes(before, host.look()) == {}
     again = host.undo()
     assert (again["changed"], again["undone"]) == (False, [])
@@ -157,7 +157,7 @@ def test_second_capture_changes_nothing(host: Host) -> None:
     second = host.capture("pack==2.0")
     assert (second["changed"], second["rollback_point"]) == (False, first["rollback_point"])
     host.venv.install("pack", "1.5")
-    assert host.capture("pack==2.0")["rollback_point"]["id"].endswith(".2")
+    assert host.capture("pack==2.0")["rollback_point"]["id"] > first["rollback_point"]["id"]
 
 
 def test_capture_links_what_is_unedited(host: Host) -> None:
