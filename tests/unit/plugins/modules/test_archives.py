@@ -107,7 +107,7 @@ LEARNED = {
     "sage_deadman": 2.5,
     # Names that are no text, Pythons that name files in ASCII (E22).
     "sage_resume_info": 3.25,
-    "sage_retention": 3.5,
+    "sage_retention": 3.75,
 }
 
 
