@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnknownFormat
+from ansible_collections.intellistream.sage.plugins.module_utils._base.host import boot_id
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -66,15 +67,6 @@ class Mark(t.NamedTuple):
         """The same, with its time beginning anew."""
         due = _seconds_since_boot() + self.after
         return self._replace(boot_id=boot_id(), due=due, wall=time.time() + self.after)
-
-
-def boot_id() -> str:
-    """What tells this boot from others; empty where the kernel does not say."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
 
 
 def _seconds_since_boot() -> float:

@@ -10,7 +10,7 @@ import sys
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import clock, command, processes, zipapp
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock, command, host, processes, zipapp
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes
@@ -222,7 +222,7 @@ def _is_pending(mark: Mark) -> bool:
     """Whether the timer, job or process that starts the program is still there."""
     if mark.method == "process":
         return _is_its_process(mark)
-    if mark.boot_id != deadman_switch_mark.boot_id():
+    if mark.boot_id != host.boot_id():
         return False
     if mark.method == "systemd":
         units = (f"{mark.handle}.timer", f"{mark.handle}.service")
