@@ -93,7 +93,10 @@ def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> 
 
         # A task that was cut off goes on here, and may hold the lock.
         stray_processes.end(engine)
-    with engine.reading() if check_mode else engine.session() as session:
+    records = request.inputs is not None or request.transitions or request.prepare is not None
+    # Where there is no record and nothing to put into one, none is made.
+    only_looks = check_mode or not (records or engine.exists())
+    with engine.reading() if only_looks else engine.session() as session:
         # A mark of another version is refused before anything is recorded.
         mark.read(session.where)
         start = _start(session)

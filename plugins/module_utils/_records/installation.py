@@ -445,6 +445,7 @@ def fold(lines: t.Iterable[LedgerLine], into: list[Change] | None = None) -> lis
     :raises UnknownFormat: an event of another version, and not marked as C(ignorable).
     """
     by_id = {change.install_id: change for change in into or []}
+    points = sum(len(change.points) for change in by_id.values())
     for line in lines:
         for event in line.events:
             # Also one about changes that are not looked at here.
@@ -464,9 +465,10 @@ def fold(lines: t.Iterable[LedgerLine], into: list[Change] | None = None) -> lis
                     continue
                 if known:
                     by_id[install_id].apply(event, line.time, line.seq)
+                    # Counted along: a sum for each undo would cost the square of the history.
+                    points += event["event"] == "captured"
                 by_id[install_id].updated = line.time
                 if known and event["event"] == "undone":
-                    points = sum(len(change.points) for change in by_id.values())
                     undone = {(point, line.time): points for point in event.get("points") or []}
                     by_id[install_id].undoings.update(undone)
     return list(by_id.values())

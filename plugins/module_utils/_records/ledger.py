@@ -14,6 +14,7 @@ docs/formats.md specifies both, and what a version does that finds another numbe
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -36,6 +37,9 @@ VERSION = "1.0.0"
 _BLOCK = 16384
 MAIN, HAND, HOOK = "main", "hand", "hook"
 THREADS = (MAIN, HAND, HOOK)
+# Bytes of a line without its end. The longest that was seen has some hundred thousand; what somebody made longer is
+# refused before it is read.
+LONGEST = 1 << 24
 
 
 class LedgerLine(t.NamedTuple):
@@ -95,6 +99,8 @@ def _parse(line: bytes) -> LedgerLine:
     :raises ValueError: it is none; the message says why.
     :raises UnknownFormat: it is of another format.
     """
+    if len(line) > LONGEST:
+        raise ValueError(f"is longer than {LONGEST} bytes")
     try:
         fields = json.loads(line)
         parsed = LedgerLine(**{name: fields[name] for name in FIELDS})
@@ -167,7 +173,7 @@ class Ledger:
 
     def _number_at(self, offset: int) -> int:
         """The number of the line that begins at a byte, from 1."""
-        return self._read(0, offset).count(b"\n") + 1
+        return sum(1 for dummy in self._split(0, offset)) + 1
 
     def tail(self) -> LedgerLine | None:
         """The last complete line.
@@ -179,7 +185,7 @@ class Ledger:
         if not end:
             return None
         start = self._last_newline(end - 1)
-        return self._parse_all(start, self._read(start, end))[0]
+        return self._parse_all(start, self._split(start, end))[0]
 
     def since(self, offset: int) -> list[LedgerLine]:
         """All lines from the byte C(offset) on, their chain checked.
@@ -187,7 +193,7 @@ class Ledger:
         :raises LedgerBroken: with the number of the first line that does not fit.
         :raises UnknownFormat: one is of another format.
         """
-        return self._parse_all(offset, self._read(offset, self.size()))
+        return self._parse_all(offset, self._split(offset, self.size()))
 
     def line_at(self, offset: int) -> LedgerLine:
         """The line that begins at a byte.
@@ -196,13 +202,13 @@ class Ledger:
         :raises UnknownFormat: it is of another format.
         """
         content = b""
-        while b"\n" not in content:
+        while b"\n" not in content and len(content) <= LONGEST:
             start = offset + len(content)
             block = self._read(start, start + _BLOCK)
             if not block:
                 raise _broken(self._number_at(offset), "is missing")
             content += block
-        return self._parse_all(offset, content[: content.index(b"\n") + 1])[0]
+        return self._parse_all(offset, [content.partition(b"\n")[0]])[0]
 
     def stretch(self, last: LedgerLine) -> list[LedgerLine]:
         """The lines of a stretch up to C(last), their chain checked.
@@ -210,16 +216,30 @@ class Ledger:
         :raises LedgerBroken: with the number of the first line that does not fit.
         :raises UnknownFormat: one is of another format.
         """
-        lines = self._parse_all(last.begin, self._read(last.begin, last.offset)) if last.begin < last.offset else []
+        lines = self._parse_all(last.begin, self._split(last.begin, last.offset)) if last.begin < last.offset else []
         if lines and lines[-1].hash != last.prev:
             raise _broken(last.seq, "does not follow from the one before it")
         return [*lines, last]
 
-    def _parse_all(self, offset: int, content: bytes) -> list[LedgerLine]:
-        """The lines in what stands at a byte, each checked against the one before it."""
+    def _split(self, offset: int, end: int) -> t.Iterator[bytes]:
+        """The lines between two bytes; of one that is too long only its beginning, as the last."""
+        rest = b""
+        while offset < end:
+            block = self._read(offset, min(offset + (1 << 20), end))
+            if not block:
+                return
+            offset += len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            yield from lines
+            if len(rest) > LONGEST:
+                yield rest[: LONGEST + 1]
+                return
+
+    def _parse_all(self, offset: int, texts: t.Iterable[bytes]) -> list[LedgerLine]:
+        """The lines at a byte, each checked against the one before it."""
         lines: list[LedgerLine] = []
         position = offset
-        for index, line in enumerate(content.split(b"\n")[:-1]):
+        for index, line in enumerate(texts):
             try:
                 parsed = _parse(line)
                 if index and (parsed.prev != lines[-1].hash or parsed.seq != lines[-1].seq + 1):
@@ -251,7 +271,7 @@ class Ledger:
                 return False
             if apply:
                 end = self._last_newline(size)
-                self._state.write(TORN, os.pread(fd, size - end, end))
+                self._state.write(TORN, os.pread(fd, min(size - end, LONGEST), end))
                 os.ftruncate(fd, end)
                 os.fsync(fd)
         except OSError as error:
@@ -298,6 +318,8 @@ class Ledger:
         fields["hash"] = _digest(_dump(fields))
         line = _dump(fields) + b"\n"
         try:
+            if len(line) > LONGEST:
+                raise OSError(errno.EMSGSIZE, f"what is to be recorded has more than {LONGEST} bytes")
             write_all(fd, line)
             if size:
                 os.fdatasync(fd)

@@ -29,6 +29,7 @@ BEGUN = "rollback.begun"
 DONE = "rollback.done"
 # Where the script prepares a file, when it was killed right then.
 STAGE = "rollback.stage"
+_NOT_IN_FORCE = ("rolled_back", "abandoned")
 
 
 class Record:
@@ -136,13 +137,18 @@ class Record:
     def effective(self) -> Installation | None:
         """The installation whose result is on the host: the latest that was not undone."""
         installation, lines = self.installation, list(self._lines)
-        while installation is not None and installation.status in ("rolled_back", "abandoned"):
+        for dummy in range(2):
+            if installation is None or installation.status not in _NOT_IN_FORCE:
+                return installation
             if not self._extend(lines):
                 return None
-            known = installations(fold(lines))
-            before = [other for other in known if other.install_id < installation.install_id]
+            before = [other for other in installations(fold(lines)) if other.install_id < installation.install_id]
             installation = before[-1] if before else installation
-        return installation
+        if installation is None or installation.status not in _NOT_IN_FORCE:
+            return installation
+        # Another stretch for each of them would cost the square of the history: all of it, once.
+        before = [other for other in installations(self.history()) if other.install_id < installation.install_id]
+        return next((other for other in reversed(before) if other.status not in _NOT_IN_FORCE), None)
 
     def history(self) -> list[Change]:
         """All changes, oldest first, the whole chain checked.

@@ -324,12 +324,14 @@ def _since(
 def _refuse_pruned(chosen: ResolvedTarget) -> None:
     pruned = [point for point in chosen.points if point.get("pruned")]
     if pruned:
+        younger = chosen.points[chosen.points.index(pruned[-1]) + 1 :]
+        oldest = f"{younger[0]['point']} of {younger[0]['time']}" if younger else "how it is now"
         raise InputError(
             f"Going back to {chosen.time} needs rollback point {pruned[-1]['point']}, which retention removed "
             f"at {pruned[-1]['pruned']}.",
             untouched="everything.",
-            advice="Name a later target. How much is kept is decided by sage_keep_installations, sage_keep_days and "
-            "sage_keep_bytes.",
+            advice=f"The oldest that can be reached is {oldest}. How much is kept is decided by "
+            "sage_keep_installations, sage_keep_days and sage_keep_bytes.",
         )
 
 

@@ -87,7 +87,9 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
         undos = _compute(session, chosen, request.kinds, options, stack, interrupted)
         result = planned(chosen, undos, target)
         if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
-            return nothing("Nothing to roll back: the selected resources are as they were captured.", target)
+            # Not that they are as captured: somebody may have edited them later.
+            text = "nothing is left of what was done to the selected resources since; what others changed stays."
+            return nothing(f"Nothing to roll back: {text}", target)
         if result["conflicts"] and not options.force:
             raise refused(result)
         if request.window is not None:

@@ -103,11 +103,11 @@ LEARNED = {
     "sage_rollback": 3.5,
     "sage_backup": 1.25,
     # Whose record it is, and what was moved (E2); names that are no text, nesting (E22, X11).
-    "sage_checkpoint": 6.25,
+    "sage_checkpoint": 6.60,
     "sage_deadman": 2.5,
     # Names that are no text, Pythons that name files in ASCII (E22).
-    "sage_resume_info": 3.25,
-    "sage_retention": 3.75,
+    "sage_resume_info": 3.60,
+    "sage_retention": 4.10,
 }
 
 

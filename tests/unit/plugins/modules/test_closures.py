@@ -57,19 +57,19 @@ NOT_SENT: dict[str, set[str]] = {
 # syncs, up to 4 (X1); results that are
 # text, and words for Pythons that name files in ASCII, up to 2 (E22).
 MOST = {
-    "sage_backup": 893,
-    "sage_checkpoint": 466,
-    "sage_checkpoint_info": 661,
-    "sage_deadman": 992,
+    "sage_backup": 895,
+    "sage_checkpoint": 468,
+    "sage_checkpoint_info": 663,
+    "sage_deadman": 994,
     "sage_decision": 80,
-    "sage_hook": 918,
+    "sage_hook": 920,
     "sage_install": 149,
     "sage_plan": 165,
     "sage_resolve": 149,
-    "sage_resume_info": 197,
+    "sage_resume_info": 199,
     "sage_run_info": 24,
-    "sage_retention": 465,
-    "sage_rollback": 978,
+    "sage_retention": 467,
+    "sage_rollback": 980,
     "sage_venv": 79,
     "sage_wheelhouse": 85,
 }

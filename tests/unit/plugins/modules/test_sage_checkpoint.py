@@ -139,3 +139,8 @@ def test_e22_a_name_that_is_no_text_leaves_the_result_readable(tmp_path: pathlib
     said = run_module("sage_rollback", root=str(tmp_path / "root"), _ansible_check_mode=True, _ansible_diff=True)
     assert "name \\xff.conf" in str(said).replace("\\\\", "\\")
     json.dumps(said, ensure_ascii=False).encode()
+
+
+def test_e27_a_call_that_records_nothing_makes_nothing(tmp_path: pathlib.Path) -> None:
+    assert not run_module("sage_checkpoint", root=str(tmp_path / "root"))["changed"]
+    assert list(tmp_path.iterdir()) == []

@@ -72,8 +72,21 @@ def test_at_the_end_of_an_installation_with_its_own_end(host: SageHost) -> None:
     assert host.stored() == [f"{second}.1"]
     rollback(host.engine, RollbackRequest(second), False)
     assert changes(host.before[second], snapshot(host.data)) == {}
-    with pytest.raises(InputError, match="retention removed"):
+    with pytest.raises(InputError, match="retention removed") as caught:
         rollback(host.engine, RollbackRequest(first), False)
+    # The next step is named, and it helps (E27).
+    assert "The oldest that can be reached is how it is now" in caught.value.advice
+
+
+def test_e27_a_refused_target_names_the_oldest_that_can_be_reached(host: SageHost) -> None:
+    first, second, third = (host.install(version) for version in "123")
+    assert host.clean(installations=2)["pruned"] == [f"{first}.1"]
+    with pytest.raises(InputError) as caught:
+        rollback(host.engine, RollbackRequest(first), False)
+    oldest = caught.value.advice.split("reached is ")[1].split()[0]
+    assert oldest == f"{second}.1" < third
+    rollback(host.engine, RollbackRequest(oldest), False)
+    assert changes(host.before[second], snapshot(host.data)) == {}
 
 
 def test_a_first_installation_leaves_nothing_to_clean(host: SageHost) -> None:

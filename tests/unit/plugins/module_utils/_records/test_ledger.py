@@ -10,13 +10,18 @@ import os
 import pathlib
 import subprocess
 import sys
+import tracemalloc
 import typing as t
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, StorageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    LedgerBroken,
+    StateError,
+    StorageError,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, open_state
 from ansible_collections.intellistream.sage.plugins.module_utils._records import ledger as records_ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import (
@@ -256,3 +261,28 @@ def test_x11_a_line_that_is_nested_too_deeply_is_a_broken_line(state: PrivateDir
         stream.write(b'{"events":' + b"[" * 200_000 + b"]" * 200_000 + b"}\n")
     with pytest.raises(LedgerBroken, match="Line 2 of the ledger cannot be read"):
         Ledger(state).since(0)
+
+
+def test_e23_a_line_that_is_too_long_is_refused_before_it_is_read(state: PrivateDir) -> None:
+    _fill(state, "first")
+    length = 1 << 30
+    with _raw(state).open("ab") as stream:
+        # Nothing but holes: no disk is filled.
+        stream.truncate(stream.tell() + length)
+        stream.seek(0, os.SEEK_END)
+        stream.write(b"\n")
+    for read in (lambda: Ledger(state).since(0), Ledger(state).tail):
+        tracemalloc.start()
+        with pytest.raises(LedgerBroken, match=r"Line 2 of the ledger is longer than 16777216 bytes"):
+            read()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 5 * records_ledger.LONGEST
+
+
+def test_e23_no_line_is_written_that_could_not_be_read(state: PrivateDir) -> None:
+    _fill(state, "first")
+    before = _raw(state).read_bytes()
+    with pytest.raises(StateError, match="has more than 16777216 bytes"):
+        _fill(state, "x" * records_ledger.LONGEST)
+    assert _raw(state).read_bytes() == before

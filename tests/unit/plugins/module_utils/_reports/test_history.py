@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import typing as t
 
 import pytest
@@ -17,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._reports.test_drift import Host
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -145,3 +147,32 @@ def test_an_environment_that_is_made_anew(host: Host) -> None:
     ]
     assert list(told["installed_by"]) == ["isage", "tinydep"]
     assert told["installed_by"]["tinydep"] == told["install_id"]
+
+
+def _calls(work: t.Callable[[], object]) -> int:
+    """How many calls of functions some work takes: no clock, so the same however busy the machine is."""
+    count = 0
+
+    def counted(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_e23_what_a_listing_costs_grows_with_the_history_and_not_with_its_square(tmp_path: Path) -> None:
+    host = SageHost(tmp_path).make()
+    costs = []
+    for version in range(24):
+        # Each is undone, and brought back: what is recorded of that grows, too.
+        host.install(str(version))
+        rollback(host.engine, RollbackRequest("last"), False)
+        if version % 8 == 7:
+            costs.append(_calls(lambda: report(host.engine, None, history=True)))
+    first, second = costs[1] - costs[0], costs[2] - costs[1]
+    assert second < 1.03 * first

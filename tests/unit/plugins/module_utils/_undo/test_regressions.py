@@ -232,3 +232,17 @@ def test_a_missing_environment_is_not_as_it_was_captured(host: Host) -> None:
     host.venv.remove()
     with pytest.raises(ConflictError, match="was removed by somebody"):
         host.undo("last", kinds=["venv"])
+
+
+def test_e27_that_others_edited_a_file_later_is_not_as_it_was_captured(host: Host) -> None:
+    host.file.write_text("captured")
+    backup(host.engine, [{"kind": "files", "paths": [str(host.file)]}], None, "by hand", False)
+    with host.engine.reading() as session:
+        point = session.history()[-1].points[-1]["point"]
+    # The change came to nothing, and somebody edited the file after it.
+    settled(host.engine, point, False)
+    host.file.write_text("edited later")
+    said = host.undo(point, kinds=["files"])["msg"]
+    assert said.startswith("Nothing to roll back")
+    assert "as they were captured" not in said
+    assert host.file.read_text() == "edited later"
