@@ -74,6 +74,13 @@ status:
   returned: success
   type: str
   sample: completed
+version:
+  description:
+    - The version of C(isage) that is in the environment now, whatever the record says. Null where there is none.
+    - Where an upgrade was interrupted there may be several, joined by C(and).
+  returned: success
+  type: str
+  sample: 0.3.2.4
 in_force:
   description:
     - The installation whose result is on the host, or null. It is the current one, unless that was rolled back.

@@ -555,6 +555,7 @@ class InstallationReport(_StateReport):
 
     install_id: str | None
     status: str | None
+    version: str | None
     in_force: str | None
     fleet: FleetStanding | None
     deadman: SwitchStatus

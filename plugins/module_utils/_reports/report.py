@@ -5,18 +5,20 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold, installations
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import history as reports_history
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Inputs
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
@@ -24,6 +26,9 @@ if t.TYPE_CHECKING:
         LedgerReport,
         Report,
     )
+
+# Its distribution on the index.
+_SAGE = "isage"
 
 
 def report(engine: Engine, inputs: Inputs | None, history: bool, drift: bool = False) -> Report:
@@ -88,16 +93,38 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
         result["timing"] = check.timing(installation)
         result["install_id"] = installation.install_id
         result["status"] = installation.status
+        result["version"] = _version(in_force or installation)
         result["progress"] = progress.view(installation)
         result["progress_file"] = session.progress_condition()
         result["phases"] = {name: phase.as_dict() for name, phase in installation.phases.items()}
     return result
 
 
+def _version(installation: Installation) -> str | None:
+    """What is in the environment now, whatever the record says; several where an upgrade was interrupted."""
+    paths = [
+        str(result["spec"]["path"])
+        for phase in installation.phases.values()
+        for result in phase.result
+        if result["spec"].get("kind") == "venv"
+    ]
+    try:
+        venv = Tree.open(paths[-1]) if paths else None
+        if venv is None:
+            return None
+        with venv:
+            versions = [chosen.version for chosen in distributions.installed(venv) if chosen.name == _SAGE]
+    except (SageError, OSError):
+        # What cannot be read the verdict tells.
+        return None
+    return " and ".join(versions) or None
+
+
 def _nothing() -> InstallationReport:
     return {
         "install_id": None,
         "status": None,
+        "version": None,
         "in_force": None,
         "fleet": None,
         "deadman": {"armed": False, "seconds_left": None, "fired": None},

@@ -240,3 +240,14 @@ def test_a_library_that_this_python_lacks_is_named_to_the_module(host: Host, mon
         session.commit()
     with pytest.raises(NeedsLibrary, match="can import rpm"):
         host.drift()
+
+
+def test_e17_the_version_is_the_one_that_is_there(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.install(isage="1")
+    assert report(host.engine, None, False)["version"] == "1"
+    (info,) = host.venv.path.rglob("isage-1.dist-info")
+    info.rename(info.with_name("isage-2.dist-info"))
+    assert report(host.engine, None, False)["version"] == "2"
+    shutil.rmtree(host.venv.path)
+    assert report(host.engine, None, False)["version"] is None

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How SAGE stands on each host, in one line each.
+
+What hosts say is data of theirs: it may be of any type and say anything, and stays in the row of its host.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, pad, width
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# In the order in which they are counted; the first ones ask for somebody.
+STATES = (
+    "failed",
+    "doubt",
+    "drift",
+    "unknown",
+    "running",
+    "rolled_back",
+    "none",
+    "completed",
+)
+_HEADINGS = ("HOST", "SAGE", "STATUS", "WHY", "NEXT")
+_MOST = (200, 24, 12, 240, 60)
+# Columns of what failed; the whole text is in the record, and in JSON.
+_FAILURE = 100
+_OF_RECORD = {
+    "completed": "completed",
+    "failed": "failed",
+    "running": "running",
+    "prepared": "doubt",
+    "rolled_back": "rolled_back",
+    "abandoned": "rolled_back",
+}
+
+_DETAILS = (
+    "exists",
+    "install_id",
+    "status",
+    "version",
+    "in_force",
+    "progress",
+    "progress_file",
+    "phases",
+    "resume",
+    "rollback_points",
+    "ledger",
+    "msg",
+)
+_HISTORY = ("transactions", "installed_by")
+
+
+class HostStatus(t.NamedTuple):
+    """One host.
+
+    :ivar host: its name in the inventory.
+    :ivar sage: versions of SAGE that were found in its environment; empty where there is none.
+    :ivar status: one of M(STATES).
+    :ivar why: why it is not C(completed); empty where there is nothing to explain.
+    :ivar next: what has to be done.
+    """
+
+    host: str
+    sage: str
+    status: str
+    why: str
+    next: str
+
+    @property
+    def cells(self) -> list[str]:
+        """What the table shows of it."""
+        return [cell(text, most) or "-" for text, most in zip(self, _MOST)]
+
+
+def row(host: str, record: object, answer: object) -> HostStatus:
+    """The line of one host.
+
+    :param record: what M(intellistream.sage.sage_checkpoint_info) returned; anything else counts as no answer.
+    :param answer: what the decision log says of the fleet run that the host asks about.
+    """
+    told = _mapping(record)
+    sage = _text(told.get("version"))
+    if not isinstance(told.get("exists"), bool):
+        return HostStatus(
+            host, sage, "unknown", _text(told.get("msg")) or "did not answer", "reach the host, ask again"
+        )
+    if not told["exists"]:
+        return HostStatus(host, sage, "none", "nothing has been installed", "install_sage")
+    broken = _text(_mapping(told.get("ledger")).get("message"))
+    if broken:
+        return HostStatus(host, sage, "failed", broken, "look at the record; docs/troubleshooting.md")
+    if told.get("install_id") is None and told.get("status") is None:
+        return HostStatus(
+            host, sage, "none", "nothing has been installed; there are points to go back to", "install_sage"
+        )
+    fleet = _fleet(told, _text(_mapping(answer).get("msg")))
+    if fleet is not None:
+        return HostStatus(host, sage, *fleet)
+    return HostStatus(host, sage, *_installation(told))
+
+
+def _fleet(told: Mapping[str, object], answer: str) -> tuple[str, str, str] | None:
+    """Status, why and next of a host that a fleet run left with something to do."""
+    fleet = _mapping(told.get("fleet"))
+    run, since = _text(fleet.get("run")), _text(fleet.get("since"))[:19]
+    state = _text(fleet.get("state"))
+    others = "stayed" if fleet.get("rollback") else "committed"
+    if state == "in_doubt":
+        return "doubt", f"in doubt since {since}. {answer}", "finish_sage"
+    if state == "undid_itself":
+        return "doubt", f"rolled back by itself. {answer}", "finish_sage"
+    if state == "aborting":
+        return "doubt", f"has to roll back, since run {run} was aborted", "finish_sage"
+    if state == "committing":
+        return "doubt", f"has to roll back, since run {run} decided so", "finish_sage"
+    if state == "diverged":
+        return "failed", f"rolled back by itself, while the others of run {run} {others}", "install again"
+    return None
+
+
+def _installation(told: Mapping[str, object]) -> tuple[str, str, str]:
+    """Status, why and next by the record and the verdict on it."""
+    status = _OF_RECORD.get(_text(told.get("status")), "unknown")
+    resume = _mapping(told.get("resume"))
+    phase = _text(resume.get("phase"))
+    reasons = resume.get("reasons")
+    reason = _text(_mapping(reasons[0]).get("reason")) if isinstance(reasons, list) and reasons else ""
+    in_force = _text(told.get("in_force"))
+    because = f"{phase}: {reason}" if phase else ""
+    continues = f"install_sage, from {phase}" if phase else "nothing to do"
+    if status == "failed":
+        return status, _failure(told) or because, continues
+    if status == "rolled_back":
+        if not in_force:
+            return status, "everything was rolled back", continues
+        return status, f"as {in_force}{': ' + because if because else ''}", continues
+    if status == "completed" and phase:
+        return "drift", because, continues
+    return status, because, continues
+
+
+def _failure(told: Mapping[str, object]) -> str:
+    """What the role wrote down about the phase that failed."""
+    for name, phase in _mapping(told.get("phases")).items():
+        facts = _mapping(phase)
+        if facts.get("status") == "failed":
+            data = facts.get("data")
+            message = _text(_mapping(data).get("message") if isinstance(data, dict) else data)
+            return cell(f"{_text(name)}: {message or 'it failed'}", _FAILURE)
+    return ""
+
+
+def table(rows: Sequence[HostStatus], only: Sequence[str]) -> str:
+    """The table, and a line that counts all hosts, also those that are not shown.
+
+    :param only: the statuses that are shown; empty for all.
+    """
+    shown = [row.cells for row in rows if not only or row.status in only]
+    lines = [list(_HEADINGS), *shown] if shown else []
+    columns = [max(map(width, column)) for column in zip(*lines)]
+    text = ["  ".join(map(pad, line, columns)).rstrip() for line in lines]
+    return "\n".join([*text, counts(rows, len(shown))]) + "\n"
+
+
+def details(row: HostStatus, record: object, answer: object, history: bool) -> dict[str, object]:
+    """What programs get of a host: what its record says, the decision it asks for, and what the table shows.
+
+    :param history: with all installations.
+    """
+    told = _mapping(record)
+    keys = (*_DETAILS, *_HISTORY) if history else _DETAILS
+    data = {key: told[key] for key in keys if key in told} or {"msg": row.why}
+    fleet = _mapping(told.get("fleet"))
+    if fleet:
+        decision = _mapping(answer).get("msg")
+        data["fleet"] = {**fleet, "decision": decision} if fleet.get("asks") and decision else fleet
+    return {**data, "summary": {"status": row.status, "why": row.why, "next": row.next, "version": row.sage or None}}
+
+
+def counts(rows: Sequence[HostStatus], shown: int) -> str:
+    """How many hosts are how."""
+    numbers = {status: sum(row.status == status for row in rows) for status in STATES}
+    told = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in numbers.items() if number)
+    hidden = f"; {shown} shown" if shown < len(rows) else ""
+    return f"{len(rows)} host{'' if len(rows) == 1 else 's'}: {told}{hidden}"
+
+
+def _mapping(data: object) -> Mapping[str, object]:
+    return data if isinstance(data, dict) else {}
+
+
+def _text(data: object) -> str:
+    return data if isinstance(data, str) else ""
