@@ -457,10 +457,13 @@ class Engine:
                         state.clear()
             for path in self._removed():
                 remove_private(path)
+                # One whose removal was interrupted at its very end has no mark any more.
+                with contextlib.suppress(FileNotFoundError):
+                    os.rmdir(path)
         except OSError as error:
             raise storage_error(self.path, error) from error
 
 
 def _was_private(path: str) -> bool:
     """Whether it is what is left of a state, or a link, which is refused where it is followed."""
-    return os.path.islink(path) or os.path.lexists(os.path.join(path, MARK))
+    return os.path.islink(path) or os.path.lexists(os.path.join(path, MARK)) or is_empty(path)

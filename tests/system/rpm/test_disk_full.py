@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     RollbackError,
     SageError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import MARK
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.tests.system import oracle
@@ -80,8 +81,8 @@ def points(host: Host) -> list[str]:
 
 
 def kept() -> list[pathlib.Path]:
-    """All that is in the store."""
-    return [path for path in (SMALL / "store").rglob("*") if path.is_file()]
+    """All that is in the store, but for the mark that says whose it is."""
+    return [path for path in (SMALL / "store").rglob("*") if path.is_file() and path.name != MARK]
 
 
 def large(repository: Repository) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import subprocess
@@ -98,13 +99,17 @@ def test_a_root_that_no_directory_can_be(tmp_path: pathlib.Path) -> None:
 
 
 def test_x11_what_a_module_makes_is_nobody_else_s_to_write(tmp_path: pathlib.Path) -> None:
+    # Debian has the module venv without the pip that it brings.
+    installer = "pip" if importlib.util.find_spec("ensurepip") else "uv"
     before = os.umask(0)
     try:
-        run_module("sage_venv", path=str(tmp_path / "root/.sage/venv"), python=sys.executable, installer="pip")
+        said = run_module(
+            "sage_venv", path=str(tmp_path / "root/.sage/venv"), python=sys.executable, installer=installer
+        )
     finally:
         os.umask(before)
     made = [path for path in (tmp_path / "root").rglob("*") if not path.is_symlink()]
-    assert len(made) > 20
+    assert len(made) > 5, said
     assert [str(path) for path in made if path.stat().st_mode & 0o022] == []
 
 
