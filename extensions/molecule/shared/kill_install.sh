@@ -13,9 +13,14 @@ set +m
 podman exec -i "$container" sh -s "$root/.sage/checkpoints/install_progress.json" "$phase" "$pattern" "$remote" <<'WATCH' &
     for look in $(seq 3000); do
         if grep -q "\"current_phase\": \"$2\"" "$1" 2>/dev/null && found=$(pgrep -f -- "$3"); then
-            # The module that called it would tell of its end: it goes first.
             # shellcheck disable=SC2086 # lists
-            [ "$4" != yes ] || kill -9 $(ps -o ppid= -p $found) $found
+            if [ "$4" = yes ]; then
+                # The module that called it would tell of its end: it goes first.
+                kill -9 $(ps -o ppid= -p $found) $found
+            else
+                # It waits for the kill, however long it takes to be told.
+                kill -STOP $found
+            fi
             exit 0
         fi
         sleep 0.05
@@ -30,6 +35,8 @@ if ! kill -9 -- "-$controller" 2>/dev/null; then
     echo "the run ended before it was killed" >&2
     seen=1
 fi
+# What runs on the host outlives its controller.
+[ "$remote" = yes ] || podman exec "$container" pkill -CONT -f -- "$pattern" || true
 # Only the leader is our child; the others are gone when nothing of the group is left.
 wait "$controller" 2>/dev/null || true
 if [ "$seen" != 0 ]; then

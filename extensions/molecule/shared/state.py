@@ -38,7 +38,8 @@ def modes(top: str) -> list[str]:
     paths = [top, *(os.path.join(top, name) for name in os.listdir(top))]
     for path in paths:
         info = os.lstat(path)
-        wanted = 0o700 if stat.S_ISDIR(info.st_mode) else 0o600
+        runs = stat.S_ISDIR(info.st_mode) or os.path.basename(path) == "rollback.sh"
+        wanted = 0o700 if runs else 0o600
         if stat.S_ISLNK(info.st_mode) or stat.S_IMODE(info.st_mode) != wanted or info.st_uid != os.lstat(top).st_uid:
             wrong.append(f"{path}: {stat.filemode(info.st_mode)} of {info.st_uid}")
     ignored = os.path.join(top, "..", ".gitignore")
@@ -76,11 +77,14 @@ def secrets(top: str, hidden: list[str]) -> list[str]:
 def main() -> int:
     """See the module's docstring."""
     top, hidden = os.path.abspath(sys.argv[1]), sys.argv[2:]
-    with open(os.path.join(top, "install_progress.json"), encoding="utf-8") as content:
-        progress = json.load(content)
     with open(os.path.join(top, "ledger.jsonl"), encoding="utf-8") as content:
         lines = [json.loads(line) for line in content]
     wrong = modes(top) + chain(lines) + secrets(top, hidden)
+    progress = dict.fromkeys(KEYS)
+    # Points that were made by hand belong to no installation.
+    if any(event["event"] == "begun" for line in lines for event in line["events"]):
+        with open(os.path.join(top, "install_progress.json"), encoding="utf-8") as content:
+            progress = json.load(content)
     if list(progress) != KEYS:
         wrong.append(f"the progress file has other keys: {list(progress)}")
     newest = [line for line in lines if line["install_id"] == progress["install_id"]]

@@ -207,8 +207,7 @@ def test_what_cannot_be_fetched_is_named(repository: Repository, host: Host) -> 
     (repository.where / "goo_1_all.deb").unlink()
     host.capture("goo")
     with host.engine.reading() as session:
-        assert session.installation is not None
-        (point,) = session.installation.active_points
+        (point,) = [point for change in session.history() for point in change.active_points]
     why = "goo:all: its scripts, and what it overwrites, are not known before it is downloaded"
     assert point["resources"][0]["inexact"] == [why]
 

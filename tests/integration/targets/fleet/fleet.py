@@ -40,7 +40,17 @@ def main():
     sys.exit(VERSION == '90.0')
 """
 # None of these reaches a host.
-ON_THE_CONTROLLER = ("assert", "debug", "fail", "include_role", "include_tasks", "meta", "pause", "set_fact")
+ON_THE_CONTROLLER = (
+    "assert",
+    "debug",
+    "fail",
+    "include_role",
+    "include_tasks",
+    "meta",
+    "pause",
+    "sage_run_info",
+    "set_fact",
+)
 
 Vars = t.Mapping[str, t.Any]
 
