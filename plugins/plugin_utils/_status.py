@@ -28,7 +28,8 @@ STATES = (
     "completed",
 )
 _HEADINGS = ("HOST", "SAGE", "STATUS", "WHY", "NEXT")
-_MOST = (200, 24, 12, 240, 60)
+# Of a reason so many that two long paths in it do not hide what it says.
+_MOST = (200, 24, 12, 600, 60)
 # Columns of what failed; the whole text is in the record, and in JSON.
 _FAILURE = 100
 _OF_RECORD = {

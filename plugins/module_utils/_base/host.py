@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import typing as t
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Environment
+
+_MACHINE_ID = re.compile("[0-9a-f]{32}")
 
 
 def facts() -> Environment:
@@ -37,10 +40,13 @@ def _os_release() -> dict[str, str]:
 def machine() -> str:
     """What tells this machine from others, 32 hexadecimal digits; empty where it has no machine id.
 
-    The machine id is hashed with the collection's name, as machine-id(5) asks: the raw id is confidential.
+    The machine id is hashed with the collection's name, as machine-id(5) asks: the raw id is confidential. Images that
+    were never started say C(uninitialized) there, which is none.
     """
     identity = _read("/etc/machine-id").strip()
-    return hashlib.sha256(f"intellistream.sage:{identity}".encode()).hexdigest()[:32] if identity else ""
+    if not _MACHINE_ID.fullmatch(identity):
+        return ""
+    return hashlib.sha256(f"intellistream.sage:{identity}".encode()).hexdigest()[:32]
 
 
 def _read(path: str) -> str:

@@ -61,3 +61,10 @@ def test_the_same_host_has_no_differences() -> None:
 )
 def test_each_difference_is_named(name: str, value: str, said: str) -> None:
     assert host.differences(t.cast("Environment", {**HERE, name: value}), HERE) == [said]
+
+
+@pytest.mark.parametrize("content", ["", "uninitialized\n", "0123\n"])
+def test_e2_an_image_that_was_never_started_has_no_machine_id(monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    """Each machine that is made from it would be another one than the image."""
+    monkeypatch.setattr(host, "_read", lambda path: content)
+    assert host.machine() == ""
