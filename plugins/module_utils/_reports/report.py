@@ -9,13 +9,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold, installations
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import history as reports_history
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
@@ -101,23 +100,18 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
 
 
 def _version(installation: Installation) -> str | None:
-    """What is in the environment now, whatever the record says; several where an upgrade was interrupted."""
-    paths = [
-        str(result["spec"]["path"])
-        for phase in installation.phases.values()
-        for result in phase.result
-        if result["spec"].get("kind") == "venv"
-    ]
-    try:
-        venv = Tree.open(paths[-1]) if paths else None
-        if venv is None:
-            return None
-        with venv:
-            versions = [chosen.version for chosen in distributions.installed(venv) if chosen.name == _SAGE]
-    except (SageError, OSError):
-        # What cannot be read the verdict tells.
-        return None
-    return " and ".join(versions) or None
+    """What is in the environment now, whatever the record says."""
+    specs = [result["spec"] for phase in installation.phases.values() for result in phase.result]
+    for spec in reversed(specs):
+        kind = registry.find(str(spec.get("kind")))
+        try:
+            versions = kind.versions(registry.make(spec).observe()) if kind is not None else {}
+        except (SageError, OSError):
+            # What cannot be read the verdict tells.
+            continue
+        if _SAGE in versions:
+            return versions[_SAGE]
+    return None
 
 
 def _nothing() -> InstallationReport:
