@@ -104,13 +104,14 @@ def _version(installation: Installation) -> str | None:
     specs = [result["spec"] for phase in installation.phases.values() for result in phase.result]
     for spec in reversed(specs):
         kind = registry.find(str(spec.get("kind")))
+        # Others are not looked at: that costs, and cannot tell.
+        if kind is None or _SAGE not in dict(kind.brought(spec)):
+            continue
         try:
-            versions = kind.versions(registry.make(spec).observe()) if kind is not None else {}
+            return kind.versions(registry.make(spec).observe()).get(_SAGE)
         except (SageError, OSError):
             # What cannot be read the verdict tells.
-            continue
-        if _SAGE in versions:
-            return versions[_SAGE]
+            return None
     return None
 
 
