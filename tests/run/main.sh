@@ -74,7 +74,9 @@ uv_environment() {
     SSL_CERT_FILE=${SSL_CERT_FILE:-${PIP_CERT:-}}
     if [ -n "$UV_INDEX_URL" ]; then export UV_INDEX_URL; else unset UV_INDEX_URL; fi
     if [ -n "$SSL_CERT_FILE" ]; then export SSL_CERT_FILE; else unset SSL_CERT_FILE; fi
-    export UV_SYSTEM_CERTS=1 UV_HTTP_RETRIES=8 UV_NO_PROGRESS=1 PIP_RETRIES=8 PIP_DISABLE_PIP_VERSION_CHECK=1
+    export UV_SYSTEM_CERTS=1 UV_NO_PROGRESS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+    # A slow moment of the network fails no run.
+    export PIP_RETRIES=8 UV_HTTP_RETRIES=8 PIP_DEFAULT_TIMEOUT=${PIP_DEFAULT_TIMEOUT:-60} UV_HTTP_CONNECT_TIMEOUT=60
 }
 
 tools() {

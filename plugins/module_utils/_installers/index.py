@@ -164,7 +164,7 @@ class Index(t.NamedTuple):
 
 
 def _network_of_pip(tool: ToolSettings, settings: t.Mapping[str, str]) -> None:
-    """Certificates, proxy, trusted hosts and time-out, each unless something else sets it."""
+    """Certificates, proxy, trusted hosts, time-out and retries, each unless something else sets it."""
     certificate = settings.get("cert")
     if certificate and not os.environ.get("SSL_CERT_FILE"):
         tool.env.setdefault("SSL_CERT_FILE", certificate)
@@ -174,8 +174,14 @@ def _network_of_pip(tool: ToolSettings, settings: t.Mapping[str, str]) -> None:
     if settings.get("trusted-host") and "UV_INSECURE_HOST" not in os.environ:
         tool.env["UV_INSECURE_HOST"] = " ".join(settings["trusted-host"].split())
     timeout = settings.get("timeout") or settings.get("default-timeout") or ""
-    if timeout.isdigit() and "UV_HTTP_TIMEOUT" not in os.environ:
-        tool.env["UV_HTTP_TIMEOUT"] = timeout
+    # pip's one time-out is that of connecting, too; uv gives up connecting after 10 seconds.
+    for name, number in (
+        ("UV_HTTP_TIMEOUT", timeout),
+        ("UV_HTTP_CONNECT_TIMEOUT", timeout),
+        ("UV_HTTP_RETRIES", settings.get("retries", "")),
+    ):
+        if number.isdigit() and name not in os.environ:
+            tool.env[name] = number
 
 
 def _uv_has_settings() -> bool:

@@ -17,13 +17,14 @@ ansible-galaxy collection build --output-path "$SAGE_TEST_WORK" . >/dev/null
 
 set -- --volume "$SAGE_TEST_WORK/source:/source:ro" --volume "$SAGE_TEST_CHECKOUT/tests/fresh:/fresh:ro" \
     --volume "$(echo "$SAGE_TEST_WORK"/intellistream-sage-*.tar.gz):/collection.tar.gz:ro"
-# As in the Molecule containers: the certificates and proxies of this machine.
+# As in the Molecule containers: how this machine reaches the network.
 bundle=${SSL_CERT_FILE:-${PIP_CERT:-}}
 if [ -n "$bundle" ]; then
     inside=/etc/ssl/certs/ca-certificates.crt
     set -- "$@" --volume "$bundle:$inside:ro" --env SSL_CERT_FILE=$inside --env PIP_CERT=$inside
 fi
-for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL UV_INDEX_URL; do
+for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL UV_INDEX_URL \
+    PIP_DEFAULT_TIMEOUT PIP_RETRIES; do
     [ -z "${!name:-}" ] || set -- "$@" --env "$name=${!name}"
 done
 run_container "sage-fresh-$suite-$$" --hostname fresh --user sage --workdir /home/sage \

@@ -71,6 +71,7 @@ def test_what_pip_is_told_reaches_uv(blank: pytest.MonkeyPatch, tmp_path: pathli
     blank.setenv("PIP_INDEX_URL", "https://variable/")
     blank.setenv("PIP_TRUSTED_HOST", "a b")
     blank.setenv("PIP_DEFAULT_TIMEOUT", "180")
+    blank.setenv("PIP_RETRIES", "8")
     blank.setenv("PIP_PROXY", "http://proxy:3128")
     call = Index().for_uv()
     assert call.arguments == ["--find-links", f"{tmp_path}/links"]
@@ -81,6 +82,8 @@ def test_what_pip_is_told_reaches_uv(blank: pytest.MonkeyPatch, tmp_path: pathli
         "SSL_CERT_FILE": "/ca",
         "UV_INSECURE_HOST": "a b",
         "UV_HTTP_TIMEOUT": "180",
+        "UV_HTTP_CONNECT_TIMEOUT": "180",
+        "UV_HTTP_RETRIES": "8",
         "ALL_PROXY": "http://proxy:3128",
     }
 
