@@ -12,7 +12,7 @@ export SAGE_TEST_CHECKOUT SAGE_TEST_CACHE
 mkdir -p "$SAGE_TEST_CACHE"
 
 basic="git python3 python3-venv shellcheck"
-tests="openssh-client strace attr acl"
+tests="openssh-client strace attr acl at"
 containers="podman runc mmdebstrap netavark aardvark-dns iptables uidmap fuse-overlayfs slirp4netns"
 
 # Packages that are not installed, among those named.

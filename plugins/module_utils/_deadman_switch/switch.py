@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock, command, host, processes, zipapp
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
-from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import Mark
@@ -185,11 +185,12 @@ def _by_at(argv: t.Sequence[str], mark: Mark) -> str:
     if not any(processes.name(process) == "atd" for process in processes.running()) or mark.after < _MINUTE:
         return ""
     line = " ".join(shlex.quote(part) for part in argv)
+    # at writes its whole environment into the job: it gets none of the run's proxies and tokens.
+    variables = [f"{name}={text}" for name, text in _environment().items()]
     outcome = command.run(
-        ["at", "-M", f"now + {int(mark.after // _MINUTE)} minutes"],
+        ["env", "-i", *variables, "at", "-M", f"now + {int(mark.after // _MINUTE)} minutes"],
         stdin=f"exec {line} >/dev/null 2>&1\n",
         timeout=_TIMEOUT,
-        without=(stray_processes.MARK,),
     )
     job = re.search(r"^job (\d+) ", outcome.stderr, re.MULTILINE)
     if outcome.rc != 0 or job is None:
@@ -203,10 +204,15 @@ def _by_process(argv: t.Sequence[str], dummy: Mark) -> str:
     :returns: its process id.
     :raises InstallerError: it cannot be started.
     """
+    return str(command.detached(argv, _environment()))
+
+
+def _environment() -> dict[str, str]:
+    """What the program gets of the caller's environment: no secret, and no installation's id."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     if os.environ.get("HOME"):
         environment["HOME"] = os.environ["HOME"]
-    return str(command.detached(argv, environment))
+    return environment
 
 
 def _is_its_process(mark: Mark) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import processes
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     Busy,
     ConflictError,
@@ -237,6 +239,39 @@ def test_what_cannot_be_armed(host: SageHost, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(StateError, match="systemd: not usable here; at: not usable here"):
         switch.arm(host.engine, 10.0, "auto", False)
     assert not list(host.store.parent.glob("deadman*"))
+
+
+@pytest.fixture
+def atd() -> t.Iterator[None]:
+    """The real daemon: the system's, or one for this test."""
+    missing = [name for name in ("at", "atd") if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip("needs root and the package at")
+    if any(processes.name(process) == "atd" for process in processes.running()):
+        yield
+        return
+    with subprocess.Popen(["/usr/sbin/atd", "-f"]) as daemon:
+        yield
+        daemon.terminate()
+
+
+@pytest.mark.usefixtures("atd")
+def test_x8_a_job_of_at_holds_no_secret(host: SageHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:Sw0rdf1sh@proxy:3128")
+    monkeypatch.setenv(stray_processes.MARK, "whatever@/")
+    host.begin("2")
+    switch.arm(host.engine, FOREVER, "at", False)
+    with host.engine.session() as session:
+        assert session.where is not None
+        armed = deadman_switch_mark.read(session.where)
+    assert armed is not None
+    job = subprocess.run(["at", "-c", armed.handle], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert deadman_switch_mark.PROGRAM in job
+    assert "Sw0rdf1sh" not in job
+    assert stray_processes.MARK not in job
+    assert switch.disarm(host.engine, False)["changed"]
+    queue = subprocess.run(["atq"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert armed.handle not in queue.split()
 
 
 @LINUX
