@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import glob
 import http.server
 import shutil
-import stat
 import subprocess
 import threading
 import typing as t
@@ -54,6 +54,27 @@ def _served(directory: pathlib.Path) -> t.Iterator[str]:
             server.shutdown()
 
 
+@contextlib.contextmanager
+def _watched() -> t.Iterator[set[str]]:
+    """The command lines of all processes of this machine meanwhile, as every user of it sees them."""
+    command_lines: set[str] = set()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            for path in glob.glob("/proc/[0-9]*/cmdline"):
+                with contextlib.suppress(OSError), open(path, "rb") as stream:
+                    command_lines.add(stream.read().replace(b"\0", b" ").decode(errors="replace"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield command_lines
+    finally:
+        ended.set()
+        watcher.join()
+
+
 def _git(*arguments: str) -> None:
     identity = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
     subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
@@ -61,7 +82,9 @@ def _git(*arguments: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
-def test_x8_others_cannot_read_the_password_of_the_repository(tmp_path: pathlib.Path) -> None:
+def test_x8_the_password_of_the_repository_is_nowhere(tmp_path: pathlib.Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     source, bare, clone = tmp_path / "source", tmp_path / "bare", tmp_path / "root" / "src"
     _git("init", "-q", str(source))
     (source / "pyproject.toml").write_text("[project]\nname = 'isage'\n")
@@ -70,23 +93,28 @@ def test_x8_others_cannot_read_the_password_of_the_repository(tmp_path: pathlib.
     _git("clone", "-q", "--bare", str(source), str(bare))
     _git("-C", str(bare), "update-server-info")
     with _served(bare) as url:
-        sync = {
-            "ansible.builtin.include_role": {
-                "name": "intellistream.sage.sage",
-                "tasks_from": "phases/submodule_sync.yml",
-            },
-            "vars": {
-                "sage_root": str(tmp_path / "root"),
-                "sage_source": "git",
-                "sage_repository": url,
-                "sage_checkpointing": False,
-                "__sage_run": {"check_mode": False},
-            },
-        }
-        played = play(tmp_path, [{"hosts": "all", "gather_facts": False, "tasks": [sync]}])
+        tasks = [
+            {
+                "ansible.builtin.include_role": {"name": "intellistream.sage.sage", "tasks_from": name},
+                "vars": {
+                    "sage_root": str(tmp_path / "root"),
+                    "sage_source": "git",
+                    "sage_repository": url,
+                    "sage_checkpointing": False,
+                    "__sage_run": {"check_mode": False},
+                },
+            }
+            for name in ("install/look_up_commit.yml", "phases/submodule_sync.yml")
+        ]
+        plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
+        with _watched() as command_lines:
+            played = play(tmp_path, plays, "-vvv", TMPDIR=str(scratch))
     assert played.status == 0, played.output
     assert (clone / "pyproject.toml").exists()
-    holding = {path for path in clone.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()}
-    assert holding == {clone / ".git" / "config"}
-    assert stat.S_IMODE((clone / ".git").stat().st_mode) == 0o700
+    assert "could not be asked for" not in played.output
     assert SECRET not in played.output
+    assert any("look_up_commit.sh" in line for line in command_lines)
+    assert [line for line in command_lines if SECRET in line] == []
+    holding = {path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()}
+    assert holding == {tmp_path / "playbook.json"}
+    assert not list(scratch.glob("*.sage"))
