@@ -226,6 +226,11 @@ rollback_point:
       type: list
       elements: str
       sample: []
+head:
+  description: The newest line of the ledger, as RV(intellistream.sage.sage_checkpoint#module:head).
+  returned: always
+  type: dict
+  sample: {seq: 7, offset: 4211, hash: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
 """
 
 import typing as t
@@ -233,11 +238,8 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, environment, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import (
-    STATE_OPTIONS,
-    ArgumentSpec,
-    run,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.packages import STATES, PackagesKind
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine

@@ -416,6 +416,24 @@ repaired:
   type: list
   elements: str
   sample: []
+head:
+  description:
+    - The newest line of the ledger when the call had ended. Null where there is no record, or none that can be read.
+  returned: always
+  type: dict
+  contains:
+    seq:
+      description: Its number, from 1.
+      type: int
+      sample: 7
+    offset:
+      description: Where it begins in C(ledger.jsonl), in bytes.
+      type: int
+      sample: 4211
+    hash:
+      description: Its SHA-256, in hexadecimal.
+      type: str
+      sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 """
 
 import time
@@ -427,12 +445,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
     deliver_decision,
     reset,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import (
-    RUN_OPTIONS,
-    STATE_OPTIONS,
-    ArgumentSpec,
-    run,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import RUN_OPTIONS, ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine

@@ -113,11 +113,17 @@ protected:
   type: list
   elements: str
   sample: []
+head:
+  description: The newest line of the ledger, as RV(intellistream.sage.sage_checkpoint#module:head).
+  returned: always
+  type: dict
+  sample: {seq: 7, offset: 4211, hash: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
 """
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import STATE_OPTIONS, ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine

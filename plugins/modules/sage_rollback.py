@@ -212,6 +212,11 @@ fleet:
   returned: with O(prepare)
   type: dict
   sample: null
+head:
+  description: The newest line of the ledger, as RV(intellistream.sage.sage_checkpoint#module:head).
+  returned: always
+  type: dict
+  sample: {seq: 7, offset: 4211, hash: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
 """
 
 import time
@@ -219,12 +224,8 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import (
-    RUN_OPTIONS,
-    STATE_OPTIONS,
-    ArgumentSpec,
-    run,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import RUN_OPTIONS, ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages

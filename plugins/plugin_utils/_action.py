@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the collection's action plugins have in common."""
+"""The controller's part of every module."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import typing as t
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+from ansible.utils.vars import merge_hash
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec
 
 Result = dict[str, t.Any]
+# What Ansible itself adds to a result, and what people read of it. What modules return besides has no credentials.
+_SHOWN = ("msg", "error", "exception", "invocation", "module_stdout", "module_stderr")
 
 
 class ModuleFailed(Exception):
@@ -33,31 +37,79 @@ class ModuleFailed(Exception):
 
 
 class SageAction(ActionBase):  # type: ignore[misc]
-    """An action that is half of a module: the half on the controller.
+    """What stands on the controller in front of each module, and all that passes between the two.
 
-    :cvar spec: the options, which both halves share.
-    :cvar module: name of the half on the host.
+    A plugin that only names its module passes the task on, as Ansible does where there is no plugin. One that has a
+    part of its own gives C(spec) and M(work). Whatever is to hold for all modules belongs in here: M(arguments) is
+    what a module is told, M(conclude) is what becomes of its result.
+
+    :cvar module: name of the module.
+    :cvar spec: its options, where the controller reads them too; the module does otherwise.
     """
 
     _supports_check_mode = True
     _supports_diff = True
-    spec: t.ClassVar[ArgumentSpec]
     module: t.ClassVar[str]
+    spec: t.ClassVar[ArgumentSpec | None] = None
+
+    @property
+    def _supports_async(self) -> bool:
+        """In the background runs what is on the host alone."""
+        return self.spec is None
 
     def work(self, options: Result, task_vars: Result) -> Result:
-        """Do it; returns the result."""
+        """The controller's own part, where C(spec) is given.
+
+        :param options: checked, with their defaults.
+        :returns: the result of the task.
+        :raises SageError: the task fails with it.
+        """
         raise NotImplementedError
+
+    def arguments(self, options: Result, task_vars: Result) -> Result:
+        """What the module is told.
+
+        :param options: those of the task, or what M(work) hands on.
+        """
+        return options
+
+    def conclude(self, result: Result, task_vars: Result) -> Result:
+        """What the task returns: what people are shown, without credentials, also where a module broke down."""
+        return {**result, **{name: redact(result[name]) for name in _SHOWN if name in result}}
 
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
         """Called by Ansible."""
-        super().run(tmp, task_vars)
+        before = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        if self.spec is None:
+            return self.conclude(self._pass_on(before, variables), variables)
         dummy, options = self.validate_argument_spec(argument_spec=self.spec.options, **self.spec.rules)
         try:
-            return self.work(options, task_vars or {})
+            result = self.work(options, variables)
         except ModuleFailed as error:
-            return error.result
+            result = error.result
         except SageError as error:
-            return {"failed": True, "msg": str(error), "error": error.as_dict()}
+            result = {"failed": True, "msg": str(error), "error": error.as_dict()}
+        return self.conclude(result, variables)
+
+    def _pass_on(self, before: Result, task_vars: Result) -> Result:
+        """The module with the options of the task, in the background if the task says so."""
+        result: Result = merge_hash(before, self._execute(dict(self._task.args), task_vars, self._task.async_val))
+        if not self._task.async_val:
+            self._remove_tmp_path(self.shell.tmpdir)
+        return result
+
+    def _execute(self, options: Result, task_vars: Result, in_background: int = 0) -> Result:
+        """Run the module on the host; its result, failed or not."""
+        return t.cast(
+            "Result",
+            self._execute_module(
+                module_name=f"intellistream.sage.{self.module}",
+                module_args=self.arguments(options, task_vars),
+                task_vars=task_vars,
+                wrap_async=in_background,
+            ),
+        )
 
     @property
     def run_directory(self) -> str:
@@ -71,17 +123,15 @@ class SageAction(ActionBase):  # type: ignore[misc]
 
     @property
     def dry(self) -> bool:
-        """Whether this is check mode."""
+        """Whether this is check mode, asked of the task: C(--check) is only one way to it."""
         return bool(self._task.check_mode)
 
     def on_host(self, options: Result, task_vars: Result) -> Result:
-        """Run the module on the host.
+        """Run the module on the host, as a part of M(work).
 
         :raises ModuleFailed: with its result.
         """
-        result: Result = self._execute_module(
-            module_name=f"intellistream.sage.{self.module}", module_args=options, task_vars=task_vars
-        )
+        result = self._execute(options, task_vars)
         if result.get("failed"):
             raise ModuleFailed(result)
         return result

@@ -443,6 +443,19 @@ class LookResult(InstallationSummary):
     resume: VerdictResult
 
 
+class LedgerHead(t.TypedDict):
+    """The newest line of a ledger, in the result of every call that concerns a record.
+
+    :ivar seq: its number, from 1.
+    :ivar offset: where it begins, in bytes.
+    :ivar hash: its SHA-256, in hexadecimal.
+    """
+
+    seq: int
+    offset: int
+    hash: str
+
+
 class RecordBrief(t.TypedDict, total=False):
     """An installation for C(diff): the statuses of its phases, and the number of its rollback points."""
 

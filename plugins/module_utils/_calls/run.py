@@ -7,7 +7,7 @@ import re
 import traceback
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_owned
@@ -22,36 +22,29 @@ class ArgumentSpec(t.NamedTuple):
     :ivar options: C(argument_spec) of AnsibleModule.
     :ivar rules: C(required_if), C(mutually_exclusive) and their like.
     :ivar places: options that name what the call keeps or runs its own in: nobody else may be able to replace that.
+    :ivar always: what every result tells besides, that of a call that failed included; gets the options.
     """
 
     options: Spec
     rules: Spec = {}
     places: tuple[str, ...] = ()
+    always: t.Callable[[t.Mapping[str, t.Any]], t.Mapping[str, object]] | None = None
 
     def merge(self, *others: ArgumentSpec) -> ArgumentSpec:
         """This specification and the others as one."""
-        options, rules, places = dict(self.options), dict(self.rules), self.places
+        options, rules, places, always = dict(self.options), dict(self.rules), self.places, self.always
         for other in others:
             options.update(other.options)
             for name, conditions in other.rules.items():
                 rules[name] = [*rules.get(name, []), *conditions]
             places += other.places
-        return ArgumentSpec(options, rules, places)
+            always = other.always or always
+        return ArgumentSpec(options, rules, places, always)
 
     def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
         """The AnsibleModule, arguments parsed and validated."""
         return AnsibleModule(argument_spec=self.options, supports_check_mode=supports_check_mode, **self.rules)
 
-
-STATE_OPTIONS = ArgumentSpec(
-    {
-        "root": {"type": "path", "required": True},
-        "checkpoint_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_CHECKPOINT_DIR"])},
-        "repackage_dir": {"type": "path", "fallback": (env_fallback, ["SAGE_REPACKAGE_DIR"])},
-        "lock_timeout": {"type": "int", "default": 60},
-    },
-    places=("root", "checkpoint_dir", "repackage_dir"),
-)
 
 # The fleet run that a host prepares for.
 RUN_OPTIONS: Spec = {
@@ -73,7 +66,7 @@ def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, obj
         check_places(spec, module.params)
         result = work(module)
     except SageError as error:
-        module.fail_json(msg=printable(str(error)), error=printable(error.as_dict()))
+        module.fail_json(msg=printable(str(error)), error=printable(error.as_dict()), **_always(spec, module.params))
     except (OSError, RecursionError, UnicodeEncodeError) as error:
         what, advice = f"The operating system refused: {error}", "mend that and run again"
         if isinstance(error, RecursionError):
@@ -86,8 +79,13 @@ def run(spec: ArgumentSpec, work: t.Callable[[AnsibleModule], t.Mapping[str, obj
             msg=printable(f"{what}. What to do: {advice}."),
             error=printable({"kind": type(error).__name__, "what": what}),
             exception=printable(traceback.format_exc()),
+            **_always(spec, module.params),
         )
-    module.exit_json(**printable(result))
+    module.exit_json(**printable(result), **_always(spec, module.params))
+
+
+def _always(spec: ArgumentSpec, options: t.Mapping[str, object]) -> t.Mapping[str, object]:
+    return spec.always(options) if spec.always is not None else {}
 
 
 def check_places(spec: ArgumentSpec, options: t.Mapping[str, object]) -> None:
