@@ -410,6 +410,21 @@ prunable:
   returned: when something was recorded
   type: bool
   sample: false
+versions:
+  description:
+    - Name and version of what was in force before, for O(intellistream.sage.sage_resolve#module:keep). So the same
+      versions come back where an environment has to be made anew.
+  returned: when phases are left of O(inputs)
+  type: dict
+  sample: {isage: 0.3.2.3}
+moved:
+  description:
+    - Paths of environments that were made for another path, since their root was moved, and work nowhere else. They
+      are captured as a whole and taken out of the way, so that they are made anew.
+  returned: when phases are left of O(inputs)
+  type: list
+  elements: str
+  sample: []
 repaired:
   description: What had to be mended before the record could be used.
   returned: success

@@ -56,6 +56,21 @@ options:
         else a requirements file with hashes.
       - It is written only if its content changes.
     type: path
+  keep:
+    description:
+      - Versions by name, to be kept as far as the requirements allow where the distribution is not installed.
+      - What was in force before an environment is made anew, RV(intellistream.sage.sage_checkpoint#module:versions) and
+        RV(intellistream.sage.sage_venv#module:replaced).
+      - Where they cannot be kept, none of them is, which is a warning.
+    type: dict
+    default: {}
+  recreated:
+    description:
+      - The environment is made anew, RV(intellistream.sage.sage_venv#module:created). In check mode the plan is then
+        made for an empty one.
+      - What O(keep) has and the plan has not is a warning.
+    type: bool
+    default: false
   first_party:
     description:
       - Patterns of the names that are SAGE's own.
@@ -208,6 +223,8 @@ SPEC = installer_spec(
         },
         "lock": {"type": "str"},
         "lock_file": {"type": "path"},
+        "keep": {"type": "dict", "default": {}},
+        "recreated": {"type": "bool", "default": False},
         "first_party": {"type": "list", "elements": "str", "default": ["isage", "isage-*"]},
     },
     {"mutually_exclusive": [("lock", "lock_file")]},

@@ -35,7 +35,8 @@ options:
     default: '3.11'
   recreate:
     description:
-      - Make the environment anew if it does not work any more or is not of the wanted interpreter.
+      - Make the environment anew if it does not work any more, is not of the wanted interpreter, or was made for
+        another path, which its commands name.
         Everything in it is lost.
       - Without it, such an environment is an error. One that is in order is never made anew.
     type: bool
@@ -116,6 +117,11 @@ created:
   returned: success
   type: bool
   sample: true
+replaced:
+  description: Name and version of what was in an environment that was made anew.
+  returned: success
+  type: dict
+  sample: {isage: 0.3.2.3}
 actions:
   description: What was, or would be, done.
   returned: success

@@ -108,6 +108,7 @@ class VenvResult(t.TypedDict):
     changed: bool
     actions: list[str]
     created: bool
+    replaced: dict[str, str]
     python: str
     version: str
     base: str
@@ -472,10 +473,13 @@ class RecoverTarget(t.TypedDict):
 
 
 class CheckpointDetails(t.TypedDict, total=False):
-    """C(timing): only with a maintenance window; C(prunable): only where something was recorded."""
+    """C(timing): only with a maintenance window; C(prunable): only where something was recorded; C(versions) and
+    C(moved): only where phases are left."""
 
     timing: Timing | None
     prunable: bool
+    versions: dict[str, str]
+    moved: list[str]
 
 
 class CheckpointResult(InstallationSummary, CheckpointDetails):

@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targe
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
     from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Described,
@@ -37,6 +38,11 @@ if t.TYPE_CHECKING:
         ResetResult,
         WindowFacts,
     )
+
+
+# Phases whose result is what was installed, and how many installations are looked at for it.
+_INSTALLING = ("python_deps", "sage_packages")
+_ATTEMPTS = 8
 
 
 class CheckpointRequest(t.NamedTuple):
@@ -151,6 +157,9 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Che
         prepare(session, **request.prepare, was=start.summary.get("status"))
     window = _check_window(session, request.window, verdict, transitions)
     result: CheckpointResult = {**_record(session, verdict, start), "window": window}
+    if verdict is not None and verdict.phase is not None:
+        result["versions"] = _versions(session)
+        result["moved"] = [each.resource.path for each in moved]
     _set_aside(session, moved)
     if any(transition.get("capture") or transition["status"] == "completed" for transition in transitions):
         from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
@@ -339,6 +348,37 @@ def _set_aside(session: Session, moved: t.Sequence[_MovedResource]) -> None:
         directory = storage_store.point_dir(session.where, session.required().install_id, point)
         with directory, storage_store.content_dir(directory, number) as content:
             resource.set_aside(content)
+
+
+def _versions(session: Session) -> dict[str, str]:
+    """Name → version of what was in force before, as recorded, or as found in what was moved out of the way."""
+    versions: dict[str, dict[str, str]] = {}
+    for installation in reversed(session.recent(_ATTEMPTS)):
+        # One that has installed nothing, such as the one that begins now: what counts is what it begins on.
+        _add_versions(versions, installation)
+    in_force = {name: version for phase in versions.values() for name, version in phase.items()}
+    if session.where is None:
+        return in_force
+    for point in session.required().active_points:
+        for spec, resource in zip(point["specs"], point["resources"]):
+            if spec.get("whole") and resource.get("manifest"):
+                from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
+
+                with storage_store.point_dir(session.where, point["install_id"], point["point"]) as directory:
+                    in_force.update(storage_store.read_manifest(directory, resource).get("distributions") or {})
+    return in_force
+
+
+def _add_versions(versions: dict[str, dict[str, str]], installation: Installation) -> None:
+    """Add what an installation has installed in phases that are not there yet; C(versions): phase → name → version."""
+    for name in _INSTALLING:
+        phase = installation.phases[name]
+        if name in versions or not phase.done or installation.status == "rolled_back":
+            continue
+        kinds = [(registry.find(str(result["spec"].get("kind"))), result["facts"]) for result in phase.result]
+        found = {pair for kind, facts in kinds if kind is not None for pair in kind.versions(facts).items()}
+        if found:
+            versions[name] = dict(found)
 
 
 def _fleet(session: Session) -> FleetStanding | None:

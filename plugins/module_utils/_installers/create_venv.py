@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
     fetch_uv,
     find_python,
@@ -15,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
     interpreter,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.find_uv import InstallerChoice
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.made_for import moved_from
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
@@ -49,6 +52,7 @@ class EnsuredVenv(t.NamedTuple):
     :ivar python: its interpreter; in check mode the one it would be made of.
     :ivar choice: the tool to install with.
     :ivar actions: what was, or would be, done, for people.
+    :ivar replaced: name → version of what was in one that was not left as it was.
     """
 
     path: str
@@ -56,6 +60,7 @@ class EnsuredVenv(t.NamedTuple):
     python: Interpreter
     choice: InstallerChoice
     actions: list[str]
+    replaced: dict[str, str] = {}
 
     def result(self) -> VenvResult:
         """The module's result, with a diff."""
@@ -65,6 +70,7 @@ class EnsuredVenv(t.NamedTuple):
             "changed": bool(self.actions),
             "actions": self.actions,
             "created": self.existing.state != "good",
+            "replaced": self.replaced,
             "python": interpreter.in_venv(self.path),
             "version": self.python.version,
             "base": self.python.base,
@@ -111,6 +117,7 @@ def ensure(options: Options, index: Index, *, check_mode: bool) -> EnsuredVenv:
     check_possible(choice, python)
     choice = _with_uv(choice, options, python, index, actions, check_mode)
     check_possible(choice, python)
+    replaced = _registered(path)
     anew = "" if existing.state == "absent" else " anew"
     actions.append(
         f"make the virtual environment {path}{anew} of {python.executable} ({python.version}) with {choice.name}"
@@ -118,7 +125,14 @@ def ensure(options: Options, index: Index, *, check_mode: bool) -> EnsuredVenv:
     if not check_mode:
         created = create(path, python, choice, options["timeout"])
         python = python._replace(version=created.version, base=created.base)
-    return EnsuredVenv(path, existing, python=python, choice=choice, actions=actions)
+    return EnsuredVenv(path, existing, python=python, choice=choice, actions=actions, replaced=replaced)
+
+
+def _registered(path: str) -> dict[str, str]:
+    """Name → version of what is in an environment, as its metadata is named: what reads more would cost each run."""
+    infos = glob.glob(os.path.join(glob.escape(path), "lib", "python*", "site-packages", "*-*.dist-info"))
+    names = [os.path.basename(info)[: -len(".dist-info")].partition("-") for info in sorted(infos)]
+    return {canonical(name): version for name, dummy, version in names}
 
 
 def _with_uv(
@@ -173,6 +187,10 @@ def examine(path: str, minimum: str, python: Interpreter | None) -> ExistingVenv
         own = interpreter.probe(interpreter.in_venv(path))
     except InstallerError as error:
         return ExistingVenv("unsuitable", reason=f"its interpreter does not work: {error.what.strip().rstrip('.')}")
+    if moved_from(path):
+        return ExistingVenv(
+            "unsuitable", own, reason=f"it was made for {moved_from(path)}, and its commands name that path"
+        )
     if not find_python.at_least(own.version, minimum):
         return ExistingVenv(
             "unsuitable", own, reason=f"it is of Python {own.version}, and {minimum} or newer is needed"

@@ -11,7 +11,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import (
     Installed,
@@ -193,6 +193,12 @@ class Installer(abc.ABC):
     def source_pin(self, source: SourceProject) -> Pin:
         """The pin for a source directory."""
         return Pin(source.name, source.version, path=source.path, editable=source.editable)
+
+
+def last_line(error: SageError) -> str:
+    """What a tool said last when it failed."""
+    output = error.details.get("output") or [error.what]
+    return str(output[-1]).strip()
 
 
 def unchanged_pin(installed: Installed) -> Pin:

@@ -6,6 +6,7 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
     choose,
     find_python,
@@ -17,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
     plan,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, split
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import SEEDS
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
@@ -65,15 +67,16 @@ class ResolvedPlan(t.NamedTuple):
         return {**plan.diff(self.distributions), "before_header": "installed", "after_header": "planned"}
 
 
-def install_target(venv: str, python: str, minimum: str) -> interface.InstallTarget:
+def install_target(venv: str, python: str, minimum: str, made_anew: bool = False) -> interface.InstallTarget:
     """What to resolve for: the environment, or the interpreter it will be made of.
 
     :param venv: absolute path of the environment.
     :param python: for a new one; C(auto), a path or a name on PATH.
     :param minimum: the oldest version that will do, such as C(3.11).
+    :param made_anew: the environment that is there will not stay.
     :raises InputError: neither is there.
     """
-    if os.path.exists(os.path.join(venv, "pyvenv.cfg")):
+    if os.path.exists(os.path.join(venv, "pyvenv.cfg")) and not made_anew:
         return interface.InstallTarget(
             interpreter.probe(interpreter.in_venv(venv)), venv, inventory=inventory.read(venv)
         )
@@ -114,24 +117,59 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
     :raises InputError: the options are contradictory.
     :raises InstallerError: there is no solution, or the index cannot be reached.
     """
-    target = install_target(os.path.abspath(options["venv"]), options["python"], options["minimum"])
+    # Outside of check mode the one that is there is the new one.
+    made_anew = check_mode and options["recreated"]
+    target = install_target(os.path.abspath(options["venv"]), options["python"], options["minimum"], made_anew)
     request = install_request(options)
     choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
     if options["lock"]:
         pins = _from_lock(options["lock"], request, target)
-        return ResolvedPlan(choice.name, plan.build(pins, target.inventory, options["first_party"]), notes=[])
+        distributions = plan.build(pins, target.inventory, options["first_party"])
+        return ResolvedPlan(choice.name, distributions, notes=_gone(options, distributions))
     if choice.fetch:
         # Fetching is for sage_venv. Until then pip gives the same kind of answer.
         choice = find_uv.InstallerChoice("pip", reason="uv is not on this host yet")
     if choice.name == "pip" and target.venv is None and not target.python.pip:
         return _unknown(target, check_mode)
     installer = choose.create_installer(choice, target, index, options["timeout"])
-    resolution = installer.resolve(request)
+    resolution = _resolve(installer, request, options["keep"])
     lock_file_text = ""
     if options["lock_file"]:
         lock_file_text = installer.lock_file(request, resolution.pins, lockfile.form_of(options["lock_file"]))
     distributions = plan.build(resolution.pins, target.inventory, options["first_party"])
-    return ResolvedPlan(installer.name, distributions, notes=resolution.notes, lock_file_text=lock_file_text)
+    notes = [*resolution.notes, *_gone(options, distributions)]
+    return ResolvedPlan(installer.name, distributions, notes=notes, lock_file_text=lock_file_text)
+
+
+def _resolve(
+    installer: interface.Installer, request: interface.InstallRequest, keep: t.Mapping[str, t.Any]
+) -> interface.Resolution:
+    """The answer of a resolver that keeps versions also of what is not installed, as far as that is possible.
+
+    :param keep: name → version. What is installed the tools keep by themselves.
+    """
+    # What is asked for in certain versions, or comes from elsewhere, is asked for anew.
+    chosen = {name for name, dummy, rest in map(split, request.requirements) if rest}
+    chosen |= {source.name for source in request.sources} | set(installer.target.inventory)
+    held = {canonical(str(name)): str(version) for name, version in keep.items()}
+    lines = [f"{name}=={version}" for name, version in sorted(held.items()) if version and name not in chosen]
+    if not lines:
+        return installer.resolve(request)
+    try:
+        return installer.resolve(request._replace(constraints=(*request.constraints, *lines)))
+    except InstallerError as error:
+        resolution = installer.resolve(request)
+        note = f"The versions that were in force could not be kept ({', '.join(lines)}): {interface.last_line(error)}"
+        return resolution._replace(notes=[*resolution.notes, note])
+
+
+def _gone(options: Options, distributions: t.Sequence[PlannedDistribution]) -> list[str]:
+    """What an environment that is made anew had, and will not have any more, for people."""
+    planned = {distribution["name"] for distribution in distributions} | SEEDS
+    gone = [f"{name} {version}" for name, version in sorted(options["keep"].items()) if name not in planned]
+    if not options["recreated"] or not gone:
+        return []
+    return [f"Not in the new environment, since nothing that is asked for requires it: {', '.join(gone)}."]
 
 
 def _unknown(target: interface.InstallTarget, check_mode: bool) -> ResolvedPlan:

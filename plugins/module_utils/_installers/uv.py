@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.int
     InstallTarget,
     Resolution,
     files,
+    last_line,
     pin_lines,
     unchanged_pin,
 )
@@ -56,7 +57,7 @@ class Uv(Installer):
             complete = self._compile(request, changing)
         except SageError as error:
             # Something that is installed is not in the index (any more): the plan stands, without hashes.
-            note = f"No hashes for this plan: {_last_line(error)}"
+            note = f"No hashes for this plan: {last_line(error)}"
             return Resolution(self.complete(request, changing), [note])
         return Resolution(complete, [])
 
@@ -179,8 +180,3 @@ class Uv(Installer):
         # Never a Python of uv's own: the interpreter was chosen.
         uv = [self.uv, *argv, "--no-python-downloads", *settings.arguments]
         return command.checked(uv, env=settings.env, timeout=self.timeout, untouched=untouched, advice=advice)
-
-
-def _last_line(error: SageError) -> str:
-    output = error.details.get("output") or [error.what]
-    return str(output[-1]).strip()

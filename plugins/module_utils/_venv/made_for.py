@@ -19,4 +19,10 @@ def moved_from(venv: str) -> str:
     except OSError:
         return ""
     made_for = os.fsdecode(match[2]) if match else ""
-    return made_for if made_for and os.path.realpath(made_for) != os.path.realpath(venv) else ""
+    if not made_for or os.path.realpath(made_for) == os.path.realpath(venv):
+        return ""
+    try:
+        # One directory may have several names, by a bind mount for instance.
+        return "" if os.path.samefile(made_for, venv) else made_for
+    except OSError:
+        return made_for

@@ -82,6 +82,13 @@ class Bench:
         """An environment in place, quickly: a copy of one that the tool made."""
         os.makedirs(os.path.dirname(self.venv), exist_ok=True)
         shutil.copytree(self.template(self.tool), self.venv, symlinks=True, copy_function=os.link)
+        activate = os.path.join(self.venv, "bin", "activate")
+        with open(activate, encoding="utf-8") as file:
+            text = file.read()
+        # As if it had been made here.
+        os.unlink(activate)
+        with open(activate, "w", encoding="utf-8") as file:
+            file.write(text.replace(self.template(self.tool), self.venv))
 
     def wheel(self, name: str, version: str, requires: t.Sequence[str] = ()) -> None:
         wheelhouse.make_wheel(self.wheels, name, version, requires)

@@ -55,10 +55,11 @@ NOT_SENT: dict[str, set[str]] = {
 # itself cost. That is test_archives.py, which compares with the archives of before.
 # The gate that every call passes, and marks of private directories, took up to 12 more (X3, X4, X6); what
 # syncs, up to 4 (X1); results that are
-# text, and words for Pythons that name files in ASCII, up to 2 (E22).
+# text, and words for Pythons that name files in ASCII, up to 2 (E22). Which versions were in force when a root was
+# moved, and what lies on the way to a target, up to 6 (E2, E5, E7).
 MOST = {
     "sage_backup": 895,
-    "sage_checkpoint": 468,
+    "sage_checkpoint": 474,
     "sage_checkpoint_info": 663,
     "sage_deadman": 994,
     "sage_decision": 80,
@@ -68,7 +69,7 @@ MOST = {
     "sage_resolve": 149,
     "sage_resume_info": 199,
     "sage_run_info": 24,
-    "sage_retention": 467,
+    "sage_retention": 471,
     "sage_rollback": 980,
     "sage_venv": 79,
     "sage_wheelhouse": 85,

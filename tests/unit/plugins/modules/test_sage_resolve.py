@@ -72,6 +72,33 @@ def test_keeps_what_it_can(sage: Bench) -> None:
     assert {action for action, dummy, version in actions(sage.resolve("isage")).values()} == {"keep"}
 
 
+def test_e2_versions_in_force_are_kept_in_an_environment_that_is_made_anew(sage: Bench) -> None:
+    """After a root was moved, a rerun installed another version; its prediction said that nothing would change."""
+    keep = {"isage": "0.1", "isage-tools": "0.1", "tinydep": "1.0", "handmade": "3"}
+    made_anew = sage.resolve("isage", keep=keep, recreated=True)
+    assert actions(made_anew) == {
+        "isage": ("add", None, "0.1"),
+        "isage-tools": ("add", None, "0.1"),
+        "tinydep": ("add", None, "1.0"),
+    }
+    assert [warning for warning in sage.warnings if "handmade 3" in warning]
+    # What is to go does not count in a prediction.
+    sage.bring("isage==0.2", "tinydep==1.1")
+    assert actions(sage.resolve("isage", keep=keep, recreated=True, check=True)) == actions(made_anew)
+    # What is there stays: only what is missing is brought by the record.
+    assert actions(sage.resolve("isage", keep=keep))["isage"] == ("keep", "0.2", "0.2")
+
+
+def test_versions_in_force_give_way_to_what_is_asked_for(sage: Bench) -> None:
+    keep = {"isage": "0.1", "tinydep": "1.0"}
+    found = actions(sage.resolve("isage==0.2", keep=keep, recreated=True))
+    assert (found["isage"][2], found["tinydep"][2]) == ("0.2", "1.0")
+    # What the index has lost cannot be kept; it is said.
+    found = actions(sage.resolve("isage", keep={**keep, "isage": "0.0.1"}, recreated=True))
+    assert found["isage"][2] == "0.2"
+    assert [warning for warning in sage.warnings if "could not be kept" in warning and "isage==0.0.1" in warning]
+
+
 def test_constraints_and_extras(sage: Bench) -> None:
     found = actions(sage.resolve("isage[full]", constraints=["isage<0.2", "tinydep==1.0"]))
     assert found["isage"][2] == "0.1"

@@ -52,6 +52,23 @@ def test_check_run_check_run(bench: Bench) -> None:
     assert tree(bench.venv) == before
 
 
+def test_e2_one_that_was_moved_is_not_in_order(bench: Bench) -> None:
+    """Its commands name the old path; without a record it was taken for one that works."""
+    bench.make_venv()
+    bench.wheel("handmade", "1")
+    bench.bring("handmade")
+    old, bench.venv = bench.venv, f"{bench.base}/moved"
+    os.rename(old, bench.venv)
+    with pytest.raises(InputError, match=f"it was made for {old}"):
+        bench.call(sage_venv, path=bench.venv)
+    checked = bench.call(sage_venv, check=True, path=bench.venv, recreate=True)
+    done = bench.call(sage_venv, path=bench.venv, recreate=True)
+    assert checked == done
+    assert done["replaced"]["handmade"] == "1"
+    assert bench.versions() == {}
+    assert not bench.call(sage_venv, path=bench.venv)["changed"]
+
+
 def test_auto_leaves_what_works(bench: Bench) -> None:
     bench.make_venv()
     assert not bench.call(sage_venv, path=bench.venv)["changed"]

@@ -170,11 +170,16 @@ def test_e2_a_moved_root_says_so_and_begins_with_its_environment(tmp_path: pathl
     before = snapshot(moved.venv.path)
     venv = {"kind": "venv", "path": str(moved.venv.path), "distributions": []}
     started = {"phase": "environment_setup", "status": "started", "capture": [venv]}
+    predicted = moved.call(inputs=WANTED, transitions=[started], check_mode=True)
     result = moved.call(inputs=WANTED, transitions=[started])
     [reason] = [each for each in result["resume"]["reasons"] if each["phase"] == "environment_setup"]
     assert reason["reason"] == f"the root was moved from {host.root} to {moved.root}"
     # Its scripts name its old path, so it is made anew: all of it was captured.
     assert not moved.venv.path.exists()
+    # With what was in it, also when this is not known yet, or when the run is killed and begun again.
+    for told in (result, moved.call(inputs=WANTED)):
+        assert told["versions"]["pack"] == "2"
+    assert predicted["moved"] == result["moved"] == [str(moved.venv.path)]
     TinyVenv(moved.venv.path).make()
     distributions = [{"name": "pack", "version": "2"}]
     deps = {"phase": "python_deps", "status": "started", "capture": [{**venv, "distributions": distributions}]}
