@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.intellistream.sage.plugins.modules.sage_run_info import SPEC
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _keywords
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
 
 
@@ -19,4 +20,10 @@ class ActionModule(SageAction):
 
     def work(self, options: Result, task_vars: Result) -> Result:
         """What the task says of itself."""
+        _keywords.refuse(
+            self._task,
+            len(task_vars["ansible_play_hosts_all"]),
+            barrier=options["barrier"],
+            all_or_nothing=options["all_or_nothing"],
+        )
         return {"changed": False, "check_mode": self.dry}

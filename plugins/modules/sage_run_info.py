@@ -7,14 +7,26 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: sage_run_info
 version_added: 1.0.0
-short_description: Tell whether the tasks around it only predict
+short_description: Tell whether the tasks around it only predict, and refuse keywords that break them
 description:
   - Tells whether this task runs in check mode, whoever asked for that. C(ansible_check_mode) knows only C(--check) on
     the command line, and not the keyword C(check_mode) of a play, role, block or task.
+  - Refuses keywords of the play that would break what comes after it.
   - Runs on the controller and asks the host nothing.
 extends_documentation_fragment:
   - intellistream.sage.attributes.info
-options: {}
+options:
+  barrier:
+    description:
+      - All hosts have to meet before some of the tasks that come, so any O(ignore:strategy) but V(linear) is refused.
+    type: bool
+    default: false
+  all_or_nothing:
+    description:
+      - No host may be taken out of the play because another one failed. So O(ignore:any_errors_fatal) and
+        O(ignore:max_fail_percentage) are refused, and what O(barrier) refuses.
+    type: bool
+    default: false
 author:
   - IntelliStream (@intellistream)
 """
@@ -44,7 +56,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.run impo
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-SPEC = ArgumentSpec({})
+SPEC = ArgumentSpec(
+    {
+        "barrier": {"type": "bool", "default": False},
+        "all_or_nothing": {"type": "bool", "default": False},
+    }
+)
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
