@@ -31,6 +31,8 @@ OWN: dict[str, list[t.Any]] = {
     "run_once": [True],
     "delegate_to": ["localhost", "{{ __sage_wheelhouse_host or inventory_hostname }}"],
     "timeout": ["{{ __sage_task_timeout }}"],
+    # It handles a password.
+    "no_log": [True],
     "any_errors_fatal": [False],
 }
 LISTS = ("pinned", "read once", "refused", "left to the caller")
