@@ -7,12 +7,9 @@
 from __future__ import annotations
 
 import os
-import typing as t
 
-from hypothesis import HealthCheck, settings
-
-if t.TYPE_CHECKING:
-    import pytest
+import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 # Other checks run beside these on few cores: a pause of a second says nothing about a test.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,6 +17,12 @@ settings.load_profile("busy")
 
 # Every call killed, every state visited: what they find hardly depends on the Python.
 SHARED = ("crash", "protocol")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What Hypothesis draws inputs for carries the mark C(property): a hundred calls for one test."""
+    if is_hypothesis_test(getattr(item, "function", None)):
+        item.add_marker(pytest.mark.property)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import pwd
+import stat
 import sys
 import typing as t
 
@@ -104,20 +105,39 @@ def _look(top: pathlib.Path) -> dict[str, tuple[int, int, int]]:
 class Host(t.NamedTuple):
     """A root of SAGE with a record of its environment, whose interpreter is a trap now.
 
+    :ivar top: all that there is of it, and a record elsewhere.
     :ivar home: the directory that it is in.
     :ivar ran: is there when the trap was run.
     """
 
+    top: pathlib.Path
     home: pathlib.Path
     root: pathlib.Path
     ran: pathlib.Path
 
 
+@pytest.fixture(scope="module")
+def shared_host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """One for all tests that change no more of it than whom directories belong to: see C(host)."""
+    return _make_host(tmp_path_factory.mktemp("shared"))
+
+
 @pytest.fixture
-def host(tmp_path: pathlib.Path) -> Host:
-    home = tmp_path / "home"
-    host = Host(home, home / "sage", tmp_path / "ran")
-    for record in (None, str(tmp_path / "record")):
+def host(shared_host: Host) -> t.Iterator[Host]:
+    """The shared one; owners and modes of its directories are put back, and nothing else was changed."""
+    before = _look(shared_host.top)
+    directories = {path: path.stat() for path in (shared_host.home, shared_host.root)}
+    yield shared_host
+    for path, status in directories.items():
+        os.chown(path, status.st_uid, status.st_gid)
+        path.chmod(stat.S_IMODE(status.st_mode))
+    assert _look(shared_host.top) == before
+
+
+def _make_host(top: pathlib.Path) -> Host:
+    home = top / "home"
+    host = Host(top, home, home / "sage", top / "ran")
+    for record in (None, str(top / "record")):
         python = host.root / ".sage" / "venv" / "bin" / "python"
         python.parent.mkdir(parents=True, exist_ok=True)
         (host.root / ".sage" / "venv" / "pyvenv.cfg").write_text("home = /usr/bin\n")
@@ -154,11 +174,11 @@ HOSTILE = [_belongs_to_another, _lies_in_anothers_home, _group_has_members]
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("module", [module for module, calls in CALLS.items() if calls])
 def test_x3_x6_no_module_uses_what_another_could_replace(
-    host: Host, tmp_path: pathlib.Path, module: str, hostile: t.Callable[[Host], None]
+    host: Host, module: str, hostile: t.Callable[[Host], None]
 ) -> None:
     hostile(host)
-    before = _look(tmp_path)
-    record = str(tmp_path / "record")
+    before = _look(host.top)
+    record = str(host.top / "record")
     calls = [
         {**_options(module, host.root, place), **call, "_ansible_check_mode": check}
         for place in ([None, record] if "root" in _options(module, host.root, None) else [None])
@@ -170,17 +190,17 @@ def test_x3_x6_no_module_uses_what_another_could_replace(
         assert result.get("failed"), call
         assert result["error"]["kind"] == "UnsafePath", (call, result)
     assert not host.ran.exists()
-    assert _look(tmp_path) == before
+    assert _look(host.top) == before
 
 
 @ROOT_ONLY
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_x3_x6_no_program_on_the_host_does_either(
-    host: Host, tmp_path: pathlib.Path, hostile: t.Callable[[Host], None], elsewhere: bool
+    host: Host, hostile: t.Callable[[Host], None], elsewhere: bool
 ) -> None:
     hostile(host)
-    engine = Engine(str(host.root), str(tmp_path / "record") if elsewhere else None, 1)
+    engine = Engine(str(host.root), str(host.top / "record") if elsewhere else None, 1)
     with pytest.raises(UnsafePath):
         deadman_program.fire(engine, "token")
     with pytest.raises(UnsafePath):
@@ -188,8 +208,9 @@ def test_x3_x6_no_program_on_the_host_does_either(
 
 
 @ROOT_ONLY
-def test_x3_nobodys_interpreter_is_run_because_a_record_names_it(host: Host, tmp_path: pathlib.Path) -> None:
+def test_x3_nobodys_interpreter_is_run_because_a_record_names_it(tmp_path: pathlib.Path) -> None:
     """The environment is root's, what its link leads to is not."""
+    host = _make_host(tmp_path)
     home = tmp_path / "another"
     home.mkdir()
     python = host.root / ".sage" / "venv" / "bin" / "python"
@@ -205,7 +226,8 @@ def test_x3_nobodys_interpreter_is_run_because_a_record_names_it(host: Host, tmp
 
 
 @ROOT_ONLY
-def test_x6_a_group_without_another_member_is_as_good_as_none(host: Host) -> None:
+def test_x6_a_group_without_another_member_is_as_good_as_none(tmp_path: pathlib.Path) -> None:
+    host = _make_host(tmp_path)
     accounts = {account.pw_gid for account in pwd.getpwall()}
     group = next(one.gr_gid for one in grp.getgrall() if not one.gr_mem and one.gr_gid not in accounts)
     os.chown(host.home, 0, group)
@@ -214,8 +236,9 @@ def test_x6_a_group_without_another_member_is_as_good_as_none(host: Host) -> Non
 
 
 @ROOT_ONLY
-def test_x6_a_link_on_the_way_is_its_owners_to_turn(host: Host, tmp_path: pathlib.Path) -> None:
+def test_x6_a_link_on_the_way_is_its_owners_to_turn(tmp_path: pathlib.Path) -> None:
     """Also one that another link leads through."""
+    host = _make_host(tmp_path)
     middle, name = tmp_path / "middle", tmp_path / "name"
     middle.symlink_to(host.root)
     name.symlink_to(middle)

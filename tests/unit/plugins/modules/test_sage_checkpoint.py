@@ -98,6 +98,7 @@ def test_a_root_that_no_directory_can_be(tmp_path: pathlib.Path) -> None:
     assert "Traceback" not in json.dumps(result)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="no SAGE runs on this Python")
 def test_x11_what_a_module_makes_is_nobody_else_s_to_write(tmp_path: pathlib.Path) -> None:
     # Debian has the module venv without the pip that it brings.

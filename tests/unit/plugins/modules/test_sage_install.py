@@ -112,6 +112,7 @@ def test_twice_registered_is_mended(sage: Bench) -> None:
     assert sage.versions() == {"isage": "0.1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("editable", [True, False])
 def test_source(sage: Bench, editable: bool) -> None:
     one = [{"name": "isage", "path": str(sage.base / "source"), "editable": editable}]

@@ -162,6 +162,7 @@ def test_what_cannot_be_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
         bench.resolve("isage", python=sys.executable)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("editable", "static"), [(True, True), (False, False)])
 def test_source(sage: Bench, editable: bool, static: bool) -> None:
     source = wheelhouse.make_source(

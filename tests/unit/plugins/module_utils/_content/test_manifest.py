@@ -64,7 +64,6 @@ def point(path: Path) -> PrivateDir:
     return PrivateDir(str(path), os.open(path, os.O_RDONLY))
 
 
-@pytest.mark.property
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(NAMES, st.lists(st.tuples(NAMES, ITEMS), max_size=5)), max_size=4),

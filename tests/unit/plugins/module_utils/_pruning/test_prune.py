@@ -351,6 +351,7 @@ def test_what_cannot_be_removed_is_a_warning(host: SageHost) -> None:
     assert "was not removed" in done["warnings"][0]
 
 
+@pytest.mark.slow
 def test_a_pin_in_a_repository_is_released(host: SageHost, tmp_path: Path) -> None:
     from ansible_collections.intellistream.sage.plugins.module_utils._base import command
 

@@ -263,6 +263,7 @@ def test_x11_a_line_that_is_nested_too_deeply_is_a_broken_line(state: PrivateDir
         Ledger(state).since(0)
 
 
+@pytest.mark.slow
 def test_e23_a_line_that_is_too_long_is_refused_before_it_is_read(state: PrivateDir) -> None:
     _fill(state, "first")
     length = 1 << 30

@@ -200,7 +200,6 @@ def _carry_out(session: Session, what: str, which: str) -> None:
         session.move(which, what, {"安": f"'{which}'"})
 
 
-@pytest.mark.property
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=EVENTS, data=st.data())
 def test_any_sequence_cut_anywhere_replays_to_a_state_it_went_through(

@@ -187,6 +187,7 @@ def test_without_a_readable_capture_nobody_can_tell_who_added_what(host: Host) -
     assert host.drift() == [f"{SITE}/tinydep/__init__.py: is gone (tinydep 1.0)"]
 
 
+@pytest.mark.slow
 def test_git_and_files(tmp_path: Path) -> None:
     one = Host(tmp_path)
     clone, conf = tmp_path / "clone", tmp_path / "conf"

@@ -322,6 +322,7 @@ def test_e6_an_environment_that_nobody_else_changed_is_exact_all_the_same(tmp_pa
     assert rollback(Engine(str(root)), RollbackRequest("last"), False)["exact"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_script", [False, True])
 def test_e8_files_inside_of_a_clone_come_back_with_it(tmp_path: Path, by_script: bool) -> None:
     """The role captures both before it updates the clone."""

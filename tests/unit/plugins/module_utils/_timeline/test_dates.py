@@ -301,7 +301,6 @@ _SPANS = st.tuples(
 ).map(lambda drawn: drawn[0].format(drawn[1]))
 
 
-@pytest.mark.property
 @settings(max_examples=20)
 @given(st.lists(st.tuples(_MOMENTS, _ABSOLUTE, _CLOCKS), min_size=30, max_size=60), st.lists(_SPANS, min_size=10))
 def test_e19_gnu_date_reads_the_same(forms: list[tuple[dt.datetime, str, str]], spans: list[str]) -> None:
@@ -438,7 +437,6 @@ def test_elapsed_time(now: dt.datetime, minutes: int) -> None:
     assert parse(f"{minutes} minutes ago", now) == now - dt.timedelta(minutes=minutes)
 
 
-@pytest.mark.property
 @given(st.text(max_size=40) | st.from_regex(r"[0-9a-z:+/. -]{0,30}", fullmatch=True))
 def test_any_text_is_a_past_moment_or_refused(text: str) -> None:
     assert looks_like_date(text) in (True, False)
