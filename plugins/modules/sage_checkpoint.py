@@ -107,6 +107,13 @@ options:
       - What phases are known to take, in seconds, by phase. It counts instead of the record of past installations.
     type: dict
     default: {}
+  said:
+    description:
+      - Lines that an installer said, for the log of the installation. Credentials are removed. When nothing else is
+        recorded, they are not either.
+    type: list
+    elements: str
+    default: []
   install_mode:
     description:
       - Goes into C(install_progress.json) as it is.
@@ -278,6 +285,8 @@ progress:
     backup_created: true
     can_rollback: true
     last_update: "2025-11-15T14:35:00.000+08:00"
+    last_error: null
+    additional_data: {submodule_sync: isage comes from the index}
 phases:
   description: The status of each phase.
   returned: success
@@ -321,6 +330,44 @@ rollback_points:
   type: list
   elements: str
   sample: ["20251115_143000.1"]
+captured:
+  description:
+    - The rollback points that this call made, each with C(id), C(description), C(phase), C(files), C(bytes),
+      C(seconds), C(packages) and C(inexact) as M(intellistream.sage.sage_backup) returns it.
+  returned: when something was captured
+  type: list
+  elements: dict
+  sample:
+    - id: "20251115_143000.1"
+      description: before environment_setup
+      phase: environment_setup
+      files: 2
+      bytes: 812
+      seconds: 0.004
+      packages: []
+      inexact: []
+captured_total:
+  description: What all captures of the installation took.
+  returned: success
+  type: dict
+  contains:
+    files:
+      description: Number of files.
+      type: int
+      sample: 3412
+    bytes:
+      description: Their size. Hard links need none of it before the original is gone.
+      type: int
+      sample: 41943040
+    seconds:
+      description: Time that it took.
+      type: float
+      sample: 0.41
+altered:
+  description: Whether the installation has changed the system, and not all of that was undone.
+  returned: success
+  type: bool
+  sample: true
 recover:
   description: What has to be rolled back before this module does what was asked for. Null when there is nothing.
   returned: success
@@ -492,6 +539,7 @@ SPEC = ArgumentSpec(
         },
         "seconds_left": {"type": "float"},
         "expected": {"type": "dict", "default": {}},
+        "said": {"type": "list", "elements": "str", "default": []},
         **{name: {"type": "str"} for name in _LABELS},
         "phase": _PHASE,
         "status": _STATUS,
@@ -548,6 +596,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
         prepare=options["prepare"],
         window=window,
         all_or_nothing=options["all_or_nothing"],
+        said=options["said"],
     )
     result = checkpoint(Engine.from_options(module.params), request, module.check_mode)
     fired = result["deadman"]["fired"]

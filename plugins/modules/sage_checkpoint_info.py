@@ -160,7 +160,7 @@ deadman:
   type: dict
   sample: {armed: false, seconds_left: null, fired: null}
 progress:
-  description: The eleven keys of C(install_progress.json), computed from the ledger.
+  description: The keys of C(install_progress.json), computed from the ledger.
   returned: success
   type: dict
   sample: {install_id: "20251115_143000", current_phase: python_deps}

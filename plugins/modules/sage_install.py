@@ -132,6 +132,14 @@ installer:
   returned: success
   type: str
   sample: uv
+said:
+  description:
+    - What was, or would be, installed, a line for each distribution, and the last lines that the tool printed, for
+      O(intellistream.sage.sage_checkpoint#module:said).
+  returned: success
+  type: list
+  elements: str
+  sample: [isage 0.3.2.3 -> 0.3.2.4]
 """
 
 import typing as t

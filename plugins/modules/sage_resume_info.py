@@ -65,7 +65,7 @@ install_id:
   type: str
   sample: "20251115_143000"
 progress:
-  description: The eleven keys of C(install_progress.json).
+  description: The keys of C(install_progress.json).
   returned: success
   type: dict
   sample: {install_id: "20251115_143000", current_phase: cleanup}
@@ -90,6 +90,28 @@ head:
   returned: always
   type: dict
   sample: {seq: 7, offset: 4211, hash: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
+captured_total:
+  description: What all captures of the installation took.
+  returned: success
+  type: dict
+  contains:
+    files:
+      description: Number of files.
+      type: int
+      sample: 3412
+    bytes:
+      description: Their size. Hard links need none of it before the original is gone.
+      type: int
+      sample: 41943040
+    seconds:
+      description: Time that it took.
+      type: float
+      sample: 0.41
+altered:
+  description: Whether the installation has changed the system, and not all of that was undone.
+  returned: success
+  type: bool
+  sample: true
 """
 
 import typing as t

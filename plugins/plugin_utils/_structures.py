@@ -81,6 +81,7 @@ class InstallResult(PendingResult):
 
     changed: bool
     installer: str
+    said: list[str]
 
 
 class PlanContent(t.TypedDict):
@@ -424,16 +425,31 @@ class Progress(t.TypedDict, total=False):
     backup_created: bool
     can_rollback: bool
     last_update: str
+    last_error: str | None
+    additional_data: dict[str, t.Any]
+
+
+class CapturedTotal(t.TypedDict):
+    """What captures took: C(seconds) of all of them, one after the other."""
+
+    files: int
+    bytes: int
+    seconds: float
 
 
 class InstallationSummary(t.TypedDict):
-    """An installation in short. C(phases) are statuses, C(data) is what callers said; both by phase."""
+    """An installation in short. C(phases) are statuses, C(data) is what callers said; both by phase.
+
+    C(altered): it changed the system, and not all of that was undone.
+    """
 
     install_id: str | None
     progress: Progress
     phases: dict[str, str]
     data: dict[str, t.Any]
     rollback_points: list[str]
+    captured_total: CapturedTotal
+    altered: bool
 
 
 class LookResult(InstallationSummary):
@@ -474,12 +490,14 @@ class RecoverTarget(t.TypedDict):
 
 class CheckpointDetails(t.TypedDict, total=False):
     """C(timing): only with a maintenance window; C(prunable): only where something was recorded; C(versions) and
-    C(moved): only where phases are left."""
+    C(moved): only where phases are left; C(captured): only where this call captured something.
+    """
 
     timing: Timing | None
     prunable: bool
     versions: dict[str, str]
     moved: list[str]
+    captured: list[PointBrief]
 
 
 class CheckpointResult(InstallationSummary, CheckpointDetails):

@@ -29,6 +29,8 @@ KEYS = [
     "backup_created",
     "can_rollback",
     "last_update",
+    "last_error",
+    "additional_data",
 ]
 
 

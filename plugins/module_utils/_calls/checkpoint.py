@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
         FleetTerms,
         Inputs,
         Observed,
+        PointCaptured,
         Transition,
     )
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
@@ -55,6 +56,7 @@ class CheckpointRequest(t.NamedTuple):
     :ivar recover: do nothing when an interrupted phase or undo left something half done; tell what has to be undone.
     :ivar prepare: the installation that ends waits for the decision about that run.
     :ivar window: what is left of a maintenance window; None without one.
+    :ivar said: lines that an installer said, for the log of the installation.
     :ivar all_or_nothing: nothing of the installation that begins or continues is kept when it is not finished.
     """
 
@@ -66,6 +68,7 @@ class CheckpointRequest(t.NamedTuple):
     prepare: FleetTerms | None = None
     window: TimeBudget | None = None
     all_or_nothing: bool = False
+    said: t.Sequence[str] = ()
 
 
 class _Start(t.NamedTuple):
@@ -146,6 +149,7 @@ def _waits(session: Session, request: CheckpointRequest) -> bool:
 
 def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> CheckpointResult:
     """Begin or go on with an installation, move its phases, and prepare it for a fleet run."""
+    session.said = request.said
     verdict = _begin(session, request)
     transitions = request.transitions if verdict is None or verdict.phase is not None else []
     moved: list[_MovedResource] = []
@@ -170,7 +174,7 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Che
 
 def _record(session: Session, verdict: Verdict | None, start: _Start, undo_to: str | None = None) -> CheckpointResult:
     """Record what the session took, keep the dead-man's switch waiting, and tell."""
-    changed = session.changed
+    changed, captured = session.changed, session.captured
     session.commit()
     mark.renew_or_disarm(session)
     return {
@@ -180,7 +184,7 @@ def _record(session: Session, verdict: Verdict | None, start: _Start, undo_to: s
         "fleet": _fleet(session),
         "window": None,
         "deadman": mark.status(session, start.fired),
-        **_details(session, changed),
+        **_details(session, changed, captured),
         "repaired": session.repaired,
         "diff": {"before": start.summary, "after": _summary(session)} if changed else {"before": {}, "after": {}},
         **progress.summary(session.installation),
@@ -218,9 +222,13 @@ def _check_window(
         raise
 
 
-def _details(session: Session, changed: bool) -> CheckpointDetails:
+def _details(session: Session, changed: bool, captured: t.Sequence[PointCaptured]) -> CheckpointDetails:
     """What is told only where it means something, since what it imports would cost every call."""
     details: CheckpointDetails = {"prunable": prunable(session)} if changed else {}
+    if captured:
+        from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import brief
+
+        details["captured"] = [brief(point) for point in captured]
     if session.installation is not None and session.installation.window:
         from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 

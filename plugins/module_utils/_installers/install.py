@@ -38,6 +38,7 @@ class PendingInstall:
     :ivar unchanged: number of pins that are there already.
     :ivar inventory: what was there at first.
     :ivar versions: of I(pins), by name; None until a build has told.
+    :ivar said: the last lines of what the tool printed.
     """
 
     def __init__(self, venv: str, pins: t.Sequence[Pin]) -> None:
@@ -46,6 +47,7 @@ class PendingInstall:
         self.pins = [pin for pin in pins if not inventory.is_exact(pin, self.inventory.get(pin.name))]
         self.unchanged = len(pins) - len(self.pins)
         self.versions = {pin.name: pin.version for pin in self.pins}
+        self.said: list[str] = []
 
     def result(self) -> PendingResult:
         """The part of the module's result that tells what there is to do, with a diff."""
@@ -141,6 +143,7 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
     except InstallerError as error:
         error.untouched = error.untouched or _state_after_failure(pending)
         raise
+    pending.said = installer.said
     reasons = pending.verify()
     if reasons:
         raise InstallerError(
@@ -166,7 +169,21 @@ class InstallOutcome(t.NamedTuple):
 
     def result(self) -> InstallResult:
         """The module's result, with a diff."""
-        return {"changed": bool(self.pending.pins), "installer": self.installer, **self.pending.result()}
+        result = self.pending.result()
+        return {
+            "changed": bool(self.pending.pins),
+            "installer": self.installer,
+            "said": [*_done(result), *self.pending.said],
+            **result,
+        }
+
+
+def _done(result: PendingResult) -> list[str]:
+    """What was installed, a line for each distribution."""
+    return [
+        *(f"{new['name']} {new['version']}" for new in result["installed"]),
+        *(f"{new['name']} {new['from_version']} -> {new['version']}" for new in result["replaced"]),
+    ]
 
 
 def carry_out(options: Options, index: Index, *, check_mode: bool) -> InstallOutcome:

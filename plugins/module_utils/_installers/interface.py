@@ -121,6 +121,7 @@ class Installer(abc.ABC):
     :ivar timeout: seconds that one call of the tool may take; 0 is no limit.
     :ivar lock_file_text: of a lock file whose URLs may be used, where the tool can; saves asking the index where the
         files are. Empty for none.
+    :ivar said: the last lines that the tool printed while it installed.
     """
 
     name: t.ClassVar[str]
@@ -130,6 +131,7 @@ class Installer(abc.ABC):
         self.index = index
         self.timeout = timeout
         self.lock_file_text = ""
+        self.said: list[str] = []
 
     @abc.abstractmethod
     def resolve(self, request: InstallRequest) -> Resolution:

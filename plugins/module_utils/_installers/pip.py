@@ -63,7 +63,8 @@ class Pip(Installer):
                 # uv leaves byte code to the interpreter as well; the environment is the same with either.
                 argv = ["install", "--no-deps", "--no-compile", "--no-warn-script-location", *options]
                 argv += ["--requirement", path["requirements"], *_editable(lines)]
-                self._pip([*argv, "--require-hashes"] if hashed else argv, advice=_ADVICE)
+                outcome = self._pip([*argv, "--require-hashes"] if hashed else argv, advice=_ADVICE)
+                self.said += outcome.last_lines()
 
     def _broken(self, pin: Pin) -> bool:
         installed = self.target.inventory.get(pin.name)

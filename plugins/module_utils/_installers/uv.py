@@ -169,7 +169,7 @@ class Uv(Installer):
                 if pin.path is None and installed.source is None and "--no-cache" not in argv:
                     # What lost its content here may have lost it in the cache as well: both are one file.
                     argv.append("--no-cache")
-        self._uv(argv, advice=_ADVICE)
+        self.said += self._uv(argv, advice=_ADVICE).last_lines()
 
     def check_command(self) -> list[str]:
         """See P(Installer.check_command)."""

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning import policy
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage, measure, unpacked
+from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import remove_plain_copies
@@ -65,6 +66,7 @@ class Cleaning:
         self._busy: set[str] = set()
         self._doubled: list[str] = []
         self._strays: list[tuple[str, str]] = []
+        self._logs: list[str] = []
         self._before = 0
         self._usage = Usage()
         self._decision = policy.RetentionDecision([], [], remaining=0, protected=[])
@@ -89,10 +91,27 @@ class Cleaning:
         self._decision = policy.decide(history, self._usage, limits, time.time())
         self._doubled = [name for name in self._usage.doubled if self._spare(name)]
         self._strays = [stray for stray in self._usage.strays if stray[0] not in self._busy]
-        self.changed = bool(self._decision.prune or self._decision.archive or self._doubled or self._strays)
+        self._logs = self._old_logs(history)
+        self.changed = any((self._decision.prune, self._decision.archive, self._doubled, self._strays, self._logs))
         if self._decision.prune:
             owners = sorted({self._points[name]["install_id"] for name in self._decision.prune})
             session.add({"event": "pruned", "installations": owners, "points": self._decision.prune})
+
+    def _old_logs(self, history: t.Sequence[Change]) -> list[str]:
+        """Logs of installations from before all that is kept, and before the current one."""
+        if self.session.where is None or not history:
+            return []
+        pruned = set(self._decision.prune)
+        kept = [
+            point["install_id"]
+            for name, point in self._points.items()
+            if not point.get("pruned") and name not in pruned
+        ]
+        try:
+            return install_log.before(self.session.where, min([*kept, history[-1].install_id]))
+        except (OSError, SageError) as error:
+            self._warn("The logs of installations were not looked at", error)
+            return []
 
     def _spare(self, name: str) -> bool:
         """A directory is not needed beside its archive, unless a rollback works on it or left something in it."""
@@ -145,8 +164,18 @@ class Cleaning:
                 archived.append(name)
         if archived:
             self._refresh()
-        self.changed = bool(self._decision.prune or any(removed) or archived)
+        self.changed = bool(self._decision.prune or any(removed) or archived or self._logs)
+        self._remove_logs()
         return archived
+
+    def _remove_logs(self) -> None:
+        """Nobody asks for the log of what cannot be undone any more."""
+        for install_id in self._logs:
+            try:
+                if self.session.where is not None:
+                    install_log.remove(self.session.where, install_id)
+            except (OSError, SageError) as error:
+                self._warn(f"The log of installation {install_id} was not removed", error)
 
     def _refresh(self) -> None:
         """The script for emergencies never names what is gone."""

@@ -1,4 +1,4 @@
-"""C(install_progress.json): a view of the ledger in the original's format, eleven keys."""
+"""C(install_progress.json): a view of the ledger in the original's format: its eleven keys, and two of its fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import InstallationSummary, Progress
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point, PointCaptured
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        CapturedTotal,
+        InstallationSummary,
+        Progress,
+    )
 
 NAME = "install_progress.json"
 KEYS = (
@@ -29,11 +34,14 @@ KEYS = (
     "backup_created",
     "can_rollback",
     "last_update",
+    # Beside them, of what the original's readers ask for.
+    "last_error",
+    "additional_data",
 )
 
 
 def view(installation: Installation) -> Progress:
-    """The eleven keys with the original's meaning.
+    """The eleven keys with the original's meaning, and what callers said.
 
     A skipped phase counts as completed: nothing is left to do in it. A phase that failed and was
     undone still counts as failed until it starts again.
@@ -53,20 +61,59 @@ def view(installation: Installation) -> Progress:
         "backup_created": bool(installation.points),
         "can_rollback": bool(installation.active_points),
         "last_update": installation.updated,
+        "last_error": _last_error(installation),
+        # Sorted, as the ledger has it: the file is compared by its bytes.
+        "additional_data": json.loads(json.dumps(_said(installation), sort_keys=True)),
     }
     return t.cast("Progress", content)
+
+
+def _last_error(installation: Installation) -> str | None:
+    """What was said of the phase that counts as failed; None where none does."""
+    for name, phase in installation.phases.items():
+        failure = phase.failure if phase.status in ("failed", "rolled_back") else None
+        if failure or phase.status == "failed":
+            message = failure.get("message") if isinstance(failure, dict) else failure
+            return f"{name}: {message or 'it failed'}"
+    return None
+
+
+def _said(installation: Installation) -> dict[str, t.Any]:
+    """What callers said of each phase, of those they said something of."""
+    return {name: phase.data for name, phase in installation.phases.items() if phase.data is not None}
 
 
 def summary(installation: Installation | None) -> InstallationSummary:
     """What modules return of an installation."""
     if installation is None:
-        return {"install_id": None, "progress": {}, "phases": {}, "data": {}, "rollback_points": []}
+        nothing: InstallationSummary = {
+            "install_id": None,
+            "progress": {},
+            "phases": {},
+            "data": {},
+            "rollback_points": [],
+            "captured_total": captured_total([]),
+            "altered": False,
+        }
+        return nothing
     return {
         "install_id": installation.install_id,
         "progress": view(installation),
         "phases": {name: phase.status for name, phase in installation.phases.items()},
-        "data": {name: phase.data for name, phase in installation.phases.items() if phase.data is not None},
+        "data": _said(installation),
         "rollback_points": [point["point"] for point in installation.active_points],
+        "captured_total": captured_total(installation.points),
+        "altered": installation.in_force,
+    }
+
+
+def captured_total(points: t.Sequence[Point | PointCaptured]) -> CapturedTotal:
+    """What was captured for all of these rollback points."""
+    resources = [resource for point in points for resource in point.get("resources") or []]
+    return {
+        "files": sum(resource.get("files", 0) for resource in resources),
+        "bytes": sum(resource.get("bytes", 0) for resource in resources),
+        "seconds": round(sum(resource.get("seconds", 0) for resource in resources), 3),
     }
 
 

@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     ForeignRecord,
     InDoubt,
     InputError,
+    SageError,
     StateError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import durable
@@ -36,7 +37,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
     open_state,
     remove_private,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     PHASES,
     STATUSES,
@@ -64,6 +65,7 @@ if t.TYPE_CHECKING:
         Inputs,
         Observed,
         PhaseMoved,
+        PointCaptured,
         Spec,
     )
 
@@ -74,6 +76,7 @@ class Session(Record):
     :param root: where SAGE is installed; its file system is synced before a phase is recorded as completed.
     :ivar installation: the current installation, these events included.
     :ivar made: what these events have made outside of installations.
+    :ivar said: lines that installers said since the last call, for the log of the installation.
     """
 
     def __init__(self, where: PrivateDir | None, path: str, root: str, writes: bool) -> None:
@@ -83,6 +86,7 @@ class Session(Record):
         self._time = ""
         self._next_id = ""
         self.made: dict[str, Change] = {}
+        self.said: t.Sequence[str] = ()
         super().__init__(where, path, root, writes)
         if self.moved:
             self.add({"event": "rerooted", "identity": self.identity})
@@ -197,7 +201,12 @@ class Session(Record):
 
     def unrecorded_points(self) -> list[str]:
         """Rollback points that this session has taken and not recorded yet."""
-        return [event["point"] for event in self._events if event["event"] == "captured"]
+        return [event["point"] for event in self.captured]
+
+    @property
+    def captured(self) -> list[PointCaptured]:
+        """The rollback points of C(unrecorded_points)."""
+        return [event for event in self._events if event["event"] == "captured"]
 
     def forget_script(self) -> None:
         """What C(rollback.sh) did is on record now."""
@@ -247,6 +256,7 @@ class Session(Record):
             raise
         if outside is None:
             self._lines = [*([] if self._begins else self._lines), self._last]
+            self._log(self.where)
         self._events, self._begins, self._time = [], False, ""
         if not view:
             return
@@ -256,6 +266,22 @@ class Session(Record):
         except StateError as error:
             # The ledger has it, and the ledger is the truth: this call succeeded.
             self.repaired.append(f"the progress file is behind the ledger until the next call: {error.what}")
+
+    def _log(self, state: PrivateDir) -> None:
+        """Tell people, each installation in its log. The ledger has it: what fails here fails nothing."""
+        current = self.installation.install_id if self.installation is not None else ""
+        texts: dict[str, list[str]] = {current: [install_log.said(self.said)]} if current else {}
+        for event in self._events:
+            # What is outside of installations has no log.
+            outside = event["event"] == "captured" and event["phase"] is None
+            for install_id in [] if outside else event.get("installations") or [current]:
+                texts.setdefault(install_id, []).append(install_log.told(event))
+        try:
+            for install_id, lines in texts.items():
+                install_log.append(state, install_id, self._now(), lines, create=install_id == current)
+        except (OSError, SageError) as error:
+            reason = error.what if isinstance(error, SageError) else error
+            self.repaired.append(f"the log of the installation lacks what this call did: {reason}")
 
     def _append(self, ledger: Ledger, outside: Change | None) -> LedgerLine:
         """Write the line."""

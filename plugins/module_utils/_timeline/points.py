@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.redact im
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import captured_total
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import (
     carry_captures,
     registry,
@@ -300,9 +301,7 @@ def brief(point: Point | PointCaptured) -> PointBrief:
         "id": point["point"],
         "description": point.get("description"),
         "phase": point.get("phase"),
-        "files": sum(resource.get("files", 0) for resource in resources),
-        "bytes": sum(resource.get("bytes", 0) for resource in resources),
-        "seconds": round(sum(resource.get("seconds", 0) for resource in resources), 3),
+        **captured_total([point]),
         "packages": [line for resource in resources for line in changes.listed(resource.get("changes") or [])],
         "inexact": [line for resource in resources for line in resource.get("inexact") or []],
     }

@@ -89,6 +89,18 @@ def test_e27_a_refused_target_names_the_oldest_that_can_be_reached(host: SageHos
     assert changes(host.before[second], snapshot(host.data)) == {}
 
 
+def test_s59_logs_go_with_what_they_are_about(host: SageHost) -> None:
+    logs = host.path / "root" / ".sage" / "checkpoints" / "logs"
+    first, second, third = (host.install(version) for version in "123")
+    assert sorted(os.listdir(logs)) == [f"{name}.log" for name in (first, second, third)]
+    assert host.clean(check_mode=True, installations=2)["pruned"] == [f"{first}.1"]
+    assert len(os.listdir(logs)) == 3
+    host.clean(installations=2)
+    assert sorted(os.listdir(logs)) == [f"{second}.log", f"{third}.log"]
+    assert "captured" in (logs / f"{third}.log").read_text()
+    assert not host.clean(installations=2)["changed"]
+
+
 def test_a_first_installation_leaves_nothing_to_clean(host: SageHost) -> None:
     host.begin("1")
     assert host.end(Limits(installations=1, days=1, bytes=1)) == {}

@@ -57,7 +57,22 @@ def test_the_eleven_keys() -> None:
         "backup_created": False,
         "can_rollback": False,
         "last_update": "t1",
+        "last_error": None,
+        "additional_data": {},
     }
+
+
+def test_s60_what_failed_and_what_callers_said() -> None:
+    failed = [_phase("environment_setup", "completed", "as ever"), _phase("python_deps", "failed", {"message": "no"})]
+    view = _after(*failed)
+    assert view["last_error"] == "python_deps: no"
+    assert view["additional_data"] == {"environment_setup": "as ever", "python_deps": {"message": "no"}}
+    undone = {"event": "undone", "outcome": "exact", "phases": ["python_deps"]}
+    assert _after(*failed, undone)["last_error"] == "python_deps: no"
+    again = _after(*failed, _phase("python_deps", "started"))
+    assert again["last_error"] is None
+    assert again["additional_data"] == {"environment_setup": "as ever"}
+    assert _after(_phase("cleanup", "failed"))["last_error"] == "cleanup: it failed"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import MARK
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress as records_progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records import session as records_session
+from ansible_collections.intellistream.sage.plugins.module_utils._records.install_log import LOGS
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     PHASES,
     STATUSES,
@@ -69,6 +70,11 @@ def _now(engine: Engine) -> dict[str, t.Any]:
         return {**session.installation.as_dict()} if session.installation is not None else {}
 
 
+def _contents(engine: Engine) -> dict[str, bytes]:
+    top = pathlib.Path(engine.path)
+    return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+
+
 def test_nothing_is_there_and_nothing_is_made_by_reading(engine: Engine) -> None:
     with engine.reading() as session:
         assert session.installation is None
@@ -91,7 +97,7 @@ def test_first_move_begins_an_installation(engine: Engine) -> None:
     progress = json.loads(_file(engine, PROGRESS).read_bytes())
     assert tuple(progress) == KEYS
     assert progress["current_phase"] == "environment_setup"
-    assert sorted(os.listdir(engine.path)) == [MARK, PROGRESS, LEDGER, "lock"]
+    assert sorted(os.listdir(engine.path)) == [MARK, PROGRESS, LEDGER, "lock", LOGS]
 
 
 def test_what_is_not_committed_never_happened(engine: Engine) -> None:
@@ -132,14 +138,14 @@ def test_unknown_phases_and_statuses_are_refused(engine: Engine, phase: str, sta
 
 def test_a_reading_session_takes_events_and_writes_nothing(engine: Engine) -> None:
     _move(engine, "environment_setup", "started")
-    before = {name: _file(engine, name).read_bytes() for name in os.listdir(engine.path)}
+    before = _contents(engine)
     with engine.reading() as session:
         session.begin({}, {})
         session.move("cleanup", "completed")
         session.commit()
         assert session.installation is not None
         assert session.installation.phases["cleanup"].done
-    assert {name: _file(engine, name).read_bytes() for name in os.listdir(engine.path)} == before
+    assert _contents(engine) == before
 
 
 def test_beginning_again_abandons_the_unfinished_one(engine: Engine) -> None:
@@ -474,7 +480,7 @@ def test_a_progress_file_that_cannot_be_published_is_no_failure(
     with engine.reading() as session:
         assert session.progress_condition() == "stale"
     assert "stale" in _move(engine, "cleanup", "started")[0]
-    assert sorted(os.listdir(engine.path)) == [MARK, PROGRESS, LEDGER, "lock"]
+    assert sorted(os.listdir(engine.path)) == [MARK, PROGRESS, LEDGER, "lock", LOGS]
 
 
 def _as_nobody(code: str, engine: Engine) -> subprocess.CompletedProcess[str]:
