@@ -76,8 +76,8 @@ MOST = {
 }
 # What tells the head of the ledger with every result (E13), by thousands of bytes and by files.
 HEAD, HEAD_FILES = 2, 1
-# A log for each installation, sizes of captures, and what the original's readers of the progress file ask for (S59, S60,
-# R37): where the record is written, and where it is only looked at.
+# A log for each installation, sizes of captures, and what the original's readers of the progress file ask for
+# (S59, S60, R37): where the record is written, and where it is only looked at.
 LOG, LOG_FILES, PROGRESS = 10, 1, 3
 
 
