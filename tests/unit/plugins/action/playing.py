@@ -10,12 +10,17 @@ import importlib.util
 import json
 import os
 import pathlib
+import pty
 import subprocess
 import sys
 import typing as t
 
 import pytest
 
+QUESTION = b"[y/N]:"
+_TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
 TOP = pathlib.Path(__file__).resolve().parents[4]
 
 
@@ -34,13 +39,16 @@ def play(
     work: pathlib.Path,
     plays: list[dict[str, t.Any]],
     *options: str,
-    hosts: t.Sequence[str] = ("host",),
+    hosts: t.Sequence[str] | pathlib.Path = ("host",),
+    answer: str | None = None,
     **settings: str,
 ) -> Played:
     """Run a playbook of these plays; skips the test where Ansible cannot be run.
 
     :param work: a directory for the playbook and all that Ansible keeps.
     :param options: of ansible-playbook.
+    :param hosts: their names, or an inventory, which says how they are reached.
+    :param answer: play it at a terminal, and answer this when a line ends in C([y/N]:).
     :param settings: environment variables.
     """
     try:
@@ -67,10 +75,17 @@ def play(
     }
     environment.pop("PYTHONPATH", None)
     environment.pop("ANSIBLE_FORCE_COLOR", None)
-    interpreter = ["-e", json.dumps({"ansible_python_interpreter": sys.executable})]
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", "".join(f"{host}," for host in hosts), "-c", "local"]
+    command = [sys.executable, "-m", "ansible", "playbook"]
+    if isinstance(hosts, pathlib.Path):
+        command += ["-i", str(hosts)]
+    else:
+        command += ["-i", "".join(f"{host}," for host in hosts), "-c", "local"]
+        command += ["-e", json.dumps({"ansible_python_interpreter": sys.executable})]
+    command += [*options, str(playbook)]
+    if answer is not None:
+        return _at_a_terminal(command, environment, work, answer)
     played = subprocess.run(
-        [*command, *interpreter, *options, str(playbook)],
+        command,
         env=environment,
         cwd=work,
         stdin=subprocess.DEVNULL,
@@ -80,3 +95,30 @@ def play(
         check=False,
     )
     return Played(played.returncode, played.stdout)
+
+
+def _at_a_terminal(command: list[str], environment: dict[str, str], work: pathlib.Path, answer: str) -> Played:
+    """The same with a terminal."""
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        # It gets a session of its own, whose terminal that is.
+        [sys.executable, "-c", _TAKE_TERMINAL, *command],
+        env=environment,
+        cwd=work,
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+        start_new_session=True,
+    ) as process:
+        os.close(other_end)
+        output = b""
+        while True:
+            try:
+                block = os.read(terminal, 65536)
+            except OSError:  # The other end was closed.
+                break
+            output += block
+            if QUESTION in output and QUESTION not in output[: -len(block)]:
+                os.write(terminal, answer.encode() + b"\r")
+        os.close(terminal)
+    return Played(process.returncode, output.decode().replace("\r\n", "\n"))

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filter sage_table; documented in the file of its name."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleTemplatePluginError
+
+from ansible_collections.intellistream.sage.plugins.filter.sage_command import sage_command
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _tables
+
+Variables = t.Mapping[str, t.Any]
+
+
+def sage_table(
+    hostvars: t.Mapping[str, Variables],
+    kind: str,
+    hosts: t.Sequence[str],
+    target: str = "",
+    in_doubt: t.Sequence[str] = (),
+    stopped_because: str = "",
+    check_mode: bool = False,
+    record: Variables | None = None,
+    inventory: t.Sequence[str] = (),
+) -> str:
+    """A table of all hosts."""
+    told = {host: _tables.Told.of(hostvars[host]) for host in hosts}
+    if kind == "rollback":
+        return _tables.rollback(told, target, in_doubt)
+    if kind == "rolled_back":
+
+        def command(host: str, point: str) -> str:
+            variables = {name: hostvars[host].get(name, common) for name, common in (record or {}).items()}
+            return sage_command("rollback_sage", {**variables, "sage_rollback_to": point}, host, inventory)
+
+        return _tables.rolled_back(told, stopped_because, command)
+    if kind == "doubt":
+        return _tables.doubt(told, check_mode)
+    if kind == "clean":
+        return _tables.clean(told, check_mode)
+    if kind == "unfinished":
+        return _tables.unfinished(told)
+    if kind == "changes":
+        return _tables.changes(told)
+    raise AnsibleTemplatePluginError(f"There is no table {kind!r}.")
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, t.Callable[..., str]]:
+        """Name → filter."""
+        return {"sage_table": sage_table}
