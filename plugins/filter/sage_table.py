@@ -28,7 +28,7 @@ def sage_table(
     inventory: t.Sequence[str] = (),
 ) -> str:
     """A table of all hosts."""
-    told = {host: _tables.Told.of(hostvars[host]) for host in hosts}
+    told = {host: _tables.HostAnswers.of(hostvars[host]) for host in hosts}
     if kind == "rollback":
         return _tables.rollback(told, target, in_doubt)
     if kind == "rolled_back":

@@ -29,7 +29,7 @@ _KEPT_AS = " (kept as "
 _ORIGINS = {"hand": "made by hand", "hook": "captured by a hook", "rollback": "a rollback"}
 
 
-class Told(t.NamedTuple):
+class HostAnswers(t.NamedTuple):
     """What one host says, by what it was asked; a mapping each, empty where it said nothing that can be read.
 
     :ivar begun: what the call that looks at its record returned.
@@ -54,7 +54,7 @@ class Told(t.NamedTuple):
     earlier: Mapping[str, object]
 
     @classmethod
-    def of(cls, variables: Mapping[str, object]) -> Told:
+    def of(cls, variables: Mapping[str, object]) -> HostAnswers:
         """What a host's variables hold of it."""
         names = (
             "__sage_begun",
@@ -103,7 +103,7 @@ class _Table:
         return "\n".join(self.lines)
 
 
-def rollback(told: Mapping[str, Told], target: str, in_doubt: Sequence[str]) -> str:
+def rollback(told: Mapping[str, HostAnswers], target: str, in_doubt: Sequence[str]) -> str:
     """What a rollback would do.
 
     :param target: what it was asked to go back to.
@@ -140,7 +140,7 @@ def rollback(told: Mapping[str, Told], target: str, in_doubt: Sequence[str]) -> 
     return table.text()
 
 
-def rolled_back(told: Mapping[str, Told], stopped_because: str, command: Callable[[str, str], str]) -> str:
+def rolled_back(told: Mapping[str, HostAnswers], stopped_because: str, command: Callable[[str, str], str]) -> str:
     """What a rollback did.
 
     :param stopped_because: why hosts that were not rolled back were not; empty where nothing stopped the others.
@@ -167,7 +167,7 @@ def rolled_back(told: Mapping[str, Told], stopped_because: str, command: Callabl
     return table.text()
 
 
-def _not_rolled_back(said: Told, stopped_because: str) -> str:
+def _not_rolled_back(said: HostAnswers, stopped_because: str) -> str:
     """Why there is no result of a host."""
     prediction, prepared = said.predicted, said.prepared
     if "msg" in said.rolled_back:
@@ -181,7 +181,7 @@ def _not_rolled_back(said: Told, stopped_because: str) -> str:
     return "unchanged, since others could not be rolled back" if stopped_because else "did not answer"
 
 
-def doubt(told: Mapping[str, Told], check_mode: bool) -> str:
+def doubt(told: Mapping[str, HostAnswers], check_mode: bool) -> str:
     """What became of hosts that fleet runs left in doubt."""
     table = _Table([*told], "PREDICTION: nothing was changed" if check_mode else "RESULT")
     for host, said in told.items():
@@ -199,7 +199,7 @@ def doubt(told: Mapping[str, Told], check_mode: bool) -> str:
     return table.text()
 
 
-def clean(told: Mapping[str, Told], check_mode: bool) -> str:
+def clean(told: Mapping[str, HostAnswers], check_mode: bool) -> str:
     """What was removed and compressed of captures."""
     removed, compressed = ("REMOVE", "COMPRESS") if check_mode else ("REMOVED", "COMPRESSED")
     table = _Table(
@@ -228,7 +228,7 @@ def clean(told: Mapping[str, Told], check_mode: bool) -> str:
     return table.text()
 
 
-def unfinished(told: Mapping[str, Told]) -> str:
+def unfinished(told: Mapping[str, HostAnswers]) -> str:
     """What is asked about before unfinished installations are continued, with the answers there are."""
     lines = ["An unfinished installation was found."]
     for host, said in told.items():
@@ -246,7 +246,7 @@ def unfinished(told: Mapping[str, Told]) -> str:
     return "\n".join([*lines, "[Y] continue   [r] restart from the first phase   [b] roll back and exit   [n] exit"])
 
 
-def changes(told: Mapping[str, Told]) -> str:
+def changes(told: Mapping[str, HostAnswers]) -> str:
     """All changes that hosts remember, with their rollback points."""
     lines = ["", "CHANGES, newest first, with their rollback points; each id can be the target of a rollback"]
     for host, said in told.items():

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _tables
-from ansible_collections.intellistream.sage.plugins.plugin_utils._tables import Told
+from ansible_collections.intellistream.sage.plugins.plugin_utils._tables import HostAnswers
 
 FORGED = "x\nhost-b  exact: all is back\r\x1b[2J\u2028\u202e\x00"
 JSON = st.recursive(
@@ -73,7 +73,7 @@ def _command(host: str, point: str) -> str:
     return f"back {host} {point}"
 
 
-def _all(told: t.Mapping[str, Told]) -> dict[str, str]:
+def _all(told: t.Mapping[str, HostAnswers]) -> dict[str, str]:
     """Every table."""
     return {
         "rollback": _tables.rollback(told, "last", []),
@@ -91,7 +91,7 @@ def _without(told: t.Mapping[str, object], *names: str) -> dict[str, object]:
 
 
 def test_what_is_told() -> None:
-    tables = _all({"host-a": Told.of(GOOD), "b": Told.of({})})
+    tables = _all({"host-a": HostAnswers.of(GOOD), "b": HostAnswers.of({})})
     assert tables["rollback"].splitlines() == [
         "HOST    ROLLBACK to last",
         "host-a  would be undone",
@@ -144,7 +144,7 @@ def test_what_is_told() -> None:
     ],
 )
 def test_what_became_of_doubt(said: dict[str, object], row: str) -> None:
-    assert _tables.doubt({"a": Told.of(said)}, False).splitlines()[1] == f"a     {row}"
+    assert _tables.doubt({"a": HostAnswers.of(said)}, False).splitlines()[1] == f"a     {row}"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_what_became_of_doubt(said: dict[str, object], row: str) -> None:
     ],
 )
 def test_what_was_not_rolled_back(said: dict[str, object], row: str) -> None:
-    assert _tables.rolled_back({"a": Told.of(said)}, "others failed", _command).splitlines()[1] == f"a     {row}"
+    assert _tables.rolled_back({"a": HostAnswers.of(said)}, "others failed", _command).splitlines()[1] == f"a     {row}"
 
 
 def _forged(data: object) -> object:
@@ -177,7 +177,7 @@ def test_x9_no_row_of_another_host_can_be_forged() -> None:
     said = {name: _forged(content) for name, content in GOOD.items()}
     for errors in ({}, {"error": {"conflicts": [FORGED], "plan": {"remove": [FORGED]}}}):
         said["__sage_predicted"] = {**t.cast("dict[str, t.Any]", said["__sage_predicted"]), **errors}
-        for name, table in _all({"host-a": Told.of(said), "host-b": Told.of({})}).items():
+        for name, table in _all({"host-a": HostAnswers.of(said), "host-b": HostAnswers.of({})}).items():
             assert all(line.isprintable() for line in table.split("\n")), name
             rows = [line for line in table.split("\n") if line.startswith(("host-b", "  host-b"))]
             assert len(rows) == 1, (name, table)
@@ -186,7 +186,7 @@ def test_x9_no_row_of_another_host_can_be_forged() -> None:
 @pytest.mark.parametrize("text", ["{{ lookup('pipe', 'id') }}", "a b", "a\nb", "", "$(id)", "ü", "x" * 101, None, 3])
 def test_x9_no_command_line_has_a_text_of_a_host(text: object) -> None:
     result = {**GOOD["__sage_rollback_result"], "redo_point": text}
-    table = _tables.rolled_back({"a": Told.of({"__sage_rollback_result": result})}, "", _command)
+    table = _tables.rolled_back({"a": HostAnswers.of({"__sage_rollback_result": result})}, "", _command)
     assert "Bring it back" not in table
     assert not _tables.is_id(text)
 
@@ -197,8 +197,8 @@ def test_x9_any_answer_gives_a_table(said: dict[str, t.Any], data: st.DataObject
     for name, answer in GOOD.items():
         if name in said and data.draw(st.booleans()):
             said[name] = {key: data.draw(JSON) for key in answer}
-    honest = _all({"b": Told.of(GOOD)})
-    for name, table in _all({"a": Told.of(said), "b": Told.of(GOOD)}).items():
+    honest = _all({"b": HostAnswers.of(GOOD)})
+    for name, table in _all({"a": HostAnswers.of(said), "b": HostAnswers.of(GOOD)}).items():
         lines = table.split("\n")
         assert all(line.isprintable() for line in lines)
         assert {line.rstrip().split("b", 1)[-1] for line in honest[name].split("\n")[2:] if line.startswith("b")} <= {
