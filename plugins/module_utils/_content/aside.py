@@ -20,7 +20,7 @@ ASIDE = ".sage-aside"
 
 
 def keep_aside(path: str, where: PrivateDir) -> None:
-    """Keep a copy of what somebody changed and a forced undo overwrites."""
+    """Keep a copy of what somebody changed and a forced undo overwrites: there it stays until it is replaced."""
     tree = listing.parent(path)
     if tree is None:
         return
@@ -29,7 +29,7 @@ def keep_aside(path: str, where: PrivateDir) -> None:
         kind = content_item.kind_of(tree.lstat(relative))
         if kind not in (FILE, LINK):
             return
-        free = _free_name(to, path.lstrip("/"))
+        free = to.free_name(path.lstrip("/"))
         if kind == FILE:
             content_item.copy(tree, relative, to, free)
         else:
@@ -39,17 +39,9 @@ def keep_aside(path: str, where: PrivateDir) -> None:
         to.flush()
 
 
-def _free_name(tree: Tree, path: str) -> str:
-    """The path, or the path with the first number that nothing has yet."""
-    free, number = path, 0
-    while tree.lstat(free) is not None:
-        number += 1
-        free = f"{path}.{number}"
-    return free
-
-
 class Aside:
-    """Keeps files of somebody else when they have to make room, in the store or beside the environment.
+    """Keeps what has to make room, in the store or beside the environment: moved, where M(keep_aside) copies, since
+    whole directories go and nothing is going to replace them.
 
     :param where: the content directory of the rollback point being undone.
     """
@@ -81,6 +73,6 @@ class Aside:
             return
         self.venv.forget()
         old_fd, old = self.venv.parent(relative)
-        new_fd, new = self.kept.parent(_free_name(self.kept, relative), make=True)
+        new_fd, new = self.kept.parent(self.kept.free_name(relative), make=True)
         os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
         self.venv.forget()

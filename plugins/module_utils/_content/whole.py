@@ -11,7 +11,7 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._content.item import ABSENT, DIRECTORY, kind_of
+from ansible_collections.intellistream.sage.plugins.module_utils._content.item import DIRECTORY, kind_of
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 
 if t.TYPE_CHECKING:
@@ -60,7 +60,7 @@ def take_away(path: str, keep: PrivateDir | None = None, broken: str = "") -> No
 
 def _store_away(above: Tree, hidden: str, path: str, keep: PrivateDir | None, broken: str) -> None:
     if broken:
-        os.rename(hidden, _free(above, os.path.basename(broken)), src_dir_fd=above.fd, dst_dir_fd=above.fd)
+        os.rename(hidden, above.free_name(os.path.basename(broken), 2), src_dir_fd=above.fd, dst_dir_fd=above.fd)
     elif keep is not None and kept(path, keep) is None:
         if os.fstat(keep.fd).st_dev == above.device:
             os.rename(hidden, _WHOLE, src_dir_fd=above.fd, dst_dir_fd=keep.fd)
@@ -74,14 +74,6 @@ def _store_away(above: Tree, hidden: str, path: str, keep: PrivateDir | None, br
         above.unlink(hidden)
 
 
-def _free(above: Tree, name: str) -> str:
-    free, number = name, 1
-    while kind_of(above.lstat(free)) != ABSENT:
-        number += 1
-        free = f"{name}.{number}"
-    return free
-
-
 def keep_copy(path: str, broken: str) -> None:
     """Keep a directory as it is now beside it, by hard links: to be looked at, not to be edited."""
     above = Tree.open(os.path.dirname(path))
@@ -92,7 +84,7 @@ def keep_copy(path: str, broken: str) -> None:
         if above.lstat(hidden) is not None:
             shutil.rmtree(f"/proc/self/fd/{above.fd}/{hidden}")
         shutil.copytree(path, f"{above.path}/{hidden}", symlinks=True, copy_function=_linked)
-        os.rename(hidden, _free(above, os.path.basename(broken)), src_dir_fd=above.fd, dst_dir_fd=above.fd)
+        os.rename(hidden, above.free_name(os.path.basename(broken), 2), src_dir_fd=above.fd, dst_dir_fd=above.fd)
         os.fsync(above.fd)
 
 

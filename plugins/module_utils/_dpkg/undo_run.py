@@ -251,7 +251,7 @@ def _right(goal: Goal, current: Package | None) -> bool:
 
 
 def keep_aside(paths: t.Iterable[str], where: PrivateDir) -> None:
-    """Keep what somebody changed and a forced undo overwrites: in the store, a directory or the like beside itself."""
+    """Keep what a forced undo overwrites: a copy in the store; no file or link: moved, beside itself."""
     when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     for path in paths:
         info = os.lstat(path) if os.path.lexists(path) else None

@@ -18,7 +18,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 class Directories:
     """Directories by name, opened once, as a context manager: to look at paths.
 
-    While it lasts, nothing is to be made or moved there.
+    While it lasts, nothing is to be made or moved there: it keeps many open, and what is missing is remembered.
     """
 
     def __init__(self) -> None:
@@ -47,15 +47,7 @@ class Directories:
         if fd is None:
             if len(self._open) >= _MOST_OPEN:
                 self.forget()
-            try:
-                fd = open_directory(path or "/", follow=True)
-            except (FileNotFoundError, NotADirectoryError):
-                fd = -1
-            except UnsafePath:
-                if os.path.isdir(path):
-                    raise
-                fd = -1
-            self._open[path] = fd
+            fd = self._open[path] = _open_parent(path)
         if fd < 0:
             raise FileNotFoundError(path)
         return fd
@@ -96,7 +88,7 @@ class Directories:
 
 
 class ParentDirectories:
-    """The directories that hold absolute paths, as a context manager: to change paths. One is open at a time."""
+    """The directories that hold absolute paths, as a context manager: to change paths. One is open, not to be stale."""
 
     def __init__(self) -> None:
         self._directory = ""
@@ -120,13 +112,8 @@ class ParentDirectories:
         directory, dummy, name = path.rpartition("/")
         if directory != self._directory or self._tree is None:
             self.__exit__()
-            try:
-                self._directory, self._tree = directory, Tree.open(directory or "/", follow=True)
-            except UnsafePath:
-                if os.path.isdir(directory):
-                    raise
-                # A file is where a directory was.
-                self._directory, self._tree = directory, None
+            fd = _open_parent(directory)
+            self._directory, self._tree = directory, Tree(directory or "/", fd) if fd >= 0 else None
         return self._tree, name
 
     def make(self, path: str) -> tuple[Tree, str]:
@@ -141,6 +128,18 @@ class ParentDirectories:
         if tree is None:
             raise FileNotFoundError(path)
         return tree, name
+
+
+def _open_parent(path: str) -> int:
+    """A descriptor of a directory, for the caller to close; -1 when there is none, or a file in its place."""
+    try:
+        return open_directory(path or "/", follow=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+    except UnsafePath:
+        if os.path.isdir(path):
+            raise
+        return -1
 
 
 def unchanged(before: os.stat_result, after: os.stat_result) -> bool:

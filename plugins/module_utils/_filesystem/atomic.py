@@ -1,7 +1,7 @@
 """A file of the system's put in place of another, so that all see the old one or the new one.
 
-Files in private directories are replaced by M(_filesystem.private.PrivateDir.write), and files that never change are
-written by M(_filesystem.write_once).
+M(_filesystem.private.PrivateDir.write) does so too, in two steps, in directories of this user alone;
+by M(_filesystem.write_once) the first writer wins, not the last. All three write by M(_filesystem.private.write_new).
 """
 
 from __future__ import annotations

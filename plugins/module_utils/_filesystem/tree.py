@@ -291,6 +291,13 @@ class Tree:
         info = self.lstat(relative)
         return info is not None and stat.S_ISDIR(info.st_mode)
 
+    def free_name(self, relative: str, first: int = 1) -> str:
+        """A path, or with the first number from C(first) on that nothing has."""
+        free, number = relative, first
+        while self.lstat(free) is not None:
+            free, number = f"{relative}.{number}", number + 1
+        return free
+
     def unlink(self, relative: str) -> bool:
         """Remove a file or link; False when there was none."""
         try:

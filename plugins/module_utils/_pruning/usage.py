@@ -10,13 +10,13 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._storage.store import opened
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 512
 STRAY = ""
 
@@ -90,6 +90,7 @@ def measure(state: PrivateDir, history: t.Sequence[Change]) -> Usage:
     """Look at everything in the store; nothing is followed or changed.
 
     :raises OSError: it cannot be read.
+    :raises UnsafePath: a directory was replaced by a link meanwhile.
     """
     usage = Usage()
     try:
@@ -99,27 +100,19 @@ def measure(state: PrivateDir, history: t.Sequence[Change]) -> Usage:
     names = _names(history)
     archived = {point["point"] for change in history for point in change.points if point.get("archive")}
     plain: set[str] = set()
-    with store:
-        for install_id in store.names():
-            try:
-                directory = os.open(install_id, _DIRECTORY, dir_fd=store.fd)
-            except NotADirectoryError:
-                continue
-            try:
-                for name in sorted(os.listdir(directory)):
-                    owner = names.get((install_id, name), STRAY)
-                    info = os.lstat(name, dir_fd=directory)
-                    is_directory = stat.S_ISDIR(info.st_mode)
-                    if owner == STRAY:
-                        usage.strays.append((install_id, name))
-                    elif is_directory and owner in archived:
-                        usage.doubled.append(owner)
-                        owner = unpacked(owner)
-                    usage.add(owner, info)
-                    if is_directory and _scan(directory, name, owner, usage, 0) and owner:
-                        plain.add(owner)
-            finally:
-                os.close(directory)
+    with store, Tree.of(store) as tree:
+        for install_id in filter(tree.is_directory, store.names()):
+            for name, is_directory in tree.listing(install_id):
+                path = f"{install_id}/{name}"
+                owner = names.get((install_id, name), STRAY)
+                if owner == STRAY:
+                    usage.strays.append((install_id, name))
+                elif is_directory and owner in archived:
+                    usage.doubled.append(owner)
+                    owner = unpacked(owner)
+                _add(tree, path, owner, usage)
+                if is_directory and _scan(tree, path, owner, usage) and owner:
+                    plain.add(owner)
     usage.finish(plain)
     return usage
 
@@ -137,22 +130,21 @@ def _names(history: t.Sequence[Change]) -> Names:
     return names
 
 
-def _scan(above: int, name: str, owner: str, usage: Usage, depth: int) -> bool:
-    """Count what is below; whether it is nothing but files and directories."""
+def _scan(tree: Tree, point: str, owner: str, usage: Usage) -> bool:
+    """Count what is below a point's directory; whether it is nothing but files and directories."""
     plain = True
-    fd = os.open(name, _DIRECTORY, dir_fd=above)
-    try:
-        with os.scandir(fd) as files:
-            for file in files:
-                info = file.stat(follow_symlinks=False)
-                usage.add(owner, info)
-                if stat.S_ISDIR(info.st_mode):
-                    # <point>/<resource>/aside
-                    if depth == 1 and file.name == "aside":
-                        usage.aside.add(owner.rstrip("/"))
-                    plain = _scan(fd, file.name, owner, usage, depth + 1) and plain
-                else:
-                    plain = plain and stat.S_ISREG(info.st_mode)
-    finally:
-        os.close(fd)
+    for path, is_directory in tree.walk(point):
+        is_file = stat.S_ISREG(_add(tree, path, owner, usage))
+        # <installation>/<point>/<resource>/aside
+        if is_directory and path.count("/") == 3 and path.endswith("/aside"):
+            usage.aside.add(owner.rstrip("/"))
+        plain = plain and (is_directory or is_file)
     return plain
+
+
+def _add(tree: Tree, path: str, owner: str, usage: Usage) -> int:
+    """Count one file or directory, and return its mode."""
+    fd, name = tree.parent(path)
+    info = os.lstat(name, dir_fd=fd)
+    usage.add(owner, info)
+    return info.st_mode
