@@ -41,6 +41,15 @@ class ScriptLines(t.NamedTuple):
     take: t.Mapping[int, t.Sequence[str]] = {}
 
 
+class ScriptRefusal(t.NamedTuple):
+    """Why a script goes back with nothing at all, where half of it would be worse than none.
+
+    :ivar reason: for people, a sentence.
+    """
+
+    reason: str
+
+
 class Script(abc.ABC):
     """How one kind goes back in C(rollback.sh).
 
@@ -50,8 +59,10 @@ class Script(abc.ABC):
     functions: t.ClassVar[str]
 
     @abc.abstractmethod
-    def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | str:
+    def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | ScriptRefusal | str:
         """What the functions need to know to go back through captures, oldest first; or why they cannot.
+
+        Where that is a text, the script goes back with the other resources.
 
         They also know C(kind), C(path) and the numbers of the captures, C(layers).
         """

@@ -47,6 +47,7 @@ def view(installation: Installation) -> Progress:
     undone still counts as failed until it starts again.
     """
     phases = installation.phases
+    changed = [point for point in installation.active_points if not point.get("unchanged")]
     content = {
         "install_id": installation.install_id,
         "start_time": installation.begun,
@@ -59,7 +60,8 @@ def view(installation: Installation) -> Progress:
         ],
         **installation.labels,
         "backup_created": bool(installation.points),
-        "can_rollback": bool(installation.active_points),
+        # Not where nothing was changed, nor where what was captured is gone.
+        "can_rollback": bool(changed) and not any(point.get("pruned") for point in changed),
         "last_update": installation.updated,
         "last_error": _last_error(installation),
         # Sorted, as the ledger has it: the file is compared by its bytes.

@@ -246,11 +246,41 @@ removal_verify() {
 
 RUN = r"""# --- The run ---
 
+# Whether others than its owner can write to the directory $1; the modules judge alike.
+shared() {
+    mode=$(stat -c %a -- "$1")
+    [ "$((0$mode & 02))" -eq 0 ] || return 0
+    [ "$((0$mode & 020))" -ne 0 ] || return 1
+    # A user's own group is the user's affair.
+    [ "$me" = 0 ] || return 1
+    case $(ls -ld -- "$1") in
+    ??????????+*) return 0 ;;
+    esac
+    group=$(stat -c %g -- "$1")
+    members=$(getent group "$group") && accounts=$(getent passwd) || return 0
+    for account in $accounts; do
+        IFS=:
+        # shellcheck disable=SC2086  # set -f is on
+        set -- $account
+        IFS=$nl
+        [ "$3" = 0 ] || [ "$4" != "$group" ] || return 0
+    done
+    for member in $(printf '%s\n' "${members##*:}" | tr , '\n'); do
+        [ "$(id -u -- "$member" 2>/dev/null)" = 0 ] || return 0
+    done
+    return 1
+}
+
 check_state() {
     [ -d "$state" ] && [ ! -L "$state" ] || refuse "the state $state is gone." \
         'Restore it from a copy. If it was moved, run the playbook first, with its new place as sage_root.'
-    if [ -n "$machine" ] && [ -s /etc/machine-id ]; then
-        here=$(printf 'intellistream.sage:%s' "$(cat /etc/machine-id)" | sha256sum)
+    id=$(cat /etc/machine-id 2>/dev/null)
+    case $id in
+    # As the modules: what is no id, such as "uninitialized", tells no machine from another.
+    *[!0-9a-f]*) id= ;;
+    esac
+    if [ -n "$machine" ] && [ "${#id}" -eq 32 ]; then
+        here=$(printf 'intellistream.sage:%s' "$id" | sha256sum)
         case $here in
         "$machine"*) ;;
         *) refuse "what was captured in $state is of another machine." 'Run it there.' ;;
@@ -260,8 +290,8 @@ check_state() {
     owner=$(stat -c %u -- "$state")
     [ "$owner" = "$me" ] ||
         refuse "the state $state belongs to user id $owner, and this is user id $me." 'Run as its owner.'
-    mode=$(stat -c %a -- "$state")
-    [ "$((0$mode & 022))" -eq 0 ] || refuse "others can write to $state." 'Find out who did what there.'
+    ! shared "$state" || refuse "others can write to $state." \
+        "Find out who did what there. Then take that right from them: chmod go-w '$state'"
     [ -f "$state/rollback.sh" ] && [ ! -L "$state/rollback.sh" ] ||
         refuse "$state/rollback.sh is gone; this is a copy." \
             'Run the playbook once: it is written again with every rollback point.'
@@ -337,7 +367,14 @@ main() {
     count "$plan_install"
     added=$number_of
     count "$plan_erase"
-    printf 'Rollback packages (+%s/-%s) to %s (%s)\n' "$added" "$number_of" "$when" "$tid"
+    if [ -n "$plan_install$plan_erase" ]; then
+        printf 'Rollback packages (+%s/-%s) to %s (%s)\n' "$added" "$number_of" "$when" "$tid"
+    elif [ -n "$plan_restore$plan_remove" ]; then
+        count "$plan_restore"
+        added=$number_of
+        count "$plan_remove"
+        printf 'Rollback files (%s restored, %s removed) to %s (%s)\n' "$added" "$number_of" "$when" "$tid"
+    fi
     show_lines install "$plan_install"
     show_lines erase "$plan_erase"
     show_lines restore "$plan_restore"
@@ -381,9 +418,12 @@ main() {
     fi
     rm -rf -- "$begun" "$state/rollback.stage"
     printf '%s\n' "$outcome"
-    [ -z "$missing" ] || printf 'What is left: %s\n%s\n' "$missing" "$otherwise"
-    printf '%s\n' 'Run the playbook status/rollback again to record it:' \
-        "\"sage_rollback to=$tid\" then finds everything as captured, and puts back what is left."
+    if [ -n "$missing" ]; then
+        printf 'What is left: %s\n%s\n' "$missing" "$otherwise"
+        printf 'That also records what was done here.\n'
+    else
+        printf 'Record it with Ansible, which then finds everything as captured:\n%s\n' "$command"
+    fi
 }
 
 confirm() {

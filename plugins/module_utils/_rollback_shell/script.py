@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import json
 import os
+import shlex
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
@@ -18,11 +20,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StoreError,
     UnknownFormat,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import CHECKPOINTS, STATE_DIR
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
     Script,
     ScriptCapture,
     ScriptLines,
+    ScriptRefusal,
     escape,
     joined,
 )
@@ -77,6 +81,7 @@ class _Resource(t.NamedTuple):
 
 # Lines of the ledger: one that captured, one that settled, and those of others at the same time.
 _LATELY = 8
+_PLAYBOOK = "ansible-playbook -i localhost, -c local intellistream.sage.rollback_sage"
 # Where nothing but hooks has captured anything.
 _NONE = targets.ResolvedTarget([], "1970-01-01T00:00:00+00:00", tid="")
 
@@ -89,7 +94,7 @@ def refresh(session: Session, history: t.Sequence[Change] | None = None) -> None
     if session.where is None or not session.writes or session.empty:
         return
     history = history if history is not None else _enough(session)
-    reason = ""
+    reason = instead = ""
     newest = targets.last(history)
     try:
         target_name = targets.latest(history)
@@ -99,6 +104,7 @@ def refresh(session: Session, history: t.Sequence[Change] | None = None) -> None
         moved_from = [point["root"] for point in chosen.points if point["root"] != root]
         if moved_from:
             reason = f"what was captured belongs to {moved_from[0]}, and the root was moved to {root} since."
+            instead = "It cannot be put back here. For an earlier version of SAGE install that one: give sage_version."
         if any(point.get("redo") for point in chosen.points):
             reason = "a rollback that reached further back lies in between."
         points: list[dict[str, t.Any]] = [
@@ -118,10 +124,21 @@ def refresh(session: Session, history: t.Sequence[Change] | None = None) -> None
         "generation": generation,
         "unsupported": reason,
         "store": store.path_of(session.where),
+        "instead": instead,
+        "command": _command(session, chosen.tid),
     }
     script = render(session.path, target, points, headers)
     if session.where.read(NAME) != script:
         session.where.write(NAME, script, mode=0o700)
+
+
+def _command(session: Session, target: str) -> str:
+    """The command line that records what the script did, or does what it cannot, on this host itself."""
+    variables = {"sage_root": session.root, "sage_rollback_to": target}
+    if session.path != os.path.join(os.path.normpath(session.root), STATE_DIR, CHECKPOINTS):
+        variables["sage_checkpoint_dir"] = session.path
+    words = [word for name, text in variables.items() for word in ("-e", json.dumps({name: text}))]
+    return " ".join([_PLAYBOOK, *map(shlex.quote, words)])
 
 
 def _enough(session: Session) -> t.Sequence[Change]:
@@ -171,7 +188,8 @@ def render(
 
     :param checkpoints: the state directory; the script works only as C(rollback.sh) in it.
     :param target: C(tid) and ISO C(time) of what is gone back to; C(generation), another for every script; C(machine),
-        a hash of the machine id, or empty; C(unsupported), if the module alone can go back: why.
+        a hash of the machine id, or empty; C(unsupported), if the script cannot go back: why; C(command), the one by
+        which Ansible can, and C(instead), what to do where it cannot either.
     :param points: what is undone, oldest first; without any the script says so. C(untouched): number of a resource →
         what P(_kind.script.Script.untouched) found.
     :param headers: (point id, number of the resource) → header of the capture.
@@ -195,7 +213,8 @@ def render(
         "any": b"1" if points else b"",
         "unsupported": reason.encode(),
         "missing": b"" if reason else missing.encode(),
-        "otherwise": os.fsencode(_otherwise(resources, str(target["store"]))),
+        "command": os.fsencode(str(target["command"])),
+        "otherwise": os.fsencode(_otherwise(resources, target)),
     }
     return b"".join(
         (
@@ -257,9 +276,11 @@ def _lines(resources: t.Sequence[_Resource]) -> tuple[str, list[_Resource], list
     of_each: list[ScriptLines] = []
     for resource in resources:
         facts = [capture.facts for capture in resource.captures]
-        lines: ScriptLines | str = facts[-1].manifest.get("no_script") or ""
+        lines: ScriptLines | ScriptRefusal | str = facts[-1].manifest.get("no_script") or ""
         if resource.kind is not None and resource.kind.script:
             lines = _script(resource.kind).lines(facts)
+        if isinstance(lines, ScriptRefusal):
+            return lines.reason, [], []
         if isinstance(lines, str):
             missing.append(lines or f"this script cannot put back what is of kind {resource.name}.")
             continue
@@ -287,13 +308,15 @@ def _calls(resources: t.Sequence[_Resource], lines: t.Sequence[ScriptLines]) -> 
     return calls
 
 
-def _otherwise(resources: t.Sequence[_Resource], store: str) -> str:
+def _otherwise(resources: t.Sequence[_Resource], target: t.Mapping[str, t.Any]) -> str:
     """What to do when the script cannot."""
     commands: list[str] = []
+    store = str(target["store"])
     for dummy, dummy2, dummy3, captures in resources:
         by_capture = [(_content(store, capture), capture.facts.manifest.get("by_hand") or ()) for capture in captures]
         commands += changes.by_hand(by_capture)
-    return "\n".join(["Roll back with intellistream.sage.sage_rollback.", *changes.introduced(commands)])
+    instead = str(target.get("instead") or f"Roll back with Ansible: {target['command']}")
+    return "\n".join([instead, *changes.introduced(commands)])
 
 
 def _content(store: str, capture: _Capture) -> str:

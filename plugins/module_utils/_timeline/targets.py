@@ -34,7 +34,8 @@ _PARSE: ByName[t.Callable[[str, dt.datetime], dt.datetime]] = ByName("_timeline.
 class TargetPart(t.NamedTuple):
     """What of one change is undone.
 
-    :ivar points: those of its rollback points that are undone, oldest first.
+    :ivar points: those of its rollback points that are undone, oldest first; none of an installation that rests on
+        others that are undone.
     :ivar phases: its phases that are rolled back, of an installation.
     :ivar entire: all of it is undone.
     """
@@ -102,11 +103,12 @@ def resolve(history: t.Sequence[Change], to: str, reference: dt.datetime | None 
     if is_date(to):
         return _date(history, _PARSE.load()(to, reference or dt.datetime.now(dt.timezone.utc)))
     names = [point["point"] for point in timeline if not point.get("undone")]
+    begun = [installation.install_id for installation in installations(history)]
     raise InputError(
         f"There is no installation, rollback point or phase {to!r}, and it is no date.",
         untouched="everything.",
         advice=f"Use last, one of {', '.join(PHASES)}, "
-        f"an installation ({', '.join(installation.install_id for installation in installations(history)[-5:])}), "
+        f"an installation ({', '.join(begun[-5:]) or 'there is none'}), "
         f"a rollback point ({', '.join(names[-10:]) or 'there is none'}) or a date such as '2 hours ago'.",
     )
 
@@ -308,12 +310,13 @@ def _since(
     parts: list[TargetPart] = []
     for change in history:
         points = [point for point in change.points if point["point"] in names]
-        if not points:
+        begun = change is whole or change.seq > began if date is None else _time(change.begun) >= date
+        # What changed nothing rests on what is undone all the same, and is not in force any more.
+        if not points and not (names and begun and change.state not in ("rolled_back", "abandoned")):
             continue
         if not isinstance(change, Installation):
-            parts.append(TargetPart(change, points, phases=[], entire=True))
+            parts += [TargetPart(change, points, phases=[], entire=True)] if points else []
             continue
-        begun = change is whole or change.seq > began if date is None else _time(change.begun) >= date
         back = list(PHASES if begun else phases or _from(points))
         parts.append(TargetPart(change, points, phases=back, entire=begun))
     chosen = ResolvedTarget(parts, time, tid=tid, uncovered=uncovered)
@@ -366,4 +369,4 @@ def widen(history: t.Sequence[Change], chosen: ResolvedTarget) -> ResolvedTarget
         ordered_phases = [name for name in PHASES if name in phases]
         parts[change.install_id] = TargetPart(change, points, phases=ordered_phases, entire=entire)
     ordered = [parts[change.install_id] for change in history if change.install_id in parts]
-    return chosen._replace(parts=[part for part in ordered if part.points])
+    return chosen._replace(parts=[part for part in ordered if part.points or part.entire])

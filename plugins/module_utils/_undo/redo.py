@@ -128,6 +128,7 @@ def _finished(chosen: ResolvedTarget) -> bool:
     return all(
         part.change.state in ("completed", "rolled_back") or part.change.origin != "installation"
         for part in chosen.parts
+        if part.points
     )
 
 

@@ -35,12 +35,9 @@ def nothing(text: str, target: str) -> RollbackResult:
 def planned(chosen: ResolvedTarget, undos: t.Sequence[Undo], target: str) -> RollbackResult:
     """Of one that is computed, and then is carried out or only shown."""
     plan = {key: [line for undo in undos for line in undo.plan[key]] for key in PLAN_KEYS}
-    added, erased = len(plan["install"]), len(plan["erase"])
-    # In the host's own time, as RPM writes it.
-    local_time = dt.datetime.fromisoformat(chosen.time).astimezone().ctime()
     return {
         "changed": True,
-        "msg": f"Rollback packages (+{added}/-{erased}) to {local_time} ({chosen.tid})",
+        "msg": _headline(plan, chosen),
         "target": target,
         "plan": plan,
         "conflicts": [line for undo in undos for line in undo.conflicts],
@@ -53,6 +50,17 @@ def planned(chosen: ResolvedTarget, undos: t.Sequence[Undo], target: str) -> Rol
             "after": {"install": plan["install"], "restore": plan["restore"]},
         },
     }
+
+
+def _headline(plan: t.Mapping[str, t.Sequence[str]], chosen: ResolvedTarget) -> str:
+    """What is done, in one line; as RPM wrote it where it is about packages."""
+    # In the host's own time, as RPM writes it.
+    when = f"{dt.datetime.fromisoformat(chosen.time).astimezone().ctime()} ({chosen.tid})"
+    if plan["install"] or plan["erase"]:
+        return f"Rollback packages (+{len(plan['install'])}/-{len(plan['erase'])}) to {when}"
+    if plan["restore"] or plan["remove"]:
+        return f"Rollback files ({len(plan['restore'])} restored, {len(plan['remove'])} removed) to {when}"
+    return f"Nothing had been changed: everything is as it was at {when}"
 
 
 def certain(undos: t.Sequence[Undo], chosen: ResolvedTarget) -> Certainty:

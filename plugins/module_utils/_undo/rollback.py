@@ -276,7 +276,7 @@ def _execute(
             "outcome": "differs" if differences else "exact",
             "differences": differences,
         }
-        if part is chosen.parts[-1]:
+        if part is [each for each in chosen.parts if each.points][-1]:
             # Of all of it, so with one installation only.
             event["work"] = work
         session.add(event)

@@ -8,13 +8,14 @@ import re
 _ACTIVATE = re.compile(rb"^\s*(?:export\s+)?VIRTUAL_ENV=(['\"]?)(/[^'\"\n]*)\1\s*$", re.MULTILINE)
 
 
-def moved_from(venv: str) -> str:
+def moved_from(venv: str, stored: str = "") -> str:
     """The path that an environment was made for, when that is another place; else empty.
 
-    :param venv: where it is now, absolute. One that tells no path, such as a relocatable one, was not moved.
+    :param venv: where it is used, absolute. One that tells no path, such as a relocatable one, was not moved.
+    :param stored: where it lies now, when that is elsewhere.
     """
     try:
-        with open(os.path.join(venv, "bin", "activate"), "rb") as stream:
+        with open(os.path.join(stored or venv, "bin", "activate"), "rb") as stream:
             match = _ACTIVATE.search(stream.read(65536))
     except OSError:
         return ""

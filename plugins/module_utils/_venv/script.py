@@ -10,6 +10,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
     Script,
     ScriptCapture,
     ScriptLines,
+    ScriptRefusal,
     escape,
     joined,
 )
@@ -26,9 +27,12 @@ class VenvScript(Script):
 
     functions = f"{VENV}\n{VENV_EDITS}\n{VENV_UNDO}"
 
-    def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | str:
+    def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | ScriptRefusal:
         if any(capture.manifest.get("whole") for capture in captures):
-            return "a rollback took a whole environment away, which has to be brought back first."
+            # The one that was moved works nowhere but at its old path.
+            return ScriptRefusal(
+                "the environment was moved to where it is, made anew here, and cannot be brought back by a script."
+            )
         absent = [number for number, capture in enumerate(captures) if not capture.manifest["existed"]]
         if absent:
             return _removal(captures, made_again=bool(absent[0]))

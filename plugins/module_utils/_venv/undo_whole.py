@@ -11,6 +11,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import SEEDS
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.made_for import moved_from
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo import VenvUndo
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo_goals import suspects
 
@@ -145,7 +146,15 @@ class VenvReturn(Undo):
         super().__init__()
         self.path = path
         self.layer = layer
-        self.absent = whole.found(path, layer.where) is None
+        found = whole.found(path, layer.where)
+        made_for = moved_from(path, found or "")
+        if made_for:
+            # It is as it was, and that was no environment that works.
+            self.inexact.append(
+                f"the commands of {path}, which name {made_for} and may not work: install again, which makes it anew "
+                f"with the same versions, or move it back there"
+            )
+        self.absent = found is None
         if self.absent:
             return
         self.plan["install"] = [f"{name} {version}" for name, version in layer.manifest["distributions"].items()]

@@ -35,7 +35,7 @@ def test_it_refuses_and_names_commands_that_work(sage_root: pathlib.Path, reposi
     done = run("sh", sage_root / ".sage/checkpoints/rollback.sh", "--yes", ok=False)
     assert (done.returncode, installed()) == (2, UPGRADED)
     assert "packages of the system were changed, which this script does not bring back" in done.stderr
-    assert "Roll back with intellistream.sage.sage_rollback." in done.stderr
+    assert "Roll back with Ansible: ansible-playbook " in done.stderr
     assert oracle.diff(before, snapshot()) == []
     commands = [line for line in done.stderr.splitlines() if line.startswith("  rpm ")]
     assert len(commands) == 2

@@ -97,6 +97,7 @@ class Host:
                         headers[point["point"], number] = storage_store.read_manifest(where, taken)
         store = f"{self.engine.path}/store"
         target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store, "machine": ""}
+        target["command"] = "ansible-playbook"
         script = render(self.engine.path, target, chosen.points, headers)
         # Nothing but the tools that are named: the script itself looks where all of the system's are.
         searched = f"PATH={part_names.SEARCHED}\n".encode()

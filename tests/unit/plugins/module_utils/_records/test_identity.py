@@ -188,8 +188,22 @@ def test_e2_a_moved_root_says_so_and_begins_with_its_environment(tmp_path: pathl
     moved.call(transitions=[{"phase": name, "status": "completed"} for name in result["phases"]])
     assert look(moved.engine.root, moved.engine.checkpoint_dir, WANTED)["finished"]
     assert [installed.identity["root"] for installed in moved.history()][-2:] == [str(moved.root)] * 2
-    rollback(moved.engine, RollbackRequest(), False)
+    # rollback.sh does nothing by halves: it said "partial", with another reason, and ended with 0.
+    everything = moved.everything()
+    script = subprocess.run(
+        ["sh", str(moved.checkpoints / "rollback.sh"), "--yes"], capture_output=True, text=True, check=False
+    )
+    assert script.returncode == 2, script.stdout
+    assert "the environment was moved" in script.stderr
+    assert "Roll back with Ansible: ansible-playbook " in script.stderr
+    assert changes(everything, moved.everything()) == {}
+    predicted_undo = rollback(moved.engine, RollbackRequest(), True)
+    undone = rollback(moved.engine, RollbackRequest(), False)
     assert changes(before, snapshot(moved.venv.path)) == {}
+    # It was no environment that works, so it is none now.
+    for way_back in (predicted_undo, undone):
+        assert not way_back["exact"]
+        assert [line for line in way_back["inexact"] if f"which name {host.venv.path}" in line]
     # Undone, it is a moved environment again.
     assert moved.call(inputs=WANTED, check_mode=True)["resume"]["phase"] == "environment_setup"
     moved.call(inputs=WANTED, transitions=[started])

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_owned
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import render
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     Host,
@@ -282,6 +284,7 @@ def test_what_the_module_alone_can_do_is_said(host: Host) -> None:
         "tid": "x",
         "time": "2026-01-01T00:00:00+00:00",
         "generation": "two",
+        "command": "ansible-playbook",
         "machine": "",
         "unsupported": "it is archived.",
         "store": f"{host.engine.path}/store",
@@ -318,3 +321,45 @@ def test_x11_the_script_looks_for_programs_in_the_system_alone(host: Host) -> No
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not (host.top / "taken").exists()
+
+
+def test_b5_what_is_no_machine_id_tells_no_machine_from_another(host: Host, tmp_path: Path) -> None:
+    """As the modules judge: an image that was never started says "uninitialized" there."""
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    script = host.script.read_text().replace("/etc/machine-id", str(tmp_path / "id"))
+    host.script.write_text(script.replace("\nmachine=''\n", f"\nmachine='{'e' * 32}'\n"))
+    for text, code in (("uninitialized\n", 0), ("", 0), ("f" * 32 + "\n", 2), ("F" * 32, 0), ("f" * 31, 0)):
+        (tmp_path / "id").write_text(text)
+        assert host.run("--dry-run").returncode == code, text
+    (tmp_path / "id").unlink()
+    assert host.run("--dry-run").returncode == 0
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o775, 0o770, 0o777, 0o707])
+@pytest.mark.parametrize("group", [0, 1, 4_000_000])
+def test_x6_rollback_sh_and_the_modules_judge_a_directory_alike(host: Host, mode: int, group: int) -> None:
+    """It refused a directory that is writable for the group, whoever is in that."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files to other groups")
+    getent = shutil.which("getent")
+    ls = shutil.which("ls")
+    assert getent
+    assert ls
+    (host.tools / "getent").symlink_to(getent)
+    (host.tools / "ls").symlink_to(ls)
+    host.capture(host.spec("pack==2.0"))
+    os.chown(host.state, 0, group)
+    host.state.chmod(mode)
+    try:
+        check_owned(str(host.state))
+    except UnsafePath:
+        safe = False
+    else:
+        safe = True
+    done = host.run("--dry-run")
+    assert done.returncode == (0 if safe else 2), done.stderr
+    if not safe:
+        assert f"chmod go-w '{host.state}'" in done.stderr
+        host.state.chmod(mode & ~0o022)
+        assert host.run("--dry-run").returncode == 0

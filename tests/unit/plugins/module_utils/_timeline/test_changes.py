@@ -117,6 +117,31 @@ def test_e4_reruns_that_change_nothing_prune_no_upgrade(host: SageHost) -> None:
     assert changes(before, snapshot(host.data)) == {}
 
 
+@pytest.mark.parametrize("pruned", [False, True])
+def test_e7_what_rests_on_an_upgrade_that_is_undone_is_not_in_force(host: SageHost, pruned: bool) -> None:
+    """A run that had changed nothing was in force after the upgrade before it was undone, and all of it was drift."""
+    first = host.install("1")
+    upgrade = host.install("2")
+    _no_change(host, "pin")
+    attempt = host.history()[-1].install_id
+    if pruned:
+        assert host.clean()["pruned"]
+    assert not report(host.engine, None, True)["progress"]["can_rollback"]
+    undone = rollback(host.engine, RollbackRequest(upgrade), False)
+    told = report(host.engine, None, True)
+    assert (told["in_force"], told["status"]) == (first, "rolled_back")
+    assert told["resume"] is not None
+    assert told["resume"]["state"] == "finished"
+    assert not told["progress"]["can_rollback"]
+    # Undone in turn, all is as before.
+    assert undone["redo_point"] is not None
+    rollback(host.engine, RollbackRequest(undone["redo_point"]), False)
+    told = report(host.engine, None, True)
+    assert (told["in_force"], told["status"]) == (attempt, "completed")
+    assert told["resume"] is not None
+    assert told["resume"]["state"] == "finished"
+
+
 def _outside(host: SageHost, number: int, by: str = "hook") -> str:
     """A point outside of installations, and a change of a file of its own."""
     path = host.path / f"other{number}"
