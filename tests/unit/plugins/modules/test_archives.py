@@ -101,7 +101,10 @@ HEAD = 0.4
 # What was in force when a root was moved, what cannot be put back there, who rests on what is undone (E2, E5, E7), and
 # in rollback.sh who can write to its directory and what is a machine id (X6).
 WAYS_BACK = 0.8
-KNOWS_WAYS_BACK = {"sage_backup", "sage_checkpoint", "sage_deadman", "sage_hook", "sage_retention", "sage_rollback"}
+KNOWS_WAYS_BACK = {
+    *("sage_backup", "sage_checkpoint", "sage_deadman", "sage_hook", "sage_retention", "sage_rollback"),
+    "sage_resume_info",
+}
 KNOWS_NO_RECORD = {"sage_decision", "sage_install", "sage_plan", "sage_resolve", "sage_venv", "sage_wheelhouse"}
 # Where the record is written: a log for each installation, sizes of captures, and what the original's readers of the
 # progress file ask for (S59, S60, R37).
