@@ -11,7 +11,11 @@ class ModuleDocFragment:
     """Attribute vocabulary."""
 
     DOCUMENTATION = r"""
-options: {}
+options:
+  _environment:
+    description:
+      - The collection sets this itself, from the task's C(environment), which would be in a command line otherwise.
+    type: str
 attributes:
   check_mode:
     description: Predicts exactly what a run would do, and writes nothing.
@@ -24,7 +28,11 @@ attributes:
 """
 
     FULL = r"""
-options: {}
+options:
+  _environment:
+    description:
+      - The collection sets this itself, from the task's C(environment), which would be in a command line otherwise.
+    type: str
 attributes:
   check_mode:
     description: Predicts exactly what a run would do, and writes nothing.
@@ -39,7 +47,11 @@ attributes:
 """
 
     INFO = r"""
-options: {}
+options:
+  _environment:
+    description:
+      - The collection sets this itself, from the task's C(environment), which would be in a command line otherwise.
+    type: str
 attributes:
   check_mode:
     description: Predicts exactly what a run would do, and writes nothing.

@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import re
 import typing as t
 
 from ansible import constants
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
 
@@ -21,6 +25,8 @@ if t.TYPE_CHECKING:
 
 Result = dict[str, t.Any]
 # What Ansible itself adds to a result, and what people read of it. What modules return besides has no credentials.
+# What a program reads as it starts, and what an undo finds a stray process by. No secret has such a name.
+_AT_START = re.compile(r"PYTHON[A-Z0-9]*|LANG|LANGUAGE|LC_[A-Z]+|LD_[A-Z_]+|SAGE_[A-Z_]+")
 _SHOWN = ("msg", "error", "exception", "invocation", "module_stdout", "module_stderr")
 
 
@@ -99,13 +105,35 @@ class SageAction(ActionBase):  # type: ignore[misc]
             self._remove_tmp_path(self.shell.tmpdir)
         return result
 
+    def _compute_environment_string(self, raw_environment_out: Result | None = None) -> str:
+        """Of the task's environment, what may stand in a command line, which every user of the host can read."""
+        variables = {name: text for name, text in self._environment().items() if _AT_START.fullmatch(name)}
+        if raw_environment_out is not None:
+            raw_environment_out.clear()
+            raw_environment_out.update(variables)
+        return str(self.shell.env_prefix(**variables))
+
+    def _environment(self) -> dict[str, str]:
+        """The environment that the task has from the keyword, of all levels."""
+        variables: Result = {}
+        super()._compute_environment_string(variables)
+        for name in variables:
+            if not re.fullmatch(r"[^=\0]+", str(name)):
+                raise AnsibleActionFail(f"{name!r} cannot be the name of an environment variable.")
+        return {str(name): str(text) for name, text in variables.items()}
+
+    def _private_environment(self) -> Result:
+        """The rest of the environment, as the option of every module that takes it."""
+        variables = {name: text for name, text in self._environment().items() if not _AT_START.fullmatch(name)}
+        return {"_environment": base64.b64encode(json.dumps(variables).encode()).decode()} if variables else {}
+
     def _execute(self, options: Result, task_vars: Result, in_background: int = 0) -> Result:
         """Run the module on the host; its result, failed or not."""
         return t.cast(
             "Result",
             self._execute_module(
                 module_name=f"intellistream.sage.{self.module}",
-                module_args=self.arguments(options, task_vars),
+                module_args={**self.arguments(options, task_vars), **self._private_environment()},
                 task_vars=task_vars,
                 wrap_async=in_background,
             ),

@@ -13,6 +13,7 @@ import glob
 import http.server
 import shutil
 import subprocess
+import sys
 import threading
 import typing as t
 
@@ -28,10 +29,16 @@ LOGIN = f"me:{SECRET}"
 
 
 class _Private(http.server.SimpleHTTPRequestHandler):
-    """Files for whoever has the password."""
+    """Files for whoever has the password.
+
+    :cvar let_in: the paths that somebody with the password asked for.
+    """
+
+    let_in: t.ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         if self.headers.get("Authorization") == f"Basic {base64.b64encode(LOGIN.encode()).decode()}":
+            self.let_in.append(self.path)
             super().do_GET()
             return
         self.send_response(401)
@@ -118,3 +125,27 @@ def test_x8_the_password_of_the_repository_is_nowhere(tmp_path: pathlib.Path) ->
     holding = {path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()}
     assert holding == {tmp_path / "playbook.json"}
     assert not list(scratch.glob("*.sage"))
+
+
+@pytest.mark.slow
+def test_x8_the_environment_of_a_task_is_in_no_command_line(tmp_path: pathlib.Path) -> None:
+    with _served(tmp_path) as url:
+        resolve = {
+            "intellistream.sage.sage_resolve": {
+                "requirements": ["no-such-distribution"],
+                "venv": str(tmp_path / "venv"),
+                "python": sys.executable,
+                "installer": "pip",
+                "timeout": 100,
+            },
+            "environment": {"PIP_INDEX_URL": f"{url}simple", "PIP_CONFIG_FILE": "/dev/null", "PIP_RETRIES": 0},
+        }
+        token = {"API_TOKEN": SECRET, "SAGE_INSTALLATION": "1@/"}
+        plays = [{"hosts": "all", "gather_facts": False, "environment": token, "tasks": [resolve]}]
+        with _watched() as command_lines:
+            played = play(tmp_path, plays, "-vvv")
+    assert played.status == 2, played.output
+    assert "/simple/no-such-distribution/" in _Private.let_in
+    assert any("SAGE_INSTALLATION=1@/" in line for line in command_lines)
+    assert [line for line in command_lines if SECRET in line] == []
+    assert SECRET not in played.output
