@@ -10,8 +10,8 @@ module: sage_decision
 version_added: 1.0.0
 short_description: Decide a fleet run on the controller, once
 description:
-  - Keeps the decisions about runs that install or roll back many hosts, all or none. Runs on the controller, so
-    delegate it to C(localhost).
+  - Keeps the decisions about runs that install or roll back many hosts, all or none. Runs on the controller as the user
+    who started Ansible, whatever host it is for and whatever C(become), connection and interpreter that has.
   - A decision is written once and never changes. It is on the disk before the module returns it, so whatever is
     delivered to a host can be delivered again after any crash.
   - Any number of controllers may decide about the same run at the same time. All of them get the same answer.
@@ -29,12 +29,12 @@ options:
     default: ~/.local/state/intellistream-sage/fleet
   state:
     description:
-      - V(opened) makes the directory, and tells the identity that hosts remember with the run. Do that before anything
-        is changed on a host.
+      - V(opened) makes the directory, records the run, and tells the identity that hosts remember with the run. Do that
+        before anything is changed on a host.
       - V(decided) decides, or tells what was decided, once all hosts have been prepared or have not.
       - V(finished) finishes a run that left hosts in doubt; it tells what they have to do. If nobody has decided, it
         decides V(abort). If this is not the decision log that the hosts were told to ask, it decides nothing, and says
-        so in RV(in_doubt).
+        so in RV(in_doubt). Nor does it about a run that was not opened here, or for a host that is none of that run.
     type: str
     choices: [opened, decided, finished]
     required: true
@@ -51,6 +51,8 @@ options:
     default: commit
   hosts:
     description:
+      - With O(state=opened) all hosts of the run that this controller knows; only these may ask about it later. Without
+        them any host may.
       - With O(state=decided) all hosts of the run that this controller knows, those that were not reached included.
       - With O(state=finished) the hosts that ask.
     type: list
@@ -118,7 +120,6 @@ EXAMPLES = r"""
 - name: Get ready before anything is changed
   intellistream.sage.sage_decision:
     state: opened
-  delegate_to: localhost
   run_once: true
   register: fleet
 
@@ -128,7 +129,6 @@ EXAMPLES = r"""
     run: "{{ fleet.run }}"
     hosts: "{{ ansible_play_hosts_all }}"
     prepared: "{{ ansible_play_hosts | select('in', prepared_hosts) | list }}"
-  delegate_to: localhost
   run_once: true
   register: decision
 
@@ -140,7 +140,6 @@ EXAMPLES = r"""
     where: "{{ doubt.where }}"
     hosts: ["{{ inventory_hostname }}"]
     word: "{{ sage_fleet_finish | default(omit) }}"
-  delegate_to: localhost
 """
 
 RETURN = r"""
@@ -204,6 +203,7 @@ msg:
   sample: "Run r1: commit, since all 2 hosts are prepared. Decided at 2025-11-15T14:30:00.000+08:00 by deploy."
 """
 
+import math
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
@@ -243,10 +243,17 @@ SPEC = ArgumentSpec(
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one call."""
-    options = module.params
-    path, check_mode = options["fleet_dir"], module.check_mode
+    return carry_out(module.params, module.check_mode)
+
+
+def carry_out(options: t.Mapping[str, t.Any], check_mode: bool) -> t.Mapping[str, object]:
+    """What the state says.
+
+    :param options: checked, with their defaults.
+    """
+    path = options["fleet_dir"]
     if options["state"] == "opened":
-        return open_run(path, options["run"], check_mode)
+        return open_run(path, options["run"], check_mode, options["hosts"])
     if options["state"] == "finished":
         query = DecisionQuery(
             options["run"],
@@ -272,14 +279,15 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
 
 
 def _seconds(by_host: t.Mapping[str, object]) -> dict[str, float]:
-    """Numbers by host, however YAML spelled them.
+    """Numbers by host, however YAML spelled them; what is no duration leaves no time.
 
     :raises InputError: one is no number.
     """
     try:
-        return {str(host): float(str(seconds)) for host, seconds in by_host.items()}
+        numbers = {str(host): float(str(seconds)) for host, seconds in by_host.items()}
     except ValueError as error:
         raise InputError("seconds_left has to be numbers of seconds by host.", untouched="everything.") from error
+    return {host: seconds if math.isfinite(seconds) else 0.0 for host, seconds in numbers.items()}
 
 
 def main() -> None:

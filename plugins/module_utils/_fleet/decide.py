@@ -36,11 +36,12 @@ if t.TYPE_CHECKING:
 _WORD = "the admin's word"
 
 
-def open_run(path: str, run: str | None, check_mode: bool) -> DecisionResult:
+def open_run(path: str, run: str | None, check_mode: bool, hosts: t.Sequence[str] = ()) -> DecisionResult:
     """Get the decision log ready before anything is changed on any host.
 
     :param path: the directory of the decision log.
     :param run: the id of the run; one is made when there is none.
+    :param hosts: those of the run that this controller knows; empty where it does not say.
     :returns: the identity of the decision log, and the decision if the run was decided before.
     :raises StateError: no decision could be kept there.
     """
@@ -55,6 +56,8 @@ def open_run(path: str, run: str | None, check_mode: bool) -> DecisionResult:
         decision = log.read(run_id)
         if decision is not None:
             return decided_before(decision, log)
+        if not check_mode:
+            log.open(run_id, hosts)
         text = f"What is decided about run {run_id} will be written in {log.where}."
         return undecided(run_id, text, log.identity, log.where, changed=existing is None)
 
@@ -178,6 +181,9 @@ def resolve_doubt(path: str, query: DecisionQuery, check_mode: bool) -> Decision
             return result
         if query.decision_log != log.identity and not query.word:
             return _in_doubt(query, f"{log.where} is another decision log")
+        unknown = _unknown(log, query)
+        if unknown:
+            return _refused(log, query, unknown)
         proposal = _by_word(query) if query.word else _presumed_abort(query)
         if check_mode:
             return predicted(proposal, log.where)
@@ -186,6 +192,31 @@ def resolve_doubt(path: str, query: DecisionQuery, check_mode: bool) -> Decision
             return newly_decided(standing, log)
         _check_fits(standing, query)
         return decided_before(standing, log)
+
+
+def _unknown(log: DecisionLog, query: DecisionQuery) -> str:
+    """Why nothing is decided about a run for these hosts, also not by the admin's word; empty where it may be.
+
+    What a host says of a run is its own affair. It may be about the run of others, or about one that never was.
+    """
+    opened = log.opened(query.run)
+    if query.decision_log != log.identity:
+        return f"it was opened here, and {some_of(query.hosts)} names another decision log" if opened else ""
+    if not opened:
+        return "it was never opened here"
+    members = {host for record in opened for host in record.hosts}
+    strangers = sorted(set(query.hosts) - members) if all(record.hosts for record in opened) else []
+    return f"{some_of(strangers)} has no part in it" if strangers else ""
+
+
+def _refused(log: DecisionLog, query: DecisionQuery, reason: str) -> DecisionResult:
+    """The result for hosts that ask about a run that is not theirs, or not this decision log's."""
+    text = (
+        f"Nothing is decided about run {query.run} for {some_of(query.hosts)}: {reason}. What to do: find out who asks."
+        " If run and host are right, since the decision log is an older copy or the host was renamed, open the run for "
+        "that host with sage_decision (state=opened, run, hosts), and ask again."
+    )
+    return undecided(query.run, text, log.identity, log.where, changed=False, in_doubt=True)
 
 
 def _by_word(query: DecisionQuery) -> FleetDecision:

@@ -1,11 +1,13 @@
 """The decision log of fleet runs, a directory on the controller: each decision is written once, and never changes.
 
-It holds an identity (C(.identity)), one decision per run (C(<run>.json)), and, where several controllers share a run,
-one vote per controller (C(.<run>.<part>.vote)). All are write-once files of M(_filesystem.write_once).
+It holds an identity (C(.identity)), which runs were opened here for which hosts (C(.<run>.<digest>.opened)), one
+decision per run (C(<run>.json)), and, where several controllers share a run, one vote per controller
+(C(.<run>.<part>.vote)). All are write-once files of M(_filesystem.write_once).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 import typing as t
@@ -23,6 +25,7 @@ if t.TYPE_CHECKING:
 
 COMMIT, ABORT = "commit", "abort"
 IDENTITY = ".identity"
+_OPENED, _DIGITS = ".opened", 16
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
@@ -65,6 +68,22 @@ class FleetDecision(t.NamedTuple):
     why: str
     decision_log: str
     deadline: str | None = None
+
+
+class OpenedRun(t.NamedTuple):
+    """The content of C(.<run>.<digest>.opened): that a run is this decision log's.
+
+    Written by each controller of the run before anything is changed on a host; read when a host asks about the run: no
+    host can have a decision written about a run that is not known here, or that it has no part in.
+
+    :ivar run: the id of the run.
+    :ivar hosts: the names of the hosts that this controller knows of it, sorted; empty where it did not say.
+    :ivar time: local ISO time with milliseconds and zone when it was opened.
+    """
+
+    run: str
+    hosts: list[str]
+    time: str
 
 
 class PartVote(t.NamedTuple):
@@ -141,6 +160,34 @@ class DecisionLog:
             raise damaged(self._files.path_of(name), "it went away")
         return standing, is_ours
 
+    def open(self, run: str, hosts: t.Iterable[str]) -> None:
+        """Record that a run is this decision log's, durably; the same hosts are recorded once.
+
+        :raises InputError: this cannot be the id of a run.
+        :raises StateError: what stands is damaged, edited, somebody else's or cannot be read.
+        :raises StorageError: the disk refused; no host may be told of the run.
+        """
+        names = sorted(set(hosts))
+        digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+        opened = OpenedRun(run, names, time=clock.now())
+        self._files.write(f".{check_run(run)}.{digest}{_OPENED}", opened._asdict())
+
+    def opened(self, run: str) -> list[OpenedRun]:
+        """What controllers have recorded of a run when they opened it; empty for one that is not this decision log's.
+
+        :raises InputError: this cannot be the id of a run.
+        :raises StateError: a record is damaged, edited, somebody else's or cannot be read.
+        """
+        begin = f".{check_run(run)}."
+        records = []
+        for name in self._files.names():
+            digest = name[len(begin) : -len(_OPENED)]
+            if name == f"{begin}{digest}{_OPENED}" and len(digest) == _DIGITS:
+                content = self._files.read(name)
+                if content is not None:
+                    records.append(_parsed(OpenedRun, content, self._files.path_of(name)))
+        return records
+
     def vote(self, vote: PartVote) -> PartVote:
         """Record what a controller says of its hosts; what it said first stands, and is returned.
 
@@ -174,7 +221,7 @@ class DecisionLog:
         return votes
 
 
-_Parsed = t.TypeVar("_Parsed", LogIdentity, FleetDecision, PartVote)
+_Parsed = t.TypeVar("_Parsed", LogIdentity, FleetDecision, OpenedRun, PartVote)
 
 
 def _parsed(kind: type[_Parsed], content: Content, path: str) -> _Parsed:

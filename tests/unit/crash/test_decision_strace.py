@@ -62,7 +62,8 @@ def _before(root: pathlib.Path, situation: str) -> None:
         return
     place = open_log(str(root), create=True)
     assert place is not None
-    place.__exit__()
+    with place:
+        place.open(RUN, ["a", "b"])
     if situation == "decided":
         resolve(str(root))
     if situation == "killed":

@@ -79,7 +79,6 @@ BEFORE = {
     "sage_checkpoint": Before(151_336, 358_655),
     "sage_checkpoint_info": Before(254_208, 495_830),
     "sage_deadman": Before(343_366, 614_690),
-    "sage_decision": Before(66_387, 245_388),
     "sage_hook": Before(327_491, 593_520),
     "sage_install": Before(58_003, 234_206),
     "sage_plan": Before(103_007, 294_208),
@@ -91,7 +90,7 @@ BEFORE = {
     "sage_wheelhouse": Before(77_568, 260_300),
 }
 # Their action plugins do all there is to do, and send nothing.
-NEVER_SENT = {"sage_run_info"}
+NEVER_SENT = {"sage_controller_file", "sage_decision", "sage_run_info"}
 # Percent, for all modules. What a module has learned since adds to it, with the reason.
 MOST_GROWTH = 3.0
 # The gate that every call passes, and marks of private directories (X3, X4, X6).
@@ -107,7 +106,7 @@ KNOWS_WAYS_BACK = {
 }
 # The environment of the task, which is in no command line (X8).
 ENVIRONMENT = 0.3
-KNOWS_NO_RECORD = {"sage_decision", "sage_install", "sage_plan", "sage_resolve", "sage_venv", "sage_wheelhouse"}
+KNOWS_NO_RECORD = {"sage_install", "sage_plan", "sage_resolve", "sage_venv", "sage_wheelhouse"}
 # Where the record is written: a log for each installation, sizes of captures, and what the original's readers of the
 # progress file ask for (S59, S60, R37).
 LOG = 1.0

@@ -41,6 +41,8 @@ CALLS: dict[str, list[dict[str, t.Any]]] = {
         {"decided": {"run": "r1", "decision": "abort"}},
     ],
     "sage_checkpoint_info": [{}, {"inputs": {}}, {"drift": True}],
+    # It runs on the controller, and names no place of a host.
+    "sage_controller_file": [],
     "sage_deadman": [{"after": 60, "method": "process"}, {"state": "disarmed"}],
     "sage_decision": [{"state": "opened"}, {"state": "finished", **RUN}],
     "sage_hook": [{}, {"state": "absent"}],

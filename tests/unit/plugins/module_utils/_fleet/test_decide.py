@@ -38,9 +38,9 @@ HOSTS = ["a", "b", "c"]
 class Fleet:
     """A directory of decisions."""
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, opened: str = "r1") -> None:
         self.path = path
-        self.identity = str(open_run(str(path), "r0", False)["decision_log"])
+        self.identity = str(open_run(str(path), opened, False, HOSTS)["decision_log"])
 
     def decide(
         self, prepared: t.Sequence[str] = ("a", "b", "c"), check_mode: bool = False, **values: t.Any
@@ -57,8 +57,9 @@ class Fleet:
         return resolve_doubt(str(self.path), question, check_mode)
 
     def files(self) -> list[str]:
-        """What lies there, the identity left out."""
-        return sorted(name for name in os.listdir(self.path) if name not in (MARK, ".identity"))
+        """What lies there, the identity left out, and which runs were opened."""
+        names = (name for name in os.listdir(self.path) if not name.endswith(".opened"))
+        return sorted(name for name in names if name not in (MARK, ".identity"))
 
 
 @pytest.fixture
@@ -82,6 +83,37 @@ def test_opening_makes_a_decision_log_and_a_run(tmp_path: pathlib.Path) -> None:
 def test_a_run_that_was_decided_is_told_when_it_is_opened_again(fleet: Fleet) -> None:
     fleet.decide()
     assert open_run(str(fleet.path), "r1", False)["decision"] == "commit"
+
+
+@pytest.mark.parametrize("word", ["", "abort", "commit"])
+def test_x9_nothing_is_decided_about_a_run_that_is_not_known_here(fleet: Fleet, word: str) -> None:
+    for asked in ({"run": "r2"}, {"run": "r1", "hosts": ("a", "x")}, {"run": "r1", "decision_log": "f" * 32}):
+        if not word and "decision_log" in asked:
+            continue
+        told = fleet.ask("a", word=word, **asked)
+        assert (told["decision"], told["in_doubt"], told["changed"]) == (None, True, False), asked
+        assert "Nothing is decided about run" in told["msg"]
+    assert fleet.files() == []
+    assert fleet.decide()["decision"] == "commit"
+
+
+def test_x9_a_run_of_another_decision_log_goes_by_the_admins_word(fleet: Fleet) -> None:
+    assert fleet.ask("a", run="r3", decision_log="f" * 32)["in_doubt"]
+    assert fleet.ask("a", run="r3", decision_log="f" * 32, word="commit")["decision"] == "commit"
+
+
+def test_x9_hosts_of_all_controllers_of_a_run_may_ask(fleet: Fleet) -> None:
+    for hosts in (["x"], ["y", "z"], ["x"]):
+        open_run(str(fleet.path), "r1", False, hosts)
+    assert sum(name.endswith(".opened") for name in os.listdir(fleet.path)) == 3
+    assert fleet.ask("a", "x", "z")["decision"] == "abort"
+
+
+def test_x9_a_run_was_opened_for_whoever_asks_where_no_hosts_were_named(fleet: Fleet) -> None:
+    open_run(str(fleet.path), "r1.x", False)
+    # No file of another run is taken for one of this.
+    assert fleet.ask("x", run="r1")["in_doubt"]
+    assert fleet.ask("x", run="r1.x")["decision"] == "abort"
 
 
 def test_all_prepared(fleet: Fleet) -> None:
@@ -201,7 +233,7 @@ def test_elsewhere_nothing_is_decided(tmp_path: pathlib.Path, fleet: Fleet) -> N
 
 
 def test_the_admins_word(tmp_path: pathlib.Path, fleet: Fleet) -> None:
-    other = Fleet(tmp_path / "other")
+    other = Fleet(tmp_path / "other", opened="r0")
     told = other.ask("a", decision_log=fleet.identity, word="commit")
     assert (told["decision"], told["changed"], told["why"]) == ("commit", True, "the admin's word")
     # It holds for the other hosts too, without being said again, and against being said otherwise.
@@ -234,6 +266,7 @@ def test_parts_commit_when_all_have_voted(fleet: Fleet) -> None:
     thread.start()
     while ".r1.1.vote" not in fleet.files():
         time.sleep(0.01)
+    open_run(str(fleet.path), "r9", False)
     assert fleet.ask("x", run="r9")["decision"] == "abort"
     told.append(fleet.decide(["b", "c"], hosts=["b", "c"], part=2, parts=2, wait=LIMIT))
     thread.join()

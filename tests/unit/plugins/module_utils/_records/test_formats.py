@@ -27,6 +27,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
     IDENTITY,
     FleetDecision,
     LogIdentity,
+    OpenedRun,
     PartVote,
     make_decision,
     open_log,
@@ -316,18 +317,19 @@ def test_a_manifest_of_another_format_is_refused(tmp_path: pathlib.Path) -> None
 def _decide(log: DecisionLog) -> None:
     log.write(make_decision("r1", "commit", ["a"], "all", log.identity))
     log.vote(PartVote("r1", 1, parts=2, hosts=["a"], until=None))
+    log.open("r1", ["a"])
 
 
-@pytest.mark.parametrize("name", ["r1.json", ".r1.1.vote", IDENTITY])
+@pytest.mark.parametrize("name", ["r1.json", ".r1.1.vote", ".r1.ca978112ca1bbdca.opened", IDENTITY])
 def test_a_decision_file_of_another_format_is_refused(tmp_path: pathlib.Path, name: str) -> None:
     path = str(tmp_path / "fleet")
     open_run(path, "r1", False)
 
-    def read() -> tuple[FleetDecision | None, list[PartVote]]:
+    def read() -> tuple[FleetDecision | None, list[PartVote], list[OpenedRun]]:
         log = open_log(path)
         assert log is not None
         with log:
-            return log.read("r1"), log.votes("r1", 2)
+            return log.read("r1"), log.votes("r1", 2), log.opened("r1")
 
     with t.cast("DecisionLog", open_log(path)) as log:
         _decide(log)
