@@ -14,7 +14,8 @@ description:
     an old state leads through all younger ones. What can never be used again is removed at any age, such as what was
     captured for an installation that changed nothing.
   - Points made by hand and by hooks are removed one by one, the oldest first, by the same limits. Going back past one
-    that is gone leaves what was changed after it, and says so.
+    that is gone leaves what was changed after it, and says so. A date before one of a hook that is gone is refused,
+    since a date means all of the system; the id of an installation leaves that as it is.
   - The last completed installation, an unfinished one, and what an interrupted rollback needs are never removed,
     even where a limit is then exceeded.
   - What the disk refuses becomes a warning. The module does not fail for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 import typing as t
 
@@ -14,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 
 _MAX_LINKS = 40
+_PLACE = "that only this user can write to, with all directories above it"
 _UNMAPPED = 65534  # the usual /proc/sys/fs/overflowuid
 _ALL_IDS = ["0", "0", "4294967295"]
 # The path alone: a directory that may be passed through need not be readable.
@@ -37,22 +39,59 @@ def storage_error(path: str, error: OSError) -> StateError:
         return UnsafePath(
             f"No permission to use {path} as user id {os.geteuid()}.",
             untouched="everything.",
-            advice="Run as the user who owns the state (become_user), or name another root.",
+            advice=f"{_run_as(_owner_of(path))} Or name another place.",
         )
     return StateError(f"Could not use {path}: {error.strerror}.", untouched="the state recorded before this call.")
 
 
-def refuse(path: str, reason: str) -> t.NoReturn:
+def _owner_of(path: str) -> int:
+    """Whose a path is, or the nearest directory above that can be seen."""
+    while True:
+        try:
+            return os.lstat(path).st_uid
+        except OSError:
+            if path == os.path.dirname(path):
+                return 0
+            path = os.path.dirname(path)
+
+
+def refuse(path: str, reason: str, advice: str = "Find out who made it, and remove it.") -> t.NoReturn:
     """Refuse a path.
 
     :param reason: why, half a sentence.
     :raises UnsafePath: always.
     """
-    raise UnsafePath(
-        f"{path} is not safe to use: {reason}.",
-        untouched="everything.",
-        advice="Run as the user who owns the directory (become_user), or name a root that only this user can write to.",
-    )
+    raise UnsafePath(f"{path} is not safe to use: {reason}.", untouched="everything.", advice=advice)
+
+
+def refuse_foreign(path: str, owner: int) -> t.NoReturn:
+    """Refuse what belongs to another user.
+
+    :param owner: the user's id.
+    :raises UnsafePath: always.
+    """
+    reason = f"it belongs to user id {owner}, and this is user id {os.geteuid()}"
+    refuse(path, reason, f"{_run_as(owner)} Or name a place {_PLACE}.")
+
+
+def refuse_shared(path: str) -> t.NoReturn:
+    """Refuse what others can write to.
+
+    :raises UnsafePath: always.
+    """
+    advice = f"Take that right from them, as its owner: chmod go-w {shlex.quote(path)}. Or name a place {_PLACE}."
+    refuse(path, "others can write to it", advice)
+
+
+def _run_as(owner: int) -> str:
+    """How to run as a user, for people."""
+    import pwd
+
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"'#{owner}'"
+    return f"Run as the user who owns it: -b --become-user {name}, or become_user in the play."
 
 
 def _others_in(group: int) -> bool:
@@ -109,12 +148,12 @@ def check_open(path: str, fd: int, is_last: bool = True) -> None:
     """
     info = os.fstat(fd)
     if _is_foreign(info.st_uid):
-        refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
+        refuse_foreign(path, info.st_uid)
     if stat.S_ISLNK(info.st_mode) or (info.st_mode & stat.S_ISVTX and stat.S_ISDIR(info.st_mode)):
         return
     # To others than root, the directories of root that lie above are the administrator's affair.
     if (os.geteuid() == 0 or info.st_uid != 0 or is_last) and _is_shared(fd, info):
-        refuse(path, "others can write to it")
+        refuse_shared(path)
 
 
 def open_owned(path: str, make: bool = False) -> int | None:
@@ -141,8 +180,7 @@ def open_owned(path: str, make: bool = False) -> int | None:
             try:
                 below = os.open(name, _PATH, dir_fd=fd)
             except FileNotFoundError:
-                # What is made here is made in this directory.
-                check_open("/" + "/".join(above), fd)
+                # That it is made in a directory on the way there changes nothing about that one.
                 if not make:
                     os.close(fd)
                     return None

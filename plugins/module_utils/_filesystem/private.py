@@ -22,6 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.own
     check_owned,
     open_owned,
     refuse,
+    refuse_foreign,
     storage_error,
 )
 
@@ -272,7 +273,7 @@ def _open_directory(
     info = os.fstat(fd)
     if not _is_ours(info.st_uid, readonly):
         os.close(fd)
-        refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
+        refuse_foreign(path, info.st_uid)
     return PrivateDir(path, fd, readonly), made
 
 

@@ -18,7 +18,12 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StateError, UnknownFormat
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import refuse, storage_error
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
+    refuse,
+    refuse_foreign,
+    refuse_shared,
+    storage_error,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import (
     PrivateDir,
     open_private,
@@ -237,6 +242,6 @@ def _check(path: str, info: os.stat_result, kind: int) -> None:
     if stat.S_IFMT(info.st_mode) != kind:
         refuse(path, "it is not a regular file")
     if info.st_uid != os.geteuid():
-        refuse(path, f"it belongs to user id {info.st_uid}, and this is user id {os.geteuid()}")
+        refuse_foreign(path, info.st_uid)
     if info.st_mode & 0o022:
-        refuse(path, "others can write to it")
+        refuse_shared(path)

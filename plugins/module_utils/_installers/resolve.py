@@ -152,7 +152,12 @@ def _resolve(
     chosen = {name for name, dummy, rest in map(split, request.requirements) if rest}
     chosen |= {source.name for source in request.sources} | set(installer.target.inventory)
     held = {canonical(str(name)): str(version) for name, version in keep.items()}
-    lines = [f"{name}=={version}" for name, version in sorted(held.items()) if version and name not in chosen]
+    # What says more than one version was left by an upgrade that was interrupted.
+    lines = [
+        f"{name}=={version}"
+        for name, version in sorted(held.items())
+        if len(version.split()) == 1 and name not in chosen
+    ]
     if not lines:
         return installer.resolve(request)
     try:

@@ -13,8 +13,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import ho
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ForeignRecord
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Identity
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Identity, Spec
 
 
 def here(root: str, checkpoints: str) -> Identity:
@@ -72,6 +72,31 @@ def new_root(began_as: Identity, current: Identity) -> str:
     if not began_as["root"] or _same(began_as["root"], current["root"]):
         return ""
     return f"the root was moved from {began_as['root']} to {current['root']}"
+
+
+def elsewhere(changes: t.Sequence[Change], current: Identity) -> set[str]:
+    """The rollback points that cannot be put back here: what they hold lay in the root when that was another place.
+
+    :param current: M(here).
+    """
+    roots = {point["root"] for change in changes for point in change.points}
+    others = {root for root in roots if new_root({**current, "root": root}, current)}
+    return {
+        point["point"]
+        for change in changes
+        for point in change.points
+        if point["root"] in others and any(_lies_below(path, point["root"]) for path in _paths(point["specs"]))
+    }
+
+
+def _paths(specs: t.Iterable[Spec]) -> t.Iterator[str]:
+    """Where resources lie; packages of the system lie nowhere."""
+    for spec in specs:
+        yield from [spec["path"]] if spec.get("path") else spec.get("paths") or ()
+
+
+def _lies_below(path: str, root: str) -> bool:
+    return f"{os.path.normpath(path)}/".startswith(f"{os.path.normpath(root)}/")
 
 
 def _same(path: str, other: str) -> bool:

@@ -289,7 +289,8 @@ check_state() {
     me=$(id -u)
     owner=$(stat -c %u -- "$state")
     [ "$owner" = "$me" ] ||
-        refuse "the state $state belongs to user id $owner, and this is user id $me." 'Run as its owner.'
+        refuse "the state $state belongs to user id $owner, and this is user id $me." \
+            "Run as its owner, $(id -un -- "$owner" 2>/dev/null || printf '%s' "user id $owner")."
     ! shared "$state" || refuse "others can write to $state." \
         "Find out who did what there. Then take that right from them: chmod go-w '$state'"
     [ -f "$state/rollback.sh" ] && [ ! -L "$state/rollback.sh" ] ||

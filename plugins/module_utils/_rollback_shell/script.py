@@ -30,6 +30,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
     escape,
     joined,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._records import identity
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import COMPARE
@@ -101,7 +102,8 @@ def refresh(session: Session, history: t.Sequence[Change] | None = None) -> None
         chosen = targets.resolve(history, target_name) if newest is not None else _NONE
         headers = _headers(session.where, chosen)
         root = session.identity["root"]
-        moved_from = [point["root"] for point in chosen.points if point["root"] != root]
+        elsewhere = identity.elsewhere(history, session.identity)
+        moved_from = [point["root"] for point in chosen.points if point["point"] in elsewhere]
         if moved_from:
             reason = f"what was captured belongs to {moved_from[0]}, and the root was moved to {root} since."
             instead = "It cannot be put back here. For an earlier version of SAGE install that one: give sage_version."

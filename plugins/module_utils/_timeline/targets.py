@@ -72,14 +72,18 @@ class ResolvedTarget(t.NamedTuple):
         return sorted(pairs, key=lambda pair: pair[1]["seq"])
 
 
-def resolve(history: t.Sequence[Change], to: str, reference: dt.datetime | None = None) -> ResolvedTarget:
+def resolve(
+    history: t.Sequence[Change], to: str, reference: dt.datetime | None = None, elsewhere: t.Container[str] = ()
+) -> ResolvedTarget:
     """Find what has to be undone to get to C(to).
 
     :param history: all changes, oldest first.
     :param to: V(last), V(unfinished), the id of a change, a rollback point, a phase of the current installation, or a
         date.
     :param reference: what relative dates count from.
-    :raises InputError: nothing of that name was recorded, the date is ambiguous, or what has to be undone was pruned.
+    :param elsewhere: rollback points that cannot be put back, since their root was another place.
+    :raises InputError: nothing of that name was recorded, the date is ambiguous, or what has to be undone was pruned or
+        cannot be put back.
     """
     if not history:
         raise InputError(
@@ -90,18 +94,18 @@ def resolve(history: t.Sequence[Change], to: str, reference: dt.datetime | None 
         change = last(history) or history[-1]
         return ResolvedTarget([], change.begun, tid=change.install_id)
     if to in PHASES:
-        return _phase(history, to)
+        return _phase(history, to, elsewhere)
     timeline = _timeline(history)
     for change in history:
         if change.install_id == to and isinstance(change, Installation):
             cut = sum(1 for point in timeline if point["seq"] < change.seq)
-            return _kept(history, cut, _since(history, cut, change.begun, to, whole=change))
+            return _kept(history, cut, _since(history, cut, change.begun, to, elsewhere, whole=change))
         for point in change.points:
             if to == point["point"] or to == change.install_id:
                 cut = timeline.index(point)
-                return _kept(history, cut, _since(history, cut, point["time"], change.install_id))
+                return _kept(history, cut, _since(history, cut, point["time"], change.install_id, elsewhere))
     if is_date(to):
-        return _date(history, _PARSE.load()(to, reference or dt.datetime.now(dt.timezone.utc)))
+        return _date(history, _PARSE.load()(to, reference or dt.datetime.now(dt.timezone.utc)), elsewhere)
     names = [point["point"] for point in timeline if not point.get("undone")]
     begun = [installation.install_id for installation in installations(history)]
     raise InputError(
@@ -201,7 +205,7 @@ def _kept(history: t.Sequence[Change], cut: int, chosen: ResolvedTarget) -> Reso
     return chosen
 
 
-def _phase(history: t.Sequence[Change], phase: str) -> ResolvedTarget:
+def _phase(history: t.Sequence[Change], phase: str, elsewhere: t.Container[str]) -> ResolvedTarget:
     newest = current(history)
     if newest is None:
         return ResolvedTarget([], history[-1].begun, tid=history[-1].install_id)
@@ -209,18 +213,19 @@ def _phase(history: t.Sequence[Change], phase: str) -> ResolvedTarget:
     timeline = _timeline(history)
     for point in newest.active_points:
         if point.get("phase") in phases:
-            return _since(history, timeline.index(point), point["time"], newest.install_id, phases=phases)
+            cut = timeline.index(point)
+            return _since(history, cut, point["time"], newest.install_id, elsewhere, phases=phases)
     return ResolvedTarget([], newest.phases[phase].started or newest.begun, tid=newest.install_id)
 
 
-def _date(history: t.Sequence[Change], date: dt.datetime) -> ResolvedTarget:
+def _date(history: t.Sequence[Change], date: dt.datetime, elsewhere: t.Container[str]) -> ResolvedTarget:
     """The state at a date: what began then or later is undone, as RPM compares transaction ids with its goal."""
     timeline = _timeline(history)
     cut = sum(1 for point in timeline if _time(point["time"]) < date)
     _refuse_unkept(history, cut, date.isoformat(" ", "seconds"), lambda point: _time(point["undone"]) >= date)
     since = [change for change in history if _time(change.begun) >= date]
     tid = (since or history[-1:])[0].install_id
-    return _since(history, cut, date.isoformat(), tid, date=date)
+    return _since(history, cut, date.isoformat(), tid, elsewhere, date=date)
 
 
 def _refuse_unkept(history: t.Sequence[Change], cut: int, date: str, later: t.Callable[[Point], bool]) -> None:
@@ -276,36 +281,37 @@ def _since(
     cut: int,
     time: str,
     tid: str,
+    elsewhere: t.Container[str],
     whole: Installation | None = None,
     phases: t.Sequence[str] | None = None,
     date: dt.datetime | None = None,
 ) -> ResolvedTarget:
     """What has to be undone to get to a cut of the timeline.
 
+    :param elsewhere: rollback points that cannot be put back, since their root was another place.
     :param whole: the installation at the cut is undone as a whole.
     :param phases: its phases that are rolled back, when they are known.
     :param date: installations begun then or later are undone as a whole.
     """
     timeline = _timeline(history)
     names = _counting(timeline, cut)
-    uncovered: list[str] = []
     target = timeline[cut] if cut < len(timeline) and whole is None else None
     if date is None and (target is None or target.get("by") != "hook"):
         names -= {point["point"] for point in timeline[cut:] if point.get("by") == "hook" and not point.get("undone")}
     # What was followed by no change brings nothing back, so that it may be gone.
     names -= {point["point"] for point in timeline[cut:] if point.get("pruned") and point.get("unchanged")}
-    if date is None:
-        removed = [
-            point
-            for point in timeline[cut:]
-            if point["point"] in names and point.get("by") and point.get("pruned") and point is not target
-        ]
-        names -= {point["point"] for point in removed}
-        uncovered = [
-            f"what rollback point {point['point']} ({point['description']}) held was removed by retention at "
-            f"{point['pruned']}: what was changed after it stays as it is"
-            for point in removed
-        ]
+    # A date means all of the system, so that nothing that a hook captured is passed over.
+    passed_by = ("hand", "hook") if date is None else ("hand",)
+    passed = [
+        point
+        for point in timeline[cut:]
+        if point["point"] in names
+        and point.get("by") in passed_by
+        and point is not target
+        and (point.get("pruned") or point["point"] in elsewhere)
+    ]
+    names -= {point["point"] for point in passed}
+    uncovered = [f"{_held(point)}: what was changed after it stays as it is" for point in passed]
     began = whole.seq if whole is not None else timeline[cut]["seq"] if target is not None else 0
     parts: list[TargetPart] = []
     for change in history:
@@ -320,22 +326,47 @@ def _since(
         back = list(PHASES if begun else phases or _from(points))
         parts.append(TargetPart(change, points, phases=back, entire=begun))
     chosen = ResolvedTarget(parts, time, tid=tid, uncovered=uncovered)
-    _refuse_pruned(chosen)
+    _refuse_unusable(history, chosen, elsewhere)
     return chosen
 
 
-def _refuse_pruned(chosen: ResolvedTarget) -> None:
-    pruned = [point for point in chosen.points if point.get("pruned")]
-    if pruned:
-        younger = chosen.points[chosen.points.index(pruned[-1]) + 1 :]
-        oldest = f"{younger[0]['point']} of {younger[0]['time']}" if younger else "how it is now"
+def _held(point: Point) -> str:
+    """What became of what a point held, for people."""
+    held = f"what rollback point {point['point']} ({point['description']}) held"
+    if point.get("pruned"):
+        return f"{held} was removed by retention at {point['pruned']}"
+    return f"{held} is of {point['root']}, where the root was then"
+
+
+def _refuse_unusable(history: t.Sequence[Change], chosen: ResolvedTarget, elsewhere: t.Container[str]) -> None:
+    """Refuse a target for which something is needed that is gone, or cannot be put back where the root is now."""
+    unusable = [point for point in chosen.points if point.get("pruned") or point["point"] in elsewhere]
+    if not unusable:
+        return
+    newest = unusable[-1]
+    reachable = "The oldest that can be reached is how it is now."
+    for point in chosen.points[chosen.points.index(newest) + 1 :]:
+        # By way of this point nothing else may be needed that is gone either.
+        cut = _timeline(history).index(point)
+        counting = _counting(_timeline(history), cut)
+        needed = [other for other in _timeline(history)[cut:] if other["point"] in counting]
+        if not any(other.get("pruned") or other["point"] in elsewhere for other in needed if not other.get("by")):
+            reachable = f"The oldest that can be reached is {point['point']} of {point['time']}."
+            break
+    if newest.get("pruned"):
         raise InputError(
-            f"Going back to {chosen.time} needs rollback point {pruned[-1]['point']}, which retention removed "
-            f"at {pruned[-1]['pruned']}.",
+            f"Going back to {chosen.time} needs rollback point {newest['point']}, which retention removed "
+            f"at {newest['pruned']}.",
             untouched="everything.",
-            advice=f"The oldest that can be reached is {oldest}. How much is kept is decided by "
+            advice=f"{reachable} How much is kept is decided by "
             "sage_keep_installations, sage_keep_days and sage_keep_bytes.",
         )
+    raise InputError(
+        f"Rollback point {newest['point']} was captured when the root was {newest['root']}; it cannot be put "
+        "back where the root is now.",
+        untouched="everything.",
+        advice=f"{reachable} To get an earlier version of SAGE, install it: give sage_version.",
+    )
 
 
 def _from(points: t.Sequence[Point]) -> t.Sequence[str]:

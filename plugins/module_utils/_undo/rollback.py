@@ -8,7 +8,6 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
-    InputError,
     RollbackError,
     SageError,
 )
@@ -69,7 +68,7 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
     # What rollback.sh took back is put on record, whatever an attempt since did not change.
     takes_over = session.script_was_run and request.to in ("last", targets.UNFINISHED)
     target = targets.latest(history) if takes_over else targets.fixed(history, request.to)
-    chosen = targets.resolve(history, target)
+    chosen = targets.resolve(history, target, elsewhere=identity.elsewhere(history, session.identity))
     interrupted = [change for change in history if change.undoing]
     chosen = targets.widen(history, chosen)
     if not chosen.points:
@@ -81,7 +80,6 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
             return nothing(f"Nothing to roll back: {targets.nothing_to_undo(history)}", target)
         since = request.to if targets.is_date(request.to) else f"{request.to} began"
         return nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
-    _refuse_moved(session, chosen)
     with contextlib.ExitStack() as stack:
         options = _how(session, request, history, chosen)
         undos = _compute(session, chosen, request.kinds, options, stack, interrupted)
@@ -102,23 +100,6 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
             # It gets its name when it is made.
             return {**result, "redo_point": None}
         return _execute(session, chosen, undos, result, request, options, begun)
-
-
-def _refuse_moved(session: Session, chosen: targets.ResolvedTarget) -> None:
-    """What was captured names the paths of its time.
-
-    :raises InputError: something of it was captured before the root was moved.
-    """
-    here = session.identity
-    for point in reversed(chosen.points):
-        if identity.new_root({**here, "root": point["root"]}, here):
-            raise InputError(
-                f"Rollback point {point['point']} was captured when the root was {point['root']}; it cannot be put "
-                f"back in {here['root']}.",
-                untouched="everything.",
-                advice="Name a target that is newer than the move. To get an earlier version of SAGE, install it: give "
-                "sage_version.",
-            )
 
 
 def _how(

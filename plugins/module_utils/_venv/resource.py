@@ -67,11 +67,14 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return {"path": self.path, "exists": False, "distributions": {}}
-            found = {}
+            found: dict[str, dict[str, t.Any]] = {}
             for one in venv_distributions.installed(venv) if self.wanted else ():
                 if one.name in self.wanted:
                     top = venv_distributions.top_names(venv_distributions.raw_record(venv, one.info) or b"")
-                    found[one.name] = {"version": one.version, "top": sorted(f"{one.site}/{name}" for name in top)}
+                    # An upgrade that was interrupted leaves two.
+                    before = [str(found[one.name]["version"])] if one.name in found else []
+                    version = " and ".join([*before, one.version])
+                    found[one.name] = {"version": version, "top": sorted(f"{one.site}/{name}" for name in top)}
         return {
             "path": self.path,
             "exists": True,

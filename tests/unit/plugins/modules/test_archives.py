@@ -99,7 +99,7 @@ GATE = 1.5
 HEAD = 0.4
 # What was in force when a root was moved, what cannot be put back there, who rests on what is undone (E2, E5, E7), and
 # in rollback.sh who can write to its directory and what is a machine id (X6).
-WAYS_BACK = 0.8
+WAYS_BACK = 1.2
 KNOWS_WAYS_BACK = {
     *("sage_backup", "sage_checkpoint", "sage_deadman", "sage_hook", "sage_retention", "sage_rollback"),
     "sage_resume_info",

@@ -360,3 +360,67 @@ def test_no_descriptor_is_left_open(tmp_path: pathlib.Path) -> None:
         with pytest.raises(UnsafePath):
             state.read("link")
     assert os.listdir("/proc/self/fd") == before
+
+
+MAKE = f"""
+import os, sys
+from {open_state.__module__} import open_state
+os.setgroups([])
+os.setgid({NOBODY})
+os.setuid({NOBODY})
+for create in (False, True, False):
+    state = open_state(sys.argv[1], create=create)
+    print(state and state.path)
+"""
+
+
+def _shared(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A directory of root's that its group may write to."""
+    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        if path != pathlib.Path("/tmp"):
+            path.chmod(0o755)
+    shared = tmp_path / "it's shared"
+    shared.mkdir()
+    os.chown(shared, 0, NOBODY)
+    shared.chmod(0o775)
+    return shared
+
+
+@ROOT_ONLY
+def test_x6_what_does_not_exist_yet_is_judged_like_what_does(tmp_path: pathlib.Path) -> None:
+    """A user was refused where an empty directory, made by hand, was accepted; the advice did not say so."""
+    root = _shared(tmp_path) / "sage"
+    done = subprocess.run(
+        [sys.executable, "-c", MAKE, str(root)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    checkpoints = root / ".sage" / "checkpoints"
+    assert done.stdout.splitlines() == ["None", str(checkpoints), str(checkpoints)], done.stderr
+
+
+@ROOT_ONLY
+def test_x6_the_advice_about_what_others_can_write_to_helps(tmp_path: pathlib.Path) -> None:
+    root = _shared(tmp_path) / "sage"
+    for create in (False, True):
+        with pytest.raises(UnsafePath, match="others can write to it") as caught:
+            open_state(str(root), create=create)
+    command = caught.value.advice.partition("as its owner: ")[2].partition(". Or ")[0]
+    assert command.startswith("chmod go-w ")
+    subprocess.run(["sh", "-c", command], check=True)
+    with t.cast("PrivateDir", open_state(str(root), create=True)) as state:
+        assert state.path.startswith(str(root))
+
+
+@ROOT_ONLY
+def test_x3_the_advice_about_what_is_another_users_names_the_user(tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "sage"
+    with t.cast("PrivateDir", open_state(str(root), create=True)):
+        pass
+    for user, name in ((NOBODY, "nobody"), (4_000_000, "'#4000000'")):
+        os.chown(root, user, user)
+        with pytest.raises(UnsafePath) as caught:
+            open_state(str(root))
+        assert f"--become-user {name}, or become_user" in caught.value.advice

@@ -233,6 +233,35 @@ def test_e2_nothing_from_before_a_move_is_put_back_under_another_name(tmp_path: 
     assert moved.file.read_text() == "2"
 
 
+def test_e5_a_point_made_where_the_root_was_for_a_while_bars_nothing(tmp_path: pathlib.Path) -> None:
+    """Older targets were refused for good."""
+    host = RootHost(tmp_path).make()
+    first, second = (installed.install_id for installed in host.history())
+    outside = tmp_path / "settings"
+    outside.write_text("before")
+    host.root.rename(tmp_path / "new")
+    moved = RootHost(tmp_path, "new")
+
+    def captured(path: pathlib.Path) -> str:
+        point = backup(moved.engine, [{"kind": "files", "paths": [str(path)]}], None, "away", False)
+        return str(point["rollback_point"]["id"])
+
+    away, other = captured(moved.file), captured(outside)
+    outside.write_text("after")
+    moved.root.rename(host.root)
+    with pytest.raises(InputError, match="cannot be put back where the root is now"):
+        rollback(host.engine, RollbackRequest(away), False)
+    # What lay outside of the root lies where it lay.
+    assert rollback(host.engine, RollbackRequest(other), False)["exact"]
+    assert outside.read_text() == "before"
+    undone = rollback(host.engine, RollbackRequest(second), False)
+    assert host.file.read_text() == "1"
+    assert not undone["exact"]
+    assert [line for line in undone["inexact"] if away in line]
+    rollback(host.engine, RollbackRequest(first), False)
+    assert host.file.read_text() == "0"
+
+
 @pytest.mark.parametrize("state", ["started", "undoing"])
 def test_e2_what_is_half_done_is_finished_where_it_began(tmp_path: pathlib.Path, state: str) -> None:
     host = RootHost(tmp_path).make()

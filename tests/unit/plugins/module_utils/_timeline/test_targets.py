@@ -136,9 +136,50 @@ def test_e5_a_pruned_point_made_by_hand_bars_no_way_back_and_is_named() -> None:
     chosen = resolve(history, "1")
     assert points(chosen) == ["1.1", "1.2", "1.3", "8.1"]
     assert "rollback point 7.1" in chosen.uncovered[0]
-    for to in ("7", "2025-11-15T14:30:00+00:00"):
-        with pytest.raises(InputError, match="retention removed"):
-            resolve(history, to)
+    with pytest.raises(InputError, match="retention removed"):
+        resolve(history, "7")
+
+
+def test_e5_a_pruned_point_bars_no_date_but_one_before_a_hooks() -> None:
+    """A date before a point made by hand that was gone was refused; sage_retention's documentation said otherwise."""
+    first, last_one = installation("1", "python_deps"), installation("9", "python_deps", date="2025-11-17")
+    for by in ("hand", "hook"):
+        history = [first, outside("7", by), last_one]
+        history[1].apply(recorded({"event": "pruned", "points": ["7.1"]}), "t")
+        if by == "hook":
+            with pytest.raises(InputError, match=r"needs rollback point 7\.1, which retention removed"):
+                resolve(history, "2025-11-15T14:00:00+00:00")
+            continue
+        chosen = resolve(history, "2025-11-15T14:00:00+00:00")
+        assert points(chosen) == ["1.1", "9.1"]
+        assert "7.1" in chosen.uncovered[0]
+
+
+def test_e5_a_point_made_by_hand_where_the_root_was_bars_no_way_back() -> None:
+    history: list[Change] = [installation("1", "python_deps"), outside("7"), installation("9", "python_deps")]
+    chosen = resolve(history, "1", elsewhere={"7.1"})
+    assert points(chosen) == ["1.1", "9.1"]
+    assert "7.1" in chosen.uncovered[0]
+    with pytest.raises(InputError, match="cannot be put back") as caught:
+        resolve(history, "7.1", elsewhere={"7.1"})
+    assert "The oldest that can be reached is 9.1 of " in caught.value.advice
+
+
+def test_e5_the_oldest_that_a_refusal_names_can_be_reached() -> None:
+    history: list[Change] = [
+        installation("1", "python_deps"),
+        installation("2", "python_deps"),
+        outside("7"),
+        installation("8", "python_deps"),
+        installation("9", "python_deps"),
+    ]
+    history[0].apply(recorded({"event": "pruned", "points": ["1.1"]}), "t")
+    for elsewhere, oldest in ((set(), "2.1"), ({"7.1"}, "2.1"), ({"2.1", "7.1"}, "8.1"), ({"9.1"}, "how it is now")):
+        with pytest.raises(InputError) as caught:
+            resolve(history, "1", elsewhere=elsewhere)
+        assert f"The oldest that can be reached is {oldest}" in caught.value.advice
+        if oldest in ("2.1", "8.1"):
+            assert points(resolve(history, oldest, elsewhere=elsewhere))[0] == oldest
 
 
 def test_phase_is_what_it_captured_first_and_all_after() -> None:

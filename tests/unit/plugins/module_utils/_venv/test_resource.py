@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.kind import VenvKind
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.resource import VenvResource
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
@@ -539,3 +541,13 @@ def test_the_lock_that_uv_makes_goes_again(host: Host) -> None:
     host.venv.install("pack", "3.0")
     host.undo()
     assert changes(before, host.look()) == {}
+
+
+def test_e17_both_versions_that_an_interrupted_upgrade_left_are_told(host: Host) -> None:
+    """Of two only the one that was found last was shown."""
+    info = host.venv.info("pack", "1.0")
+    shutil.copytree(info, info.with_name("pack-2.0.dist-info"))
+    resource = VenvResource(str(host.venv.path), [{"name": "pack", "version": "1.0"}])
+    versions = VenvKind().versions(resource.observe())
+    assert sorted(versions["pack"].split(" and ")) == ["1.0", "2.0"]
+    assert resource.differences(resource.observe()) != []
