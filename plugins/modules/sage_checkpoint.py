@@ -116,15 +116,15 @@ options:
     default: []
   install_mode:
     description:
-      - Goes into C(install_progress.json) as it is.
+      - Goes into C(install_progress.json) as it is. Without it an installation has that of the one in force.
     type: str
   environment_name:
     description:
-      - Goes into C(install_progress.json) as it is.
+      - Goes into C(install_progress.json) as it is. Without it an installation has that of the one in force.
     type: str
   python_path:
     description:
-      - Goes into C(install_progress.json) as it is.
+      - Goes into C(install_progress.json) as it is. Without it an installation has that of the one in force.
     type: str
   phase:
     description:

@@ -160,7 +160,9 @@ deadman:
   type: dict
   sample: {armed: false, seconds_left: null, fired: null}
 progress:
-  description: The keys of C(install_progress.json), computed from the ledger.
+  description:
+    - The keys of C(install_progress.json), computed from the ledger. Where the last attempt was undone, what is done,
+      and the labels, are of the installation that is in force again.
   returned: success
   type: dict
   sample: {install_id: "20251115_143000", current_phase: python_deps}

@@ -187,7 +187,7 @@ def _record(session: Session, verdict: Verdict | None, start: _Start, undo_to: s
         **_details(session, changed, captured),
         "repaired": session.repaired,
         "diff": {"before": start.summary, "after": _summary(session)} if changed else {"before": {}, "after": {}},
-        **progress.summary(session.installation),
+        **progress.summary(session.installation, session.effective()),
     }
 
 

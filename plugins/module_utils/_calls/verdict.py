@@ -132,7 +132,8 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
     try:
         record = Record(state, state.path if state is not None else root, root)
         installation = record.installation
-        verdict = judge(record.effective(), redact(inputs), base_host.facts(), record.identity)
+        in_force = record.effective()
+        verdict = judge(in_force, redact(inputs), base_host.facts(), record.identity)
         finished = (
             verdict.phase is None
             and installation is not None
@@ -146,7 +147,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
             "changed": False,
             "finished": finished,
             "resume": verdict.as_dict(),
-            **progress.summary(installation),
+            **progress.summary(installation, in_force),
         }
     finally:
         if state is not None:

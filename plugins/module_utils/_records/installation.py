@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
 _DONE = ("completed", "skipped")
+_NOT_IN_FORCE = ("rolled_back", "abandoned")
 # Who made a point outside of an installation.
 ORIGINS = ("hand", "hook")
 _SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
@@ -482,6 +483,14 @@ def installations(changes: t.Iterable[Change]) -> list[Installation]:
 def current(changes: t.Iterable[Change]) -> Installation | None:
     """The last installation that began; None before the first."""
     return next(reversed(installations(changes)), None)
+
+
+def effective(attempts: t.Sequence[Installation]) -> Installation | None:
+    """The installation whose result is on the host: the latest that was not undone; None when there is none.
+
+    :param attempts: oldest first.
+    """
+    return next((attempt for attempt in reversed(attempts) if attempt.status not in _NOT_IN_FORCE), None)
 
 
 def owner(event: events.PointCaptured) -> str:

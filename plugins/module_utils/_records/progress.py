@@ -7,6 +7,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     PHASES,
+    effective,
     fold,
     installations,
 )
@@ -40,25 +41,28 @@ KEYS = (
 )
 
 
-def view(installation: Installation) -> Progress:
+def view(installation: Installation, in_force: Installation | None = None) -> Progress:
     """The eleven keys with the original's meaning, and what callers said.
 
     A skipped phase counts as completed: nothing is left to do in it. A phase that failed and was
     undone still counts as failed until it starts again.
+
+    :param installation: the last one that began: whose attempt it was, what failed in it, whether it can be undone.
+    :param in_force: the one whose result is on the host, if it is another: what is done there, and its labels.
     """
-    phases = installation.phases
+    phases, done = installation.phases, in_force or installation
     changed = [point for point in installation.active_points if not point.get("unchanged")]
     content = {
         "install_id": installation.install_id,
         "start_time": installation.begun,
-        "current_phase": _current(installation),
-        "completed_phases": [name for name in PHASES if phases[name].done],
+        "current_phase": _current(done),
+        "completed_phases": [name for name in PHASES if done.phases[name].done],
         "failed_phases": [
             name
             for name in PHASES
             if phases[name].status == "failed" or (phases[name].status == "rolled_back" and phases[name].failure)
         ],
-        **installation.labels,
+        **done.labels,
         "backup_created": bool(installation.points),
         # Not where nothing was changed, nor where what was captured is gone.
         "can_rollback": bool(changed) and not any(point.get("pruned") for point in changed),
@@ -85,8 +89,8 @@ def _said(installation: Installation) -> dict[str, t.Any]:
     return {name: phase.data for name, phase in installation.phases.items() if phase.data is not None}
 
 
-def summary(installation: Installation | None) -> InstallationSummary:
-    """What modules return of an installation."""
+def summary(installation: Installation | None, in_force: Installation | None) -> InstallationSummary:
+    """What modules return of an installation; C(in_force) as for M(view)."""
     if installation is None:
         nothing: InstallationSummary = {
             "install_id": None,
@@ -100,7 +104,7 @@ def summary(installation: Installation | None) -> InstallationSummary:
         return nothing
     return {
         "install_id": installation.install_id,
-        "progress": view(installation),
+        "progress": view(installation, in_force),
         "phases": {name: phase.status for name, phase in installation.phases.items()},
         "data": _said(installation),
         "rollback_points": [point["point"] for point in installation.active_points],
@@ -128,9 +132,9 @@ def _current(installation: Installation) -> str:
     return PHASES[-1]
 
 
-def render(installation: Installation) -> bytes:
-    """The file's content: UTF-8, or plain ASCII where a name is no valid text."""
-    content = view(installation)
+def render(installation: Installation, in_force: Installation | None = None) -> bytes:
+    """The file's content: UTF-8, or plain ASCII where a name is no valid text. C(in_force) as for M(view)."""
+    content = view(installation, in_force)
     try:
         return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
     except UnicodeEncodeError:
@@ -140,17 +144,22 @@ def render(installation: Installation) -> bytes:
 def condition(content: bytes | None, lines: t.Iterable[LedgerLine]) -> str:
     """What a progress file found on disk is worth.
 
-    :param lines: the ledger's, from the installation before the current one on.
+    :param lines: the ledger's, from the installation before the current one on, or from one that is in force.
     :returns: V(current), V(missing), V(corrupt), V(stale) (a run was killed between its two
         writes) or V(edited).
     """
     if content is None:
         return "missing"
-    history: list[Change] = []
+    lines = list(lines)
+    begun = [number for number, line in enumerate(lines) if any(event["event"] == "begun" for event in line.events)]
+    # What is older than the attempt before the current one only tells what is in force.
+    older = begun[-2] if len(begun) > 1 else 0
+    history: list[Change] = fold(lines[:older])
     views = [b""]
-    for line in lines:
+    for line in lines[older:]:
         history = fold([line], history)
-        views += [render(installation) for installation in installations(history)[-1:]]
+        attempts = installations(history)
+        views += [render(attempt, effective(attempts)) for attempt in attempts[-1:]]
     if content in views:
         return "current" if content == views[-1] else "stale" if content else "corrupt"
     try:

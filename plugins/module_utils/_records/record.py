@@ -12,6 +12,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     Installation,
     current,
+    effective,
     fold,
     installations,
 )
@@ -29,7 +30,6 @@ BEGUN = "rollback.begun"
 DONE = "rollback.done"
 # Where the script prepares a file, when it was killed right then.
 STAGE = "rollback.stage"
-_NOT_IN_FORCE = ("rolled_back", "abandoned")
 
 
 class Record:
@@ -91,7 +91,7 @@ class Record:
         self.moved = identity.moved(self.installation.identity, self.identity)
         if self.moved:
             identity.refuse_half_done(self.installation, self.identity, self.script_was_run)
-        self._view = progress.render(self.installation)
+        self._view = progress.render(self.installation, self.effective())
         self._mend_progress()
 
     @property
@@ -136,19 +136,24 @@ class Record:
 
     def effective(self) -> Installation | None:
         """The installation whose result is on the host: the latest that was not undone."""
-        installation, lines = self.installation, list(self._lines)
+        current = self.installation
+        if current is None or effective([current]) is not None:
+            return current
+        lines = list(self._lines)
         for dummy in range(2):
-            if installation is None or installation.status not in _NOT_IN_FORCE:
-                return installation
             if not self._extend(lines):
                 return None
-            before = [other for other in installations(fold(lines)) if other.install_id < installation.install_id]
-            installation = before[-1] if before else installation
-        if installation is None or installation.status not in _NOT_IN_FORCE:
-            return installation
-        # Another stretch for each of them would cost the square of the history: all of it, once.
-        before = [other for other in installations(self.history()) if other.install_id < installation.install_id]
-        return next((other for other in reversed(before) if other.status not in _NOT_IN_FORCE), None)
+            before = self._before(current, fold(lines))
+            if before is not None:
+                return before
+        # To look once more for each of them would cost the square of the history.
+        while self._extend(lines):
+            pass
+        return self._before(current, fold(lines))
+
+    def _before(self, current: Installation, changes: list[Change]) -> Installation | None:
+        """The installation among these that is in force, of those before the current one."""
+        return effective([other for other in installations(changes) if other.install_id < current.install_id])
 
     def history(self) -> list[Change]:
         """All changes, oldest first, the whole chain checked.
@@ -209,14 +214,20 @@ class Record:
             content = content_now
 
     def _worth(self, ledger: Ledger, content: bytes | None) -> str:
-        """What a progress file is worth, against the lines of its installation and of the one before."""
+        """What a progress file is worth, by the lines of its installation, the one before, and the one in force."""
         last = ledger.tail()
         if last is None:
             return "missing"
         lines = self._main(last)
         try:
-            while self._extend(lines) and not self._is_beginning(lines):
-                pass
+            for dummy in range(3):
+                while self._extend(lines) and not self._is_beginning(lines):
+                    pass
+                if effective(installations(fold(lines))[:-1]):
+                    break
+            else:
+                while self._extend(lines):
+                    pass
         except LedgerBroken:
             pass  # A break further back is for M(history) to tell.
         return progress.condition(content, lines)

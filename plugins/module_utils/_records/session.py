@@ -43,6 +43,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
     STATUSES,
     Change,
     Installation,
+    installations,
     origin,
     owner,
 )
@@ -60,6 +61,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Ledger, LedgerLine
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
+        Begun,
         Environment,
         Event,
         Inputs,
@@ -108,7 +110,8 @@ class Session(Record):
         :raises Fired: a dead-man's switch is to take everything back, and has not yet.
         """
         _refuse(self.installation, goes_on=False)
-        before = self.installation
+        before, in_force = self.installation, self.effective()
+        labels = {name: label for name, label in in_force.labels.items() if label} if in_force is not None else {}
         install_id = self.next_id()
         if before is not None:
             for event in self._events:
@@ -119,15 +122,15 @@ class Session(Record):
             self._events.append({"event": "ended", "status": "abandoned", "installations": [before.install_id]})
         self._begins = True
         self.installation = Installation(install_id, self._now(), self._seq())
-        self.add(
-            {
-                "event": "begun",
-                "inputs": inputs,
-                "environment": environment,
-                "identity": self.identity,
-                "carried": {name: carry_from.phases[name].as_dict() for name in carry} if carry_from else {},
-            }
-        )
+        begun: Begun = {
+            "event": "begun",
+            "inputs": inputs,
+            "environment": environment,
+            "identity": self.identity,
+            "carried": {name: carry_from.phases[name].as_dict() for name in carry} if carry_from else {},
+        }
+        # Who says nothing else means the same.
+        self.add(t.cast("Begun", {**begun, **labels}))
         return self.installation
 
     def required(self) -> Installation:
@@ -146,6 +149,14 @@ class Session(Record):
     def newest_id(self) -> str:
         """The newest id of a change on disk; empty before the first."""
         return self._last.newest if self._last is not None else ""
+
+    def _before(self, current: Installation, changes: list[Change]) -> Installation | None:
+        for attempt in installations(changes):
+            for event in self._events:
+                # What is not recorded yet may be about earlier ones, too.
+                if attempt.install_id in event.get("installations", ()):
+                    attempt.apply(event, self._now(), self._seq())
+        return super()._before(current, changes)
 
     def _seq(self) -> int:
         """The number of the line that this session is going to write."""
@@ -245,7 +256,9 @@ class Session(Record):
         if completes and self.installation is not None:
             durable.sync(self._touched(self.installation))
         # What needs space comes first, so that a full disk leaves the old state in both files.
-        view = progress.render(self.installation) if self.installation is not None and outside is None else b""
+        view = b""
+        if self.installation is not None and outside is None:
+            view = progress.render(self.installation, self.effective())
         if view:
             self.where.stage(progress.NAME, view)
         try:

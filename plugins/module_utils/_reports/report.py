@@ -93,7 +93,7 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
         result["install_id"] = installation.install_id
         result["status"] = installation.status
         result["version"] = _version(in_force or installation)
-        result["progress"] = progress.view(installation)
+        result["progress"] = progress.view(installation, in_force)
         result["progress_file"] = session.progress_condition()
         result["phases"] = {name: phase.as_dict() for name, phase in installation.phases.items()}
     return result
