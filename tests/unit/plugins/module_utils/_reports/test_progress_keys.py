@@ -185,6 +185,12 @@ def _no_change(host: Host) -> None:
     host.unchanged({})
 
 
+def _undone_by_id(host: Host) -> None:
+    """What changed nothing rests on what is undone before it."""
+    _no_change(host)
+    host.undo(1)
+
+
 def _no_change_captured(host: Host) -> None:
     """What is captured is looked at once more when the phase has ended."""
     _fresh(host)
@@ -225,6 +231,7 @@ CASES: dict[t.Callable[[Host], None], Case] = {
     _rolled_back_two: Case(2, DONE, "cleanup", [], STANDARD, captured=True, can_rollback=False),
     _all_rolled_back: Case(1, [], "environment_setup", [], FULL, captured=True, can_rollback=False),
     _redone: Case(1, DONE, "cleanup", [], FULL, captured=True, can_rollback=True),
+    _undone_by_id: Case(2, DONE, "cleanup", [], STANDARD, captured=False, can_rollback=False),
     _no_change_captured: Case(1, DONE, "cleanup", [], STANDARD, captured=True, can_rollback=False),
     _no_change: Case(2, DONE, "cleanup", [], FULL, captured=False, can_rollback=False),
 }
