@@ -92,7 +92,7 @@ WAYS_BACK = {
 # The environment of the task, which is in no command line (X8).
 ENVIRONMENT = 1
 # What is in force, looked up wherever the progress file is (E7).
-IN_FORCE = 1
+IN_FORCE = 2
 
 
 @functools.cache
