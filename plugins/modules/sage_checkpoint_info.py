@@ -169,7 +169,8 @@ progress:
 progress_file:
   description:
     - What the file on disk is worth. V(stale) means that a run was killed between its two writes; the next call
-      mends it. V(edited) means that somebody changed it.
+      mends it. V(edited) means that somebody changed it. V(ahead) means that the ledger has lost its last
+      lines, and the file tells of more.
   returned: success
   type: str
   sample: current

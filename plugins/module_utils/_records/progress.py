@@ -146,7 +146,7 @@ def condition(content: bytes | None, lines: t.Iterable[LedgerLine]) -> str:
 
     :param lines: the ledger's, from the installation before the current one on, or from one that is in force.
     :returns: V(current), V(missing), V(corrupt), V(stale) (a run was killed between its two
-        writes) or V(edited).
+        writes), V(ahead) (it tells of more than the ledger, which lost its end) or V(edited).
     """
     if content is None:
         return "missing"
@@ -163,6 +163,23 @@ def condition(content: bytes | None, lines: t.Iterable[LedgerLine]) -> str:
     if content in views:
         return "current" if content == views[-1] else "stale" if content else "corrupt"
     try:
-        return "edited" if isinstance(json.loads(content), dict) else "corrupt"
+        told = json.loads(content)
     except (ValueError, RecursionError):
         return "corrupt"
+    if not isinstance(told, dict):
+        return "corrupt"
+    return "ahead" if _is_ahead(told, installations(history)) else "edited"
+
+
+def _is_ahead(told: dict[str, t.Any], attempts: t.Sequence[Installation]) -> bool:
+    """Whether a progress file is later than all that the ledger has: its last lines are lost."""
+    if tuple(told) != KEYS or not attempts:
+        return False
+    import datetime as dt
+
+    newest, read = attempts[-1], dt.datetime.fromisoformat
+    try:
+        later = read(told["last_update"]) > read(newest.updated)
+    except (TypeError, ValueError):
+        return False
+    return later and str(told["install_id"]) >= newest.install_id

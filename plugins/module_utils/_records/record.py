@@ -208,7 +208,7 @@ class Record:
         while True:
             condition = self._worth(self._ledger, content)
             content_now = self.where.read(progress.NAME)
-            if condition != "edited" or content_now == content:
+            if condition not in ("edited", "ahead") or content_now == content:
                 return condition
             # Others went on by more than one installation between the two reads: what was read is old, not edited.
             content = content_now
@@ -237,10 +237,12 @@ class Record:
         if self.where is None or self.where.read(progress.NAME) == self._view:
             return
         condition = self.progress_condition()
-        if condition in ("corrupt", "edited"):
+        if condition in ("corrupt", "edited", "ahead"):
             aside = f"{progress.NAME}.{condition}"
             if self.writes:
                 self.where.write(aside, self.where.read(progress.NAME) or b"")
+            if condition == "ahead":
+                condition = "ahead of the ledger, which has lost its last lines"
             self.repaired.append(f"the progress file was {condition}: kept as {aside} and rebuilt from the ledger")
         else:
             self.repaired.append(f"the progress file was {condition}: rebuilt from the ledger")

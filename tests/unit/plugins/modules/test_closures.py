@@ -91,8 +91,8 @@ WAYS_BACK = {
 }
 # The environment of the task, which is in no command line (X8).
 ENVIRONMENT = 1
-# What is in force, looked up wherever the progress file is (E7).
-IN_FORCE = 2
+# What is in force, looked up wherever the progress file is (E7), and whether that is ahead of the ledger (E18).
+IN_FORCE = 3
 
 
 @functools.cache

@@ -269,3 +269,34 @@ def test_e7_the_keys_are_true(tmp_path: Path, situation: t.Callable[[Host], None
     undone = rollback(host.engine, RollbackRequest("last"), False)
     assert undone["changed"] is case.can_rollback
     assert (host.file.read_text() != before) is case.can_rollback
+
+
+@pytest.mark.parametrize("lost", [1, 2, 4])
+def test_e18_a_ledger_that_lost_its_end_is_noticed(tmp_path: Path, lost: int) -> None:
+    host = Host(tmp_path)
+    host.ids = []
+    host.make()
+    _upgrade(host)
+    host.call(transitions=[{"phase": "cleanup", "status": "completed", "data": "later"}])
+    ledger, file = host.store.parent / "ledger.jsonl", host.store.parent / "install_progress.json"
+    told = file.read_bytes()
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    assert len(lines) > lost
+    ledger.write_bytes(b"".join(lines[:-lost]))
+    assert report(host.engine, None, history=False)["progress_file"] == "ahead"
+    result = host.call(transitions=[{"phase": "cleanup", "status": "started"}])
+    assert "which has lost its last lines" in result["repaired"][0]
+    assert file.with_name("install_progress.json.ahead").read_bytes() == told
+    assert report(host.engine, None, history=False)["progress_file"] == "current"
+
+
+def test_e18_one_that_was_edited_is_not_taken_for_that(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.ids = []
+    host.make()
+    _upgrade(host)
+    file = host.store.parent / "install_progress.json"
+    told = json.loads(file.read_text())
+    for change in ({"current_phase": "python_deps"}, {"last_update": "2099"}, {"last_update": None}, {"more": 1}):
+        file.write_text(json.dumps({**told, **change}))
+        assert report(host.engine, None, history=False)["progress_file"] == "edited"
