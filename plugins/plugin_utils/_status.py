@@ -90,16 +90,24 @@ def row(host: str, record: object, answer: object) -> HostStatus:
     sage = _text(told.get("version"))
     if not isinstance(told.get("exists"), bool):
         return HostStatus(
-            host, sage, "unknown", _text(told.get("msg")) or "did not answer", "reach the host, ask again"
+            host,
+            sage,
+            status="unknown",
+            why=_text(told.get("msg")) or "did not answer",
+            next="reach the host, ask again",
         )
     if not told["exists"]:
-        return HostStatus(host, sage, "none", "nothing has been installed", "install_sage")
+        return HostStatus(host, sage, status="none", why="nothing has been installed", next="install_sage")
     broken = _text(_mapping(told.get("ledger")).get("message"))
     if broken:
-        return HostStatus(host, sage, "failed", broken, "look at the record; docs/troubleshooting.md")
+        return HostStatus(host, sage, status="failed", why=broken, next="look at the record; docs/troubleshooting.md")
     if told.get("install_id") is None and told.get("status") is None:
         return HostStatus(
-            host, sage, "none", "nothing has been installed; there are points to go back to", "install_sage"
+            host,
+            sage,
+            status="none",
+            why="nothing has been installed; there are points to go back to",
+            next="install_sage",
         )
     fleet = _fleet(told, _text(_mapping(answer).get("msg")))
     if fleet is not None:

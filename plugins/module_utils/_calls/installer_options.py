@@ -44,7 +44,7 @@ def installer_spec(
     :param resolving: the module also has what is to be resolved, and for which Python.
     """
     options = {**options, **(_RESOLVING if resolving else {}), **_TOOL, **_INDEX}
-    return ArgumentSpec(options, rules or {}, ("tools", *places))
+    return ArgumentSpec(options, rules or {}, places=("tools", *places))
 
 
 def index_of(module: AnsibleModule) -> Index:

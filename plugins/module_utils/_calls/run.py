@@ -41,7 +41,7 @@ class ArgumentSpec(t.NamedTuple):
                 rules[name] = [*rules.get(name, []), *conditions]
             places += other.places
             always = other.always or always
-        return ArgumentSpec(options, rules, places, always)
+        return ArgumentSpec(options, rules, places=places, always=always)
 
     def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
         """The AnsibleModule, arguments parsed and validated, and its environment taken over."""
