@@ -60,7 +60,7 @@ def _headline(plan: t.Mapping[str, t.Sequence[str]], chosen: ResolvedTarget) -> 
         return f"Rollback packages (+{len(plan['install'])}/-{len(plan['erase'])}) to {when}"
     if plan["restore"] or plan["remove"]:
         return f"Rollback files ({len(plan['restore'])} restored, {len(plan['remove'])} removed) to {when}"
-    return f"Nothing had been changed: everything is as it was at {when}"
+    return f"Nothing to undo: everything is as it was at {when}"
 
 
 def certain(undos: t.Sequence[Undo], chosen: ResolvedTarget) -> Certainty:
