@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
@@ -16,6 +17,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InstallerError,
     SageError,
     StoreError,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.regular import (
+    create_new,
+    open_regular,
+    staged_name,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
@@ -52,10 +58,12 @@ class ActionModule(SageAction):
             return result
         wheels = self._needed(options, source, task_vars)
         host_result = self.on_host(self._asked(options, wheels), task_vars)
-        wheels = [wheel for wheel in wheels if wheel.file in host_result["missing"]]
+        missing = host_result["missing"] if isinstance(host_result.get("missing"), list) else []
+        wheels = [wheel for wheel in wheels if wheel.file in missing]
         result.update(changed=bool(wheels), sent=[wheel.file for wheel in wheels])
         if not wheels or self.dry:
             return result
+        free = host_result["free"] if isinstance(host_result.get("free"), int) else 0
         if not options["fetch"]:
             wanting = [wheel for wheel in wheels if not os.path.exists(os.path.join(source, wheel.file))]
             if wanting:
@@ -67,8 +75,8 @@ class ActionModule(SageAction):
             bundle, wheels = _wheels.bundle(wheels, source, self.run_directory)
         size = sum(wheel.size for wheel in wheels)
         need = size + max(wheel.size for wheel in wheels)
-        if host_result["free"] < need:
-            raise wheelhouse.no_room(options["path"], need, host_result["free"])
+        if free < need:
+            raise wheelhouse.no_room(options["path"], need, free)
         self._send(bundle, self._asked(options, wheels), task_vars)
         return {**result, "bytes": size}
 
@@ -139,19 +147,27 @@ class ActionModule(SageAction):
         return {**host_result, "changed": bool(host_result["fetched"])}
 
     def _bring(self, wheel: Wheel, path: str, source: str) -> None:
-        place = os.path.join(source, f".{wheel.file}.partial")
+        # Into a directory of our own: a connection writes through whatever is at a name that others can foresee.
+        fetched = os.path.join(self.run_directory, f"sage-wheel-{hashlib.sha256(repr(wheel).encode()).hexdigest()}")
+        kept = os.path.join(source, wheel.file)
+        staged = staged_name(kept)
         try:
-            self._connection.fetch_file(self.shell.join_path(path, wheel.file), place)
-            with open(place, "rb") as stream:
+            self._connection.fetch_file(self.shell.join_path(path, wheel.file), fetched)
+            with open_regular(fetched) as stream:
                 digest = wheelhouse.digest_of(stream, wheel.digest)
-            if digest != wheel.digest:
-                raise StoreError(
-                    f"{wheel.file} in {path} is not the wheel that the lock file names: its hash is {digest}, not "
-                    f"{wheel.digest}.",
-                    untouched="every host, and the wheelhouse.",
-                    advice="Remove it there; it is then fetched again.",
-                )
-            os.rename(place, os.path.join(source, wheel.file))
+                if digest != wheel.digest:
+                    raise StoreError(
+                        f"{wheel.file} in {path} is not the wheel that the lock file names: its hash is {digest}, not "
+                        f"{wheel.digest}.",
+                        untouched="every host, and the wheelhouse.",
+                        advice="Remove it there; it is then fetched again.",
+                    )
+                stream.seek(0)
+                with create_new(staged) as file:
+                    shutil.copyfileobj(stream, file)
+            os.chmod(staged, 0o644)
+            os.rename(staged, kept)
         finally:
-            if os.path.exists(place):
-                os.unlink(place)
+            for leftover in (fetched, staged):
+                if os.path.lexists(leftover):
+                    os.unlink(leftover)

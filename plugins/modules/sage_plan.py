@@ -52,6 +52,19 @@ options:
       - Let the controller resolve for the group, with a uv of its own. For hosts none of which reaches an index.
     type: bool
     default: false
+  verify:
+    description:
+      - Give the plan of one host to others only if it answers O(requirements), and if for the hashes of all its files
+        the index vouches that is set up on the controller (O(index_url), or what its pip uses), or a wheel or lock file
+        in O(wheelhouse), O(find_links) or O(directory) there.
+      - Where nobody vouches for a file, the plan is not shared, and each host has one of its own (RV(shared)). Where
+        the index says something else, the host fails, and the next one takes over.
+    type: bool
+    default: true
+  wheelhouse:
+    description:
+      - Directory with wheels on the controller, for O(verify).
+    type: path
   resolve:
     description:
       - Set by the part that runs on the controller.
@@ -100,6 +113,16 @@ path:
   returned: success
   type: str
   sample: /srv/locks/pylock.linux-x86_64-glibc2_36-cp311.toml
+shared:
+  description: Whether other hosts of the group get this plan. If not, RV(path) is for this host alone.
+  returned: success
+  type: bool
+  sample: true
+msg:
+  description: Whose plan it is and who vouches for it, or why it is not shared.
+  returned: when a plan was made
+  type: str
+  sample: "The plan of linux-x86_64-glibc2_36-cp311 is that of web1; the index vouches for its 12 files."
 made:
   description: Whether this host resolved, or the controller for it, rather than finding the plan there.
   returned: success
@@ -127,6 +150,8 @@ SPEC = installer_spec(
         "make": {"type": "bool", "default": True},
         "refresh": {"type": "bool", "default": False},
         "on_controller": {"type": "bool", "default": False},
+        "verify": {"type": "bool", "default": True},
+        "wheelhouse": {"type": "path"},
         "resolve": {"type": "bool", "default": False},
     },
     resolving=True,

@@ -33,8 +33,9 @@ def alone(directory: str, name: str) -> t.Iterator[None]:
     """
     try:
         os.makedirs(directory, exist_ok=True)
-        # The mode leaves it to the umask who else may take the lock.
-        fd = os.open(os.path.join(directory, f".{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # The mode leaves it to the umask who else may take the lock. A link would lead elsewhere.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(os.path.join(directory, f".{name}.lock"), flags, 0o666)
     except OSError as error:
         raise StorageError(
             f"The controller cannot write to {directory}: {error.strerror}.",
@@ -156,6 +157,22 @@ class Plans:
                 advice="Make room there, or name another directory.",
             ) from error
         return changed
+
+    def why_not_shared(self) -> str:
+        """Why hosts of this group do not share a plan in this run; empty where they do."""
+        return str(self._noted().get("not_shared", ""))
+
+    def not_shared(self, reason: str) -> None:
+        """Let each host of the group have a plan of its own: nobody vouches for the one that was made."""
+        self._note({**self._noted(), "not_shared": reason})
+
+    def keep_for(self, host: str, text: str) -> str:
+        """Keep a plan that is for one host alone, as long as this run lasts; its path."""
+        directory = os.path.join(self._run, f"of-{_digest(host)}")
+        os.makedirs(directory, exist_ok=True)
+        path = os.path.join(directory, f"pylock.{self.group}.toml")
+        lockfile.write_file(path, text)
+        return path
 
     def failed(self, host: str, message: str) -> None:
         """A host could not resolve."""

@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._base.versions import same_version
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.regular import open_regular
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import host_group, wheel_rank, wheelhouse
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 
@@ -120,8 +121,11 @@ def _present(directory: str, distribution: Distribution) -> list[Wheel]:
         if not name.endswith(".whl") or canonical(project) != distribution["name"]:
             continue
         if same_version(version_and_tags.partition("-")[0], str(distribution["version"])) and distribution["hashes"]:
-            with open(os.path.join(directory, name), "rb") as stream:
-                digest = wheelhouse.digest_of(stream, distribution["hashes"][0])
+            try:
+                with open_regular(os.path.join(directory, name)) as stream:
+                    digest = wheelhouse.digest_of(stream, distribution["hashes"][0])
+            except (OSError, InputError):
+                continue  # Somebody's pipe or a link to nowhere is no wheel.
             if digest in distribution["hashes"]:
                 wheels.append(Wheel(name, digest))
     return wheels
@@ -182,7 +186,7 @@ def bundle(wheels: t.Sequence[Wheel], directory: str, run: str) -> tuple[str, li
 def _append(source: str, wheel: Wheel, file: t.BinaryIO) -> int:
     """Returns its size in bytes."""
     digest, begin = wheelhouse.hasher(wheel.digest), file.tell()
-    with open(source, "rb") as stream:
+    with open_regular(source) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
             file.write(block)

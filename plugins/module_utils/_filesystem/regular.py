@@ -73,6 +73,14 @@ def staged_name(path: str) -> str:
     return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.urandom(8).hex()}.partial")
 
 
+def create_new(path: str) -> t.BinaryIO:
+    """Open a file for writing that nobody else has made, no link included.
+
+    :raises FileExistsError: there is something of that name.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb")
+
+
 def replace_regular(path: str, data: bytes, mode: int = 0o644) -> None:
     """Write a file as a whole, durably; call M(read_regular) first, which refuses what is not to be replaced.
 

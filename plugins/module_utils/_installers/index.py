@@ -108,7 +108,7 @@ class Index(t.NamedTuple):
         if self.extra_index_urls:
             tool.env["UV_INDEX"] = " ".join(self.extra_index_urls)
         self._find_links(tool, self.find_links, "UV_FIND_LINKS", ",")
-        settings = _pip_settings()
+        settings = pip_settings()
         if not _uv_has_settings():
             self._index_of_pip(tool, settings)
         _network_of_pip(tool, settings)
@@ -205,7 +205,7 @@ def _uv_files() -> list[str]:
     return configurations
 
 
-def _pip_settings() -> dict[str, str]:
+def pip_settings() -> dict[str, str]:
     """What pip is configured with: its files in pip's order, then its variables; later ones win."""
     import configparser
 

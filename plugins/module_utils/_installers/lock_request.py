@@ -43,6 +43,12 @@ def by_urls(text: str, index: Index) -> str:
     return text if made_with and not closed and made_with[0] == index_line(index) else ""
 
 
+def without_index(text: str) -> str:
+    """The lock file, without what it was made with: its URLs are then used by no host."""
+    head, table, tail = text.partition(f"\n{_TABLE}\n")
+    return head + table + "".join(line for line in tail.splitlines(keepends=True) if not line.startswith(_INDEX))
+
+
 def index_line(index: Index) -> str:
     """Where its files come from, as a lock file says it."""
     return f"{_INDEX}{json.dumps([redact_text(line) for line in index.settings_of_uv()])}"

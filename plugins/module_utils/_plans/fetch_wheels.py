@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StoreError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import has_credentials, redact_text
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.regular import create_new, staged_name
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel, hasher
 
 if t.TYPE_CHECKING:
@@ -45,11 +46,11 @@ def fetch(wheels: t.Iterable[Wheel], directory: str, index: Index) -> list[str]:
     absent = [wheel for wheel in wheels if not os.path.exists(os.path.join(directory, wheel.file))]
     if not absent:
         return []
-    opener = _opener(index)
+    reader = opener(index)
     try:
         os.makedirs(directory, exist_ok=True)
         for wheel in absent:
-            _fetch_wheel(wheel, directory, index, opener)
+            _fetch_wheel(wheel, directory, index, reader)
     except OSError as error:
         raise StorageError(
             f"{directory} cannot store the wheels: {error.strerror or error}.",
@@ -61,7 +62,7 @@ def fetch(wheels: t.Iterable[Wheel], directory: str, index: Index) -> list[str]:
 
 def _fetch_wheel(wheel: Wheel, directory: str, index: Index, opener: urllib.request.OpenerDirector) -> None:
     path = os.path.join(directory, wheel.file)
-    partial = os.path.join(directory, f".{wheel.file}.{os.getpid()}.partial")
+    partial = staged_name(path)
     try:
         digest = _download(wheel, partial, index, opener)
         if digest != wheel.digest:
@@ -115,11 +116,11 @@ def _read(wheel: Wheel, path: str, index: Index, opener: urllib.request.OpenerDi
         raise urllib.error.URLError("its URL does not begin with http, https or file")
     # The scheme was looked at.
     request = urllib.request.Request(wheel.url, headers={"User-Agent": "intellistream.sage"})  # noqa: S310
-    login = _login(wheel.url, index)
+    login = login_header(wheel.url, index)
     if login:
-        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+        request.add_unredirected_header("Authorization", login)
     digest, read = hasher(wheel.digest), 0
-    with opener.open(request, timeout=_SECONDS) as answer, open(path, "wb") as file:
+    with opener.open(request, timeout=_SECONDS) as answer, create_new(path) as file:
         length = answer.headers.get("Content-Length")
         while block := answer.read(_BLOCK):
             digest.update(block)
@@ -149,10 +150,24 @@ def _login(url: str, index: Index) -> str:
     return f"{login_of_netrc[0]}:{login_of_netrc[2]}" if login_of_netrc else ""
 
 
-def _opener(index: Index) -> urllib.request.OpenerDirector:
-    """Proxies are those of the environment."""
-    bundles = [index.ca_certificate, *(os.environ.get(name) for name in _BUNDLES)]
+def login_header(url: str, index: Index) -> str:
+    """The header C(Authorization) for I(url); empty where there is no login for its host."""
+    login = _login(url, index)
+    return f"Basic {base64.b64encode(login.encode()).decode()}" if login else ""
+
+
+def opener(index: Index, settings: t.Mapping[str, str] | None = None) -> urllib.request.OpenerDirector:
+    """What reads URLs, with the certificates that are trusted; proxies are those of the environment.
+
+    :param settings: what pip is set up with, where that counts as well.
+    """
+    of_pip = settings or {}
+    bundles = [index.ca_certificate, *(os.environ.get(name) for name in _BUNDLES), of_pip.get("cert")]
     bundle = next((path for path in bundles if path and os.path.isfile(path)), None)
-    return urllib.request.build_opener(
-        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=bundle)),
-    )
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=bundle))
+    ]
+    proxy = of_pip.get("proxy")
+    if proxy and not urllib.request.getproxies():
+        handlers.append(urllib.request.ProxyHandler({"http": proxy, "https": proxy}))
+    return urllib.request.build_opener(*handlers)
