@@ -80,7 +80,11 @@ class SageAction(ActionBase):  # type: ignore[misc]
         return options
 
     def conclude(self, result: Result, task_vars: Result) -> Result:
-        """What the task returns: what people are shown, without credentials, also where a module broke down."""
+        """What the task returns: what people are shown, without credentials, also where a module broke down.
+
+        No module of the collection returns facts, which would outrank what the user set: those that came are a host's.
+        """
+        result = {name: content for name, content in result.items() if name != "ansible_facts"}
         return {**result, **{name: redact(result[name]) for name in _SHOWN if name in result}}
 
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host that answers anything, against every playbook, judged from outside.
+
+It cannot make the controller write anywhere else, decide about a run of others, or show the other host otherwise than
+it is. SAGE_TEST_HOSTILE=100 plays so many rounds of each; one round of it is a number, SAGE_TEST_HOSTILE_FROM.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import sys
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decide import open_run
+from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, Played, play
+
+HOSTILE = pathlib.Path(__file__).with_name("hostile_host.py")
+ROUNDS = int(os.environ.get("SAGE_TEST_HOSTILE", "1"))
+FIRST = int(os.environ.get("SAGE_TEST_HOSTILE_FROM", "0"))
+KINDS = ("plausible", "odd", "garbage")
+# What the runs themselves keep.
+OWN = ("ansible_collections", "home", "tmp", "roots", "fleet", "locks", "playbook.json", "hosts.json", "status")
+PLAYBOOKS: dict[str, dict[str, t.Any]] = {
+    "status_sage": {"sage_status_rollbacks": True},
+    "rollback_sage": {"sage_assume_yes": True, "sage_fleet_policy": "atomic"},
+    "clean_sage": {},
+    "finish_sage": {},
+    "lock_sage": {"sage_no_index": True},
+    "install_sage": {"sage_fleet_policy": "atomic", "sage_no_index": True},
+}
+
+
+def _sight(top: pathlib.Path) -> dict[str, str]:
+    """All files but those that runs keep, by their content."""
+    return {
+        str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in sorted(top.rglob("*"))
+        if path.relative_to(top).parts[0] not in OWN
+    }
+
+
+class World:
+    """A controller, a good host with a point to go back to, and one that is hostile and comes first."""
+
+    def __init__(self, top: pathlib.Path) -> None:
+        self.top = top
+        self.outside = top / "outside"
+        self.file = top / "roots" / "file"
+        for directory in (self.outside, self.file.parent, top / "tmp", top / "locks"):
+            directory.mkdir()
+        (self.outside / "secret").write_text("secret")
+        self.file.write_text("before")
+        opened = open_run(str(top / "fleet"), "known", False, ["good"])
+        self.decision_log = str(opened["decision_log"])
+        backup = {"root": f"{top}/roots/good", "resources": [{"kind": "files", "paths": [str(self.file)]}]}
+        tasks = [{"intellistream.sage.sage_backup": backup}]
+        played = play(top, [{"hosts": "all", "gather_facts": False, "tasks": tasks}])
+        assert played.status == 0, played.output
+        self.file.write_text("after")
+
+    def play(self, playbook: str, seed: int, kind: str) -> Played:
+        """One round."""
+        hosts: dict[str, t.Any] = {
+            "evil": {"ansible_python_interpreter": str(HOSTILE)},
+            "good": {"ansible_python_interpreter": sys.executable},
+        }
+        common = {
+            "ansible_connection": "local",
+            "sage_root": f"{self.top}/roots/{{{{ inventory_hostname }}}}",
+            "sage_fleet_dir": f"{self.top}/fleet",
+            "sage_lock_dir": f"{self.top}/locks" if playbook == "lock_sage" else "",
+            "sage_find_links": [f"{self.top}/locks"],
+            "sage_status_file": f"{self.top}/status",
+            **PLAYBOOKS[playbook],
+        }
+        inventory = self.top / "hosts.json"
+        inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
+        settings = {
+            "seed": seed,
+            "kind": kind,
+            "outside": str(self.outside),
+            "runs": ["known", "never", "../known", "."],
+            "decision_log": self.decision_log,
+        }
+        return play(
+            self.top,
+            [{"ansible.builtin.import_playbook": str(TOP / f"playbooks/{playbook}.yml")}],
+            hosts=inventory,
+            HOSTILE=json.dumps(settings),
+            ANSIBLE_PIPELINING="true",
+            TMPDIR=str(self.top / "tmp"),
+        )
+
+    def judge(self, playbook: str, kind: str, played: Played) -> None:
+        """What no host may bring about."""
+        decided = {path.stem for path in (self.top / "fleet").glob("*.json")}
+        opened = {path.name[1:].rsplit(".", 2)[0] for path in (self.top / "fleet").glob(".*.opened")}
+        assert decided <= opened - {"known"}
+        assert not [path for path in (self.top / "fleet").glob("*.json") if '"commit"' in path.read_text()]
+        assert not list((self.top / "locks").glob("*.toml")), "no plan of a host is written"
+        # Nobody forges a line of the other host: there is one, and it says what it is.
+        rows = re.findall(r"^\s*- 'good .*|^\s+good  .*", played.output, re.MULTILINE)
+        assert all("9.9.9" not in row for row in rows), played.output
+        if playbook == "status_sage":
+            lines = (self.top / "status").read_text().split("\n")
+            assert [line.split()[:3] for line in lines if line.startswith("good ")] == [["good", "-", "none"]]
+            assert all(line.isprintable() for line in lines)
+            assert lines[3].startswith("2 hosts: ")
+        if kind == "garbage" and playbook != "status_sage":
+            assert played.status != 0, played.output
+        if playbook in ("rollback_sage", "install_sage"):
+            # All or none, and the hostile one was never prepared.
+            assert self.file.read_text() == "after"
+        elif playbook in ("clean_sage", "finish_sage"):
+            assert re.search(r"^good +: .*unreachable=0 +failed=0", played.output, re.MULTILINE), played.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(FIRST, FIRST + ROUNDS))
+@pytest.mark.parametrize("playbook", list(PLAYBOOKS))
+def test_x9_a_hostile_host(tmp_path: pathlib.Path, playbook: str, number: int) -> None:
+    world = World(tmp_path)
+    # Each playbook begins with another kind of answers.
+    kind = KINDS[(number + list(PLAYBOOKS).index(playbook)) % len(KINDS)]
+    before = _sight(tmp_path)
+    played = world.play(playbook, number, kind)
+    assert "Traceback" not in played.output, played.output
+    assert _sight(tmp_path) == before
+    world.judge(playbook, kind, played)
