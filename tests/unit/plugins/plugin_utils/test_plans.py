@@ -164,3 +164,16 @@ def test_many_at_once(run: Run) -> None:
         worker.join()
     assert made.value == 1
     assert run.plans().read() == LOCK + WANTED
+
+
+def test_x9_each_host_has_a_plan_of_its_own_where_nobody_vouches(run: Run) -> None:
+    plans = run.plans()
+    with plans.alone():
+        assert not plans.holds(plans.read(), False)
+        plans.not_shared("nobody vouches")
+    other = run.plans()
+    assert other.why_not_shared() == "nobody vouches"
+    paths = {other.keep_for(host, LOCK + host) for host in ("a", "b/../a", "b")}
+    assert len(paths) == 3
+    assert all(str(run.run) in path and ".." not in path for path in paths)
+    assert not list((run.base / "locks").glob("*.toml"))
