@@ -59,6 +59,9 @@ class World:
             directory.mkdir()
         (self.outside / "secret").write_text("secret")
         self.file.write_text("before")
+        self.interpreter = self.file.with_name("python")
+        self.interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HOSTILE}"\n')
+        self.interpreter.chmod(0o755)
         opened = open_run(str(top / "fleet"), "known", False, ["good"])
         self.decision_log = str(opened["decision_log"])
         backup = {"root": f"{top}/roots/good", "resources": [{"kind": "files", "paths": [str(self.file)]}]}
@@ -70,7 +73,7 @@ class World:
     def play(self, playbook: str, seed: int, kind: str) -> Played:
         """One round."""
         hosts: dict[str, t.Any] = {
-            "evil": {"ansible_python_interpreter": str(HOSTILE)},
+            "evil": {"ansible_python_interpreter": str(self.interpreter)},
             "good": {"ansible_python_interpreter": sys.executable},
         }
         common = {
