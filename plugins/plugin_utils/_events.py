@@ -256,6 +256,27 @@ class PointSettled(_Any):
     unchanged: bool
 
 
+class VerifiedCommand(t.TypedDict):
+    """A command that was run to verify; C(output) is the hash of what it printed."""
+
+    argv: list[str]
+    output: str
+
+
+class Evidence(t.TypedDict):
+    """What was looked at, and found to be as it has to be."""
+
+    resources: list[str]
+    versions: dict[str, str]
+    files: int
+    imports: list[str]
+    commands: list[VerifiedCommand]
+
+
+class Verified(Evidence, _Any):
+    event: t.Literal["verified"]
+
+
 class Undoing(_Any):
     event: t.Literal["undoing"]
     points: list[str]
@@ -346,6 +367,7 @@ Event = t.Union[
     PhaseMoved,
     PointCaptured,
     PointSettled,
+    Verified,
     Undoing,
     Undone,
     Redone,

@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Section
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Environment,
+        Evidence,
         FiredRecord,
         FleetRecord,
         Inputs,
@@ -471,6 +472,14 @@ class LedgerHead(t.TypedDict):
     seq: int
     offset: int
     hash: str
+
+
+class VerifyResult(t.TypedDict):
+    """The result of M(intellistream.sage.sage_verify)."""
+
+    changed: bool
+    evidence: Evidence
+    output: str
 
 
 class RecordBrief(t.TypedDict, total=False):

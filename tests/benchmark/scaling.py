@@ -31,6 +31,7 @@ sys.path.insert(0, str(COLLECTIONS))
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 
 VERSION = "1.0"
 PACKAGES = ["git", "python3-venv"]
@@ -172,7 +173,10 @@ class Fleet:
                 }
                 for phase, event in last.items()
             ]
-            checkpoint(Engine(str(root)), CheckpointRequest(inputs, True, {}, transitions), False)
+            engine = Engine(str(root))
+            checkpoint(engine, CheckpointRequest(inputs, True, {}, []), False)
+            verified(engine)
+            checkpoint(engine, CheckpointRequest(None, True, {}, transitions), False)
 
     def _moved(self, spec: dict[str, t.Any], root: pathlib.Path) -> dict[str, t.Any]:
         text = json.dumps(spec).replace(str(self.root(0)), str(root))

@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import ast
-import os
 import pathlib
-import subprocess
 import sys
 import typing as t
 import venv
 
 import pytest
+
+from ansible_collections.intellistream.sage.tests.unit.plugins.modules.running import run_module
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PARTS = ("foundation", "stream", "runtime", "serving", "cli")
@@ -37,7 +37,7 @@ def test_x7_every_python_that_is_started_is_isolated() -> None:
     assert [(name, words) for name, words in commands if "-I" not in words] == []
 
 
-def test_x7_verification_sees_nothing_of_the_user(tmp_path: pathlib.Path) -> None:
+def test_x7_verification_sees_nothing_of_the_user(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The role's own commands, in a home and a directory with a SAGE and a usercustomize of the user's."""
     yaml, templating = pytest.importorskip("yaml"), pytest.importorskip("jinja2.nativetypes")
     environment = tmp_path / "venv"
@@ -58,21 +58,22 @@ def test_x7_verification_sees_nothing_of_the_user(tmp_path: pathlib.Path) -> Non
     (home / "sage" / "__init__.py").write_text(trap)
 
     tasks = yaml.safe_load((ROOT / "roles/sage/tasks/phases/verification.yml").read_text())
-    settings = yaml.safe_load((ROOT / "roles/sage/vars/main.yml").read_text())
-    commands = [task["ansible.builtin.command"] for task in tasks if "ansible.builtin.command" in task]
-    outputs = []
-    for options in commands:
-        # As ansible-core has it, a list stays a list.
-        argv = templating.NativeEnvironment().from_string(options["argv"])
-        done = subprocess.run(
-            argv.render(__sage_venv=str(environment), __sage_no_home=settings["__sage_no_home"]),
-            cwd=options.get("chdir", home),
-            env={**os.environ, "HOME": str(home), "PYTHONPATH": str(home)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        outputs.append(done.stdout)
-    assert outputs == ["", "core : ok /dev/null\n"]
+    [options] = [task["intellistream.sage.sage_verify"] for task in tasks if "intellistream.sage.sage_verify" in task]
+    # As ansible-core has it, a list stays a list.
+    commands = (
+        templating.NativeEnvironment().from_string(repr(options["commands"])).render(__sage_venv=str(environment))
+    )
+    for name in ("HOME", "PYTHONPATH"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.chdir(home)
+    found = run_module(
+        "sage_verify",
+        root=str(tmp_path / "root"),
+        record=False,
+        venv=str(environment),
+        imports=options["imports"],
+        commands=commands,
+    )
+    assert found.get("output") == "core : ok /dev/null\n", found
+    assert found["evidence"]["imports"] == [f"sage.{part}" for part in PARTS]
     assert not ran.exists()

@@ -122,6 +122,14 @@ class InDoubt(StateError):
     """The host waits for the decision about a fleet run, and begins nothing before it has learned it."""
 
 
+class OutOfOrder(StateError):
+    """Something is to be recorded as done that rests on what is not done, or was not verified."""
+
+
+class NotVerified(SageError):
+    """What was installed was looked at, and is not as it has to be."""
+
+
 class WindowOver(SageError):
     """What comes next, and an undo, would not end before the maintenance window does."""
 

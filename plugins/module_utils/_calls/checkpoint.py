@@ -5,9 +5,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError, WindowOver
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import OutOfOrder, SageError, WindowOver
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, judge
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, drift, judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import learn_decision, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
@@ -316,6 +316,9 @@ def _move(session: Session, transition: Transition) -> list[_MovedResource]:
     if results:
         specs = [registry.recorded(spec) for spec in results]
         result = [{"spec": spec, "facts": make(spec).observe()} for spec in specs]
+    if session.writes and status in ("completed", "skipped"):
+        session.refuse_to_go_on()
+        _refuse_out_of_order(session.required(), phase, status, result or [])
     captures = transition.get("capture")
     moved: list[_MovedResource] = []
     if captures:
@@ -332,6 +335,44 @@ def _move(session: Session, transition: Transition) -> list[_MovedResource]:
             if event is not None:
                 session.add(event)
     return moved
+
+
+def _refuse_out_of_order(installation: Installation, phase: str, status: str, result: t.Sequence[Observed]) -> None:
+    """Refuse to record as done what rests on a phase that is not done, has not its result, or was not verified.
+
+    A caller may ignore that a task failed, or leave it out. In check mode nothing was done, and nothing is recorded.
+
+    :raises OutOfOrder: that is so.
+    """
+    name = installation.install_id
+    for earlier in PHASES[: PHASES.index(phase)]:
+        if not installation.phases[earlier].done:
+            raise OutOfOrder(
+                f"Phase {phase} of installation {name} cannot be {status}: {earlier} comes first, and is "
+                f"{installation.phases[earlier].status}.",
+                untouched="the record.",
+                advice=f"Begin and end {earlier} first. If that was tried, a task of it failed and was ignored.",
+                phase=phase,
+                missing=earlier,
+            )
+    if phase in PHASES[-2:] and (installation.verified is None or (status == "skipped" and phase == PHASES[-2])):
+        raise OutOfOrder(
+            f"Phase {phase} of installation {name} cannot be {status}: what was installed has not been verified.",
+            untouched="the record.",
+            advice="Begin the phase verification and call intellistream.sage.sage_verify. If that was done, it failed "
+            "and was ignored, or an earlier phase has begun since.",
+            phase=phase,
+            missing=PHASES[-2],
+        )
+    reasons = drift(result)
+    if reasons:
+        raise OutOfOrder(
+            f"Phase {phase} of installation {name} cannot be {status}: {'; '.join(reasons)}.",
+            untouched="the record.",
+            advice=f"Find out why a task of {phase} has not done its work; if it failed, that was ignored.",
+            phase=phase,
+            missing=phase,
+        )
 
 
 def _whole_where_moved(

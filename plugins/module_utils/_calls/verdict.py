@@ -86,9 +86,12 @@ def judge(
         elif not phase.done and not reasons:
             phase_reasons.append("it has not run yet")
         if phase.done:
-            phase_reasons += _drift(phase.result)
+            phase_reasons += drift(phase.result)
         reasons += [{"phase": name, "reason": reason} for reason in phase_reasons]
     first = reasons[0]["phase"] if reasons else None
+    if first == PHASES[-1]:
+        first = PHASES[-2]
+        reasons.insert(0, {"phase": first, "reason": "the run that ends an installation is the one that verifies it"})
     if first is None:
         return Verdict("finished", None, reasons=[])
     return Verdict("outdated" if installation.status == "completed" else "unfinished", first, reasons=reasons)
@@ -106,7 +109,7 @@ def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phas
     ]
 
 
-def _drift(results: list[Observed]) -> list[str]:
+def drift(results: t.Iterable[Observed]) -> list[str]:
     """How the results of a phase differ from what was recorded of them."""
     reasons: list[str] = []
     for result in results:

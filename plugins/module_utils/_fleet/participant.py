@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, OutOfOrder, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import refuse_undecided
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import (
     ABORT,
@@ -39,6 +39,7 @@ def prepare(
     :returns: None when it was completed before: nothing was changed, so there is nothing to decide.
     :raises InputError: a phase is not done, or another installation is current.
     :raises InDoubt: it is prepared for another run.
+    :raises OutOfOrder: it was not verified.
     """
     installation = session.installation
     current = standing(installation)
@@ -59,6 +60,13 @@ def prepare(
         )
     if was == "completed":
         return None
+    if installation.verified is None:
+        raise OutOfOrder(
+            f"Installation {installation.install_id} cannot be prepared: what it installed has not been verified.",
+            untouched="everything.",
+            advice="Begin the phase verification and call intellistream.sage.sage_verify.",
+            missing="verification",
+        )
     session.add({"event": "prepared", "run": run, "decision_log": decision_log, "where": where})
     return standing(installation)
 

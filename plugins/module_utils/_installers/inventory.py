@@ -87,14 +87,24 @@ def is_whole(installed: Installed) -> bool:
     if installed.twice:
         return False
     site = os.path.dirname(installed.info)
+    rows = _listed(installed)
+    return bool(rows) and all(_has_content(os.path.join(site, row[0]), row) for row in rows)
+
+
+def count_files(installed: Installed) -> int:
+    """How many files P(is_whole) looks at."""
+    return len(_listed(installed))
+
+
+def _listed(installed: Installed) -> list[list[str]]:
+    """The rows of its RECORD, without byte code; none when that cannot be read."""
     try:
         with open(
             os.path.join(installed.info, "RECORD"), encoding="utf-8", errors="surrogateescape", newline=""
         ) as file:
-            rows = [row for row in csv.reader(file) if row and "__pycache__/" not in row[0]]
+            return [row for row in csv.reader(file) if row and "__pycache__/" not in row[0]]
     except (OSError, csv.Error):
-        return False
-    return bool(rows) and all(_has_content(os.path.join(site, row[0]), row) for row in rows)
+        return []
 
 
 def _has_content(path: str, row: t.Sequence[str]) -> bool:

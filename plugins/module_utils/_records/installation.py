@@ -22,7 +22,7 @@ _DONE = ("completed", "skipped")
 _NOT_IN_FORCE = ("rolled_back", "abandoned")
 # Who made a point outside of an installation.
 ORIGINS = ("hand", "hook")
-_SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing")
+_SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing", "verified")
 _LABELS = ("install_mode", "environment_name", "python_path")
 # Fields that an event must have; C(before) is in C(redone).
 REQUIRED = {
@@ -31,6 +31,7 @@ REQUIRED = {
     "phase": "phase status data",
     "captured": "point phase description specs resources",
     "settled": "point after unchanged",
+    "verified": "resources versions files imports commands",
     "undoing": "points phases entire force redo plan",
     "undone": "outcome",
     "redone": "before",
@@ -239,6 +240,7 @@ class Installation(Change):
         C(failed) is when the phase had failed that was the reason, or None.
     :ivar all_or_nothing: it belongs to a run that is all or none: nothing of it is kept when it is not finished.
     :ivar fired: when and why its dead-man's switch fired; None when it did not.
+    :ivar verified: what was looked at when it was verified last; None when a phase that this rests on has moved since.
     :ivar more: fields of its C(begun) and C(described) events that this version does not know.
     """
 
@@ -255,6 +257,7 @@ class Installation(Change):
         self.undo: events.UndoTime | None = None
         self.fired: events.FiredRecord | None = None
         self.all_or_nothing = False
+        self.verified: events.Evidence | None = None
         self.more: Facts = {}
 
     @property
@@ -329,6 +332,8 @@ class Installation(Change):
             for later in PHASES[PHASES.index(name) + 1 :]:
                 self.phases[later] = Phase(later)
         self.phases[name].move(event, time)
+        if status not in _DONE and name != PHASES[-1]:
+            self.verified = None
         self.status = "failed" if status == "failed" else "running"
         if all(phase.done for phase in self.phases.values()):
             self.status = "completed"
@@ -340,6 +345,8 @@ class Installation(Change):
             self.undo = {**event["work"], "failed": max(failures, default=None), "ended": time}
         if event["outcome"] != "exact":
             return
+        if event.get("phases"):
+            self.verified = None
         for name in event.get("phases") or []:
             if self.phases[name].status != "pending":
                 self.phases[name].status, self.phases[name].ended = "rolled_back", time
@@ -351,6 +358,9 @@ class Installation(Change):
         self.status = before["status"] or self.status
         for name, status in before["phases"].items():
             self.phases[name].status = status
+
+    def _on_verified(self, event: events.Verified, _time: str) -> None:
+        self.verified = t.cast("events.Evidence", fields_of(event))
 
     def _on_prepared(self, event: events.Prepared, time: str) -> None:
         self.status = "prepared"

@@ -200,15 +200,25 @@ class Session(Record):
             raise InputError(f"There is no phase {phase!r}.", advice=f"Use one of {', '.join(PHASES)}.")
         if status not in STATUSES:
             raise InputError(f"There is no status {status!r}.", advice=f"Use one of {', '.join(STATUSES)}.")
-        _refuse(self.installation, goes_on=True)
+        self.refuse_to_go_on()
         before = self.required().phases[phase]
-        if before.status == status and before.data == data:
+        # A run that begins to verify does not go by what a killed one had found.
+        anew = status == "started" and phase == PHASES[-2] and self.required().verified is not None
+        if before.status == status and before.data == data and not anew:
             return False
         event: PhaseMoved = {"event": "phase", "phase": phase, "status": status, "data": data}
         if result is not None:
             event["result"] = result
         self.add(event)
         return True
+
+    def refuse_to_go_on(self) -> None:
+        """Refuse to go on with the current installation where something else comes first.
+
+        :raises InDoubt: the decision of a fleet run.
+        :raises Fired: a dead-man's switch has taken everything back, or is to.
+        """
+        _refuse(self.installation, goes_on=True)
 
     def unrecorded_points(self) -> list[str]:
         """Rollback points that this session has taken and not recorded yet."""

@@ -35,6 +35,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import attempt
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot
 
@@ -207,6 +208,7 @@ class World:
                 self.call(None, {"phase": PHASES[2], "status": "failed", "data": "told so"})
                 return
         if todo:
+            verified(self.engine)
             rest: list[Transition] = [{"phase": phase, "status": "completed"} for phase in todo if phase in PHASES[2:]]
             self.call(None, *rest)
 

@@ -30,6 +30,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune 
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 pytestmark = pytest.mark.property
@@ -94,6 +95,7 @@ class Host:
         else:
             if ending == "finished":
                 self.write(file)
+            verified(self.engine)
             self.call(*({"phase": phase, "status": "completed"} for phase in PHASES))
         self.happened.append(Happened(ending, name, file.name, before))
 

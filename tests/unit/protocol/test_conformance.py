@@ -38,6 +38,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import VERIFIED
 
 if t.TYPE_CHECKING:
     import random
@@ -125,6 +126,7 @@ class Host:
             was = session.installation.status
             for phase in PHASES:
                 session.move(phase, "completed")
+            session.add(VERIFIED)
             prepare(session, RUN, decision_log, "", was)
             session.commit()
 

@@ -34,7 +34,7 @@ CUTS = {
     "environment_setup": "phases | environment_setup | Create the virtual environment",
     "python_deps": "phases | python_deps | Install the third-party distributions of the plan",
     "sage_packages": "phases | sage_packages | Install the SAGE distributions of the plan",
-    "verification": "phases | verification | Import SAGE",
+    "verification": "phases | verification | Verify SAGE",
     "cleanup": "phases | cleanup | End the installation",
     "voted": "fleet | decide | Commit or abort",
 }

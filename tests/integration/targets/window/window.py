@@ -234,7 +234,7 @@ def killed() -> None:
     """The controller is killed between two tasks: the host is back by itself, and the next run tells so."""
     one = One("killed")
     moments: list[tuple[str, dict[str, t.Any]]] = [
-        ("phases | verification | Import SAGE", {}),
+        ("phases | verification | Verify SAGE", {}),
         ("fleet | decide | Commit or abort", {"sage_fleet_policy": "atomic"}),
     ]
     for task, values in moments:

@@ -33,7 +33,12 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import LedgerLine
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import PackageChange, Transition
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
+        Event,
+        Evidence,
+        PackageChange,
+        Transition,
+    )
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 _LOG = "0123456789abcdef0123456789abcdef"
@@ -129,8 +134,24 @@ def _first(host: SageHost) -> None:
     host.change("1")
     venv = {"kind": "venv", "path": str(host.venv.path)}
     _call(host, {"phase": "python_deps", "status": "failed", "data": "no disk"})
+    earlier: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES[:2]]
+    _call(host, *earlier)
     _call(host, {"phase": "python_deps", "status": "completed", "result": [venv]})
     host.end()
+
+
+def _verify(host: SageHost) -> None:
+    """What sage_verify records once it has looked."""
+    evidence: Evidence = {
+        "resources": [f"venv {host.venv.path}"],
+        "versions": {"pack": "1"},
+        "files": 3,
+        "imports": ["pack"],
+        "commands": [{"argv": ["pack", "check"], "output": "0" * 64}],
+    }
+    with host.engine.session() as session:
+        session.add(t.cast("Event", {"event": "verified", **evidence}))
+        session.commit()
 
 
 def _back(host: SageHost, to: str) -> None:
@@ -140,6 +161,7 @@ def _back(host: SageHost, to: str) -> None:
 def _fleet(host: SageHost) -> None:
     """A fleet that installs, and one that goes back."""
     host.begin("5")
+    _verify(host)
     ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
     _call(host, *ended, prepare={"run": "r1", "decision_log": _LOG, "where": "deploy:/fleet"})
     _call(host, decided={"run": "r1", "decision": "commit"})
@@ -153,6 +175,7 @@ def _fleet(host: SageHost) -> None:
 def _switches(host: SageHost) -> None:
     """A switch that fires on a host that is prepared, and one that finds nothing to take back."""
     host.begin("6")
+    _verify(host)
     ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
     _call(host, *ended, prepare={"run": "r3", "decision_log": _LOG, "where": "deploy:/fleet"})
     _fire(host)

@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import MAIN, LedgerLine
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Event
 
 
@@ -32,6 +33,16 @@ _REST: dict[str, dict[str, t.Any]] = {
 def event(fields: t.Mapping[str, t.Any]) -> Event:
     """An event with these fields and what it must have besides, or one that no version writes."""
     return t.cast("Event", {**_REST.get(fields["event"], {}), **fields})
+
+
+VERIFIED = event({"event": "verified", "resources": [], "versions": {}, "files": 0, "imports": [], "commands": []})
+
+
+def verified(engine: Engine) -> None:
+    """Record that what was installed was verified, as sage_verify does once it has looked."""
+    with engine.session() as session:
+        session.add(VERIFIED)
+        session.commit()
 
 
 def line(seq: int, install_id: str, *events: t.Mapping[str, t.Any], time: str = "") -> LedgerLine:

@@ -22,6 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
     installations,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, snapshot
 
@@ -85,6 +86,7 @@ class SageHost:
 
     def end(self, limits: Limits | None = None) -> Result:
         """All phases done, and what the role does then; returns the retention's result."""
+        verified(self.engine)
         result = self.call(transitions=[{"phase": name, "status": "completed"} for name in PHASES])
         return {**retain(self.engine, limits, False)} if limits is not None and result["prunable"] else {}
 

@@ -19,6 +19,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.modules import (
     sage_checkpoint,
     sage_resume_info,
@@ -86,8 +87,9 @@ def _resource(bench: Bench, plan: list[dict[str, t.Any]]) -> dict[str, t.Any]:
 
 
 def _transition(bench: Bench, root: str, status: str, **more: object) -> dict[str, t.Any]:
-    transition = {"phase": "python_deps", "status": status, **more}
-    return bench.call(sage_checkpoint, root=root, lock_timeout=5, inputs={}, transitions=[transition])
+    earlier = [{"phase": phase, "status": "completed"} for phase in PHASES[:2] if status == "completed"]
+    transitions = [*earlier, {"phase": "python_deps", "status": status, **more}]
+    return bench.call(sage_checkpoint, root=root, lock_timeout=5, inputs={}, transitions=transitions)
 
 
 def test_x1_what_is_completed_or_undone_is_on_the_disk(bench: Bench, disk: Disk) -> None:

@@ -28,6 +28,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
     RollbackRequest,
 )
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
@@ -56,6 +57,8 @@ def _call(
 
 
 def _finish(engine: Engine, inputs: dict[str, dict[str, t.Any]] | None = None) -> dict[str, t.Any]:
+    if inputs is None or _call(engine, inputs=inputs)["resume"]["phase"]:
+        verified(engine)
     return _call(engine, *[(name, "completed") for name in PHASES], inputs=inputs)
 
 
@@ -165,7 +168,9 @@ def test_a_result_that_no_longer_holds(engine: Engine, tmp_path: pathlib.Path) -
     spec = {"kind": "files", "paths": [str(path)]}
     moves: list[dict[str, t.Any]] = [{"phase": name, "status": "completed"} for name in PHASES]
     moves[3]["result"] = [spec]
-    _call(engine, *moves, inputs=INPUTS)
+    _call(engine, inputs=INPUTS)
+    verified(engine)
+    _call(engine, *moves)
     path.write_text("longer content")
     verdict = _call(engine, inputs=INPUTS)["resume"]
     assert (verdict["state"], verdict["phase"]) == ("outdated", "sage_packages")
@@ -311,6 +316,6 @@ def test_recover_leaves_ended_phases_alone(engine: Engine, tmp_path: pathlib.Pat
     capture = [{"kind": "files", "paths": [str(precious)]}]
     _call(engine, {"phase": "environment_setup", "status": "started", "capture": capture}, inputs=INPUTS)
     precious.write_text("made")
-    _call(engine, ("environment_setup", "completed"), ("python_deps", "started"))
+    _call(engine, ("environment_setup", "completed"), ("submodule_sync", "skipped"), ("python_deps", "started"))
     assert checkpoint(engine, CheckpointRequest(INPUTS, True, {}, [], recover=True), False)["recover"] is None
     assert precious.read_text() == "made"

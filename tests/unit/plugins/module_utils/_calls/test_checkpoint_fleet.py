@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Rollback
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
@@ -27,6 +28,7 @@ if t.TYPE_CHECKING:
 
 FLEET = {"run": "r1", "decision_log": "p", "where": "deploy:/fleet"}
 ENDED = [{"phase": name, "status": "completed"} for name in PHASES]
+BEFORE_DEPS = [{"phase": name, "status": "completed"} for name in PHASES[:2]]
 
 
 @pytest.fixture
@@ -39,6 +41,11 @@ def host(tmp_path: pathlib.Path) -> SageHost:
 def _call(host: SageHost, check_mode: bool = False, **values: t.Any) -> dict[str, t.Any]:
     if "decided" in values:
         return {**deliver_decision(host.engine, **values["decided"], check_mode=check_mode)}
+    if values.get("transitions") == ENDED and not check_mode:
+        with host.engine.reading() as session:
+            running = session.required().status == "running"
+        if running:
+            verified(host.engine)
     request = CheckpointRequest(**{"inputs": None, "resume": True, "labels": {}, "transitions": [], **values})
     return {**checkpoint(host.engine, request, check_mode)}
 
@@ -110,7 +117,7 @@ def test_what_was_to_be_all_or_none_goes_back_whole(host: SageHost) -> None:
     was = snapshot(host.data)
     name = host.begin("2")
     _call(host, inputs={"python_deps": {"version": "2"}}, all_or_nothing=True)
-    _call(host, transitions=[{"phase": "python_deps", "status": "completed"}])
+    _call(host, transitions=[*BEFORE_DEPS, {"phase": "python_deps", "status": "completed"}])
     for inputs in ({"python_deps": {"version": "3"}}, None):
         told = _call(host, recover=True, inputs=inputs)
         assert (told["recover"], told["resume"]) == ({"to": name}, None)

@@ -23,6 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import BEGUN
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Target
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -43,6 +44,7 @@ def _done(host: SageHost) -> list[Transition]:
 def host(tmp_path: pathlib.Path) -> SageHost:
     one = SageHost(tmp_path).make()
     one.begin("1.0")
+    verified(one.engine)
     one.call(transitions=_done(one))
     return one
 
@@ -120,6 +122,7 @@ def _in_doubt(host: SageHost) -> None:
     host.call(inputs={"python_deps": {"version": "2.0"}})
     waits: FleetTerms = {"run": "r1", "decision_log": "p" * 32, "where": "deploy:/fleet"}
     host.begin("1.0")
+    verified(host.engine)
     checkpoint(host.engine, CheckpointRequest(None, True, {}, _done(host), prepare=waits), False)
 
 

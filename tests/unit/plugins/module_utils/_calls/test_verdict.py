@@ -87,7 +87,7 @@ def test_rolled_back() -> None:
     [
         ({**INPUTS, "sage_packages": {"version": "2"}}, "sage_packages", "input version changed from '1' to '2'"),
         ({**INPUTS, "sage_packages": {}}, "sage_packages", "input version changed from '1' to None"),
-        ({**INPUTS, "cleanup": {"new": [1]}}, "cleanup", "input new changed from None to [1]"),
+        ({**INPUTS, "verification": {"new": [1]}}, "verification", "input new changed from None to [1]"),
         ({}, "environment_setup", "input python changed from '3.11' to None"),
     ],
 )
@@ -174,7 +174,15 @@ def test_a_phase_whose_result_was_not_there_when_it_ended(tmp_path: pathlib.Path
 
 
 def test_a_result_that_cannot_be_judged_is_a_reason() -> None:
-    one = _finished({"cleanup": [{"spec": {"kind": "nonsense", "path": "/x"}, "facts": {}}]})
+    one = _finished({"verification": [{"spec": {"kind": "nonsense", "path": "/x"}, "facts": {}}]})
     verdict = judge(one, INPUTS, HOST)
-    assert verdict.phase == "cleanup"
+    assert verdict.phase == "verification"
     assert "nonsense" in verdict.reasons[0]["reason"]
+
+
+@pytest.mark.parametrize("status", ["failed", "started", "rolled_back"])
+def test_e10_who_ends_an_installation_verifies_it(status: str) -> None:
+    one = _installation(*[(name, "completed") for name in PHASES[:-1]], ("cleanup", status))
+    verdict = judge(one, INPUTS, HOST)
+    assert verdict.phases_to_run == ["verification", "cleanup"]
+    assert [reason["phase"] for reason in verdict.reasons] == ["verification", "cleanup"]

@@ -40,6 +40,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Back
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 from ansible_collections.intellistream.sage.tests.unit.waiting import FOREVER, wait_until
@@ -73,6 +74,7 @@ def _fire(host: SageHost) -> bool:
 
 
 def _all_done(host: SageHost, **values: t.Any) -> dict[str, t.Any]:
+    verified(host.engine)
     ended: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES]
     return {**checkpoint(host.engine, CheckpointRequest(None, True, {}, ended, **values), False)}
 

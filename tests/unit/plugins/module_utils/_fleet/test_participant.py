@@ -31,6 +31,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import VERIFIED
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
@@ -57,6 +58,8 @@ class FleetHost(SageHost):
             for phase in PHASES:
                 if session.installation is None or not session.installation.phases[phase].done:
                     session.move(phase, "completed")
+            if was != "completed":
+                session.add(VERIFIED)
             found = prepare(session, run, "p" * 32, "deploy:/fleet", was)
             session.commit()
             refresh(session)

@@ -29,6 +29,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tiny
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 WANTED = {"python_deps": {"version": "2"}}
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 
 
 class RootHost(SageHost):
@@ -185,6 +186,7 @@ def test_e2_a_moved_root_says_so_and_begins_with_its_environment(tmp_path: pathl
     deps = {"phase": "python_deps", "status": "started", "capture": [{**venv, "distributions": distributions}]}
     moved.call(transitions=[{"phase": "environment_setup", "status": "completed"}, deps])
     moved.venv.install("pack", "2")
+    verified(moved.engine)
     moved.call(transitions=[{"phase": name, "status": "completed"} for name in result["phases"]])
     assert look(moved.engine.root, moved.engine.checkpoint_dir, WANTED)["finished"]
     assert [installed.identity["root"] for installed in moved.history()][-2:] == [str(moved.root)] * 2

@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log
 from ansible_collections.intellistream.sage.plugins.module_utils._records.install_log import LOGS
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 
 SECRET = "https://alice:hunter2@index.example/simple"
@@ -91,7 +92,7 @@ def test_s59_a_log_has_an_end(engine: Engine, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(install_log, "MOST", 1000)
     for number in range(4):
         status = "completed" if number % 2 else "started"
-        result = _call(engine, {"phase": "cleanup", "status": status}, said=["x" * 600])
+        result = _call(engine, {"phase": "environment_setup", "status": status}, said=["x" * 600])
     assert _log(engine, result["install_id"]).stat().st_size == 1000
 
 
@@ -110,4 +111,4 @@ def test_r37_each_capture_tells_its_files_size_and_time(engine: Engine, tmp_path
     second = _call(engine, moves[1])
     assert [point["phase"] for point in second["captured"]] == ["python_deps"]
     assert {name: second["captured_total"][name] for name in ("files", "bytes")} == {"files": 2, "bytes": 20}
-    assert "captured" not in _call(engine, {"phase": "python_deps", "status": "completed"})
+    assert "captured" not in _call(engine, *[{"phase": name, "status": "completed"} for name in PHASES[:3]])

@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
     checkpoint,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
@@ -126,8 +127,9 @@ def test_in_a_phase(host: ToyHost) -> None:
     started: Transition = {"phase": "python_deps", "status": "started", "capture": [host.toy("2")]}
     checkpoint(host.engine, CheckpointRequest({}, True, {}, [started]), False)
     host.change("2")
+    earlier: list[Transition] = [{"phase": name, "status": "completed"} for name in PHASES[:2]]
     completed: Transition = {"phase": "python_deps", "status": "completed", "result": [host.toy("2")]}
-    checkpoint(host.engine, CheckpointRequest(None, True, {}, [completed]), False)
+    checkpoint(host.engine, CheckpointRequest(None, True, {}, [*earlier, completed]), False)
     assert host.drift() == []
     host.change("mine")
     verdict = report(host.engine, None, True)["resume"]

@@ -26,6 +26,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.sessio
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.drift import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Back
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 
 if t.TYPE_CHECKING:
@@ -58,10 +59,11 @@ class Host:
         for each, version in versions.items():
             self.venv.install(each, version)
         done: Transition = {"phase": "python_deps", "status": "completed", "result": [plan, *also]}
-        others: list[Transition] = [
-            {"phase": phase, "status": "completed"} for phase in PHASES if phase != "python_deps"
+        ended: list[Transition] = [
+            done if phase == "python_deps" else {"phase": phase, "status": "completed"} for phase in PHASES
         ]
-        self.checkpoint(done, *others)
+        verified(self.engine)
+        self.checkpoint(*ended)
 
     def drift(self) -> list[str]:
         with self.engine.reading() as session:

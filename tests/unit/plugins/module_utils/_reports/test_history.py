@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._reports.test_drift import Host
@@ -127,6 +128,8 @@ def test_a_version_that_only_building_tells_comes_from_the_result(tmp_path: Path
     one.checkpoint({"phase": "sage_packages", "status": "started", "capture": [plan]})
     assert _packages(one) == [["[+] isage"]]
     one.venv.install("isage", "0.3.dev1")
+    for name in PHASES[:3]:
+        one.checkpoint({"phase": name, "status": "completed"})
     one.checkpoint({"phase": "sage_packages", "status": "completed", "result": [plan]})
     assert _packages(one) == [["[+] isage 0.3.dev1"]]
 

@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.sessio
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot
@@ -47,6 +48,7 @@ def _no_change(host: SageHost, version: str) -> None:
     venv = {"kind": "venv", "path": str(host.venv.path)}
     started = {"phase": PHASES[0], "status": "started", "capture": [venv, files]}
     host.call(inputs={PHASES[0]: {"pin": version}}, transitions=[started])
+    verified(host.engine)
     host.call(transitions=[{"phase": name, "status": "completed"} for name in PHASES])
 
 
@@ -366,8 +368,10 @@ def test_e8_files_inside_of_a_clone_come_back_with_it(tmp_path: Path, by_script:
     capture = [{"kind": "git", "path": str(clone)}, {"kind": "files", "paths": paths}]
 
     def call(status: str, **more: t.Any) -> None:
-        transition: t.Any = {"phase": "submodule_sync", "status": status, **more}
-        checkpoint(engine, CheckpointRequest({"submodule_sync": {"v": 1}}, True, {}, [transition]), False)
+        transitions: t.Any = [{"phase": "submodule_sync", "status": status, **more}]
+        if status == "completed":
+            transitions.insert(0, {"phase": PHASES[0], "status": status})
+        checkpoint(engine, CheckpointRequest({"submodule_sync": {"v": 1}}, True, {}, transitions), False)
 
     call("started", capture=capture)
     before = {path: what for path, what in snapshot(clone).items() if not path.startswith(".git")}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RollbackResult
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 
 
 class Host:
@@ -65,6 +66,7 @@ class Host:
         )
         for name, version in versions.items():
             self.venv.install(name, version)
+        verified(self.engine)
         done: list[Transition] = [{"phase": phase, "status": "completed"} for phase in PHASES[1:]]
         return str(self.call(inputs, *done)["install_id"])
 

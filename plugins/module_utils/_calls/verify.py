@@ -1,0 +1,213 @@
+"""One call of sage_verify: look at what the phases left, run what is to be run, and record the evidence.
+
+The engine completes neither the phase C(verification) nor an installation without that record, see
+M(_calls.checkpoint): a task that failed and was ignored, or was left out, leaves none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import command
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    InputError,
+    NotVerified,
+    OutOfOrder,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import drift
+from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
+    install,
+    interpreter,
+    inventory,
+    plan,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
+        Event,
+        Evidence,
+        Observed,
+        VerifiedCommand,
+    )
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import VerifyResult
+
+# Where nothing can be made and nothing lies that would help or hinder.
+_NO_HOME = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+_MANY = 10  # reasons that an error names
+
+
+class VerifyOutcome(t.NamedTuple):
+    """How a call ended.
+
+    :ivar unmet: requirements of distributions outside the plan that are not met, for warnings.
+    """
+
+    result: VerifyResult
+    unmet: list[str]
+
+
+def verify(engine: Engine | None, options: install.Options, index: Index, *, check_mode: bool) -> VerifyOutcome:
+    """Look at everything that the options name, and record it.
+
+    :param engine: None to record nothing, and to look at no record.
+    :param options: of the module.
+    :param check_mode: no code of what was installed is run, and nothing is recorded.
+    :raises InputError: there is nothing to look at, or no environment is named to look into.
+    :raises OutOfOrder: the phase C(verification) is not at work.
+    :raises NotVerified: something is not as it has to be.
+    :raises InstallerError: a command failed.
+    """
+    if (options["distributions"] or options["imports"]) and not options["venv"]:
+        raise InputError("`distributions` and `imports` need `venv`.", untouched="everything.")
+    results: list[Observed] = []
+    name = ""
+    if engine is not None:
+        with engine.reading() as session:
+            installation = _at_work(session, check_mode)
+            name = installation.install_id if installation is not None else ""
+            if installation is not None:
+                results = [each for phase in installation.phases.values() for each in phase.result]
+    if not (results or options["distributions"] or options["imports"] or options["commands"]):
+        raise InputError(
+            "There is nothing to verify.",
+            untouched="everything.",
+            advice="Complete phases with `result`, or give `distributions`, `imports` or `commands`.",
+        )
+    evidence, unmet = _look(results, options, index)
+    output = ""
+    if not check_mode:
+        output = _run(evidence, options)
+        if engine is not None:
+            with engine.session() as session:
+                _record(session, name, evidence)
+    return VerifyOutcome({"changed": engine is not None, "evidence": evidence, "output": output}, unmet=unmet)
+
+
+def _at_work(session: Session, check_mode: bool) -> Installation | None:
+    """The installation whose phase C(verification) is at work; in check mode, where no phase is, the current one.
+
+    :raises OutOfOrder: there is none.
+    """
+    installation = session.installation
+    if check_mode:
+        return installation
+    missing = PHASES[-2]
+    if installation is not None:
+        undone = [phase for phase in PHASES[:-2] if not installation.phases[phase].done]
+        missing = undone[0] if undone else missing
+        if not undone and installation.phases[PHASES[-2]].status == "started":
+            return installation
+    status = installation.phases[missing].status if installation is not None else "pending"
+    raise OutOfOrder(
+        f"Nothing can be verified yet: the phase {missing} is {status}.",
+        untouched="everything.",
+        advice="End the phases before verification, and begin that one, with intellistream.sage.sage_checkpoint. "
+        "`record: false` looks without a record.",
+        missing=missing,
+    )
+
+
+def _look(results: t.Sequence[Observed], options: install.Options, index: Index) -> tuple[Evidence, list[str]]:
+    """Compare the system with the record and the plan; the evidence, and what others lack.
+
+    :raises NotVerified: it is not as it has to be.
+    """
+    reasons = drift(results)
+    resources, versions = [], {}
+    for result in results:
+        kind = registry.kind_of(result["spec"])
+        resources.append(f"{result['spec']['kind']} {registry.make(result['spec']).path}")
+        versions.update(kind.versions(result["facts"]))
+    files, unmet = 0, []
+    if options["venv"]:
+        pending = install.pending_install(options)
+        reasons += pending.verify()
+        for distribution in options["distributions"]:
+            pin = plan.pin_of(distribution)
+            if pin.name in pending.inventory:
+                versions[pin.name] = pending.inventory[pin.name].version
+        for version in map(pending.inventory.get, sorted(versions)):
+            if version is not None and not inventory.is_whole(version):
+                reasons.append(f"files of {version.name} are missing or empty")
+            elif version is not None:
+                files += inventory.count_files(version)
+        if not reasons and options["distributions"] and options["check_dependencies"]:
+            unmet = install.check_dependencies(pending, options, index)
+    if reasons:
+        distinct = list(dict.fromkeys(reasons))
+        raise NotVerified(
+            f"What was installed is not as it has to be: {'; '.join(distinct[:_MANY])}.",
+            untouched="everything; verifying only reads.",
+            advice="Install again, or roll back.",
+            differences=distinct,
+        )
+    evidence: Evidence = {
+        "resources": list(dict.fromkeys(resources)),
+        "versions": dict(sorted(versions.items())),
+        "files": files,
+        "imports": list(options["imports"]),
+        "commands": [],
+    }
+    return evidence, unmet
+
+
+def _run(evidence: Evidence, options: install.Options) -> str:
+    """Import modules and run commands, and add that to the evidence; returns what the last command printed.
+
+    :raises InstallerError: one failed.
+    :raises NotVerified: one did not print what it has to.
+    """
+    commands = [(list(map(os.path.expanduser, each["argv"])), each["shows"]) for each in options["commands"]]
+    if options["imports"]:
+        if not all(part.isidentifier() for module in options["imports"] for part in module.split(".")):
+            raise InputError("`imports` are names of modules.", untouched="everything.")
+        python = interpreter.in_venv(os.path.abspath(options["venv"]))
+        commands.insert(0, ([python, "-I", "-c", f"import {', '.join(options['imports'])}"], None))
+    ran: list[VerifiedCommand] = []
+    output = ""
+    for argv, shows in commands:
+        # By env, found on the task's PATH, as a service of that user would begin it.
+        outcome = command.checked(
+            ["env", *argv],
+            env=dict.fromkeys(_NO_HOME, os.devnull),
+            timeout=options["timeout"],
+            untouched="everything; verifying only reads.",
+            advice="What was installed does not work. Roll back, or install another version.",
+        )
+        output = redact_text(outcome.stdout)
+        if shows and not re.search(shows, outcome.stdout):
+            raise NotVerified(
+                f"`{outcome.command}` did not print {shows!r}. It said last:\n{chr(10).join(outcome.last_lines())}\n--",
+                untouched="everything; verifying only reads.",
+                advice="What was installed does not work. Roll back, or install another version.",
+                output=outcome.last_lines(),
+            )
+        digest = hashlib.sha256(outcome.stdout.encode(errors="surrogateescape")).hexdigest()
+        ran.append({"argv": [redact_text(part) for part in argv], "output": digest})
+    evidence["commands"] = ran[1:] if options["imports"] else ran
+    return output
+
+
+def _record(session: Session, name: str, evidence: Evidence) -> None:
+    """Record the evidence for the installation that was looked at.
+
+    :raises OutOfOrder: it is not at work any more.
+    """
+    installation = _at_work(session, check_mode=False)
+    if installation is None or installation.install_id != name:
+        raise OutOfOrder(
+            f"Another installation began while {name} was verified.",
+            untouched="the record.",
+            advice="Let only one run at a time work on a host.",
+        )
+    session.add(t.cast("Event", {"event": "verified", **evidence}))
+    session.commit()

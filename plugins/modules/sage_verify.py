@@ -1,0 +1,243 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sage_verify
+short_description: Verify what was installed, and record the evidence
+version_added: 1.0.0
+description:
+  - Looks at what the finished phases of the installation left, compares an environment with its plan, imports modules
+    and runs commands, and records what it looked at.
+  - Without that record M(intellistream.sage.sage_checkpoint) completes neither the phase V(verification) nor an
+    installation, nor prepares it for a fleet run. A verification that failed and was ignored, or left out, is none.
+  - Nothing of the directory and the home of the user who runs it may help or hinder. Commands run in C(/), with homes
+    where nothing can be made.
+options:
+  venv:
+    description:
+      - The virtual environment, for O(distributions) and O(imports).
+    type: path
+  distributions:
+    description:
+      - What was to be installed, as RV(intellistream.sage.sage_resolve#module:plan.distributions) or a part of it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the distribution.
+        type: str
+        required: true
+      version:
+        description: Its version; may be left out with O(distributions[].path).
+        type: str
+      hashes:
+        description: Hashes of acceptable files, such as V(sha256:...). With none any file of the version will do.
+        type: list
+        elements: str
+        default: []
+      path:
+        description: Source directory it was installed from, instead of from the index.
+        type: path
+      editable:
+        description: Whether a reference to O(distributions[].path) was installed rather than a copy.
+        type: bool
+        default: false
+      group:
+        description: From the plan; not used.
+        type: str
+      action:
+        description: From the plan; not used.
+        type: str
+      from_version:
+        description: From the plan; not used.
+        type: str
+  check_dependencies:
+    description:
+      - Check that every one of O(distributions) has what it requires, with the installer's own check. What others lack
+        is a warning.
+    type: bool
+    default: true
+  imports:
+    description:
+      - Modules that the environment's interpreter has to be able to import, isolated from user and directory.
+    type: list
+    elements: str
+    default: []
+  commands:
+    description:
+      - What has to end with 0.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      argv:
+        description: The program with its arguments.
+        type: list
+        elements: str
+        required: true
+      shows:
+        description: A regular expression that has to be found in what it prints.
+        type: str
+  record:
+    description:
+      - Compare with the record of the installation, and record the evidence there. Then the phase V(verification)
+        has to be at work.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - intellistream.sage.attributes
+  - intellistream.sage.state
+  - intellistream.sage.installer
+attributes:
+  check_mode:
+    support: full
+    details: No code of what was installed is run.
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+author:
+  - IntelliStream (@intellistream)
+seealso:
+  - module: intellistream.sage.sage_checkpoint
+  - module: intellistream.sage.sage_install
+"""
+
+EXAMPLES = r"""
+- name: Begin the verification
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    phase: verification
+    status: started
+
+- name: Verify SAGE
+  intellistream.sage.sage_verify:
+    root: /opt/sage
+    venv: /opt/sage/.sage/venv
+    distributions: "{{ resolved.plan.distributions }}"
+    imports: [sage.foundation, sage.runtime]
+    commands:
+      - argv: [/opt/sage/.sage/venv/bin/sage, verify]
+        shows: 'core *: *ok'
+
+- name: End the installation
+  intellistream.sage.sage_checkpoint:
+    root: /opt/sage
+    transitions:
+      - {phase: verification, status: completed}
+      - {phase: cleanup, status: completed}
+"""
+
+RETURN = r"""
+evidence:
+  description: What was looked at, as it is recorded.
+  returned: success
+  type: dict
+  contains:
+    resources:
+      description: Kind and path of the results of phases that were compared with what was recorded of them.
+      type: list
+      elements: str
+      sample: [venv /opt/sage/.sage/venv]
+    versions:
+      description: Distributions that were found in the version that was wanted.
+      type: dict
+      sample: {isage: 0.3.2.4}
+    files:
+      description: Number of their files that were looked at.
+      type: int
+      sample: 1987
+    imports:
+      description: Modules that were imported.
+      type: list
+      elements: str
+      sample: [sage.foundation, sage.runtime]
+    commands:
+      description: What was run, with the SHA-256 of what it printed.
+      type: list
+      elements: dict
+      sample: []
+output:
+  description: What the last command printed.
+  returned: success
+  type: str
+  sample: "core : ok"
+head:
+  description: The newest line of the ledger, as RV(intellistream.sage.sage_checkpoint#module:head).
+  returned: always
+  type: dict
+  sample: {seq: 7, offset: 4211, hash: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
+"""
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
+    index_of,
+    installer_spec,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verify import verify
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+SPEC = installer_spec(
+    {
+        "venv": {"type": "path"},
+        "distributions": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "name": {"type": "str", "required": True},
+                "version": {"type": "str"},
+                "hashes": {"type": "list", "elements": "str", "default": []},
+                "path": {"type": "path"},
+                "editable": {"type": "bool", "default": False},
+                "group": {"type": "str"},
+                "action": {"type": "str"},
+                "from_version": {"type": "str"},
+            },
+        },
+        "check_dependencies": {"type": "bool", "default": True},
+        "imports": {"type": "list", "elements": "str", "default": []},
+        "commands": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "argv": {"type": "list", "elements": "str", "required": True},
+                "shows": {"type": "str"},
+            },
+        },
+        "record": {"type": "bool", "default": True},
+    },
+    places=("venv",),
+).merge(STATE_OPTIONS)
+
+
+def work(module: AnsibleModule) -> t.Mapping[str, object]:
+    """Options to one call."""
+    options = module.params
+    engine = Engine.from_options(options) if options["record"] else None
+    verified = verify(engine, options, index_of(module), check_mode=module.check_mode)
+    for requirement in verified.unmet:
+        module.warn(requirement)
+    return verified.result
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    run(SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
