@@ -120,6 +120,8 @@ def _read(wheel: Wheel, path: str, index: Index, opener: urllib.request.OpenerDi
     if login:
         request.add_unredirected_header("Authorization", login)
     digest, read = hasher(wheel.digest), 0
+    if os.path.lexists(path):
+        os.unlink(path)  # of an earlier try
     with opener.open(request, timeout=_SECONDS) as answer, create_new(path) as file:
         length = answer.headers.get("Content-Length")
         while block := answer.read(_BLOCK):
