@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.command import CommandOutcome
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
     find_uv,
@@ -185,11 +186,12 @@ def test_the_index_is_not_asked_again(asked: Asked, monkeypatch: pytest.MonkeyPa
     given: list[tuple[str, str]] = []
     refusing: list[bool] = []
 
-    def fake(self: Uv, argv: t.Sequence[str], **more: t.Any) -> None:
+    def fake(self: Uv, argv: t.Sequence[str], **more: t.Any) -> CommandOutcome:
         name = argv[argv.index("--requirements") + 1]
         given.append((os.path.basename(name), pathlib.Path(name).read_text()))
         if name.endswith(".toml") and refusing:
             raise InstallerError("too old")
+        return CommandOutcome("uv", 0, stdout="", stderr="")
 
     monkeypatch.setattr(Uv, "_uv", fake)
     pins = [Pin("a", "1.0", (f"sha256:{'0' * 64}",), url="https://host/a-1.0-py3-none-any.whl")]
