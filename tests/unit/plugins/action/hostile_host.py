@@ -115,7 +115,8 @@ class Hostile:
             "ledger": {"message": ""},
             "warnings": [],
         }
-        for name in self.chance.sample(sorted(answer), self.chance.randrange(6)):
+        # What it says of fleet runs is always of the right form: else nobody would be asked to decide.
+        for name in self.chance.sample(sorted({*answer} - {"fleet", "phases"}), self.chance.randrange(6)):
             answer[name] = self.any()
         return answer
 
