@@ -34,7 +34,9 @@ def sage_table(
     if kind == "rolled_back":
 
         def command(host: str, point: str) -> str:
-            variables = {name: hostvars[host].get(name, common) for name, common in (record or {}).items()}
+            # What a host was asked for, never what its variables say by now.
+            request = hostvars[host].get("__sage_request", {})
+            variables = {name: request.get(name[len("sage_") :], common) for name, common in (record or {}).items()}
             return sage_command("rollback_sage", {**variables, "sage_rollback_to": point}, host, inventory)
 
         return _tables.rolled_back(told, stopped_because, command)

@@ -17,9 +17,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 # Parts of headings that other programs say: ansible-core, Python, the operating system.
 OF_OTHERS = {
-    "Validation of arguments failed",
-    "value of",
-    "must be one of",
     "No module named",
     "No space left on device",
 }

@@ -30,7 +30,8 @@ CONTROLLER = (
     "pause",
     "set_fact",
     "set_stats",
-    "validate_argument_spec",
+    "sage_request",
+    "sage_run_info",
 )
 
 

@@ -40,7 +40,7 @@ from ansible.plugins.callback import CallbackBase
 ON_THE_CONTROLLER = {
     f"ansible.builtin.{name}"
     for name in ("assert", "debug", "fail", "include_role", "include_tasks", "meta", "pause", "set_fact")
-} | {"ansible.builtin.validate_argument_spec", "intellistream.sage.sage_run_info"}
+} | {"intellistream.sage.sage_request", "intellistream.sage.sage_run_info"}
 
 
 class CallbackModule(CallbackBase):

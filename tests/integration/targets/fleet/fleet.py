@@ -48,6 +48,7 @@ ON_THE_CONTROLLER = (
     "include_tasks",
     "meta",
     "pause",
+    "sage_request",
     "sage_run_info",
     "set_fact",
 )
@@ -237,7 +238,7 @@ def remote(run: Run, host: str) -> list[str]:
         for line in run.log
         if line.get("host") == host
         and line["action"].rpartition(".")[2] not in ON_THE_CONTROLLER
-        and line["action"] not in ("ansible.builtin.validate_argument_spec", f"{PLUGIN}sage_decision")
+        and line["action"] != f"{PLUGIN}sage_decision"
     ]
 
 

@@ -103,17 +103,18 @@ def test_x8_the_password_of_the_repository_is_nowhere(tmp_path: pathlib.Path) ->
         tasks = [
             {
                 "ansible.builtin.include_role": {"name": "intellistream.sage.sage", "tasks_from": name},
-                "vars": {
-                    "sage_root": str(tmp_path / "root"),
-                    "sage_source": "git",
-                    "sage_repository": url,
-                    "sage_checkpointing": False,
-                    "__sage_run": {"check_mode": False},
-                },
+                "vars": {"__sage_run": {"check_mode": False}},
             }
             for name in ("install/look_up_commit.yml", "phases/submodule_sync.yml")
         ]
-        plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
+        wishes = {
+            "sage_root": str(tmp_path / "root"),
+            "sage_source": "git",
+            "sage_repository": url,
+            "sage_checkpointing": False,
+        }
+        request = {"intellistream.sage.sage_request": {}, "register": "__sage_request"}
+        plays = [{"hosts": "all", "gather_facts": False, "vars": wishes, "tasks": [request, *tasks]}]
         with _watched() as command_lines:
             played = play(tmp_path, plays, "-vvv", TMPDIR=str(scratch))
     assert played.status == 0, played.output

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read the variables of the role once, before any host is asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import pathlib
+import typing as t
+
+import yaml
+from ansible.errors import AnsibleError
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.modules.sage_request import SPEC
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs, _request
+from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
+
+_SPECS = pathlib.Path(__file__).resolve().parents[2] / "roles" / "sage" / "meta" / "argument_specs.yml"
+
+
+def _load() -> dict[str, t.Any]:
+    with _SPECS.open("rb") as stream:
+        content = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    return t.cast("dict[str, t.Any]", content["argument_specs"])
+
+
+# Once in the process that forks one for each task and host.
+SPECS = _load()
+
+
+class ActionModule(SageAction):
+    """See the module of the same name."""
+
+    spec = SPEC
+    module = "sage_request"
+    _requires_connection = False
+
+    def work(self, options: Result, task_vars: Result) -> Result:
+        """Read, check, return."""
+        entry = options["entry_point"]
+        overruled = _request.from_facts(task_vars.get("ansible_facts") or {})
+        if overruled:
+            raise InputError(
+                f"The facts of this host hold {', '.join(overruled)}, which would overrule what you set.",
+                untouched="everything.",
+                advice="Find what makes them: a module that returns ansible_facts, set_fact with cacheable, a cache of "
+                "facts. Then remove them, with ansible.builtin.meta: clear_facts.",
+            )
+        own, others = _request.options_of(SPECS, entry)
+        request = _request.read(own, others, task_vars, lambda name: self._look_up(task_vars[name]))
+        problems = request.problems or _request.check(request.values, entry, self._play(task_vars))
+        if problems:
+            return {"failed": True, "msg": "\n".join([*problems, "Nothing was changed."])}
+        result = {name[len(_request.PREFIX) :]: content for name, content in request.values.items()}
+        if request.unknown:
+            self._display.warning(
+                f"{', '.join(request.unknown)}: no variable of the role intellistream.sage.sage, and not read by it."
+            )
+        # It may hold secrets, and is nothing to read.
+        return {**result, "changed": False, "_ansible_no_log": True}
+
+    def _look_up(self, variable: object) -> object:
+        """What a variable comes to now."""
+        try:
+            return _plain(self._templar.template(variable))
+        except AnsibleError as error:
+            raise ValueError(f"cannot be computed: {' '.join(str(error).split())}") from error
+
+    def _play(self, task_vars: Result) -> _request.Play:
+        serial = self._task.get_play().serial
+        try:
+            sizes = _inputs.batches(serial)
+        except ValueError:
+            # Its keyword takes more than the variable does.
+            sizes = [str(size) for size in serial]
+        complete = len(task_vars["ansible_play_batch"]) == len(task_vars["ansible_play_hosts_all"])
+        return _request.Play(complete, sizes, dt.datetime.now(dt.timezone.utc).astimezone())
+
+
+def _plain(content: object) -> object:
+    """The same without what Ansible computes only when it is read."""
+    if isinstance(content, dict):
+        return {str(name): _plain(inner) for name, inner in content.items()}
+    return [_plain(inner) for inner in content] if isinstance(content, (list, tuple)) else content

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What people see of their variables, before any host is asked."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+import pytest
+import yaml
+
+from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, play
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+ROLE = {"role": "intellistream.sage.sage"}
+# Nothing listens there, and nothing is asked.
+NOWHERE = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+
+
+def _play(**keywords: t.Any) -> dict[str, t.Any]:
+    return {"hosts": "all", "gather_facts": False, **keywords}
+
+
+@pytest.mark.slow
+def test_e12_wrong_values_are_a_line_each_and_no_host_is_asked(tmp_path: pathlib.Path) -> None:
+    wrong = ["-e", "sage_verison=1", "-e", "sage_keep_days=many", "-e", "sage_install_mode=fulll"]
+    # Whatever the caller hands down.
+    plays = [_play(vars={**NOWHERE, "sage_version": "{{ nowhere }}"}, ignore_errors=True, roles=[ROLE])]
+    played = play(tmp_path, plays, *wrong)
+    assert played.status == 2
+    assert "unreachable=0" in played.output
+    told = played.output.partition("fatal: [host]")[2].partition("PLAY RECAP")[0]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    assert lines[1:3] == ["changed: false", "msg: |-"]
+    assert lines[3:6] == [
+        "sage_install_mode must be one of standard, full, dev, not 'fulll'.",
+        lines[4],
+        "sage_keep_days must be a whole number, not 'many'.",
+    ]
+    assert re.fullmatch(r"sage_version cannot be computed: .*'nowhere' is undefined.*", lines[4])
+    assert lines[6:] == ["sage_verison is no variable of this role; did you mean sage_version?", "Nothing was changed."]
+
+
+@pytest.mark.slow
+def test_x2_facts_decide_nothing(tmp_path: pathlib.Path) -> None:
+    """Facts outrank the inventory. A host that has some is refused; what comes later changes nothing."""
+    request = {"intellistream.sage.sage_request": {}, "register": "__sage_request"}
+    facts = {"ansible.builtin.set_fact": {"sage_root": "/from/a/host", "__sage_answer": "y", "cacheable": True}}
+    show = {"ansible.builtin.debug": {"msg": "root is {{ __sage_request.root }}"}}
+    secret = "https://user:s3cret@index.example/"
+    tasks = [request, facts, show, {**request, "ignore_errors": True}]
+    options = ["-vvv", "-e", f"sage_index_url={secret}", "-e", "sage_team=blue"]
+    played = play(tmp_path, [_play(vars={"sage_root": "/from/me", **NOWHERE}, tasks=tasks)], *options)
+    assert played.status == 0, played.output
+    assert "root is /from/me" in played.output
+    assert "The facts of this host hold __sage_answer, sage_root, which would overrule what you set." in played.output
+    assert "sage_team: no variable of the role" in played.output
+    assert "s3cret" not in played.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "batches"),
+    [("sage_serial=1,50%", [1, 2, 1]), ("sage_serial=50%", [2, 2]), ('{"sage_serial": [3]}', [3, 1]), ("x=1", [4])],
+)
+def test_e11_the_play_comes_in_the_batches_that_were_asked_for(
+    tmp_path: pathlib.Path, given: str, batches: list[int]
+) -> None:
+    playbook = yaml.safe_load((TOP / "playbooks" / "install_sage.yml").read_text())
+    plays = [{**playbook[0], "roles": [], "tasks": [{"ansible.builtin.debug": {"msg": "here"}}]}]
+    played = play(tmp_path, plays, "-e", given, hosts=["a", "b", "c", "d"])
+    assert played.status == 0, played.output
+    assert [part.count("=> \n") for part in played.output.partition("PLAY RECAP")[0].split("TASK [")[1:]] == batches
+
+
+@pytest.mark.slow
+def test_e11_nonsense_is_refused_before_the_play(tmp_path: pathlib.Path) -> None:
+    playbook = yaml.safe_load((TOP / "playbooks" / "install_sage.yml").read_text())
+    played = play(tmp_path, playbook, "-e", "sage_serial=some")
+    assert played.status != 0
+    assert "sage_serial must be numbers of hosts from 1 on" in played.output
+    assert "TASK" not in played.output
