@@ -80,6 +80,8 @@ def append(state: PrivateDir, install_id: str, time: str, texts: t.Iterable[str]
         try:
             room = MOST - os.fstat(fd).st_size
             write_all(fd, content.encode("utf-8", "backslashreplace")[: max(room, 0)])
+            # What the ledger says is on the disk; a log that a power cut turns into zeros would tell nobody.
+            os.fdatasync(fd)
         finally:
             os.close(fd)
 
