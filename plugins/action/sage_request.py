@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import pathlib
 import typing as t
 
@@ -50,7 +51,7 @@ class ActionModule(SageAction):
                 "facts. Then remove them, with ansible.builtin.meta: clear_facts.",
             )
         own, others = _request.options_of(SPECS, entry)
-        request = _request.read(own, others, task_vars, lambda name: self._look_up(task_vars[name]))
+        request = _request.read(own, others, task_vars, lambda name: self._look_up(task_vars[name]), os.environ)
         problems = request.problems or _request.check(request.values, entry, self._play(task_vars))
         if problems:
             return {"failed": True, "msg": "\n".join([*problems, "Nothing was changed."])}

@@ -56,7 +56,7 @@ def read(
     others: Options,
     names: t.Iterable[str],
     look_up: t.Callable[[str], object],
-    environment: t.Mapping[str, str] = os.environ,
+    environment: t.Mapping[str, str],
 ) -> Request:
     """All variables of the role, each converted once.
 

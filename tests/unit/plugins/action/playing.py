@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import pty
+import select
 import subprocess
 import sys
 import typing as t
@@ -113,12 +114,13 @@ def _at_a_terminal(command: list[str], environment: dict[str, str], work: pathli
         os.close(other_end)
         output = b""
         while True:
+            # Ansible throws away what was typed before it listens, and does not tell when that is: typed until heard.
+            if not select.select([terminal], [], [], 1)[0] and output.rstrip().endswith(QUESTION):
+                os.write(terminal, answer.encode() + b"\r")
+                continue
             try:
-                block = os.read(terminal, 65536)
+                output += os.read(terminal, 65536)
             except OSError:  # The other end was closed.
                 break
-            output += block
-            if QUESTION in output and QUESTION not in output[: -len(block)]:
-                os.write(terminal, answer.encode() + b"\r")
         os.close(terminal)
     return Played(process.returncode, output.decode().replace("\r\n", "\n"))
