@@ -36,4 +36,73 @@ options:
       - How many seconds to wait while another process changes the same state.
     type: int
     default: 60
+  lease:
+    description:
+      - The lease that a run has on O(root). While it is at work, other runs are refused, by name.
+      - The role gives O(lease.seconds) and O(lease.wait), and the action on the controller the rest. Where nothing is
+        given, the lease is for this call only.
+    type: dict
+    suboptions:
+      seconds:
+        description:
+          - After how many seconds without a call the run counts as dead, when it has no process on this host.
+          - A run whose process its own controller knows to be gone counts as dead at once.
+        type: float
+        default: 600
+      wait:
+        description:
+          - How many seconds to wait for another run to end.
+        type: float
+        default: 0
+      hold:
+        description:
+          - Keep the lease after this call, even if no installation is at work.
+        type: bool
+        default: false
+      brief:
+        description:
+          - The lease is for this call only, unless the run has it already.
+        type: bool
+        default: false
+      run:
+        description:
+          - The id of the run; set by the action.
+        type: str
+        default: ""
+      controller:
+        description:
+          - The name of its controller; set by the action.
+        type: str
+        default: ""
+      pid_namespace:
+        description:
+          - A hash of the controller's machine, boot and namespace of processes; set by the action.
+        type: str
+        default: ""
+      pid:
+        description:
+          - The process of Ansible; set by the action.
+        type: int
+        default: 0
+      started:
+        description:
+          - When that process started; set by the action.
+        type: str
+        default: ""
+      user:
+        description:
+          - Who started it; set by the action.
+        type: str
+        default: ""
+      host:
+        description:
+          - The inventory's name of this host; set by the action.
+        type: str
+        default: ""
+      dead:
+        description:
+          - Runs whose processes the controller knows to be gone; set by the action.
+        type: list
+        elements: str
+        default: []
 """

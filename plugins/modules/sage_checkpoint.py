@@ -368,6 +368,11 @@ altered:
   returned: success
   type: bool
   sample: true
+run:
+  description: The id of the run that the call belongs to. Empty if there is none.
+  returned: success
+  type: str
+  sample: 634a78478063
 recover:
   description: What has to be rolled back before this module does what was asked for. Null when there is nothing.
   returned: success

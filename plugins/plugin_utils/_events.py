@@ -211,6 +211,7 @@ class Begun(_Labels):
     inputs: Inputs
     environment: Environment
     identity: Identity
+    run: str
     carried: dict[str, PhaseRecord]
 
 
@@ -221,6 +222,7 @@ class Rerooted(_Any):
 
 class Described(_Labels):
     event: t.Literal["described"]
+    run: str
 
 
 class _PhaseResult(_Any, total=False):
@@ -232,6 +234,7 @@ class PhaseMoved(_PhaseResult):
     phase: str
     status: str
     data: t.Any
+    run: str
 
 
 class _CapturedOutside(_Any, total=False):

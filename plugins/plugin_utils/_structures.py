@@ -510,9 +510,10 @@ class CheckpointDetails(t.TypedDict, total=False):
 
 
 class CheckpointResult(InstallationSummary, CheckpointDetails):
-    """The result of M(intellistream.sage.sage_checkpoint)."""
+    """The result of M(intellistream.sage.sage_checkpoint). C(run): id of the run that it belongs to."""
 
     changed: bool
+    run: str
     recover: RecoverTarget | None
     resume: VerdictResult | None
     fleet: FleetStanding | None

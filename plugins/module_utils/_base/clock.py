@@ -26,6 +26,11 @@ def utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + "+00:00"
 
 
+def since_boot() -> float:
+    """Seconds since the boot, of a clock that nobody sets, and that goes on while the host sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 def new_install_id(last: str | None) -> str:
     """An install id, C(YYYYMMDD_HHMMSS) in local time.
 

@@ -118,6 +118,10 @@ class Busy(StateError):
     """Another process holds the lock."""
 
 
+class Leased(StateError):
+    """Another run is at work on the root, or the same one under another name of the host."""
+
+
 class InDoubt(StateError):
     """The host waits for the decision about a fleet run, and begins nothing before it has learned it."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+# Of what the kernel tells of a process.
+_STARTED = 20
+
 
 def running() -> list[int]:
     """All processes; none where there is no C(/proc), on another system than Linux."""
@@ -18,6 +21,12 @@ def name(process: int) -> str:
     return (_stat(process) or ["gone"])[0]
 
 
+def started(process: int) -> str:
+    """When a process started, in ticks since the boot; empty when it has ended, also when nobody has asked how."""
+    facts = _stat(process)
+    return facts[_STARTED] if len(facts) > _STARTED and facts[1] not in ("Z", "X") else ""
+
+
 def ancestors() -> set[int]:
     """This process, and those that started it."""
     chain: set[int] = set()
@@ -30,11 +39,11 @@ def ancestors() -> set[int]:
 
 
 def _stat(process: int) -> list[str]:
-    """Name, state, parent of a process; empty when it is gone."""
+    """Name, state, parent and what else C(proc_pid_stat) has of a process; empty when it is gone."""
     try:
         with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stream:
             # The name may have spaces and parentheses.
             before, dummy, after = stream.read().rpartition(")")
     except OSError:
         return []
-    return [before.partition("(")[2], *after.split()[:2]]
+    return [before.partition("(")[2], *after.split()]

@@ -50,7 +50,7 @@ def settled(engine: Engine, name: str, check_mode: bool) -> BackupResult:
 
     :raises InputError: there is no such point, or it was undone.
     """
-    with engine.reading() if check_mode else engine.session() as session:
+    with engine.opened(check_mode) as session:
         session.commit()
         change, point_named = _find(session, name)
         if change is None or point_named is None:
@@ -110,7 +110,7 @@ def backup(
     :param by: V(hand) or V(hook), who makes a change of its own.
     :raises CaptureError: something cannot be captured; nothing was recorded.
     """
-    with engine.reading() if check_mode else engine.session() as session:
+    with engine.opened(check_mode) as session:
         # That a root was moved, for instance, is not of the point.
         session.commit()
         cleaned, text = [registry.recorded(spec) for spec in specs], redact(description)

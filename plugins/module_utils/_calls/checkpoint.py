@@ -10,7 +10,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.redact im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, drift, judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import learn_decision, prepare
-from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, lease, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
@@ -98,14 +98,14 @@ def checkpoint(engine: Engine, request: CheckpointRequest, check_mode: bool) -> 
     :raises SageError: nothing was recorded.
     """
     if not check_mode and any(transition["status"] == "failed" for transition in request.transitions):
-        from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import stray_processes
+        from ansible_collections.intellistream.sage.plugins.module_utils._records import stray_processes
 
         # A task that was cut off goes on here, and may hold the lock.
         stray_processes.end(engine)
-    records = request.inputs is not None or request.transitions or request.prepare is not None
+    records = request.inputs is not None or request.transitions or request.prepare is not None or engine.holds
     # Where there is no record and nothing to put into one, none is made.
     only_looks = check_mode or not (records or engine.exists())
-    with engine.reading() if only_looks else engine.session() as session:
+    with engine.opened(only_looks) as session:
         # A mark of another version is refused before anything is recorded.
         mark.read(session.where)
         start = _start(session)
@@ -125,7 +125,9 @@ def deliver_decision(engine: Engine, run: str, decision: str, check_mode: bool) 
     :returns: C(recover) is what has to be rolled back then.
     :raises SageError: nothing was recorded.
     """
-    with engine.reading() if check_mode else engine.session() as session:
+    # Whoever knows the decision may deliver it, whichever run is at work.
+    engine.joins = True
+    with engine.opened(check_mode) as session:
         mark.read(session.where)
         start = _start(session)
         fleet = learn_decision(session, run, decision)
@@ -149,6 +151,8 @@ def _waits(session: Session, request: CheckpointRequest) -> bool:
 
 def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> CheckpointResult:
     """Begin or go on with an installation, move its phases, and prepare it for a fleet run."""
+    if session.follows_run and request.inputs is None and request.transitions and session.installation is not None:
+        lease.refuse_foreign(session.installation, session.run)
     session.said = request.said
     verdict = _begin(session, request)
     transitions = request.transitions if verdict is None or verdict.phase is not None else []
@@ -179,6 +183,7 @@ def _record(session: Session, verdict: Verdict | None, start: _Start, undo_to: s
     mark.renew_or_disarm(session)
     return {
         "changed": changed,
+        "run": session.run,
         "recover": {"to": undo_to} if undo_to is not None else None,
         "resume": verdict.as_dict() if verdict is not None else None,
         "fleet": _fleet(session),
@@ -298,6 +303,8 @@ def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
         and (in_force.inputs, in_force.environment) == (inputs, host)
         and not identity.new_root(in_force.began_as, session.identity)
     )
+    if continues and session.run and session.required().run != session.run:
+        session.add({"event": "described", "run": session.run})
     if not continues:
         session.begin(inputs, host, carry_from=in_force, carry=PHASES[: PHASES.index(verdict.phase)])
     return verdict
@@ -444,7 +451,7 @@ def _describe(session: Session, request: CheckpointRequest) -> None:
     labels = {name: label for name, label in redact(request.labels).items() if label is not None}
     becomes = request.all_or_nothing and installation.unfinished and not installation.all_or_nothing
     if becomes or any(installation.labels.get(name) != label for name, label in labels.items()):
-        event = t.cast("Described", {"event": "described", **labels})
+        event = t.cast("Described", {"event": "described", "run": session.run, **labels})
         if becomes:
             event["all_or_nothing"] = True
         session.add(event)

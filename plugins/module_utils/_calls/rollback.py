@@ -12,9 +12,9 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, stray_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
-from ansible_collections.intellistream.sage.plugins.module_utils._records import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._records import standing, stray_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import refuse_undecided
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_undos
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import dates, targets
@@ -52,7 +52,7 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Roll
     if not check_mode:
         # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
         stray_processes.end(engine)
-    with engine.reading() if check_mode else engine.session() as session:
+    with engine.opened(check_mode) as session:
         decided = participant.committed_rollback(session.installation)
         # What was decided comes first, whatever is named.
         result = go_back(session, request if decided is None else _request(decided), check_mode)
@@ -61,6 +61,8 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Roll
             session.commit()
         # Whoever rolls back decides what stays, also where a phase had changed nothing.
         mark.remove(session)
+        # Also where what is left of the installation can be continued: nobody is at it any more.
+        session.ends_run = not session.rollback_awaited
         return result
 
 

@@ -11,6 +11,7 @@ import json
 import time
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnknownFormat
 from ansible_collections.intellistream.sage.plugins.module_utils._base.host import boot_id
 
@@ -59,19 +60,14 @@ class Mark(t.NamedTuple):
     def seconds_left(self) -> float:
         """Seconds until it is due; negative when it is overdue."""
         if self.boot_id == boot_id():
-            return self.due - _seconds_since_boot()
+            return self.due - clock.since_boot()
         # Another boot's clock says nothing; the other one may have been set.
         return min(self.after, self.wall - time.time())
 
     def renewed(self) -> Mark:
         """The same, with its time beginning anew."""
-        due = _seconds_since_boot() + self.after
+        due = clock.since_boot() + self.after
         return self._replace(boot_id=boot_id(), due=due, wall=time.time() + self.after)
-
-
-def _seconds_since_boot() -> float:
-    """Seconds since the boot, of a clock that nobody sets, and that goes on while the host sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def make(install_id: str, token: str, after: float) -> Mark:

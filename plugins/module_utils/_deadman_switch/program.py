@@ -12,8 +12,8 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Busy, ConflictError, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
-from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import stray_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet import participant
+from ansible_collections.intellistream.sage.plugins.module_utils._records import lease, stray_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_packages, carry_undos
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import rollback
@@ -37,6 +37,8 @@ def main(settings: EngineSettings, arguments: list[str]) -> int:
     :returns: the exit status; 0 unless everything was to be taken back and could not be.
     """
     engine, token = Engine(**settings), arguments[0]
+    # It belongs to the run that armed it, which has gone silent.
+    engine.joins = True
     for dummy in range(_TRIES):
         try:
             _wait(engine, token)
@@ -96,9 +98,11 @@ def fire(engine: Engine, token: str) -> bool:
                 # Nothing was captured since nothing was changed.
                 session.add({"event": "ended", "status": "rolled_back"})
             session.commit()
-        stray_processes.kill(installation.install_id, engine.root)
+        stray_processes.kill(engine.root, installation.install_id)
         rollback.go_back(session, rollback.RollbackRequest(to=installation.install_id), False)
         deadman_switch_mark.remove(session)
+        if session.where is not None:
+            lease.end(session.where)
         return True
 
 

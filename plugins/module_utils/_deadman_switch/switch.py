@@ -53,7 +53,7 @@ def arm(engine: Engine, after: float, method: str, check_mode: bool) -> SwitchRe
     """
     if after < 1:
         raise InputError("A dead-man's switch needs at least one second.", untouched="everything.")
-    with engine.reading() if check_mode else engine.session() as session:
+    with engine.opened(check_mode) as session:
         before = deadman_switch_mark.status(session)
         installation = session.installation
         at_work = installation is not None and (installation.unfinished or installation.status == "prepared")

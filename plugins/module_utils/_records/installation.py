@@ -26,9 +26,10 @@ _SOMETIMES = ("fleet", "window", "undo", "fired", "all_or_nothing", "verified")
 _LABELS = ("install_mode", "environment_name", "python_path")
 # Fields that an event must have; C(before) is in C(redone).
 REQUIRED = {
-    "begun": "inputs environment identity carried",
+    "begun": "inputs environment identity run carried",
+    "described": "run",
     "rerooted": "identity",
-    "phase": "phase status data",
+    "phase": "phase status data run",
     "captured": "point phase description specs resources",
     "settled": "point after unchanged",
     "verified": "resources versions files imports commands",
@@ -109,7 +110,7 @@ class Phase:
         """Take the phase to the status of a C(phase) event."""
         self.status = event["status"]
         self.data = event.get("data")
-        self.more = fields_of(event, "phase", "status", "data", "result")
+        self.more = fields_of(event, "phase", "status", "data", "run", "result")
         if self.status == "started":
             self.started, self.ended, self.result, self.failure = time, None, [], None
         else:
@@ -230,6 +231,7 @@ class Installation(Change):
     :ivar install_id: C(YYYYMMDD_HHMMSS), also the transaction id.
     :ivar status: V(running), V(prepared), V(completed), V(failed), V(rolled_back) or V(abandoned).
     :ivar inputs: what was wanted, by phase.
+    :ivar run: the run that began it, or that went on with it last; empty outside of one.
     :ivar environment: facts of the host it began on.
     :ivar began_as: whose record it began in.
     :ivar identity: whose record it is since; another one after the root was moved.
@@ -248,6 +250,7 @@ class Installation(Change):
         super().__init__(install_id, time, "installation", seq)
         self.status = "running"
         self.inputs: events.Inputs = {}
+        self.run = ""
         self.environment: events.Environment = {}
         self.began_as = self.identity
         self.labels: dict[str, str] = dict.fromkeys(_LABELS, "")
@@ -318,6 +321,7 @@ class Installation(Change):
     def _describe(self, event: events.Begun | events.Described) -> None:
         """Take the labels of an event, and what it has that this version does not know."""
         fields = fields_of(event, *REQUIRED["begun"].split())
+        self.run = event["run"] or self.run
         self.all_or_nothing = bool(fields.pop("all_or_nothing", self.all_or_nothing))
         for name in _LABELS:
             label = fields.pop(name, None)
@@ -327,6 +331,7 @@ class Installation(Change):
 
     def _on_phase(self, event: events.PhaseMoved, time: str) -> None:
         name, status = event["phase"], event["status"]
+        self.run = event["run"] or self.run
         if status == "started":
             # What comes after rests on this phase, so it has to be done again.
             for later in PHASES[PHASES.index(name) + 1 :]:

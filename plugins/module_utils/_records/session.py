@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     ForeignRecord,
     InDoubt,
     InputError,
+    Leased,
     SageError,
     StateError,
 )
@@ -37,7 +38,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
     open_state,
     remove_private,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log, progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log, lease, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     PHASES,
     STATUSES,
@@ -59,6 +60,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.standi
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.lease import Run
     from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import Ledger, LedgerLine
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Begun,
@@ -76,15 +78,21 @@ class Session(Record):
     """The state of one host during one call, with the events that this call takes.
 
     :param root: where SAGE is installed; its file system is synced before a phase is recorded as completed.
+    :param run: the id of the run that it belongs to; empty outside of one.
     :ivar installation: the current installation, these events included.
     :ivar made: what these events have made outside of installations.
     :ivar said: lines that installers said since the last call, for the log of the installation.
+    :ivar follows_run: only the run that began an installation, or that went on with it last, may move its phases.
+    :ivar ends_run: the run is not at work any more once the session ends, although an installation may be unfinished.
     """
 
-    def __init__(self, where: PrivateDir | None, path: str, root: str, writes: bool) -> None:
+    def __init__(self, where: PrivateDir | None, path: str, root: str, writes: bool, run: str = "") -> None:
         self.root = root
         self._events: list[Event] = []
         self._begins = False
+        self.run = run
+        self.ends_run = False
+        self.follows_run = True
         self._time = ""
         self._next_id = ""
         self.made: dict[str, Change] = {}
@@ -127,6 +135,7 @@ class Session(Record):
             "inputs": inputs,
             "environment": environment,
             "identity": self.identity,
+            "run": self.run,
             "carried": {name: carry_from.phases[name].as_dict() for name in carry} if carry_from else {},
         }
         # Who says nothing else means the same.
@@ -206,7 +215,7 @@ class Session(Record):
         anew = status == "started" and phase == PHASES[-2] and self.required().verified is not None
         if before.status == status and before.data == data and not anew:
             return False
-        event: PhaseMoved = {"event": "phase", "phase": phase, "status": status, "data": data}
+        event: PhaseMoved = {"event": "phase", "phase": phase, "status": status, "data": data, "run": self.run}
         if result is not None:
             event["result"] = result
         self.add(event)
@@ -238,6 +247,28 @@ class Session(Record):
         for name in (BEGUN, DONE):
             self.where.remove(name)
         shutil.rmtree(f"/proc/self/fd/{self.where.fd}/{STAGE}", ignore_errors=True)
+
+    @property
+    def rollback_awaited(self) -> bool:
+        """A rollback was not finished, or a fleet run decides about one."""
+        installation = self.installation
+        return installation is not None and bool(installation.undoing or installation.rollback_pending)
+
+    @property
+    def at_work(self) -> bool:
+        """An installation is not finished, or a rollback is not."""
+        installation = self.installation
+        # One that is prepared awaits a decision, which any controller may deliver; nothing else gets past that.
+        return installation is not None and (installation.unfinished or bool(installation.undoing))
+
+    def keeps(self, run: Run, stays: bool) -> bool:
+        """Whether a run keeps the lease after this session.
+
+        :param stays: it is at work beyond this call.
+        """
+        stands = standing(self.installation)
+        awaits = stands is not None and stands.asks
+        return not awaits and (run.hold or (stays and self.at_work))
 
     @property
     def changed(self) -> bool:
@@ -395,6 +426,8 @@ class Engine:
     :param checkpoint_dir: another place for the state.
     :param lock_timeout: seconds to wait for another process.
     :param repackage_dir: another place for captured content.
+    :param run: the run that it works for; None outside of one.
+    :ivar joins: it belongs to whichever run is at work, as a dead-man's switch does.
     """
 
     def __init__(
@@ -403,32 +436,97 @@ class Engine:
         checkpoint_dir: str | None = None,
         lock_timeout: float = 60.0,
         repackage_dir: str | None = None,
+        run: Run | None = None,
     ) -> None:
         self.root = root
         self.checkpoint_dir = checkpoint_dir
         self.lock_timeout = lock_timeout
         self.repackage_dir = repackage_dir
+        self.run = run
+        self.joins = False
 
     @classmethod
     def from_options(cls, options: t.Mapping[str, t.Any]) -> Engine:
         """The same by the options of a module, C(STATE_OPTIONS)."""
-        return cls(options["root"], options["checkpoint_dir"], options["lock_timeout"], options["repackage_dir"])
+        asked = options["lease"]
+        run = lease.Run(**{name: asked[name] for name in lease.Run._fields}) if asked and asked["run"] else None
+        return cls(options["root"], options["checkpoint_dir"], options["lock_timeout"], options["repackage_dir"], run)
 
     @property
     def path(self) -> str:
         """Where the state lies or would lie."""
         return os.path.normpath(self.checkpoint_dir or os.path.join(self.root, STATE_DIR, CHECKPOINTS))
 
+    @property
+    def holds(self) -> bool:
+        """The run keeps the lease after this call, whatever is at work."""
+        return self.run is not None and self.run.hold
+
     @contextlib.contextmanager
     def session(self) -> t.Iterator[Session]:
-        """A session that may write: the directory exists, the lock is held."""
+        """A session that may write: the directory exists, the lock is held, and no other run is at work.
+
+        :raises Leased: one is.
+        """
+        # Whoever holds the lock for long is named, and what a dead run left may hold it.
+        self.refuse_others()
         with self._open() as state, Lock(state, self.lock_timeout):
+            self._refuse_others(state)
             if self.repackage_dir:
                 # Rarely needed, and what it imports costs every call.
                 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 
                 store.place(state, self.repackage_dir)
-            yield Session(state, self.path, self.root, writes=True)
+            run = self.run
+            session = Session(state, self.path, self.root, writes=True, run=run.run if run is not None else "")
+            if run is None or self.joins:
+                yield session
+                return
+            before, content = lease.read(state), state.read(lease.NAME)
+            stays = not run.brief or (before is not None and before.held and before.run == run.run)
+            session.follows_run = not run.brief
+            lease.take(state, run, held=True)
+            try:
+                yield session
+            except Leased:
+                # The installation is another run's: this one has come too late.
+                if content is not None:
+                    state.write(lease.NAME, content)
+                raise
+            except BaseException:
+                lease.take(state, run, held=session.keeps(run, stays))
+                raise
+            else:
+                lease.take(state, run, held=session.keeps(run, stays) and not session.ends_run)
+
+    @contextlib.contextmanager
+    def opened(self, check_mode: bool) -> t.Iterator[Session]:
+        """M(session), or in check mode M(reading), refused in the same words.
+
+        :raises Leased: another run is at work.
+        """
+        if check_mode:
+            self.refuse_others()
+        with self.reading() if check_mode else self.session() as session:
+            yield session
+
+    def refuse_others(self) -> list[str]:
+        """Refuse where another run is at work; what a dead one left at work is ended.
+
+        :returns: ids of the runs whose processes may be ended: this one, and the one that was here last.
+        :raises Leased: another run is at work.
+        """
+        state = open_state(self.root, self.checkpoint_dir)
+        if state is None:
+            return [self.run.run] if self.run is not None else []
+        with state:
+            self._refuse_others(state)
+            last = lease.read(state)
+        return [run.run for run in (self.run, last) if run is not None]
+
+    def _refuse_others(self, state: PrivateDir) -> None:
+        if not self.joins:
+            lease.refuse(state, os.path.normpath(self.root), self.run)
 
     @contextlib.contextmanager
     def reading(self) -> t.Iterator[Session]:
@@ -490,6 +588,7 @@ class Engine:
         """
         check_owned(os.path.dirname(self.path))
         try:
+            self.refuse_others()
             if os.path.lexists(self.path):
                 # As for writing, so that nobody else's directory is removed.
                 with self._open() as state, Lock(state, self.lock_timeout):

@@ -243,7 +243,7 @@ def remote(run: Run, host: str) -> list[str]:
 
 
 def commit() -> None:
-    """All are new; a second run changes nothing and makes one call; atomic adds one call, or two."""
+    """All are new; a second run changes nothing and takes the lease and makes one call; atomic adds two or three."""
     fleet = Fleet("commit")
     version = fleet.next()
     atomic = fleet.ready(fleet.run(version=version, sage_serial=[1, "100%"]), 0)
@@ -259,7 +259,7 @@ def commit() -> None:
     for host in HOSTS:
         counts = len(remote(again, host)), len(remote(atomic, host)) - len(remote(alone, host))
         print(f"  {host}: {len(remote(alone, host))} remote tasks independent, +{counts[1]} atomic, rerun {counts[0]}")
-        if counts[0] > 1 or counts[1] > 2:
+        if counts[0] > 2 or counts[1] > 3:
             raise Wrong(f"{host}: {remote(again, host)}; {remote(atomic, host)}; {remote(alone, host)}")
 
 
@@ -271,8 +271,10 @@ def one_fails() -> None:
         version = fleet.next()
         run = fleet.ready(fleet.run(version=version, bad=bad, sage_serial=serial), 2)
         fleet.judge(version, "old", f"{bad} failed, batches {serial}")
-        if serial == [1, 1, 1] and bad == ["h2"] and remote(run, "h3"):
-            raise Wrong(f"the batch after the one that failed was touched: {remote(run, 'h3')}")
+        # Its lease is had before anything is changed on one.
+        touched = [task for task in remote(run, "h3") if not task.startswith("fleet | take_leases")]
+        if serial == [1, 1, 1] and bad == ["h2"] and touched:
+            raise Wrong(f"the batch after the one that failed was touched: {touched}")
     version = fleet.next()
     fleet.ready(fleet.run(version=version), 0)
     fleet.judge(version, "new", "after all of that")

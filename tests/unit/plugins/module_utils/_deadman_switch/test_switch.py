@@ -33,9 +33,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
-from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, stray_processes, switch
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program, switch
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.lock import Lock
-from ansible_collections.intellistream.sage.plugins.module_utils._records import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._records import standing, stray_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
@@ -329,11 +329,11 @@ def test_leftovers_are_ended_however_far_down(tmp_path: Path) -> None:
     ]
     started = f"{stray_processes.MARK}=20260101_000000@{root}/".encode()
     wait_until(lambda: len(_with_environment(started)) == 8, "eight processes")
-    ended = stray_processes.kill("20260101_000000", root)
+    ended = stray_processes.kill(root, "20260101_000000")
     assert len(ended) == 8
     assert mine.wait() == -signal.SIGKILL
     assert [one.poll() for one in others] == [None, None]
     for one in others:
         one.kill()
         one.wait()
-    assert stray_processes.kill("20260101_000000", root) == []
+    assert stray_processes.kill(root, "20260101_000000") == []

@@ -32,8 +32,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._fleet.decision
     make_decision,
     open_log,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._records import lease, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records import ledger as records_ledger
-from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     EVENTS,
     PHASES,
@@ -138,7 +138,7 @@ def test_e26_an_event_of_a_newer_version_is_refused_by_name(engine: Engine) -> N
     _append(
         engine,
         [
-            {"event": "phase", "phase": "cleanup", "status": "completed", "data": None},
+            {"event": "phase", "phase": "cleanup", "status": "completed", "data": None, "run": ""},
             {"event": "quarantined", "of": 1},
         ],
     )
@@ -153,8 +153,8 @@ def test_e26_also_one_about_another_installation(engine: Engine) -> None:
 _CHANGED = {"event": "undone", "outcome": "exact"}
 _BEFORE = {"status": "failed", "phases": {"cleanup": "failed"}, "undone": {}}
 _HERE = {"machine": "", "root": "", "checkpoints": ""}
-_BEGUN: dict[str, t.Any] = {"event": "begun", "inputs": {}, "environment": {}, "identity": _HERE}
-_CLEANUP = {"event": "phase", "phase": "cleanup", "status": "failed", "data": None}
+_BEGUN: dict[str, t.Any] = {"event": "begun", "inputs": {}, "environment": {}, "identity": _HERE, "run": ""}
+_CLEANUP = {"event": "phase", "phase": "cleanup", "status": "failed", "data": None, "run": ""}
 
 
 @pytest.mark.parametrize(
@@ -246,12 +246,13 @@ def test_fields_of_a_newer_version_are_kept(engine: Engine) -> None:
     _append(
         engine,
         [
-            {"event": "described", "color": "described", "before": 1, "carried": 1},
+            {"event": "described", "run": "r", "color": "described", "before": 1, "carried": 1},
             {
                 "event": "phase",
                 "phase": "python_deps",
                 "status": "completed",
                 "data": None,
+                "run": "r",
                 "result": result,
                 "color": "phase",
             },
@@ -516,7 +517,7 @@ def test_the_documentation_has_every_event_and_field() -> None:
         missing |= {name for name in getattr(kind, "__annotations__", ()) if f"`{name}`" not in text}
     missing |= {name for name in records_ledger.FIELDS if f"`{name}`" not in text}
     missing |= {name for name in progress.KEYS if f"`{name}`" not in text}
-    for record in (mark.Mark, FleetDecision, PartVote, LogIdentity):
+    for record in (mark.Mark, lease.Lease, FleetDecision, PartVote, LogIdentity):
         missing |= {name for name in record._fields if f"`{name}`" not in text}
     assert not missing
 

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Case E3, with real runs of ansible-playbook on one root: what the controllers know of each other."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[4]
+# One installation as the role makes it: calls with gaps, in which the other run may come.
+PLAY = """
+- hosts: all
+  gather_facts: false
+  module_defaults:
+    group/intellistream.sage.state:
+      root: "{{ root }}"
+      lease: {seconds: 600, wait: "{{ wait | default(0) }}"}
+  tasks:
+    - intellistream.sage.sage_checkpoint:
+        inputs: {python_deps: {version: "{{ version }}"}}
+        transitions: [{phase: python_deps, status: started}]
+      register: begun
+    - ansible.builtin.command:
+        argv: [sh, -c, "touch {{ root }}.{{ version }}; while [ -e {{ root }}.gate ]; do sleep 0.1; done"]
+      environment:
+        SAGE_INSTALLATION: "{{ begun.install_id }}@{{ root }}"
+        SAGE_RUN: "{{ begun.run }}"
+      when: begun.resume.phase != none
+    - intellistream.sage.sage_checkpoint:
+        transitions: [{phase: "{{ item }}", status: completed}]
+      loop: [environment_setup, submodule_sync, python_deps, sage_packages, verification, cleanup]
+      when: begun.resume.phase != none
+"""
+
+pytestmark = pytest.mark.slow
+
+
+class Controller:
+    """Where runs are started from.
+
+    :ivar root: what they install in.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.root = path / "sage"
+        (path / "play.yml").write_text(PLAY)
+        collections = path / "ansible_collections" / "intellistream"
+        collections.mkdir(parents=True)
+        (collections / "sage").symlink_to(TOP)
+        self.gate = pathlib.Path(f"{self.root}.gate")
+
+    def start(self, version: str, *names: str, **variables: t.Any) -> subprocess.Popen[str]:
+        """Start a run; it stops after its first call as long as there is a gate."""
+        variables = {"root": self.root, "version": version, "ansible_connection": "local", **variables}
+        variables["ansible_python_interpreter"] = sys.executable
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "ansible", "playbook", "-i", f"{','.join(names or ('one',))},"),
+                *(part for name, text in variables.items() for part in ("-e", f"{name}={text}")),
+                str(self.path / "play.yml"),
+            ],
+            env={
+                **{name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
+                "ANSIBLE_COLLECTIONS_PATH": str(self.path),
+                "ANSIBLE_HOME": str(self.path / "home"),
+                "LC_ALL": "C.UTF-8",
+            },
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def reached(self, version: str) -> None:
+        """Wait until a run has begun, and is held by the gate."""
+        while not pathlib.Path(f"{self.root}.{version}").exists():
+            time.sleep(0.05)
+
+    def ends(self, run: subprocess.Popen[str]) -> tuple[bool, str]:
+        """Whether a run succeeds, and what it says, in one line."""
+        output, dummy = run.communicate(timeout=300)
+        return run.returncode == 0, " ".join(output.split())
+
+
+@pytest.fixture
+def controller(tmp_path: pathlib.Path) -> Controller:
+    try:
+        available = importlib.util.find_spec("ansible.cli.playbook") is not None
+    except ImportError:
+        available = False
+    if not available:
+        pytest.skip("needs ansible-core of a control node")
+    return Controller(tmp_path)
+
+
+def test_e3_the_second_of_two_runs_is_told_whose_the_first_is(controller: Controller) -> None:
+    controller.gate.touch()
+    first = controller.start("1")
+    controller.reached("1")
+    succeeded, text = controller.ends(controller.start("2"))
+    assert not succeeded
+    assert f"{controller.root} is at work:" in text
+    assert "has a run on it since" in text
+    # One that waits comes when the first has ended.
+    third = controller.start("2", wait=250)
+    controller.gate.unlink()
+    assert controller.ends(first)[0]
+    succeeded, text = controller.ends(third)
+    assert succeeded, text
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_e3_a_rerun_after_the_controller_died_never_waits(controller: Controller, how: signal.Signals) -> None:
+    """Although what the dead run had at work on the host would go on for ever."""
+    controller.gate.touch()
+    first = controller.start("1")
+    controller.reached("1")
+    if how == signal.SIGKILL:
+        first.kill()
+    else:
+        os.killpg(first.pid, how)
+    first.wait()
+    second = controller.start("1")
+    # The gate holds what the first run left; what holds the second is removed when that has begun.
+    pathlib.Path(f"{controller.root}.1").unlink()
+    controller.reached("1")
+    controller.gate.unlink()
+    succeeded, text = controller.ends(second)
+    assert succeeded, text
+
+
+def test_e3_two_names_of_one_host_in_one_run(controller: Controller) -> None:
+    succeeded, text = controller.ends(controller.start("1", "one", "two"))
+    assert not succeeded
+    assert "is a second name of it" in text
+    assert text.count("failed=1") == 1
