@@ -59,6 +59,11 @@ options:
           - Keep the lease after this call, even if no installation is at work.
         type: bool
         default: false
+      release:
+        description:
+          - Give the lease back with this call, even if an installation is unfinished.
+        type: bool
+        default: false
       brief:
         description:
           - The lease is for this call only, unless the run has it already.

@@ -53,6 +53,8 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Roll
         # What a controller that gave up has left at work may hold the lock, and would go on beside the undo.
         stray_processes.end(engine)
     with engine.opened(check_mode) as session:
+        # Also where it fails, and where what is left of the installation can be continued: nobody is at it any more.
+        session.ends_run = True
         decided = participant.committed_rollback(session.installation)
         # What was decided comes first, whatever is named.
         result = go_back(session, request if decided is None else _request(decided), check_mode)
@@ -61,8 +63,6 @@ def rollback(engine: Engine, request: RollbackRequest, check_mode: bool) -> Roll
             session.commit()
         # Whoever rolls back decides what stays, also where a phase had changed nothing.
         mark.remove(session)
-        # Also where what is left of the installation can be continued: nobody is at it any more.
-        session.ends_run = not session.rollback_awaited
         return result
 
 

@@ -42,6 +42,7 @@ class Run(t.NamedTuple):
     :ivar host: the name that the inventory has for this host.
     :ivar seconds: of silence, until its lease counts as dead.
     :ivar hold: it keeps the lease after this call, whatever is at work.
+    :ivar release: it has ended with this call, whatever is unfinished.
     :ivar brief: it has the lease for this call only, unless it had it before.
     :ivar dead: ids of runs whose processes their controller knows to be gone.
     """
@@ -55,6 +56,7 @@ class Run(t.NamedTuple):
     host: str = ""
     seconds: float = 600.0
     hold: bool = False
+    release: bool = False
     brief: bool = False
     dead: t.Sequence[str] = ()
 
@@ -116,10 +118,11 @@ def read(state: PrivateDir | None) -> Lease | None:
     raise UnknownFormat(f"{NAME} has format {number!r}, this version reads {FORMAT}", format=number, known=FORMAT)
 
 
-def refuse(state: PrivateDir | None, root: str, caller: Run | None) -> None:
+def refuse(state: PrivateDir | None, root: str, caller: Run | None, ends: bool = True) -> None:
     """Refuse where another run is at work. What a dead one left at work is ended.
 
     :param root: where SAGE is installed.
+    :param ends: false in check mode, which ends nothing.
     :param caller: the run that asks; None outside of a run. What a run itself started, such as a hook of the package
         manager, belongs to it.
     :raises Leased: another run is at work, or the same one under another name of this host.
@@ -130,7 +133,8 @@ def refuse(state: PrivateDir | None, root: str, caller: Run | None) -> None:
         return
     run = caller.run if caller is not None else os.environ.get(stray_processes.RUN, "")
     if run == lease.run:
-        if caller is not None and caller.host != lease.host:
+        # Two calls, of which each is a matter of its own, may come by two names, one after the other.
+        if caller is not None and caller.host != lease.host and (lease.held or not caller.brief):
             raise Leased(
                 f"{root} is at work in this run already, on the host that the inventory calls {lease.host}: "
                 f"{caller.host} is a second name of it.",
@@ -143,7 +147,8 @@ def refuse(state: PrivateDir | None, root: str, caller: Run | None) -> None:
     if not lease.held:
         return
     if caller is not None and lease.run in caller.dead:
-        stray_processes.kill(root, run=lease.run)
+        if ends:
+            stray_processes.kill(root, run=lease.run)
         return
     if lease.silent() > lease.seconds and not stray_processes.of_run(root, lease.run):
         return
@@ -186,6 +191,18 @@ def take(state: PrivateDir, caller: Run, held: bool) -> None:
     )
     fields = lease._asdict()
     state.write(NAME, json.dumps({"format": FORMAT, **fields.pop("more"), **fields}).encode())
+
+
+def put_back(state: PrivateDir, content: bytes | None) -> None:
+    """What was there before a call that had the lease for its own duration.
+
+    :param content: of the file; None where there was none.
+    :raises StorageError: the disk refused.
+    """
+    if content is not None:
+        state.write(NAME, content)
+    else:
+        end(state)
 
 
 def end(state: PrivateDir) -> None:

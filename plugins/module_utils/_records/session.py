@@ -261,14 +261,12 @@ class Session(Record):
         # One that is prepared awaits a decision, which any controller may deliver; nothing else gets past that.
         return installation is not None and (installation.unfinished or bool(installation.undoing))
 
-    def keeps(self, run: Run, stays: bool) -> bool:
-        """Whether a run keeps the lease after this session.
-
-        :param stays: it is at work beyond this call.
-        """
+    def keeps(self, run: Run) -> bool:
+        """Whether a run keeps the lease after this session."""
         stands = standing(self.installation)
         awaits = stands is not None and stands.asks
-        return not awaits and (run.hold or (stays and self.at_work))
+        ended = run.release or self.ends_run
+        return not (awaits or ended) and (run.hold or self.at_work)
 
     @property
     def changed(self) -> bool:
@@ -490,14 +488,13 @@ class Engine:
                 yield session
             except Leased:
                 # The installation is another run's: this one has come too late.
-                if content is not None:
-                    state.write(lease.NAME, content)
+                stays = False
                 raise
-            except BaseException:
-                lease.take(state, run, held=session.keeps(run, stays))
-                raise
-            else:
-                lease.take(state, run, held=session.keeps(run, stays) and not session.ends_run)
+            finally:
+                if stays:
+                    lease.take(state, run, held=session.keeps(run))
+                else:
+                    lease.put_back(state, content)
 
     @contextlib.contextmanager
     def opened(self, check_mode: bool) -> t.Iterator[Session]:
@@ -506,13 +503,14 @@ class Engine:
         :raises Leased: another run is at work.
         """
         if check_mode:
-            self.refuse_others()
+            self.refuse_others(ends=False)
         with self.reading() if check_mode else self.session() as session:
             yield session
 
-    def refuse_others(self) -> list[str]:
+    def refuse_others(self, ends: bool = True) -> list[str]:
         """Refuse where another run is at work; what a dead one left at work is ended.
 
+        :param ends: false in check mode, which ends nothing.
         :returns: ids of the runs whose processes may be ended: this one, and the one that was here last.
         :raises Leased: another run is at work.
         """
@@ -520,13 +518,13 @@ class Engine:
         if state is None:
             return [self.run.run] if self.run is not None else []
         with state:
-            self._refuse_others(state)
+            self._refuse_others(state, ends)
             last = lease.read(state)
         return [run.run for run in (self.run, last) if run is not None]
 
-    def _refuse_others(self, state: PrivateDir) -> None:
+    def _refuse_others(self, state: PrivateDir, ends: bool = True) -> None:
         if not self.joins:
-            lease.refuse(state, os.path.normpath(self.root), self.run)
+            lease.refuse(state, os.path.normpath(self.root), self.run, ends)
 
     @contextlib.contextmanager
     def reading(self) -> t.Iterator[Session]:

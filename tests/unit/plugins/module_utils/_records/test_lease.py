@@ -133,6 +133,18 @@ def test_e3_a_run_that_is_known_to_be_dead_is_followed_at_once(host: SageHost) -
             process.wait()
 
 
+def test_e3_check_mode_ends_nothing_that_a_dead_run_left(host: SageHost) -> None:
+    name = _as(host, FIRST).begin("1")
+    variables = {stray_processes.MARK: f"{name}@{host.engine.root}", stray_processes.RUN: "first"}
+    with subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], **variables}) as left:
+        before = snapshot(host.path)
+        dead = _as(host, SECOND._replace(dead=["first"]))
+        assert dead.call(inputs={"python_deps": {"version": "1"}}, check_mode=True)["resume"]["phase"]
+        assert changes(before, snapshot(host.path)) == {}
+        assert left.poll() is None
+        left.kill()
+
+
 def test_e3_silence_alone_kills_no_run_that_has_a_process(host: SageHost) -> None:
     name = _as(host, FIRST).begin("1")
     _silence(host, FIRST.seconds - 5)
@@ -214,9 +226,7 @@ def test_e3_what_a_run_started_itself_belongs_to_it(host: SageHost, monkeypatch:
 def test_e3_a_call_outside_of_a_run_keeps_no_lease(host: SageHost) -> None:
     files = [{"kind": "files", "paths": [str(host.file)]}]
     backup(_as(host, FIRST._replace(brief=True)).engine, files, None, "by hand", False)
-    current = _lease(host)
-    assert current is not None
-    assert not current.held
+    assert _lease(host) is None
     _as(host, SECOND).begin("1")
     # A module that the play itself calls beside the role leaves the role's lease alone.
     backup(_as(host, SECOND._replace(brief=True)).engine, files, None, "between", False)
@@ -231,6 +241,37 @@ def test_e3_a_rollback_ends_the_run_and_leaves_the_root_free(host: SageHost) -> 
     host.call(transitions=[{"phase": "python_deps", "status": "failed"}])
     rollback(host.engine, RollbackRequest("python_deps"), False)
     assert _as(host, SECOND).call(inputs={"python_deps": {"version": "1"}})["resume"]["phase"]
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_e3_a_run_that_undoes_nothing_says_when_it_has_ended(host: SageHost, release: bool) -> None:
+    """As with sage_rollback_policy=none: what failed stays unfinished."""
+    _as(host, FIRST).begin("1")
+    _as(host, FIRST._replace(release=release)).call(transitions=[{"phase": "python_deps", "status": "failed"}])
+    current = _lease(host)
+    assert current is not None
+    assert current.held is not release
+
+
+def test_e3_a_rollback_that_fails_ends_the_run_too(host: SageHost) -> None:
+    _as(host, FIRST).install("1")
+    host.file.write_text("mine")
+    host.venv.install("pack", "1", {"pack/__init__.py": "somebody's"})
+    with pytest.raises(SageError):
+        rollback(host.engine, RollbackRequest(), False)
+    current = _lease(host)
+    assert current is not None
+    assert not current.held
+
+
+def test_e3_two_names_may_make_one_point_after_the_other(host: SageHost) -> None:
+    """Outside of the role, where no call depends on the one before."""
+    files = [{"kind": "files", "paths": [str(host.file)]}]
+    backup(_as(host, FIRST._replace(brief=True)).engine, files, None, "one", False)
+    backup(_as(host, FIRST._replace(brief=True, host="web1b")).engine, files, None, "two", False)
+    _as(host, FIRST).begin("1")
+    with pytest.raises(Leased, match="second name"):
+        backup(_as(host, FIRST._replace(brief=True, host="web1b")).engine, files, None, "three", False)
 
 
 def test_e3_a_lease_that_is_held_is_had_before_anything_begins(host: SageHost) -> None:
@@ -313,11 +354,9 @@ def _round(path: pathlib.Path, seed: int) -> None:
         done = [text for outcome, text in results if outcome == "done"]
         assert done, results
         assert not [text for outcome, text in results if outcome == "dead"], results
-        engine = SageHost(pathlib.Path(root)).engine
-        with engine.reading() as session:
-            history = session.history()
-            assert sorted(installed.inputs["python_deps"]["version"] for installed in history) == sorted(done)
-            assert {installed.status for installed in history} == {"completed"}
+        history = SageHost(pathlib.Path(root)).history()
+        assert sorted(installed.inputs["python_deps"]["version"] for installed in history) == sorted(done)
+        assert {installed.status for installed in history} == {"completed"}
         for outcome, text in results:
             # Each names one that was at work, and came through.
             assert outcome == "done" or any(f"run run{version}," in text for version in done), results
