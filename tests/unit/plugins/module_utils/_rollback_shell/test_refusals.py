@@ -6,18 +6,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shutil
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._base.processes import started
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_owned
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._records import lease
+from ansible_collections.intellistream.sage.plugins.module_utils._records.lease import Run
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import render
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     Host,
@@ -174,6 +179,55 @@ def test_another_run_holds_the_lock(host: Host) -> None:
     assert (done.returncode, "another run holds" in done.stderr) == (2, True)
     assert changes(before, host.everything()) == {}
     assert "flock" not in host.run("--yes").stderr
+
+
+def _leased(host: Host, seconds_ago: float = 0.0, **facts: Any) -> None:
+    """A run has the lease, and made its last call so long ago."""
+    state = open_state(host.engine.root, host.engine.checkpoint_dir)
+    assert state is not None
+    with state:
+        lease.take(state, Run("abc", "deploy", user="alice", **facts), held=True)
+        fields = json.loads(state.read(lease.NAME) or b"")
+        state.write(lease.NAME, json.dumps({**fields, "wall": fields["wall"] - seconds_ago}).encode())
+
+
+def test_e3_a_run_that_is_at_work_is_respected(host: Host) -> None:
+    """The lock is free between its calls."""
+    # Of controllers alone.
+    run = pytest.importorskip("ansible_collections.intellistream.sage.plugins.plugin_utils._run", exc_type=ImportError)
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    with subprocess.Popen(["sleep", "600"]) as controller:
+        facts = {"pid_namespace": run.pid_namespace(), "pid": controller.pid, "started": started(controller.pid)}
+        _leased(host, 500, **facts)
+        before = host.everything()
+        done = host.run("--yes", "--force")
+        assert (done.returncode, changes(before, host.everything())) == (2, {})
+        assert "alice on deploy has a run at work here since 2" in done.stderr
+        assert "(run abc, last call 5" in done.stderr
+        # What it starts itself is not refused.
+        assert host.run("--dry-run", env={"PATH": str(host.tools), "SAGE_RUN": "abc"}).returncode == 0
+        controller.kill()
+    # Its process was one of this machine, so it is known to be dead, and has left something.
+    with subprocess.Popen(["sleep", "600"], env={"SAGE_RUN": "abc"}) as left:
+        done = host.run("--yes")
+        assert (done.returncode, changes(before, host.everything())) == (2, {})
+        assert f"run abc is gone, and has left processes at work: {left.pid}" in done.stderr
+        left.kill()
+    assert host.run("--yes").returncode == 0
+
+
+def test_e3_a_run_that_was_silent_for_too_long_has_to_have_processes(host: Host) -> None:
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    _leased(host, 601)
+    before = host.everything()
+    with subprocess.Popen(["sleep", "600"], env={"SAGE_RUN": "abc"}) as module:
+        done = host.run("--yes")
+        assert (done.returncode, changes(before, host.everything())) == (2, {})
+        assert f"ago). It has processes at work here: {module.pid}" in done.stderr
+        module.kill()
+    assert host.run("--yes").returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
