@@ -36,7 +36,8 @@ def told(event: Event) -> str:
         files, size = (sum(resource.get(field, 0) for resource in resources) for field in ("files", "bytes"))
         seconds = sum(resource.get("seconds", 0) for resource in resources)
         return f"captured {fields['point']}, {fields['description']}: {files} files, {size} bytes, {seconds:.3f} s"
-    texts = [f"{field} {text}" for field, text in fields.items() if field != "event" and isinstance(text, (str, int))]
+    shown = {field: text for field, text in fields.items() if field != "event" and text != ""}
+    texts = [f"{field} {text}" for field, text in shown.items() if isinstance(text, (str, int))]
     return ", ".join([name.replace("_", " "), *texts])
 
 

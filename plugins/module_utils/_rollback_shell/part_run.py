@@ -305,18 +305,19 @@ is_dead() {
     [ -n "$field" ] || return 1
     list_of=$field
     namespace=$(readlink /proc/self/ns/pid) && boot=$(cat /proc/sys/kernel/random/boot_id) || return 1
-    here=$(printf '%s %s %s' "$machine" "$boot" "$namespace" | sha256sum)
-    [ "${here%"${here#????????????????????????????????}"}" = "$list_of" ] || return 1
+    here=
+    if [ -s /etc/machine-id ]; then
+        here=$(printf 'intellistream.sage:%s' "$(cat /etc/machine-id)" | sha256sum | cut -c 1-32)
+    fi
+    here=$(printf '%s %s %s' "$here" "$boot" "$namespace" | sha256sum | cut -c 1-32)
+    [ "$here" = "$list_of" ] || return 1
     lease_field pid
     stat_of=$(cat "/proc/$field/stat" 2>/dev/null) || return 0
     # The name may have spaces and parentheses.
     stat_of=${stat_of##*) }
     case $stat_of in [ZX]*) return 0 ;; esac
     lease_field started
-    # shellcheck disable=SC2086 # its fields; the start is the twentieth of them
-    set -- $stat_of
-    shift 19
-    [ "$1" != "$field" ]
+    [ "$(printf '%s' "$stat_of" | cut -d ' ' -f 20)" != "$field" ]
 }
 
 # Refuses while another run is at work, as the modules do.

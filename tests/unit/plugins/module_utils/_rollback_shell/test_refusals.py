@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -37,7 +38,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tiny
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(not shutil.which("dash"), reason="dash is not installed")
@@ -181,6 +182,16 @@ def test_another_run_holds_the_lock(host: Host) -> None:
     assert "flock" not in host.run("--yes").stderr
 
 
+@contextlib.contextmanager
+def _process(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends with the block."""
+    with subprocess.Popen(["sleep", "600"], env=environment) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
 def _leased(host: Host, seconds_ago: float = 0.0, **facts: Any) -> None:
     """A run has the lease, and made its last call so long ago."""
     state = open_state(host.engine.root, host.engine.checkpoint_dir)
@@ -197,7 +208,7 @@ def test_e3_a_run_that_is_at_work_is_respected(host: Host) -> None:
     run = pytest.importorskip("ansible_collections.intellistream.sage.plugins.plugin_utils._run", exc_type=ImportError)
     host.capture(host.spec("pack==2.0"))
     host.venv.install("pack", "2.0")
-    with subprocess.Popen(["sleep", "600"]) as controller:
+    with _process() as controller:
         facts = {"pid_namespace": run.pid_namespace(), "pid": controller.pid, "started": started(controller.pid)}
         _leased(host, 500, **facts)
         before = host.everything()
@@ -207,13 +218,11 @@ def test_e3_a_run_that_is_at_work_is_respected(host: Host) -> None:
         assert "(run abc, last call 5" in done.stderr
         # What it starts itself is not refused.
         assert host.run("--dry-run", env={"PATH": str(host.tools), "SAGE_RUN": "abc"}).returncode == 0
-        controller.kill()
     # Its process was one of this machine, so it is known to be dead, and has left something.
-    with subprocess.Popen(["sleep", "600"], env={"SAGE_RUN": "abc"}) as left:
+    with _process(SAGE_RUN="abc") as left:
         done = host.run("--yes")
         assert (done.returncode, changes(before, host.everything())) == (2, {})
         assert f"run abc is gone, and has left processes at work: {left.pid}" in done.stderr
-        left.kill()
     assert host.run("--yes").returncode == 0
 
 
@@ -222,11 +231,10 @@ def test_e3_a_run_that_was_silent_for_too_long_has_to_have_processes(host: Host)
     host.venv.install("pack", "2.0")
     _leased(host, 601)
     before = host.everything()
-    with subprocess.Popen(["sleep", "600"], env={"SAGE_RUN": "abc"}) as module:
+    with _process(SAGE_RUN="abc") as module:
         done = host.run("--yes")
         assert (done.returncode, changes(before, host.everything())) == (2, {})
         assert f"ago). It has processes at work here: {module.pid}" in done.stderr
-        module.kill()
     assert host.run("--yes").returncode == 0
 
 
