@@ -306,8 +306,8 @@ is_dead() {
     list_of=$field
     namespace=$(readlink /proc/self/ns/pid) && boot=$(cat /proc/sys/kernel/random/boot_id) || return 1
     here=
-    if [ -s /etc/machine-id ]; then
-        here=$(printf 'intellistream.sage:%s' "$(cat /etc/machine-id)" | sha256sum | cut -c 1-32)
+    if [ "${#id}" -eq 32 ]; then
+        here=$(printf 'intellistream.sage:%s' "$id" | sha256sum | cut -c 1-32)
     fi
     here=$(printf '%s %s %s' "$here" "$boot" "$namespace" | sha256sum | cut -c 1-32)
     [ "$here" = "$list_of" ] || return 1
