@@ -222,7 +222,7 @@ def test_what_records_carries_no_undo() -> None:
     assert not found & {*GOES_BACK, *DATES, "_undo/rollback", "_undo/redo", "_pruning/prune", "_pruning/policy"}
     assert found >= CAPTURES
     # 60 as before, three since a record knows whose it is, and what was moved, and one that syncs.
-    assert len(found) <= 65 + HEAD_FILES + LOG_FILES
+    assert len(found) <= 64 + HEAD_FILES + LOG_FILES
 
 
 @pytest.mark.parametrize("module", ["sage_backup", "sage_rollback", "sage_retention", "sage_deadman", "sage_hook"])
