@@ -39,7 +39,17 @@ PLAY = """
       when: begun.resume.phase != none
     - intellistream.sage.sage_checkpoint:
         transitions: [{phase: "{{ item }}", status: completed}]
-      loop: [environment_setup, submodule_sync, python_deps, sage_packages, verification, cleanup]
+      loop: [environment_setup, submodule_sync, python_deps, sage_packages]
+      when: begun.resume.phase != none
+    - intellistream.sage.sage_checkpoint:
+        transitions: [{phase: verification, status: started}]
+      when: begun.resume.phase != none
+    - intellistream.sage.sage_verify:
+        commands: [{argv: ["true"]}]
+      when: begun.resume.phase != none
+    - intellistream.sage.sage_checkpoint:
+        transitions: [{phase: "{{ item }}", status: completed}]
+      loop: [verification, cleanup]
       when: begun.resume.phase != none
 """
 
