@@ -132,7 +132,7 @@ def _places(values: Values) -> list[str]:
 
 def _durations(values: Values, current: dt.datetime) -> list[str]:
     problems = []
-    durations = {name: values[name] for name in ("sage_window", "sage_deadman")}
+    durations = {name: values[name] for name in ("sage_window", "sage_deadman", "sage_lease", "sage_wait")}
     durations.update({f"sage_expected_seconds, {name}": each for name, each in values["sage_expected_seconds"].items()})
     for name, duration in durations.items():
         try:
