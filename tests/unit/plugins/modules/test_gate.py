@@ -56,6 +56,7 @@ CALLS: dict[str, list[dict[str, t.Any]]] = {
     "sage_run_info": [],
     "sage_rollback": [{}, {"prepare": RUN}],
     "sage_venv": [{}, {"recreate": True}],
+    "sage_verify": [{"commands": [{"argv": ["true"]}]}],
     "sage_wheelhouse": [
         {"path": "{root}/.sage/wheelhouse", "source": "/nonexistent", "state": "absent"},
         {"path": "/tmp"},
@@ -70,6 +71,7 @@ OTHER_PATHS = {
     "directory": "of the controller",
     "source": "of the controller",
     "lock": "of the controller",
+    "wheelhouse": "of the controller",
     "bundle": "made by Ansible for the call",
     "path": "a private directory, see open_private",
     "fleet_dir": "a private directory, see open_private",

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _tables
 from ansible_collections.intellistream.sage.plugins.plugin_utils._tables import HostAnswers
 
+pytest.importorskip("jinja2", reason="tables are written on a control node")
+
 FORGED = "x\nhost-b  exact: all is back\r\x1b[2J\u2028\u202e\x00"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
