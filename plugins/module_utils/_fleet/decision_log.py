@@ -170,7 +170,10 @@ class DecisionLog:
         names = sorted(set(hosts))
         digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
         opened = OpenedRun(run, names, time=clock.now())
-        self._files.write(f".{check_run(run)}.{digest}{_OPENED}", opened._asdict())
+        name = f".{check_run(run)}.{digest}{_OPENED}"
+        # Opened before: nothing is staged, which a killed call would leave for nobody to remove.
+        if self._files.read(name) is None:
+            self._files.write(name, opened._asdict())
 
     def opened(self, run: str) -> list[OpenedRun]:
         """What controllers have recorded of a run when they opened it; empty for one that is not this decision log's.

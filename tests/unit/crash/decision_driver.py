@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Deciding, each time in a child that a tracer can be put on before it begins; see C(driver.py)."""
+"""Opening a run and deciding, each time in a child that a tracer can be put on before it begins; see C(driver.py)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DecisionResult
 
 RUN = "r1"
+HOSTS = ["a", "b"]
 
 
 class Unclear(SageError):
     """What a module would show without advice."""
 
 
+def open_run(root: str) -> DecisionResult:
+    """Before anything is changed on a host."""
+    return fleet_decide.open_run(root, RUN, False, HOSTS)
+
+
 def decide(root: str) -> DecisionResult:
     """At the barrier, all prepared."""
-    return fleet_decide.decide(root, BarrierVote(RUN, "commit", ["a", "b"], ["a", "b"]), False)
+    return fleet_decide.decide(root, BarrierVote(RUN, "commit", HOSTS, HOSTS), False)
 
 
 def resolve(root: str) -> DecisionResult:
@@ -41,7 +47,7 @@ def resolve(root: str) -> DecisionResult:
         return fleet_decide.resolve_doubt(root, DecisionQuery(RUN, log.identity, hosts=["a"]), False)
 
 
-ACTS = {"decide": decide, "resolve": resolve}
+ACTS = {"open": open_run, "decide": decide, "resolve": resolve}
 
 
 def _action(name: str) -> t.Callable[[Engine], None]:
@@ -57,6 +63,7 @@ def _action(name: str) -> t.Callable[[Engine], None]:
 def main() -> None:
     """All is imported once, so that no call of the children is an import's."""
     where = pathlib.Path(tempfile.mkdtemp())
+    open_run(str(where / "log"))
     decide(str(where / "log"))
     resolve(str(where / "log"))
     shutil.rmtree(where)
