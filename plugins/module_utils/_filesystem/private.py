@@ -68,7 +68,12 @@ class PrivateDir:
 
     def names(self) -> list[str]:
         """The names in the directory, sorted, without the mark."""
-        return sorted({*os.listdir(self.fd)} - {MARK, _RESERVED})
+        # Opened anew: a listing that cannot be wound back would be silently empty the next time.
+        fd = os.open(".", _DIRECTORY, dir_fd=self.fd)
+        try:
+            return sorted({*os.listdir(fd)} - {MARK, _RESERVED})
+        finally:
+            os.close(fd)
 
     def is_marked(self) -> bool:
         """Whether it is this collection's."""
