@@ -32,10 +32,11 @@ class Directories:
 
     def forget(self) -> None:
         """Close all."""
-        for fd in self._open.values():
+        while self._open:
+            # Forgotten first: also when a close fails, no name has the descriptor of another.
+            fd = self._open.popitem()[1]
             if fd >= 0:
                 os.close(fd)
-        self._open = {}
 
     def enter(self, path: str) -> int:
         """The descriptor of a directory; the caller does not close it.
@@ -98,9 +99,9 @@ class ParentDirectories:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._tree is not None:
-            self._tree.close()
-        self._directory, self._tree = "", None
+        tree, self._directory, self._tree = self._tree, "", None
+        if tree is not None:
+            tree.close()
 
     def at(self, path: str) -> tuple[Tree | None, str]:
         """The directory that holds a path, None when there is none, and the path's name in it.

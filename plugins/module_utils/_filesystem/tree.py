@@ -80,13 +80,12 @@ def open_directory(path: str, follow: bool = False) -> int:
                     raise unsafe(path, f"{name} is a symbolic link of user id {info.st_uid}") from error
                 target = os.readlink(name, dir_fd=fd)
                 if target.startswith("/"):
-                    below = os.open("/", _DIRECTORY)
-                    os.close(fd)
-                    fd = below
+                    above, fd = fd, os.open("/", _DIRECTORY)
+                    os.close(above)
                 todo.extend([part for part in target.split("/") if part not in ("", ".")][::-1])
                 continue
-            os.close(fd)
-            fd = below
+            above, fd = fd, below
+            os.close(above)
     except BaseException:
         os.close(fd)
         raise
@@ -158,16 +157,26 @@ class Tree:
 
     def close(self) -> None:
         """Give all descriptors back."""
-        self.forget()
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        fd, self.fd = self.fd, -1
+        try:
+            self.forget()
+        finally:
+            if fd >= 0:
+                os.close(fd)
 
     def forget(self) -> None:
         """Close the directories kept open below; needed after one of them was moved or removed."""
-        for fd in self._fds:
-            os.close(fd)
-        self._names, self._fds, self._last = [], [], ""
+        while self._fds:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close the last of the directories kept open.
+
+        It is forgotten first: also when a close fails, each name is that of its descriptor, and none is closed twice.
+        """
+        self._names.pop()
+        self._last = "/".join(self._names)
+        os.close(self._fds.pop())
 
     def enter(self, directory: str, make: bool = False) -> int:
         """The descriptor of a directory below (C("") is the root itself); it stays the tree's.
@@ -183,9 +192,7 @@ class Tree:
         while common < len(names) and common < len(self._names) and names[common] == self._names[common]:
             common += 1
         while len(self._fds) > common:
-            os.close(self._fds.pop())
-            self._names.pop()
-        self._last = "/".join(self._names)
+            self._leave()
         for name in names[common:]:
             above = self._fds[-1] if self._fds else self.fd
             if make:

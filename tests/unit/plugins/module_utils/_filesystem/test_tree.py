@@ -56,6 +56,37 @@ def test_follows_no_link_and_opens_no_pipe(top: Path) -> None:
             tree.parent("a/..")
 
 
+def test_no_path_leads_elsewhere_after_a_close_that_failed(tmp_path: Path) -> None:
+    for name in ("a/b/c", "d/b/c"):
+        (tmp_path / name).mkdir(parents=True)
+    for nth in range(3):
+        with Tree(str(tmp_path), open_directory(str(tmp_path))) as tree:
+            # Closed by somebody else, so that the tree's own close fails, as on a network file system.
+            os.close([tree.enter("a/b/c"[:length]) for length in (1, 3, 5)][nth])
+            with pytest.raises(OSError, match="descriptor"):
+                tree.enter("d/b/c")
+            for directory in ("a/b/c", "d/b/c", "a", "d/b"):
+                assert os.path.samestat(os.fstat(tree.enter(directory)), (tmp_path / directory).stat()), (nth, directory)
+            tree.enter("new", make=True)
+    assert sorted(os.listdir(tmp_path)) == ["a", "d", "new"]
+
+
+def test_a_close_that_failed_is_not_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    tree = Tree(str(tmp_path), open_directory(str(tmp_path)))
+    closed = tree.enter("a")
+    os.close(closed)
+    with pytest.raises(OSError, match="descriptor"):
+        tree.close()
+    # Whoever opens next gets the number.
+    other = os.open(tmp_path, os.O_RDONLY)
+    try:
+        tree.close()
+        os.fstat(other)
+    finally:
+        os.close(other)
+
+
 def test_nothing_lies_below_a_file(top: Path) -> None:
     (top / "file").write_text("in the way")
     with Tree(str(top), open_directory(str(top))) as opened:
