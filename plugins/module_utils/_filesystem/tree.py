@@ -170,10 +170,7 @@ class Tree:
             self._leave()
 
     def _leave(self) -> None:
-        """Close the last of the directories kept open.
-
-        It is forgotten first: also when a close fails, each name is that of its descriptor, and none is closed twice.
-        """
+        """Close the last of them; its name goes first, for that may fail."""
         self._names.pop()
         self._last = "/".join(self._names)
         os.close(self._fds.pop())

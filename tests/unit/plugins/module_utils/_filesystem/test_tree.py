@@ -66,7 +66,8 @@ def test_no_path_leads_elsewhere_after_a_close_that_failed(tmp_path: Path) -> No
             with pytest.raises(OSError, match="descriptor"):
                 tree.enter("d/b/c")
             for directory in ("a/b/c", "d/b/c", "a", "d/b"):
-                assert os.path.samestat(os.fstat(tree.enter(directory)), (tmp_path / directory).stat()), (nth, directory)
+                info = os.fstat(tree.enter(directory))
+                assert os.path.samestat(info, (tmp_path / directory).stat()), (nth, directory)
             tree.enter("new", make=True)
     assert sorted(os.listdir(tmp_path)) == ["a", "d", "new"]
 
