@@ -32,6 +32,39 @@ class _Wanted(t.NamedTuple):
     at: str
 
 
+class _Left:
+    """What the newest change of each path left, where somebody looked."""
+
+    def __init__(self) -> None:
+        # The newest last: the last that a path lies in tells of it.
+        self._looks: list[tuple[str, t.Mapping[str, t.Any] | None]] = []
+
+    def replace(self, path: str, briefs: t.Mapping[str, t.Any] | None) -> None:
+        """A newer change captured a path: what older ones left there, and below, says nothing any more.
+
+        :param briefs: what it left, by M(listing.briefs); None where nobody looked.
+        """
+        self._looks = [look for look in self._looks if not _within(look[0], path)]
+        self._looks.append((path, briefs))
+
+    def at(self, path: str) -> t.Any:
+        """The brief of a path; None where nobody looked."""
+        for top, briefs in reversed(self._looks):
+            if _within(path, top):
+                return briefs.get(path[len(top) + 1 :], [ABSENT]) if briefs is not None else None
+        return None
+
+    def names(self, path: str) -> list[str]:
+        """Names relative to a path of all that was left there."""
+        full = [listing.join(top, name) for top, briefs in self._looks for name in briefs or ()]
+        return [name[len(path) + 1 :] for name in full if _within(name, path)]
+
+
+def _within(path: str, directory: str) -> bool:
+    """Whether a path is a directory, or lies below it."""
+    return path == directory or path.startswith(f"{directory}/")
+
+
 class FilesUndo(Undo):
     """The way back for paths: the oldest capture of each one wins.
 
@@ -44,18 +77,15 @@ class FilesUndo(Undo):
         # What an interrupted undo may have brought back, full path → briefs.
         self._brought: dict[str, list[list[t.Any]]] = {}
         chosen: list[_Wanted] = []
-        # What the newest change of each path left, where somebody looked.
-        left: dict[str, dict[str, t.Any]] = {}
+        left = _Left()
         for layer in layers:
             for section in layer.items.sections if layer.items is not None else ():
                 path = section.name
-                left.pop(path, None)
+                left.replace(path, (layer.after or {}).get("paths", {}).get(path))
                 for name, each in layer.items.read(section) if how.resumed and layer.items is not None else ():
                     self._brought.setdefault(listing.join(path, name), []).append(listing.brief_of(each))
-                if layer.after is not None and path in layer.after.get("paths", {}):
-                    left[path] = layer.after["paths"][path]
                 # Inside something an older capture holds: that one decides.
-                if any(path == old.path or path.startswith(f"{old.path}/") for old in chosen):
+                if any(_within(path, old.path) for old in chosen):
                     continue
                 items = dict(layer.items.read(section)) if layer.items is not None else {}
                 if how.erase_after is not None and layer.time <= how.erase_after and items[""].kind == ABSENT:
@@ -67,18 +97,19 @@ class FilesUndo(Undo):
         self._theirs: set[str] = set()
         self._aside: dict[str, PrivateDir] = {}
         for wanted in self._wanted:
-            if wanted.path in left:
-                self._judge(wanted, left[wanted.path], layers[-1].where)
+            self._judge(wanted, left, layers[-1].where)
             for full, why in self._differences(wanted, trust=True):
                 item = wanted.items.get(full[len(wanted.path) + 1 :])
                 self.plan["remove" if item is None or item.kind == ABSENT else "restore"].append(f"{full} ({why})")
 
-    def _judge(self, wanted: _Wanted, left: t.Mapping[str, t.Any], where: PrivateDir) -> None:
+    def _judge(self, wanted: _Wanted, left: _Left, where: PrivateDir) -> None:
         """Tell what the change did from what somebody did since, by three sides: captured, left, found now."""
         now = listing.briefs(wanted.path)
-        for name in sorted({*wanted.items, *left, *now}):
+        for name in sorted({*wanted.items, *left.names(wanted.path), *now}):
             full, found = listing.join(wanted.path, name), now.get(name, [ABSENT])
-            captured, after = listing.brief_of(wanted.items.get(name)), left.get(name, [ABSENT])
+            captured, after = listing.brief_of(wanted.items.get(name)), left.at(full)
+            if after is None or self._not_ours(wanted, full):
+                continue
             if self._resumed and (found[0] == captured[0] == DIRECTORY or found in self._brought.get(full, ())):
                 # An interrupted undo had made it, made it writable, or put it there.
                 continue
@@ -113,7 +144,7 @@ class FilesUndo(Undo):
         if full in self._theirs:
             return True
         following = self._wanted[self._wanted.index(wanted) + 1 :]
-        return any(full == other.path or full.startswith(f"{other.path}/") for other in following)
+        return any(_within(full, other.path) for other in following)
 
     def _differences(self, wanted: _Wanted, trust: bool) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []

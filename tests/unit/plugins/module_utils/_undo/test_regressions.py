@@ -246,3 +246,56 @@ def test_e27_that_others_edited_a_file_later_is_not_as_it_was_captured(host: Hos
     assert said.startswith("Nothing to roll back")
     assert "as they were captured" not in said
     assert host.file.read_text() == "edited later"
+
+
+def test_what_was_made_in_a_directory_that_a_newer_point_holds_goes(host: Host) -> None:
+    """What the older point's change had left there says nothing of it."""
+    directory = host.path / "data" / "conf.d"
+    directory.mkdir()
+    wanted = host.look()
+    older = _point(host, directory / "one")
+    settled(host.engine, older, False)
+    _point(host, directory)
+    (directory / "one").write_text("of the newer change")
+    host.undo(older)
+    assert changes(wanted, host.look()) == {}
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_what_a_newer_point_changed_in_a_directory_is_no_conflict(host: Host, looked: bool) -> None:
+    directory = host.path / "data" / "conf.d"
+    directory.mkdir()
+    (directory / "one").write_text("before")
+    wanted = host.look()
+    older = _point(host, directory)
+    (directory / "one").write_text("of the older change")
+    settled(host.engine, older, False)
+    newer = _point(host, directory / "one")
+    (directory / "one").write_text("of the newer change, which is longer")
+    if looked:
+        settled(host.engine, newer, False)
+    host.undo(older)
+    assert changes(wanted, host.look()) == {}
+
+
+def test_an_edit_after_a_newer_point_looked_is_a_conflict(host: Host) -> None:
+    directory = host.path / "data" / "conf.d"
+    directory.mkdir()
+    older = _point(host, directory / "one")
+    (directory / "one").write_text("of the older change")
+    settled(host.engine, older, False)
+    newer = _point(host, directory)
+    (directory / "two").write_text("of the newer change")
+    settled(host.engine, newer, False)
+    (directory / "one").write_text("of somebody else, and longer")
+    before = host.look()
+    with pytest.raises(ConflictError, match=r"conf\.d/one"):
+        rollback(host.engine, RollbackRequest(older), False)
+    assert changes(before, host.look()) == {}
+
+
+def _point(host: Host, path: Path) -> str:
+    """The name of a point made by hand."""
+    return backup(host.engine, [{"kind": "files", "paths": [str(path)]}], None, str(path), False)["rollback_point"][
+        "id"
+    ]
