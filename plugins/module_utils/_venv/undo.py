@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import ve
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._content import aside as content_aside
+from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole as content_whole
 from ansible_collections.intellistream.sage.plugins.module_utils._content.hardlinks import put_links
 from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
@@ -87,6 +88,8 @@ class VenvUndo(Undo):
             self._describe(name, target, now, extra, self._count(venv, target))
         if suspects:
             self._judge_edits(venv, registered, suspects)
+        if self.how.resumed:
+            erase.update(self._half_put(venv, captured | own | erase))
         others = [one for name, several in registered.items() if name not in self.targets for one in several]
         # What lies in its own registration is nobody else's.
         registrations = tuple(f"{info}/" for info in self.infos)
@@ -104,6 +107,23 @@ class VenvUndo(Undo):
             known = captured | erase | own | set(self.aside)
             self.litter = undo_strays.find(venv, others, known, self.since)
             self.plan["remove"] += [f"{venv.name(path)} (kept aside)" for path in self.litter.entries]
+
+    def _half_put(self, venv: Tree, explained: set[str]) -> t.Iterator[str]:
+        """What an interrupted undo had put back on its way to a newer state than this one goes to.
+
+        No RECORD may list it yet, since that comes last; it is told by being exactly what a newer capture has.
+        """
+        for layer in self.layers[1:]:
+            for section in layer.items.sections if layer.items is not None else ():
+                if section.name not in self.targets:
+                    continue
+                newer = undo_goals.Target(layer, section)
+                with newer.store() as store:
+                    for path, item in newer.files():
+                        if path in explained or venv.lstat(path) is None:
+                            continue
+                        if not content_item.difference(venv, path, item, store, path):
+                            yield path
 
     def _name_uncovered(self, registered: t.Mapping[str, list[Distribution]]) -> None:
         """Where nobody said what the change would do: what is otherwise than at the capture, and in no capture."""
@@ -262,7 +282,9 @@ class VenvUndo(Undo):
                 self._put(venv, target)
             for relative in sorted(info, key=_record_last):
                 venv.unlink(relative)
-            self._tidy(venv, info, self.infos)
+            # Directories that an interrupted undo made for what it did not put there any more.
+            made = [name for layer in self.layers for name in layer.manifest["dirs"]] if self.how.resumed else []
+            self._tidy(venv, info, [*self.infos, *made])
             self._modes(venv, mend=True)
             venv.flush()
 

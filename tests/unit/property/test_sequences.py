@@ -124,3 +124,17 @@ TestSequences.settings = h.settings(
     phases=[h.Phase.generate] if os.environ.get("SAGE_TEST_SHRINK") == "0" else list(h.Phase),
     suppress_health_check=list(h.HealthCheck),
 )
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("nth", range(84, 122, 6))
+def test_an_undo_to_an_older_state_removes_what_another_had_put_back(nth: int) -> None:
+    """It was killed after it had put files of a distribution back, and before their RECORD; they stayed."""
+    machine = Sequences()
+    try:
+        for dummy in range(2):
+            machine.install(again=False, ending="finished", pins={"pack": "1.0"})
+        machine.others_install(known=False, name="pack")
+        machine.undo_killed(force=True, nth=nth, then=("p", 3), to="last")
+    finally:
+        machine.teardown()
