@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import re
@@ -111,14 +112,15 @@ class SageAction(ActionBase):  # type: ignore[misc]
 
     def _compute_environment_string(self, raw_environment_out: Result | None = None) -> str:
         """Of the task's environment, what may stand in a command line, which every user of the host can read."""
-        variables = {name: text for name, text in self._environment().items() if _AT_START.fullmatch(name)}
+        variables = {name: text for name, text in self._environment.items() if _AT_START.fullmatch(name)}
         if raw_environment_out is not None:
             raw_environment_out.clear()
             raw_environment_out.update(variables)
         return str(self.shell.env_prefix(**variables))
 
+    @functools.cached_property
     def _environment(self) -> dict[str, str]:
-        """The environment that the task has from the keyword, of all levels."""
+        """The environment that the task has from the keyword, of all levels. Ansible asks for it twice a call."""
         variables: Result = {}
         super()._compute_environment_string(variables)
         for name in variables:
@@ -128,7 +130,7 @@ class SageAction(ActionBase):  # type: ignore[misc]
 
     def _private_environment(self) -> Result:
         """The rest of the environment, as the option of every module that takes it."""
-        variables = {name: text for name, text in self._environment().items() if not _AT_START.fullmatch(name)}
+        variables = {name: text for name, text in self._environment.items() if not _AT_START.fullmatch(name)}
         return {"_environment": base64.b64encode(json.dumps(variables).encode()).decode()} if variables else {}
 
     def _execute(self, options: Result, task_vars: Result, in_background: int = 0) -> Result:

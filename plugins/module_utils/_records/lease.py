@@ -113,7 +113,7 @@ def read(state: PrivateDir | None) -> Lease | None:
         if number == FORMAT:
             own_fields = {name: fields.pop(name) for name in Lease._fields if name != "more"}
             return Lease(**own_fields, more=fields)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     raise UnknownFormat(f"{NAME} has format {number!r}, this version reads {FORMAT}", format=number, known=FORMAT)
 

@@ -23,6 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import reset
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark, program
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_private
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._records import lease, stray_processes
@@ -372,3 +373,9 @@ def test_e3_of_runs_at_once_one_gets_through_and_the_others_are_told_which(tmp_p
         path = tmp_path / str(number)
         path.mkdir()
         _round(path, number)
+
+
+def test_x11_a_lease_that_is_nested_too_deeply_is_none(tmp_path: pathlib.Path) -> None:
+    with open_private(str(tmp_path / "state"), create=True) as state:
+        (tmp_path / "state" / lease.NAME).write_text("[" * 100_000)
+        assert lease.read(state) is None
