@@ -13,3 +13,4 @@ class ActionModule(SageAction):
     """See the module of the same name."""
 
     module = "sage_venv"
+    returns = "python"

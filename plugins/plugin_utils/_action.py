@@ -52,12 +52,15 @@ class SageAction(ActionBase):  # type: ignore[misc]
 
     :cvar module: name of the module.
     :cvar spec: its options, where the controller reads them too; the module does otherwise.
+    :cvar returns: a value that all its successes have, and nothing else that answers in its place; empty if M(work)
+        looks for itself.
     """
 
     _supports_check_mode = True
     _supports_diff = True
     module: t.ClassVar[str]
     spec: t.ClassVar[ArgumentSpec | None] = None
+    returns: t.ClassVar[str] = ""
 
     @property
     def _supports_async(self) -> bool:
@@ -92,11 +95,12 @@ class SageAction(ActionBase):  # type: ignore[misc]
         """Called by Ansible."""
         before = super().run(tmp, task_vars)
         variables = task_vars or {}
-        if self.spec is None:
-            return self.conclude(self._pass_on(before, variables), variables)
-        dummy, options = self.validate_argument_spec(argument_spec=self.spec.options, **self.spec.rules)
         try:
-            result = self.work(options, variables)
+            if self.spec is None:
+                result = self._pass_on(before, variables)
+            else:
+                dummy, options = self.validate_argument_spec(argument_spec=self.spec.options, **self.spec.rules)
+                result = self.work(options, variables)
         except ModuleFailed as error:
             result = error.result
         except SageError as error:
@@ -135,15 +139,20 @@ class SageAction(ActionBase):  # type: ignore[misc]
 
     def _execute(self, options: Result, task_vars: Result, in_background: int = 0) -> Result:
         """Run the module on the host; its result, failed or not."""
-        return t.cast(
-            "Result",
-            self._execute_module(
-                module_name=f"intellistream.sage.{self.module}",
-                module_args={**self.arguments(options, task_vars), **self._private_environment()},
-                task_vars=task_vars,
-                wrap_async=in_background,
-            ),
+        result: Result = self._execute_module(
+            module_name=f"intellistream.sage.{self.module}",
+            module_args={**self.arguments(options, task_vars), **self._private_environment()},
+            task_vars=task_vars,
+            wrap_async=in_background,
         )
+        # Ansible takes any mapping for a success.
+        if self.returns in ("", *result) or result.get("failed") or in_background:
+            return result
+        return {
+            "failed": True,
+            "msg": f"The host's answer is none that {self.module} gives: whether anything was changed is not known. "
+            "What to do: look at what runs as Python on this host (ansible_python_interpreter), then run again.",
+        }
 
     @property
     def run_directory(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import multiprocessing
 import os
 import socket
 import typing as t
@@ -15,6 +16,7 @@ import typing as t
 from ansible import constants
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host, processes
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StateError
 
 if t.TYPE_CHECKING:
 
@@ -29,10 +31,26 @@ if t.TYPE_CHECKING:
         user: str
 
 
+class Orphaned(StateError):
+    """The process of Ansible that this task belongs to is gone, and with it whoever would hear of the result."""
+
+
 def this_run() -> RunFacts:
-    """The facts of this run, the same for every task and host of it: they are those of its main process."""
-    process = _main_process()
+    """The facts of this run, the same for every task and host of it: they are those of its main process.
+
+    :raises Orphaned: that process is gone. A worker of it that is left begins nothing more: it would take the lease
+        of the hosts from the run that comes next.
+    """
+    parent = multiprocessing.parent_process()
+    process = os.getpid() if parent is None or parent.pid is None else parent.pid
     started = processes.started(process)
+    # Asked last, so that what was read before is of that process.
+    if process not in (os.getpid(), os.getppid()):
+        raise Orphaned(
+            f"Process {process}, which ran this play, is gone: this task of it begins nothing more.",
+            untouched="everything.",
+            advice="Run the playbook again.",
+        )
     directory = os.path.basename(str(constants.DEFAULT_LOCAL_TMP))
     name = socket.gethostname()
     digest = hashlib.sha256(f"{name} {pid_namespace()} {process} {started} {directory}".encode()).hexdigest()
@@ -64,14 +82,6 @@ def pid_namespace() -> str:
         return ""
     boot = host.boot_id()
     return hashlib.sha256(f"{host.machine()} {boot} {namespace}".encode()).hexdigest()[:32] if boot else ""
-
-
-def _main_process() -> int:
-    """The process of Ansible that the workers were forked from; it has named the run's directory."""
-    name = os.path.basename(str(constants.DEFAULT_LOCAL_TMP))
-    mine = [process for process in processes.ancestors() if name.startswith(f"ansible-local-{process}")]
-    # One whose id begins like the other's.
-    return max(mine, key=lambda process: len(str(process)), default=os.getpid())
 
 
 def _user() -> str:

@@ -25,17 +25,20 @@ class StateAction(SageAction):
     such a run, it is asked again with that knowledge, and where C(lease.wait) says so, until that run has ended.
     """
 
+    returns = "head"
+
     def _execute(self, options: Result, task_vars: Result, in_background: int = 0) -> Result:
         # Without a word of the role each call is a matter of its own.
         terms = dict(options.get("lease") or {"brief": True})
         wait = float(terms.get("wait") or 0)
         # The name of the machine that it runs on, which two hosts may have in common.
         host = str(self._task.delegate_to or task_vars.get("inventory_hostname", ""))
-        lease: Result = {**terms, **_run.this_run(), "host": host, "dead": []}
+        lease: Result = {**terms, "host": host, "dead": []}
         until = time.monotonic() + wait
         told = False
         while True:
-            result = super()._execute({**options, "lease": lease}, task_vars, in_background)
+            # Asked each time: this run may have been killed while it waited.
+            result = super()._execute({**options, "lease": {**lease, **_run.this_run()}}, task_vars, in_background)
             error = result.get("error") or {}
             owner = error.get("lease") or {}
             if error.get("kind") != "Leased" or not error.get("waits"):

@@ -124,7 +124,9 @@ class Hostile:
         """What it prints."""
         kind = self.settings["kind"]
         if kind == "garbage":
-            return self.chance.choice([self.text(), "[" * 100_000, "{", "null", '"text"', "[1]", self.text() + "{}"])
+            return self.chance.choice(
+                [self.text(), "[" * 100_000, "{", "null", '"text"', "[1]", "{}", self.text() + "{}"]
+            )
         return json.dumps(self.plausible() if kind == "plausible" else {"changed": False, **self.any_mapping()})
 
     def any_mapping(self) -> dict[str, t.Any]:

@@ -11,6 +11,7 @@ import json
 import typing as t
 
 import pytest
+import yaml
 
 from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, play
 
@@ -29,7 +30,16 @@ def test_every_module_has_the_one_base_class_in_front_of_it(module: str) -> None
     assert issubclass(plugin, base)
     assert plugin.module == module
     # Options that the controller reads are read by the rules of the module.
-    assert plugin.spec in (None, importlib.import_module(f"{PLUGINS}.modules.{module}").SPEC)
+    source = importlib.import_module(f"{PLUGINS}.modules.{module}")
+    assert plugin.spec in (None, source.SPEC)
+    # What only passes on knows an answer of the module from one of something else.
+    described = yaml.safe_load(source.RETURN) or {}
+    shared = {"head"} if any(fragment.endswith(".state") for fragment in _fragments(source)) else set()
+    assert plugin.returns in ({*described, *shared} if plugin.spec is None else {""})
+
+
+def _fragments(module: t.Any) -> list[str]:
+    return list(yaml.safe_load(module.DOCUMENTATION).get("extends_documentation_fragment", []))
 
 
 @pytest.mark.slow

@@ -139,3 +139,21 @@ def test_x9_a_hostile_host(tmp_path: pathlib.Path, playbook: str, number: int) -
     assert "Traceback" not in played.output, played.output
     assert _sight(tmp_path) == before
     world.judge(playbook, kind, played)
+
+
+def test_x9_an_answer_of_no_module_is_no_success(tmp_path: pathlib.Path) -> None:
+    """To Ansible any mapping is one: the table said that the host did not answer, and the play that all was well."""
+    interpreter = tmp_path / "python"
+    interpreter.write_text("#!/bin/sh\ncat >/dev/null\necho '{}'\n")
+    interpreter.chmod(0o755)
+    tasks = [{"intellistream.sage.sage_checkpoint_info": {"root": str(tmp_path / "root")}}]
+    common = {"ansible_connection": "local", "ansible_python_interpreter": str(interpreter)}
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": {"host": {}}, "vars": common}}))
+    played = play(
+        tmp_path,
+        [{"hosts": "all", "gather_facts": False, "tasks": tasks}],
+        hosts=tmp_path / "hosts.json",
+        ANSIBLE_PIPELINING="true",
+    )
+    assert played.status == 2, played.output
+    assert "is none that sage_checkpoint_info gives" in played.output
