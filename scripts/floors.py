@@ -49,6 +49,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "_reports": "what sage_checkpoint_info tells",
         "_hooks": "captures around apt and dnf outside Ansible",
     },
+    {"_removal": "removing SAGE from a host: what goes, what stays, in which order"},
 )
 
 

@@ -31,15 +31,27 @@ def sage_table(
     told = {host: _tables.HostAnswers.of(hostvars[host]) for host in hosts}
     if kind == "rollback":
         return _tables.rollback(told, target, in_doubt)
+
+    def command(host: str, playbook: str, **more: str) -> str:
+        # What a host was asked for, never what its variables say by now.
+        request = hostvars[host].get("__sage_request", {})
+        variables = {name: request.get(name[len("sage_") :], common) for name, common in (record or {}).items()}
+        return sage_command(playbook, {**variables, **more}, host, inventory)
+
+    def back(host: str, point: str) -> str:
+        return command(host, "rollback_sage", sage_rollback_to=point)
+
     if kind == "rolled_back":
+        return _tables.rolled_back(told, stopped_because, back)
+    if kind == "removal":
+        return _tables.removal(told, back)
+    if kind == "removed":
 
-        def command(host: str, point: str) -> str:
-            # What a host was asked for, never what its variables say by now.
-            request = hostvars[host].get("__sage_request", {})
-            variables = {name: request.get(name[len("sage_") :], common) for name, common in (record or {}).items()}
-            return sage_command("rollback_sage", {**variables, "sage_rollback_to": point}, host, inventory)
+        def kept(host: str) -> str:
+            keeps = hostvars[host].get("__sage_request", {}).get("keep_record")
+            return command(host, "status_sage", sage_status_rollbacks="true") if keeps is True else ""
 
-        return _tables.rolled_back(told, stopped_because, command)
+        return _tables.removed(told, kept)
     if kind == "doubt":
         return _tables.doubt(told, check_mode)
     if kind == "clean":

@@ -635,3 +635,31 @@ class HookResult(t.TypedDict):
     changed: bool
     files: list[str]
     diff: list[dict[str, str]]
+
+
+class RemovedPart(t.TypedDict):
+    """What is removed with SAGE; C(bytes) that it occupies."""
+
+    path: str
+    what: str
+    bytes: int
+
+
+class StayingPart(t.TypedDict):
+    """What stays when SAGE is removed, and why."""
+
+    path: str
+    what: str
+    reason: str
+
+
+class RemovalResult(t.TypedDict):
+    """The result of M(intellistream.sage.sage_remove)."""
+
+    changed: bool
+    removed: list[RemovedPart]
+    stays: list[StayingPart]
+    unknown: list[str]
+    alternative: str | None
+    warnings: list[str]
+    diff: Difference

@@ -39,6 +39,8 @@ class HostAnswers(t.NamedTuple):
     :ivar learned: what it returned when it was told the decision of a fleet run.
     :ivar answer: what the decision log says; this is the controller's.
     :ivar cleaned: what the removal of captures returned.
+    :ivar removable: what would be removed with SAGE.
+    :ivar removed: what was removed with SAGE.
     :ivar record: what M(intellistream.sage.sage_checkpoint_info) returned.
     :ivar earlier: the same, before an installation is continued.
     """
@@ -50,6 +52,8 @@ class HostAnswers(t.NamedTuple):
     learned: Mapping[str, object]
     answer: Mapping[str, object]
     cleaned: Mapping[str, object]
+    removable: Mapping[str, object]
+    removed: Mapping[str, object]
     record: Mapping[str, object]
     earlier: Mapping[str, object]
 
@@ -64,6 +68,8 @@ class HostAnswers(t.NamedTuple):
             "__sage_learned",
             "__sage_fleet_answer",
             "__sage_cleaned",
+            "__sage_removable",
+            "__sage_removal_result",
             "__sage_record",
             "__sage_earlier",
         )
@@ -226,6 +232,59 @@ def clean(told: Mapping[str, HostAnswers], check_mode: bool) -> str:
         for line in [*_list(result.get("protected")), *_list(result.get("warnings"))]:
             table.below(line, "", 2)
     return table.text()
+
+
+def removal(told: Mapping[str, HostAnswers], command: Callable[[str, str], str]) -> str:
+    """What would be removed with SAGE.
+
+    :param command: host, id of an installation → the command line that rolls back to it instead.
+    """
+    table = _Table([*told], "REMOVE SAGE")
+    for host, said in told.items():
+        if not _removal(table, host, said.removable, ("removes", "stays")):
+            continue
+        for line in _list(said.removable.get("unknown")):
+            table.below(line, "not known: ")
+        alternative = said.removable.get("alternative")
+        if is_id(alternative) and said.removable.get("removed"):
+            table.below("Instead, a rollback to before the first installation, which can be taken back:")
+            table.below_whole(command(host, str(alternative)))
+    return table.text()
+
+
+def removed(told: Mapping[str, HostAnswers], kept: Callable[[str], str]) -> str:
+    """What was removed with SAGE.
+
+    :param kept: host → the command line that shows its record; empty where that was not to be kept.
+    """
+    table = _Table([*told], "RESULT")
+    for host, said in told.items():
+        if not said.removed and "removed" in said.removable:
+            table.row(host, "nothing to remove")
+        elif "msg" in said.removable and "removed" not in said.removable:
+            table.row(host, "REFUSED, nothing was changed")
+        elif _removal(table, host, said.removed, ("removed", "stays")) and kept(host):
+            table.below("Its record is shown by:")
+            table.below_whole(kept(host))
+    return table.text()
+
+
+def _removal(table: _Table, host: str, result: Mapping[str, object], marks: tuple[str, str]) -> bool:
+    """What goes and what stays on a host; whether it said so."""
+    if "removed" not in result:
+        refused = f"REFUSED: {_text(result['msg'])}" if "msg" in result else "did not answer"
+        table.row(host, refused)
+        return False
+    going = [*map(_mapping, _list(result.get("removed")))]
+    sizes = [part.get("bytes") for part in going]
+    size = sum(t.cast("int", number) for number in sizes if _is_size(number))
+    table.row(host, f"{_file_size(size)} in all" if going else "nothing to remove")
+    for part in going:
+        table.below(f"{_text(part.get('path'))} ({_text(part.get('what'))})", f"{marks[0]}: ")
+    for part in map(_mapping, _list(result.get("stays"))):
+        reason = f"{_text(part.get('path'))} ({_text(part.get('what'))}): {_text(part.get('reason'))}"
+        table.below(reason, f"{marks[1]}: ")
+    return True
 
 
 def unfinished(told: Mapping[str, HostAnswers]) -> str:

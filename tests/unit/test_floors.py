@@ -33,6 +33,7 @@ BY_NAME = re.compile(r"_\w+\.\w+:\w+")
 FROM_A_KIND = {
     "_kind.packages": "self.resource",
     "_registry.registry": "KINDS[name]",
+    "_removal.plan": "kind.removal",
     "_reports.drift": "kind.drift if kind is not None else _PLAIN",
     "_rollback_shell.script": "kind.script",
     "_timeline.points": "copy.content",

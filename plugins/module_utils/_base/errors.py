@@ -130,6 +130,10 @@ class OutOfOrder(StateError):
     """Something is to be recorded as done that rests on what is not done, or was not verified."""
 
 
+class NotEnded(StateError):
+    """An installation or a rollback is not finished, and nothing can be removed before it is."""
+
+
 class NotVerified(SageError):
     """What was installed was looked at, and is not as it has to be."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import signal
 import sys
 import time
 import typing as t
@@ -14,6 +13,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import cl
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, SageError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import program
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.stop import (
+    TIMEOUT,
+    UNIT,
+    is_its_process,
+    stop,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import Mark
@@ -37,8 +42,6 @@ _TIMER = (
     "--timer-property=AccuracySec=1s",
     "--timer-property=RemainAfterElapse=no",
 )
-# Seconds that a command of the system may take.
-_TIMEOUT = 20.0
 # atd counts in minutes.
 _MINUTE = 60
 
@@ -73,7 +76,7 @@ def arm(engine: Engine, after: float, method: str, check_mode: bool) -> SwitchRe
             return _result(session, before, False, "It is armed already.")
         if not check_mode:
             if mark is not None:
-                _stop(mark)
+                stop(mark)
             mark = deadman_switch_mark.make(installation.install_id, os.urandom(8).hex(), after)
             _arm(engine, session, mark, method)
         return _result(session, before, True, f"It fires after {after:g} s of silence.")
@@ -90,7 +93,7 @@ def disarm(engine: Engine, check_mode: bool) -> SwitchResult:
         mark = deadman_switch_mark.read(session.where)
         deadman_switch_mark.remove(session)
         if mark is not None:
-            _stop(mark)
+            stop(mark)
         return _result(session, before, mark is not None, "Disarmed.")
 
 
@@ -153,7 +156,7 @@ def _arm(engine: Engine, session: Session, mark: Mark, method: str) -> None:
 def _python() -> str:
     """The system's Python, which has the package managers' libraries; else the one that runs this."""
     if os.access(_PYTHON, os.X_OK):
-        asked = command.run([_PYTHON, "-I", "-S", "-c", "import sys; print(*sys.version_info[:2])"], timeout=_TIMEOUT)
+        asked = command.run([_PYTHON, "-I", "-S", "-c", "import sys; print(*sys.version_info[:2])"], timeout=TIMEOUT)
         if asked.rc == 0 and tuple(int(part) for part in asked.stdout.split()) >= _OLDEST_PYTHON:
             return _PYTHON
     return sys.executable
@@ -167,11 +170,11 @@ def _by_systemd(argv: t.Sequence[str], mark: Mark) -> str:
     """
     if not os.path.isdir("/run/systemd/system") or os.geteuid() != 0:
         return ""
-    unit = f"sage-deadman-{mark.token}"
+    unit = f"{UNIT}{mark.token}"
     description = f"Take back installation {mark.install_id}, unless it ends"
     command.checked(
         [*_TIMER, f"--unit={unit}", f"--description={description}", f"--on-active={mark.after:g}", "--", *argv],
-        timeout=_TIMEOUT,
+        timeout=TIMEOUT,
     )
     return unit
 
@@ -190,7 +193,7 @@ def _by_at(argv: t.Sequence[str], mark: Mark) -> str:
     outcome = command.run(
         ["env", "-i", *variables, "at", "-M", f"now + {int(mark.after // _MINUTE)} minutes"],
         stdin=f"exec {line} >/dev/null 2>&1\n",
-        timeout=_TIMEOUT,
+        timeout=TIMEOUT,
     )
     job = re.search(r"^job (\d+) ", outcome.stderr, re.MULTILINE)
     if outcome.rc != 0 or job is None:
@@ -215,38 +218,16 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _is_its_process(mark: Mark) -> bool:
-    """Whether the recorded process is the one that was started then."""
-    try:
-        with open(f"/proc/{int(mark.handle)}/cmdline", "rb") as stream:
-            return stream.read().split(b"\0")[-2:-1] == [mark.token.encode()]
-    except (OSError, ValueError):
-        return False
-
-
 def _is_pending(mark: Mark) -> bool:
     """Whether the timer, job or process that starts the program is still there."""
     if mark.method == "process":
-        return _is_its_process(mark)
+        return is_its_process(mark)
     if mark.boot_id != host.boot_id():
         return False
     if mark.method == "systemd":
         units = (f"{mark.handle}.timer", f"{mark.handle}.service")
-        return any(command.run(["systemctl", "is-active", unit], timeout=_TIMEOUT).rc == 0 for unit in units)
+        return any(command.run(["systemctl", "is-active", unit], timeout=TIMEOUT).rc == 0 for unit in units)
     return mark.method == "at" and mark.seconds_left() > _MINUTE
-
-
-def _stop(mark: Mark) -> None:
-    """Stop what waits to start the program; it would find out by itself, but later."""
-    try:
-        if mark.method == "systemd":
-            command.run(["systemctl", "stop", f"{mark.handle}.timer", f"{mark.handle}.service"], timeout=_TIMEOUT)
-        elif mark.method == "at":
-            command.run(["atrm", mark.handle], timeout=_TIMEOUT)
-        elif mark.method == "process" and _is_its_process(mark):
-            os.kill(int(mark.handle), signal.SIGTERM)
-    except (SageError, OSError):
-        return
 
 
 _START: dict[str, t.Callable[[t.Sequence[str], Mark], str]] = {

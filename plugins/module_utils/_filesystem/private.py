@@ -14,6 +14,7 @@ import errno
 import os
 import shutil
 import stat
+import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import (
@@ -28,6 +29,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.own
 
 STATE_DIR = ".sage"
 CHECKPOINTS = "checkpoints"
+# Keeps git from taking in what is below C(STATE_DIR).
+IGNORE = ".gitignore"
+IGNORED = b"*\n"
 # In every directory that is private: without it a directory is somebody's, whatever its name.
 MARK = ".intellistream-sage"
 _MADE = b"made\n"
@@ -84,7 +88,11 @@ class PrivateDir:
 
     def was_made(self) -> bool:
         """Whether this collection made it; else it was there, empty."""
-        return self.read(MARK) == _MADE
+        return (self.read(MARK) or b"").startswith(_MADE)
+
+    def absent_before(self) -> list[str]:
+        """Paths around it that were not there before it was marked, and that were made for it or after it."""
+        return [os.fsdecode(line) for line in (self.read(MARK) or b"").split(b"\n")[1:] if line]
 
     def clear(self) -> None:
         """Remove what is in it, the mark last: what is left of an interrupted removal is still recognized.
@@ -293,27 +301,31 @@ def _tighten(directory: PrivateDir) -> None:
         os.fchmod(directory.fd, mode & 0o700)
 
 
-def _open_marked(path: str, name: str, parent: int, create: bool, readonly: bool) -> PrivateDir:
+def _open_marked(
+    path: str, name: str, parent: int, create: bool, readonly: bool, absent: t.Sequence[str] = ()
+) -> PrivateDir:
     """A directory that is this collection's alone.
 
+    :param absent: what is written into its mark, see M(PrivateDir.absent_before).
     :raises FileNotFoundError: it does not exist and C(create) is false.
     :raises UnsafePath: it is another user's, or holds what is not the collection's.
     """
     directory, made = _open_directory(path, name, parent, create, readonly)
     try:
         if made:
-            _mark(directory, _MADE)
+            _mark(directory, _MADE, absent)
         else:
-            _check_mark(directory, create)
+            _check_mark(directory, create, absent)
     except BaseException:
         directory.close()
         raise
     return directory
 
 
-def _mark(directory: PrivateDir, content: bytes) -> None:
+def _mark(directory: PrivateDir, content: bytes, absent: t.Sequence[str]) -> None:
+    lines = [os.fsencode(path) + b"\n" for path in absent if "\n" not in path]
     try:
-        write_new(MARK, content, dir_fd=directory.fd)
+        write_new(MARK, b"".join([content, *lines]), dir_fd=directory.fd)
         os.fsync(directory.fd)
     except FileExistsError:
         pass  # Another process has opened it at the same time.
@@ -321,7 +333,7 @@ def _mark(directory: PrivateDir, content: bytes) -> None:
         raise storage_error(os.path.join(directory.path, MARK), error) from error
 
 
-def _check_mark(directory: PrivateDir, create: bool) -> None:
+def _check_mark(directory: PrivateDir, create: bool, absent: t.Sequence[str]) -> None:
     """Refuse a directory that is somebody's; an empty one becomes the collection's when C(create)."""
     if not directory.is_marked():
         names = directory.names()
@@ -335,7 +347,7 @@ def _check_mark(directory: PrivateDir, create: bool) -> None:
                 file=names[0],
             )
         if create and not names:
-            _mark(directory, _FOUND)
+            _mark(directory, _FOUND, absent)
     if directory.readonly:
         return
     if os.fstat(directory.fd).st_mode & 0o077 and directory.was_made():
@@ -346,21 +358,22 @@ def _check_mark(directory: PrivateDir, create: bool) -> None:
 
 def _ignore(state: PrivateDir) -> None:
     """Keep git from taking the state in. In place and without a lock: everybody writes the same two bytes."""
-    fd = state.open(".gitignore", os.O_WRONLY | os.O_CREAT)
+    fd = state.open(IGNORE, os.O_WRONLY | os.O_CREAT)
     try:
-        write_all(fd, b"*\n")
+        write_all(fd, IGNORED)
         os.fsync(fd)
     except OSError as error:
-        raise storage_error(os.path.join(state.path, ".gitignore"), error) from error
+        raise storage_error(os.path.join(state.path, IGNORE), error) from error
     finally:
         os.close(fd)
 
 
-def open_private(path: str, create: bool = False, readonly: bool = False) -> PrivateDir:
+def open_private(path: str, create: bool = False, readonly: bool = False, absent: t.Sequence[str] = ()) -> PrivateDir:
     """Open a private directory anywhere; C(create) makes it with those above it.
 
     :param path: absolute.
     :param readonly: nothing will be written, so it may be root's.
+    :param absent: what is written into its mark if it has none yet, see M(PrivateDir.absent_before).
     :raises FileNotFoundError: it does not exist and C(create) is false.
     :raises UnsafePath: it lies behind a link or in another user's directory, or was not made by this collection and is
         not empty.
@@ -369,7 +382,7 @@ def open_private(path: str, create: bool = False, readonly: bool = False) -> Pri
     above, name = os.path.split(path.rstrip("/"))
     parent = _enter(above, create)
     try:
-        return _open_marked(path, name, parent, create, readonly)
+        return _open_marked(path, name, parent, create, readonly, absent)
     finally:
         os.close(parent)
 
@@ -383,6 +396,16 @@ def _enter(path: str, create: bool) -> int:
     if fd is None:
         raise FileNotFoundError(path)
     return fd
+
+
+def _absent(*paths: str) -> list[str]:
+    """Of these paths and the directories above them, those that are not there, the deepest first."""
+    missing: set[str] = set()
+    for path in paths:
+        while path not in missing and not os.path.lexists(path):
+            missing.add(path)
+            path = os.path.dirname(path)
+    return sorted(missing, key=lambda path: (-path.count("/"), path))
 
 
 def remove_private(path: str) -> None:
@@ -418,26 +441,31 @@ def open_state(root: str, checkpoint_dir: str | None = None, create: bool = Fals
         this collection and is not empty.
     """
     check_name(checkpoint_dir or root)
+    hidden = os.path.join(os.path.normpath(root), STATE_DIR)
+    place = os.path.normpath(checkpoint_dir or os.path.join(hidden, CHECKPOINTS))
+    # Whoever removes SAGE leaves what was there before it.
+    absent: list[str] = []
+    if create and not os.path.lexists(os.path.join(place, MARK)):
+        absent = _absent(os.path.dirname(place), os.path.join(hidden, IGNORE))
     if checkpoint_dir:
         # What is recorded says what is done and run there.
         check_owned(root)
         try:
-            return open_private(os.path.normpath(checkpoint_dir), create, readonly=not create)
+            return open_private(place, create, readonly=not create, absent=absent)
         except FileNotFoundError:
             return None
-    path = os.path.join(os.path.normpath(root), STATE_DIR)
     try:
         parent = _enter(root, create)
     except FileNotFoundError:
         return None
     try:
         # The venv lies in here too, and may be used by others: only the checkpoints are private.
-        with _open_directory(path, STATE_DIR, parent, create, not create, mode=0o755)[0] as state:
+        with _open_directory(hidden, STATE_DIR, parent, create, not create, mode=0o755)[0] as state:
             # It may be another program's, so its mode is.
-            check_open(path, state.fd)
-            if create and not state.read(".gitignore"):
+            check_open(hidden, state.fd)
+            if create and not state.read(IGNORE):
                 _ignore(state)
-            return _open_marked(os.path.join(path, CHECKPOINTS), CHECKPOINTS, state.fd, create, not create)
+            return _open_marked(place, CHECKPOINTS, state.fd, create, not create, absent)
     except FileNotFoundError:
         return None
     finally:

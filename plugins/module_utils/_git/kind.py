@@ -22,6 +22,7 @@ class GitKind(Kind):
     runs = True
     pins = True
     script = "_git.script:GitScript"
+    removal = "_git.removal:removal"
 
     def make(self, spec: Spec) -> Resource:
         return _RESOURCE.load()(self.path_of(spec))

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import command, zipapp
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import STATE_DIR
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import program
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks.places import (
+    APT,
+    PYTHON,
+    HookFile,
+    mark_of,
+    plugin_path,
+    program_path,
+    snippet_path,
+    unused_files,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings
-
-PYTHON = "/usr/bin/python3"
-PROGRAM = "hook.pyz"
-_APT = "/etc/apt/apt.conf.d"
-# apt takes a program's options by its name up to the first space, and gives the name to a shell.
-_PLAIN = re.compile(r"[A-Za-z0-9/._+@%-]+")
 
 # Runs in dnf's own Python, so nothing of this collection can be imported there.
 DNF_PLUGIN = """\
@@ -72,34 +73,6 @@ class Sage(dnf.Plugin):
 """
 
 
-class HookFile(t.NamedTuple):
-    """One file of the hook.
-
-    :ivar path: absolute.
-    :ivar content: None: it is not to be there.
-    :ivar mode: its permissions; 0 where it is not to be there.
-    """
-
-    path: str
-    content: bytes | None
-    mode: int
-
-
-def program_path(root: str) -> str:
-    """Where the program lies.
-
-    :raises InputError: apt could not start it there.
-    """
-    path = os.path.join(os.path.normpath(root), STATE_DIR, PROGRAM)
-    if not _PLAIN.fullmatch(path):
-        raise InputError(
-            f"apt cannot start a hook as {path}.",
-            untouched="everything.",
-            advice="Use a root of letters, digits and ._+@%- only.",
-        )
-    return path
-
-
 def hook_files(root: str, settings: HookSettings, present: bool) -> list[HookFile]:
     """All files, in the order in which they are to be written: what starts the program comes last.
 
@@ -108,19 +81,15 @@ def hook_files(root: str, settings: HookSettings, present: bool) -> list[HookFil
     :param present: whether the hook is to be there.
     :raises InputError: this host has neither apt nor dnf, or no Python that could run the program.
     """
-    program_file = program_path(root)
-    # Two roots on a host have a hook each.
-    mark = hashlib.sha256(os.path.normpath(root).encode()).hexdigest()[:8]
-    snippet, plugins = f"{_APT}/80intellistream-sage-{mark}", dnf_plugins()
-    plugin = os.path.join(plugins, f"intellistream_sage_{mark}.py")
     if not present:
-        unused = [snippet, plugin] if plugins else [snippet]
-        return [HookFile(path, content=None, mode=0) for path in [*unused, program_file]]
+        return unused_files(root)
+    program_file = program_path(root)
+    mark, snippet, plugin = mark_of(root), snippet_path(root), plugin_path(root)
     check_python()
     starters = []
-    if shutil.which("apt-get") and os.path.isdir(_APT):
+    if shutil.which("apt-get") and os.path.isdir(APT):
         starters.append(HookFile(snippet, _apt_snippet(program_file, settings["strict"], snippet), mode=0o644))
-    if plugins:
+    if plugin:
         starters.append(HookFile(plugin, _dnf_plugin(program_file, settings["strict"], mark), mode=0o644))
     if not starters:
         raise InputError("This host has neither apt nor dnf 4, which could start a hook.", untouched="everything.")
@@ -151,18 +120,6 @@ def check_python() -> None:
             untouched="everything.",
             advice="Install the system's python3, or do without the hook.",
         )
-
-
-def dnf_plugins() -> str:
-    """The directory of dnf's plugins; empty when there is no dnf 4."""
-    if not shutil.which("dnf"):
-        return ""
-    try:
-        outcome = command.run([PYTHON, "-I", "-c", "import dnf.const; print(dnf.const.PLUGINPATH)"], timeout=60)
-    except InstallerError:
-        return ""
-    path = outcome.stdout.strip()
-    return path if outcome.rc == 0 and os.path.isabs(path) else ""
 
 
 def _apt_snippet(program: str, strict: bool, path: str) -> bytes:

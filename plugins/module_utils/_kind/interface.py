@@ -90,6 +90,8 @@ class Kind(abc.ABC):
     :cvar drifts_when_settled: what a change left is looked at for drift, not only the results of phases.
     :cvar script: C(_folder.module:class), a P(_kind.script.Script); empty without one, and C(no_script) says why.
     :cvar drift: C(_folder.module:function), a P(_kind.drift.Drift).
+    :cvar removal: C(_folder.module:function), a P(_kind.removal.Removal): what goes with SAGE when that is removed, and
+        what stays. Empty where nothing of the kind is the collection's.
     """
 
     name: t.ClassVar[str]
@@ -108,6 +110,7 @@ class Kind(abc.ABC):
     script: t.ClassVar[str] = ""
     no_script: t.ClassVar[str] = "this script cannot put back all that was changed."
     drift: t.ClassVar[str] = "_kind.drift:compare"
+    removal: t.ClassVar[str] = ""
 
     @abc.abstractmethod
     def make(self, spec: Spec) -> Resource:

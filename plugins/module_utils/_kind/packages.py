@@ -35,6 +35,7 @@ class PackagesKind(Kind):
     }
     identity = ("packages", "changes")
     drifts_when_settled = True
+    removal = "_kind.packages_removal:removal"
     no_script = "packages of the system were changed, which this script does not bring back."
     resource: t.ClassVar[str]
     command_back: t.ClassVar[str]

@@ -5,16 +5,15 @@ Nothing here makes an installation fail: what the disk refuses becomes a warning
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning import policy
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.release import release
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage, measure, unpacked
 from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log
-from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import remove_plain_copies
 
@@ -259,20 +258,8 @@ class Cleaning:
 
     def _release(self, point: Point) -> None:
         """Let go of what a capture holds outside of the store."""
-        for spec, resource in zip(point.get("specs") or [], point.get("resources") or []):
-            kind = registry.find(spec["kind"])
-            # Nothing else is worth reading a manifest for.
-            if kind is None or not kind.pins or self.session.where is None:
-                continue
-            try:
-                data = archive.manifest(self.session.where, point, str(resource["manifest"]))
-                if hashlib.sha256(data).hexdigest() != resource["sha256"]:
-                    continue
-                registry.make(spec).release(json.loads(data))
-            except FileNotFoundError:
-                continue
-            except (OSError, SageError, ValueError, KeyError) as error:
-                self._warn(f"What {spec['path']} keeps for rollback point {point['point']} was not released", error)
+        if self.session.where is not None:
+            self.warnings += release(self.session.where, point)
 
     def _occupied(self) -> int:
         """Bytes that the store occupies now, measured anew."""

@@ -146,4 +146,5 @@ def refuse_half_done(installation: Installation, current: Identity, by_script: b
         advice=f"Move {is_now} back to {was}, run there again until it has ended, then move it.",
         recorded=before,
         shared=False,
+        half_done=True,
     )

@@ -35,6 +35,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.pri
     STATE_DIR,
     PrivateDir,
     is_empty,
+    open_private,
     open_state,
     remove_private,
 )
@@ -547,9 +548,9 @@ class Engine:
 
     def exists(self) -> bool:
         """There is a state directory, whatever is in it, or what an interrupted M(reset) left."""
-        return (os.path.lexists(self.path) and not is_empty(self.path)) or bool(self._removed())
+        return (os.path.lexists(self.path) and not is_empty(self.path)) or bool(self.removed())
 
-    def _removed(self) -> list[str]:
+    def removed(self) -> list[str]:
         """What interrupted removals have left beside it."""
         above, name = os.path.split(self.path)
         try:
@@ -584,24 +585,51 @@ class Engine:
         :raises ForeignRecord: it is the record of another root, in a directory that both name.
         :raises UnsafePath: the directory was not made by this collection, and is not empty.
         """
-        check_owned(os.path.dirname(self.path))
-        try:
-            self.refuse_others()
-            if os.path.lexists(self.path):
-                # As for writing, so that nobody else's directory is removed.
-                with self._open() as state, Lock(state, self.lock_timeout):
-                    if self._is_own(state):
-                        from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+        with self.locked() as state:
+            if state is not None:
+                self.forget(state)
+        self.sweep()
 
-                        store.remove(state)
-                    if state.was_made():
-                        os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
-                    else:
-                        # Without these two there is no history, whatever else is still there.
-                        for name in (progress.NAME, LEDGER):
-                            state.remove(name)
-                        state.clear()
-            for path in self._removed():
+    @contextlib.contextmanager
+    def locked(self) -> t.Iterator[PrivateDir | None]:
+        """The state, whatever its record says, as for writing, so that nobody else's directory is removed.
+
+        :returns: None where there is none: nothing is locked then.
+        :raises Leased: another run is at work.
+        :raises UnsafePath: the directory was not made by this collection, and is not empty.
+        """
+        check_owned(os.path.dirname(self.path))
+        self.refuse_others()
+        if not os.path.lexists(self.path):
+            yield None
+            return
+        with open_private(self.path, create=True) as state, Lock(state, self.lock_timeout):
+            yield state
+
+    def forget(self, state: PrivateDir) -> None:
+        """Remove the history, and begin to remove what is stored; M(sweep) removes the rest. Under the lock.
+
+        :raises ForeignRecord: it is the record of another root, in a directory that both name.
+        """
+        try:
+            if self._is_own(state):
+                from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+
+                store.remove(state)
+            if state.was_made():
+                os.rename(self.path, f"{self.path}.removed.{os.getpid()}")
+            else:
+                # Without these two there is no history, whatever else is still there.
+                for name in (progress.NAME, LEDGER):
+                    state.remove(name)
+                state.clear()
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+
+    def sweep(self) -> None:
+        """Remove what M(forget) has put beside, also where that was interrupted."""
+        try:
+            for path in self.removed():
                 remove_private(path)
                 # One whose removal was interrupted at its very end has no mark any more.
                 with contextlib.suppress(FileNotFoundError):

@@ -25,6 +25,7 @@ class VenvKind(Kind):
     plain_copies = (PlainCopy("environment_{}.txt", "_venv.capture:versions"),)
     script = "_venv.script:VenvScript"
     drift = "_venv.drift:compare"
+    removal = "_venv.removal:removal"
 
     def make(self, spec: Spec) -> Resource:
         distributions = [dict(distribution) for distribution in spec.get("distributions") or []]

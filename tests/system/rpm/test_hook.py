@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import places
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
 from ansible_collections.intellistream.sage.tests.system import hooked, oracle
 from ansible_collections.intellistream.sage.tests.system.command import dnf
@@ -187,7 +187,7 @@ def test_it_is_put_there_once_and_removed_exactly(sage_root: pathlib.Path) -> No
     made = arrange(settings(sage_root), True, False)
     assert (made["changed"], made["diff"], made["files"]) == (True, told["diff"], told["files"])
     plugin = pathlib.Path(made["files"][-1])
-    assert str(plugin.parent) == files.dnf_plugins()
+    assert str(plugin.parent) == places.dnf_plugins()
     assert not arrange(settings(sage_root), True, False)["changed"]
     # Any run of dnf makes Python write byte code.
     dnf("repolist", PYTHONDONTWRITEBYTECODE="")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import places
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.rpm.undoing import ORIGINAL, UPGRADED, Host, example, write
 from ansible_collections.intellistream.sage.tests.system.rpms import installed
@@ -110,7 +110,7 @@ def test_packages_that_dnf_holds(host: Host, repository: Repository, by: str) ->
     host.capture("foo", state="latest")
     dnf("upgrade", "foo")
     conf = pathlib.Path("/etc/dnf/dnf.conf")
-    plugin = pathlib.Path(files.dnf_plugins(), "lock.py")
+    plugin = pathlib.Path(places.dnf_plugins(), "lock.py")
     was, there = conf.read_bytes(), plugin.parent.is_dir()
     if by == "plugin":
         plugin.parent.mkdir(parents=True, exist_ok=True)

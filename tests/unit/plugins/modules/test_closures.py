@@ -32,25 +32,32 @@ SCRIPTS = {"_files/script", "_git/script", "_venv/script"}
 SYSTEM = {"_dpkg/kind", "_rpm/kind"}
 DRIFT = {"_kind/drift", "_venv/drift"}
 DATES = {"_timeline/dates"}
+REMOVAL = {"_git/removal", "_venv/removal"}
+PACKAGES_STAY = {"_kind/packages_removal"}
 # What each module could import by name and does not send: it never comes to use it.
 NOT_SENT: dict[str, set[str]] = {
-    "sage_backup": DATES | DRIFT,
-    "sage_checkpoint": UNDOS | SYSTEM | DATES | DRIFT,
-    "sage_checkpoint_info": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS,
-    "sage_deadman": DRIFT,
+    "sage_backup": DATES | DRIFT | REMOVAL | PACKAGES_STAY,
+    "sage_checkpoint": UNDOS | SYSTEM | DATES | DRIFT | REMOVAL,
+    "sage_checkpoint_info": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | REMOVAL | PACKAGES_STAY,
+    "sage_deadman": DRIFT | REMOVAL | PACKAGES_STAY,
     "sage_controller_file": set(),
     "sage_decision": set(),
-    "sage_hook": DATES | DRIFT,
+    "sage_hook": DATES | DRIFT | REMOVAL | PACKAGES_STAY,
     "sage_install": set(),
     "sage_plan": set(),
+    "sage_remove": UNDOS - {"_storage/archive"}
+    | CAPTURES - {"_git/capture", "_content/whole"}
+    | SCRIPTS
+    | DRIFT
+    | {"_dpkg/resource", "_rpm/resource"},
     "sage_request": set(),
     "sage_resolve": set(),
-    "sage_resume_info": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | SYSTEM | DRIFT,
+    "sage_resume_info": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | SYSTEM | DRIFT | REMOVAL,
     "sage_run_info": set(),
-    "sage_retention": UNDOS - {"_storage/archive"} | SYSTEM | DATES | DRIFT,
-    "sage_rollback": DRIFT,
+    "sage_retention": UNDOS - {"_storage/archive"} | SYSTEM | DATES | DRIFT | REMOVAL,
+    "sage_rollback": DRIFT | REMOVAL | PACKAGES_STAY,
     "sage_venv": set(),
-    "sage_verify": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | SYSTEM | DRIFT,
+    "sage_verify": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | SYSTEM | DRIFT | REMOVAL,
     "sage_wheelhouse": set(),
 }
 # Thousands of bytes of this collection that each module may send; what is sent is packed and parsed in every run.
@@ -69,6 +76,7 @@ MOST = {
     "sage_hook": 920,
     "sage_install": 149,
     "sage_plan": 165,
+    "sage_remove": 350,
     "sage_request": 24,
     "sage_resolve": 149,
     "sage_resume_info": 199,
@@ -100,6 +108,8 @@ WAYS_BACK = {
 ENVIRONMENT = 1
 # Which run has the lease, and what a dead one has left at work (E3).
 LEASE, LEASE_FILES = 24, 1
+# What was not there before the record, in its mark, and what removes that apart from the rest (remove_sage.yml).
+REMOVABLE = 3
 # What is in force, looked up wherever the progress file is (E7), and whether that is ahead of the ledger (E18).
 IN_FORCE = 3
 
@@ -167,7 +177,7 @@ def test_what_is_imported_by_name_is_sent_where_it_is_used(module: str) -> None:
 def test_a_program_has_what_it_imports_by_name(program: types.ModuleType) -> None:
     """A file that runs without Ansible is made of what the module came in."""
     names = {name.replace(".", "/") for name in zipapp.closure(program.__name__[len(UTILS) + 1 :], _source)}
-    assert not_sent(names) - DATES == DRIFT
+    assert not_sent(names) - DATES == DRIFT | REMOVAL | PACKAGES_STAY
 
 
 def _source(name: str) -> bytes:
@@ -199,7 +209,7 @@ def test_no_module_sends_much_more_than_it_did(module: str) -> None:
     lease = LEASE if "_records/lease" in names else 0
     assert (
         sum(_file(name).stat().st_size for name in names)
-        <= (MOST[module] + ENVIRONMENT + head + log + ways_back + evidence + lease) * 1000
+        <= (MOST[module] + ENVIRONMENT + head + log + ways_back + evidence + lease + REMOVABLE) * 1000
     )
 
 

@@ -50,6 +50,7 @@ CALLS: dict[str, list[dict[str, t.Any]]] = {
     "sage_plan": [{"requirements": ["a"]}, {"requirements": ["a"], "resolve": True}],
     "sage_resolve": [{"requirements": ["a"]}],
     "sage_resume_info": [{"inputs": {}}],
+    "sage_remove": [{}, {"keep_record": True}],
     "sage_retention": [{}],
     # It takes no options.
     "sage_request": [],

@@ -21,7 +21,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import zipapp
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files, program
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files, places, program
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings
@@ -173,8 +173,8 @@ def test_the_plugin_is_python(strict: bool) -> None:
 @pytest.mark.parametrize("root", ["/a b", "/a;b", "/a'b", '/a"b', "/a$b", "/a\nb", "/ä"])
 def test_a_root_that_a_shell_or_apt_would_misread(root: str) -> None:
     with pytest.raises(InputError):
-        files.program_path(root)
+        places.program_path(root)
 
 
 def test_a_usual_root() -> None:
-    assert files.program_path("/opt//sage_2/") == "/opt/sage_2/.sage/hook.pyz"
+    assert places.program_path("/opt//sage_2/") == "/opt/sage_2/.sage/hook.pyz"

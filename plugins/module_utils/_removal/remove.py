@@ -1,0 +1,138 @@
+"""Remove SAGE from a host: what an installation brought, then the record.
+
+The record goes last, so a removal that was interrupted anywhere is finished by running it again.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import stop
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import storage_error
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import IGNORE, open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import places
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.release import release
+from ansible_collections.intellistream.sage.plugins.module_utils._removal.plan import look
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.removal import Part
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+    from ansible_collections.intellistream.sage.plugins.module_utils._removal.plan import Plan
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RemovalResult
+
+_BLOCK = 512
+
+
+def remove(engine: Engine, keep_record: bool, check_mode: bool) -> RemovalResult:
+    """Remove SAGE.
+
+    :param keep_record: leave the record.
+    :raises SageError: something has to be ended first, or is not safe to touch.
+    """
+    if check_mode:
+        engine.refuse_others(ends=False)
+        state = open_state(engine.root, engine.checkpoint_dir)
+        try:
+            return _result(look(engine, state, keep_record), [])
+        finally:
+            if state is not None:
+                state.close()
+    with engine.locked() as state:
+        plan = look(engine, state, keep_record)
+        # What is gone has no size.
+        result = _result(plan, [])
+        try:
+            _remove_parts(plan)
+            result["warnings"] = _remove_record(engine, state, plan)
+        except OSError as error:
+            raise storage_error(error.filename if isinstance(error.filename, str) else engine.root, error) from error
+    if not keep_record:
+        engine.sweep()
+        try:
+            for part in plan.around:
+                _unmake(part.path)
+        except OSError as error:
+            raise storage_error(engine.root, error) from error
+    return result
+
+
+def _remove_parts(plan: Plan) -> None:
+    """All but the record."""
+    for file in plan.hook:
+        places.put(file)
+    if plan.mark is not None:
+        stop.stop(plan.mark)
+    for waiting in plan.waiting:
+        waiting.stop()
+    for part in plan.parts:
+        whole.take_away(part.path)
+
+
+def _remove_record(engine: Engine, state: PrivateDir | None, plan: Plan) -> list[str]:
+    """The record, or where it stays what of a switch is in it.
+
+    :returns: what was not released, a sentence each.
+    """
+    if state is None:
+        return []
+    if not plan.forgets:
+        if plan.mark is not None:
+            state.remove(deadman_switch_mark.NAME)
+            state.remove(deadman_switch_mark.PROGRAM)
+        return []
+    # Before the mark goes, which tells that it was made.
+    for part in plan.around:
+        if os.path.basename(part.path) == IGNORE:
+            _unmake(part.path)
+    warnings = [warning for point in plan.points if not point.get("pruned") for warning in release(state, point)]
+    engine.forget(state)
+    return warnings
+
+
+def _unmake(path: str) -> None:
+    """Remove a file, or a directory if it is empty; what is not there needs nothing."""
+    above = Tree.open(os.path.dirname(path), follow=True)
+    if above is None:
+        return
+    with above:
+        name = os.path.basename(path)
+        if above.is_directory(name):
+            above.rmdir(name)
+        elif name == IGNORE:
+            above.unlink(name)
+        os.fsync(above.fd)
+
+
+def _result(plan: Plan, warnings: list[str]) -> RemovalResult:
+    """The result of the module, as long as everything is there."""
+    going = plan.going
+    return {
+        "changed": bool(going),
+        "removed": [{"path": part.path, "what": part.what, "bytes": _size(part)} for part in going],
+        "stays": [{"path": part.path, "what": part.what, "reason": part.stays} for part in plan.staying],
+        "unknown": plan.unknown,
+        "alternative": plan.alternative or None,
+        "warnings": warnings,
+        "diff": {"before": {"paths": [part.path for part in going]}, "after": {"paths": []}},
+    }
+
+
+def _size(part: Part) -> int:
+    """Bytes that it occupies; a file with several names counts once. Nothing is followed."""
+    inodes: dict[tuple[int, int], int] = {}
+    for top in whole.remains(part.path):
+        paths = [top]
+        for directory, directories, files in os.walk(top):
+            paths += [os.path.join(directory, name) for name in [*directories, *files]]
+        for path in paths:
+            try:
+                info = os.lstat(path)
+            except OSError:
+                continue
+            inodes[info.st_dev, info.st_ino] = info.st_blocks * _BLOCK
+    return sum(inodes.values())
