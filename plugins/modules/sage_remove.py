@@ -61,7 +61,7 @@ removed:
       description: Where it was; of what has no path, what it was.
       type: str
       sample: /opt/sage/.sage/venv
-    what:
+    description:
       description: What it was, for people.
       type: str
       sample: the virtual environment
@@ -79,7 +79,7 @@ stays:
       description: Where it is; of packages their names.
       type: str
       sample: "[+] python3.11-venv 3.11.2-6"
-    what:
+    description:
       description: What it is, for people.
       type: str
       sample: packages of the system

@@ -641,7 +641,7 @@ class RemovedPart(t.TypedDict):
     """What is removed with SAGE; C(bytes) that it occupies."""
 
     path: str
-    what: str
+    description: str
     bytes: int
 
 
@@ -649,7 +649,7 @@ class StayingPart(t.TypedDict):
     """What stays when SAGE is removed, and why."""
 
     path: str
-    what: str
+    description: str
     reason: str
 
 

@@ -260,7 +260,7 @@ def removed(told: Mapping[str, HostAnswers], kept: Callable[[str], str]) -> str:
     table = _Table([*told], "RESULT")
     for host, said in told.items():
         if not said.removed and "removed" in said.removable:
-            table.row(host, "nothing to remove")
+            table.row(host, "nothing to remove" if not said.removable.get("removed") else "did not answer")
         elif "msg" in said.removable and "removed" not in said.removable:
             table.row(host, "REFUSED, nothing was changed")
         elif _removal(table, host, said.removed, ("removed", "stays")) and kept(host):
@@ -280,9 +280,11 @@ def _removal(table: _Table, host: str, result: Mapping[str, object], marks: tupl
     size = sum(t.cast("int", number) for number in sizes if _is_size(number))
     table.row(host, f"{_file_size(size)} in all" if going else "nothing to remove")
     for part in going:
-        table.below(f"{_text(part.get('path'))} ({_text(part.get('what'))})", f"{marks[0]}: ")
+        number = part.get("bytes")
+        size_of_part = f", {_file_size(number)}" if _is_size(number) and number else ""
+        table.below(f"{_text(part.get('path'))} ({_text(part.get('description'))}{size_of_part})", f"{marks[0]}: ")
     for part in map(_mapping, _list(result.get("stays"))):
-        reason = f"{_text(part.get('path'))} ({_text(part.get('what'))}): {_text(part.get('reason'))}"
+        reason = f"{_text(part.get('path'))} ({_text(part.get('description'))}): {_text(part.get('reason'))}"
         table.below(reason, f"{marks[1]}: ")
     return True
 

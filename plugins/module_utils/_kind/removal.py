@@ -12,13 +12,13 @@ class Part(t.NamedTuple):
     """Something that an installation brought.
 
     :ivar path: absolute, or a name where it has no path.
-    :ivar what: it is, for people.
+    :ivar description: what it is, for people.
     :ivar stays: why it is not removed, a sentence without its full stop; empty where it is.
     :ivar of_record: it is captured content, and goes only with the record.
     """
 
     path: str
-    what: str
+    description: str
     stays: str = ""
     of_record: bool = False
 

@@ -114,24 +114,24 @@ def look(engine: Engine, state: PrivateDir | None, keep_record: bool) -> Plan:
     root = os.path.normpath(engine.root)
     hidden = os.path.join(root, STATE_DIR)
     check_owned(hidden)
-    known = _read(engine, state)
-    of_kinds = _of_kinds(root, _captures(state, known, root))
+    recorded = _read(engine, state)
+    of_kinds = _of_kinds(root, _captures(state, recorded, root))
     parts = [part for part in of_kinds if not part.stays and not (part.of_record and keep_record)]
     parts += _ours(hidden, {part.path for part in of_kinds})
     staying = [part for part in of_kinds if part.stays]
-    hook = _hook({root, known.moved_from or root})
+    hook = _hook({root, recorded.moved_from or root})
     mark = deadman_switch_mark.read(state)
     record: list[Part] = []
     around: list[Part] = []
     if keep_record:
         staying += [Part(engine.path, "the record", "it is kept, as you said")] if _exists(engine, state) else []
     else:
-        record = _record(engine, state, known)
+        record = _record(engine, state, recorded)
         paths = [*(part.path for part in [*parts, *record]), *(file.path for file in hook)]
-        gone = {path for part in paths for path in whole.remains(part)}
+        removed = {path for part in paths for path in whole.remains(part)}
         if state is not None and not state.was_made():
-            gone.discard(engine.path)
-        around, held = _around(root, _absent_before(engine, state, root), gone)
+            removed.discard(engine.path)
+        around, held = _around(root, _absent_before(engine, state, root), removed)
         staying += held
     waits = waiting(os.path.join(engine.path, deadman_switch_mark.PROGRAM))
     armed = os.path.join(engine.path, deadman_switch_mark.NAME)
@@ -143,12 +143,14 @@ def look(engine: Engine, state: PrivateDir | None, keep_record: bool) -> Plan:
         mark,
         waits,
         parts=parts,
-        points=[point for change in known.history or () for point in change.points] if record and known.own else [],
+        points=[point for change in recorded.history or () for point in change.points]
+        if record and recorded.own
+        else [],
         forgets=bool(record),
         around=around,
         staying=staying,
-        unknown=[*known.unknown],
-        alternative=_alternative(known),
+        unknown=[*recorded.unknown],
+        alternative=_alternative(recorded),
         going=[*parts, *hooked, *switch, *record, *around],
     )
 
@@ -216,12 +218,12 @@ def _refuse_what_has_not_ended(record: Record) -> None:
     )
 
 
-def _captures(state: PrivateDir | None, known: _Known, root: str) -> dict[str, list[RecordedCapture]] | None:
+def _captures(state: PrivateDir | None, recorded: _Known, root: str) -> dict[str, list[RecordedCapture]] | None:
     """Kind → all captures on record, oldest first; None where the record cannot be read."""
-    if known.history is None:
+    if recorded.history is None:
         return None
     captures: dict[str, list[RecordedCapture]] = {}
-    points = [(change, point) for change in known.history for point in change.points]
+    points = [(change, point) for change in recorded.history for point in change.points]
     for change, point in sorted(points, key=lambda pair: pair[1]["seq"]):
         altered = change.origin != "rollback" and not point.get("undone") and not point.get("unchanged")
         for spec, resource in zip(point.get("specs") or [], point.get("resources") or []):
@@ -261,7 +263,7 @@ def _of_kinds(root: str, captures: dict[str, list[RecordedCapture]] | None) -> l
     return parts
 
 
-def _ours(hidden: str, known: t.Collection[str]) -> list[Part]:
+def _ours(hidden: str, named: t.Collection[str]) -> list[Part]:
     """What an installation puts into C(.sage) besides: its tools, wheels, and copies of lock files."""
     try:
         names = sorted(os.listdir(hidden))
@@ -270,12 +272,12 @@ def _ours(hidden: str, known: t.Collection[str]) -> list[Part]:
     parts: list[Part] = []
     for name in names:
         path = os.path.join(hidden, name)
-        what = _what(path, name)
+        description = _what(path, name)
         interrupted = _ASIDE.fullmatch(name)
         if interrupted is not None:
-            path, what = os.path.join(hidden, interrupted[1]), "what an interrupted removal left"
-        if what and path not in known and path not in {part.path for part in parts}:
-            parts.append(Part(path, what))
+            path, description = os.path.join(hidden, interrupted[1]), "what an interrupted removal left"
+        if description and path not in named and path not in {part.path for part in parts}:
+            parts.append(Part(path, description))
     return parts
 
 
@@ -336,20 +338,29 @@ def _hook(roots: t.Collection[str]) -> list[HookFile]:
     return files
 
 
-def _record(engine: Engine, state: PrivateDir | None, known: _Known) -> list[Part]:
+def _record(engine: Engine, state: PrivateDir | None, recorded: _Known) -> list[Part]:
     """The record, and what it has elsewhere."""
     parts = [Part(path, "what an interrupted removal of the record left") for path in engine.removed()]
     if state is None or not _exists(engine, state):
         return parts
-    what = "the record"
-    if known.history is not None:
-        points = [point for change in known.history for point in change.active_points if not point.get("pruned")]
-        what += f" of {len(known.history)} changes, with {len(points)} rollback points, which then bring nothing back"
-    parts.append(Part(engine.path, what if state.was_made() else f"{what}; the directory was there before, and stays"))
+    description = "the record"
+    if recorded.history is not None:
+        points = [point for change in recorded.history for point in change.active_points if not point.get("pruned")]
+        description += f" ({_counted(len(recorded.history), 'change')}, {_counted(len(points), 'rollback point')})"
+    parts.append(
+        Part(
+            engine.path,
+            description if state.was_made() else f"{description}; the directory was there before, and stays",
+        )
+    )
     content = store.path_of(state)
-    if known.own and content != os.path.join(state.path, store.STORE) and os.path.lexists(content):
+    if recorded.own and content != os.path.join(state.path, store.STORE) and os.path.lexists(content):
         parts.append(Part(content, "captured content"))
     return parts
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _absent_before(engine: Engine, state: PrivateDir | None, root: str) -> list[str] | None:
@@ -372,11 +383,11 @@ def _absent_before(engine: Engine, state: PrivateDir | None, root: str) -> list[
     return [_moved(path, before, root) for path in listed if f"{path}/".startswith(f"{before}/")]
 
 
-def _around(root: str, absent: list[str] | None, gone: set[str]) -> tuple[list[Part], list[Part]]:
+def _around(root: str, absent: list[str] | None, removed: set[str]) -> tuple[list[Part], list[Part]]:
     """What was made around the rest, and what of that stays.
 
-    :param absent: what was not there before; None where that is not known.
-    :param gone: all that is going to be gone by then.
+    :param absent: what was not there before; None where that is not recorded.
+    :param removed: all that is going to be removed by then.
     """
     hidden = os.path.join(root, STATE_DIR)
     going, staying = [], []
@@ -384,14 +395,14 @@ def _around(root: str, absent: list[str] | None, gone: set[str]) -> tuple[list[P
         if os.path.basename(path) == IGNORE:
             if _content(path) == IGNORED:
                 going.append(Part(path, "what keeps git from taking it in"))
-                gone.add(path)
+                removed.add(path)
             continue
         if os.path.islink(path) or not os.path.isdir(path):
             continue
-        others = [name for name in sorted(os.listdir(path)) if os.path.join(path, name) not in gone]
+        others = [name for name in sorted(os.listdir(path)) if os.path.join(path, name) not in removed]
         if path in (absent or ()) and not others:
             going.append(Part(path, "a directory that was made for it"))
-            gone.add(path)
+            removed.add(path)
         elif others and (path == hidden or path in (absent or ())):
             more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
             holds = ", ".join(others[:_MOST_NAMES])
@@ -410,10 +421,10 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def _alternative(known: _Known) -> str:
+def _alternative(recorded: _Known) -> str:
     """The first installation, where all that happened since can be undone."""
-    history = known.history
-    if not history or not isinstance(history[0], Installation) or known.moved_from:
+    history = recorded.history
+    if not history or not isinstance(history[0], Installation) or recorded.moved_from:
         return ""
     points = [point for change in history if change.origin != "rollback" for point in change.active_points]
     possible = any(not point.get("unchanged") for point in points) and not any(point.get("pruned") for point in points)

@@ -113,8 +113,8 @@ def _result(plan: Plan, warnings: list[str]) -> RemovalResult:
     going = plan.going
     return {
         "changed": bool(going),
-        "removed": [{"path": part.path, "what": part.what, "bytes": _size(part)} for part in going],
-        "stays": [{"path": part.path, "what": part.what, "reason": part.stays} for part in plan.staying],
+        "removed": [{"path": part.path, "description": part.description, "bytes": _size(part)} for part in going],
+        "stays": [{"path": part.path, "description": part.description, "reason": part.stays} for part in plan.staying],
         "unknown": plan.unknown,
         "alternative": plan.alternative or None,
         "warnings": warnings,

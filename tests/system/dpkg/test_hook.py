@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files
+from ansible_collections.intellistream.sage.plugins.module_utils._hooks import places
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.system import oracle
@@ -252,12 +252,12 @@ def test_a_root_that_a_shell_would_misread_is_refused(tmp_path: pathlib.Path) ->
 
 
 def test_a_host_without_python_is_told_so(sage_root: pathlib.Path) -> None:
-    os.rename(files.PYTHON, f"{files.PYTHON}.away")
+    os.rename(places.PYTHON, f"{places.PYTHON}.away")
     try:
         with pytest.raises(InputError, match="The hook needs /usr/bin/python3"):
             arrange(settings(sage_root), True, False)
     finally:
-        os.rename(f"{files.PYTHON}.away", files.PYTHON)
+        os.rename(f"{places.PYTHON}.away", places.PYTHON)
 
 
 def test_the_program_needs_nothing_but_python(sage_root: pathlib.Path) -> None:

@@ -63,7 +63,11 @@ class Removable:
 
     def call(self, *transitions: dict[str, t.Any], begins: bool = False) -> Result:
         """One call of sage_checkpoint."""
-        return {**checkpoint(self.engine, CheckpointRequest({} if begins else None, True, {}, transitions), False)}
+        return {
+            **checkpoint(
+                self.engine, CheckpointRequest({} if begins else None, True, {}, t.cast("t.Any", transitions)), False
+            )
+        }
 
     def begin(self, **more: t.Any) -> str:
         """An installation as far as its packages."""
@@ -175,7 +179,7 @@ def test_the_record_is_kept_when_asked_and_an_installation_goes_on_from_it(host:
     first = host.install()
     result = host.remove(keep_record=True)
     assert not (host.hidden / "venv").exists()
-    assert [part["what"] for part in result["stays"]] == ["the record"]
+    assert [part["description"] for part in result["stays"]] == ["the record"]
     with host.engine.reading() as session:
         assert session.installation is not None
         assert session.installation.install_id == first
@@ -193,7 +197,7 @@ def test_a_record_and_a_store_elsewhere_go(tmp_path: pathlib.Path) -> None:
     assert list((tmp_path / "spool").iterdir())
     result = host.remove()
     assert host.differences() == {}
-    assert "captured content" in {part["what"] for part in result["removed"]}
+    assert "captured content" in {part["description"] for part in result["removed"]}
 
 
 def test_a_moved_root(host: Removable, tmp_path: pathlib.Path) -> None:
