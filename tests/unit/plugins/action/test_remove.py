@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-import pathlib
 import typing as t
 
 import pytest
 
 from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, Played, play
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+
+if t.TYPE_CHECKING:
+    import pathlib
 
 
 class Hosts:
