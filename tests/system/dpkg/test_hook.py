@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import places
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.plugins.module_utils._removal.remove import remove
 from ansible_collections.intellistream.sage.tests.system import oracle
 from ansible_collections.intellistream.sage.tests.system.command import apt, run
 from ansible_collections.intellistream.sage.tests.system.debs import status
@@ -219,6 +220,28 @@ def test_it_is_put_there_once_and_removed_exactly(repository: Repository, sage_r
     assert not arrange(settings(sage_root), False, False)["changed"]
     assert oracle.diff(before, oracle.snapshot()) == []
     assert not program.exists()
+
+
+def test_removing_sage_takes_the_hook_along_and_names_packages(host: pathlib.Path) -> None:
+    before = oracle.snapshot()
+    # As the role does it: the record is there first, and knows what was not.
+    with Engine(str(host)).session():
+        pass
+    arrange(settings(host), True, False)
+    apt("install", "goo")
+    captured = remove(Engine(str(host)), False, True)
+    names = [pathlib.Path(part["path"]).name for part in captured["removed"]]
+    (snippet,) = SNIPPETS.glob("80intellistream-sage-*")
+    assert {"hook.pyz", snippet.name, "checkpoints"} <= set(names)
+    assert [part["path"] for part in captured["stays"] if part["description"] == "packages of the system"] == [
+        "[+] goo 1"
+    ]
+    assert remove(Engine(str(host)), False, False) == captured
+    assert not snippet.exists()
+    assert not (host / ".sage").exists()
+    # apt works without it, and what came with SAGE stays.
+    apt("purge", "goo")
+    assert oracle.diff(before, oracle.snapshot()) == []
 
 
 def test_two_roots_have_a_hook_each(host: pathlib.Path, tmp_path: pathlib.Path) -> None:
