@@ -335,7 +335,7 @@ def test_a_switch_that_was_left_waiting_is_stopped(host: Removable) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", program, "token"]) as waits:
         result = host.remove()
         assert f"the process {waits.pid}" in {part["path"] for part in result["removed"]}
-        assert waits.wait(10) != 0
+        assert waits.wait(60) != 0
     assert host.differences() == {}
 
 
@@ -356,6 +356,7 @@ def _origin(top: pathlib.Path) -> pathlib.Path:
     return origin
 
 
+@pytest.mark.slow
 @needs_git
 @pytest.mark.parametrize("work", ["", "uncommitted", "committed", "there before", "not known"])
 def test_a_clone_goes_unless_there_is_work_in_it(tmp_path: pathlib.Path, work: str) -> None:
@@ -393,6 +394,7 @@ def test_a_clone_goes_unless_there_is_work_in_it(tmp_path: pathlib.Path, work: s
         assert _git(clone, "for-each-ref", "refs/sage") == ""
 
 
+@pytest.mark.slow
 @needs_git
 def test_what_a_repository_keeps_for_captures_is_let_go(host: Removable) -> None:
     origin = _origin(host.top)
