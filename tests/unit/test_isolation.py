@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.modules.running i
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PARTS = ("foundation", "stream", "runtime", "serving", "cli")
 # Their -c is their own.
-NOT_PYTHON = {"/bin/sh", "apt-get", "sh", "zstd"}
+NOT_PYTHON = {"/bin/sh", "apt-get", "at", "sh", "zstd"}
 
 
 def _commands(path: pathlib.Path) -> t.Iterator[list[str]]:
