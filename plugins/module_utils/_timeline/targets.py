@@ -390,11 +390,8 @@ def widen(history: t.Sequence[Change], chosen: ResolvedTarget) -> ResolvedTarget
             continue
         part = parts.get(change.install_id) or TargetPart(change, [], phases=[], entire=False)
         begun = set(change.undoing.get("points") or ())
-        points = [
-            point
-            for point in change.points
-            if point["point"] in going or (point["point"] in begun and not point.get("undone"))
-        ]
+        # Also one that was undone before: what had undone it is taken back first, and it counts again.
+        points = [point for point in change.points if point["point"] in going | begun]
         phases = {*part.phases, *(change.undoing.get("phases") or ())}
         entire = part.entire or bool(change.undoing.get("entire"))
         ordered_phases = [name for name in PHASES if name in phases]

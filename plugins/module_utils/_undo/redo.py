@@ -46,7 +46,10 @@ class Redo:
     ) -> None:
         self._session, self._chosen, self._partial, self._options = session, chosen, partial, options
         self._captures = [(undo, spec) for undo in undos for spec in [undo.redo()] if spec is not None]
-        self._needed = bool(self._captures) and not options.resumed and not options.keep_broken and _finished(chosen)
+        # It would be named as the way back of what it does not hold.
+        lacking = {undo for undo in undos if undo.touches()} - {undo for undo, dummy in self._captures}
+        refused = lacking or options.resumed or options.keep_broken or not _finished(chosen)
+        self._needed = bool(self._captures) and not refused
         self._fork: fork.ForkedCall[PointCaptured] | None = None
         if (
             self._needed

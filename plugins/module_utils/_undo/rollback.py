@@ -152,7 +152,10 @@ def _compute(
         phase = part.change.phases.get(point.get("phase") or "")
         # What a point made by hand was for is not known; nothing is put aside on suspicion.
         # A rollback that ended with differences left neither side either.
-        completed = (phase is None or phase.done) and point["point"] not in begun and not point.get("incomplete")
+        # What is rolled back and can be brought back had ended, or nothing of it would have been kept; unless a
+        # rollback that was killed had begun to bring it back.
+        ended = phase is None or phase.done or (phase.status == "rolled_back" and not interrupted)
+        completed = ended and point["point"] not in begun and not point.get("incomplete")
         after = point.get("after") or (phase.result if phase is not None and phase.done else [])
         for resource, layer in zip(point["resources"], layers(session.where, point, stack, completed, after)):
             if kinds and resource["kind"] not in kinds:

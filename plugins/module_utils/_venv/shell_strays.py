@@ -223,8 +223,8 @@ above_all() {
     done
 }
 
-# Removes byte code of the sources $1, and directories that became empty above them and among $2.
-venv_tidy() {
+# Removes byte code of the sources $1, while they still tell whose it is.
+venv_remove_code() {
     base=$path
     code=$(
         set +f
@@ -250,6 +250,10 @@ venv_tidy() {
     )
     no_links "$path" "$code"
     remove_files "$path" "$code"
+}
+
+# Removes directories that became empty above the names $1 and among $2.
+venv_tidy() {
     touched=$({
         above_all "$1"
         [ -z "$2" ] || printf '%s\n' "$2"

@@ -191,11 +191,13 @@ venv_execute() {
     stage=$state/rollback.stage
     [ "$(stat -c %d -- "$state")" = "$(stat -c %d -- "$path")" ] || stage=$path/.sage-undo.dir
     rm -rf -- "$stage" "$path/.sage-undo.dir"
+    in_content=$(for one in $erase; do case $one in *.dist-info/*) ;; *) printf '%s\n' "$one" ;; esac; done)
+    # While the sources still tell whose it is: the next run could not say that of what a killed one left.
+    venv_remove_code "$in_content$nl$aside$nl$litter$nl$(names_of "$puts")"
     layer "${layers##*"$nl"}"
     for one in $aside $litter; do
         keep_aside "$path" "$one" "$point/$number/aside"
     done
-    in_content=$(for one in $erase; do case $one in *.dist-info/*) ;; *) printf '%s\n' "$one" ;; esac; done)
     in_info=$(for one in $erase; do
         case $one in
         *.dist-info/RECORD) ;;

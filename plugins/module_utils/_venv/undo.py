@@ -265,9 +265,10 @@ class VenvUndo(Undo):
         if venv is None:
             raise self._gone("what was captured; it can still be used.")
         with venv:
-            if self.how.resumed:
-                for directory in self.dirs:
-                    venv.unlink(f"{directory}/{TEMPORARY}")
+            for directory in self._half_made():
+                venv.unlink(f"{directory}/{TEMPORARY}")
+            # While the sources still tell whose it is: the next undo could not say that of what a killed one left.
+            undo_strays.remove_bytecode(venv, [*self.erase, *self.aside, *self.litter.entries])
             if self.aside or self.litter.entries:
                 with content_aside.Aside(venv, self.layers[-1].where) as aside:
                     for relative in [*self.aside, *self.litter.entries]:
@@ -277,14 +278,12 @@ class VenvUndo(Undo):
             for relative in content:
                 venv.unlink(relative)
             # While RECORD still tells what belonged to it: nothing is left that nobody knows of.
-            self._tidy(venv, [*content, *self.litter.entries], self.litter.directories)
+            undo_strays.prune(venv, self._touched(), self._stay(venv))
             for target in [*self.targets.values(), self.loose]:
                 self._put(venv, target)
             for relative in sorted(info, key=_record_last):
                 venv.unlink(relative)
-            # Directories that an interrupted undo made for what it did not put there any more.
-            made = [name for layer in self.layers for name in layer.manifest["dirs"]] if self.how.resumed else []
-            self._tidy(venv, info, [*self.infos, *made])
+            undo_strays.prune(venv, self._touched(), self._stay(venv))
             self._modes(venv, mend=True)
             venv.flush()
 
@@ -304,15 +303,18 @@ class VenvUndo(Undo):
             for path, item in sorted(put, key=lambda one: (_in_info(one[0]), *_record_last(one[0]))):
                 put_back(store, path, venv, path, item)
 
-    def _tidy(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
-        """Remove byte code of what was changed, and directories that are empty now."""
-        undo_strays.remove_bytecode(venv, changed)
-        self._prune(venv, changed, directories)
+    def _touched(self) -> list[str]:
+        """Directories in which perhaps nothing is left, deepest first."""
+        also = [*self.litter.directories, *self.infos, *self._half_made()]
+        return undo_strays.directories([*self.erase, *self.litter.entries], also)
 
-    def _prune(self, venv: Tree, changed: t.Sequence[str], directories: t.Sequence[str]) -> None:
-        """Remove directories that are empty now."""
-        keep = set(self.dirs) | set(distributions.sites(venv))
-        undo_strays.prune(venv, changed, directories, keep)
+    def _half_made(self) -> set[str]:
+        """Directories that an interrupted undo may have made, or was filling, on its way to whatever state."""
+        return {name for layer in self.layers for name in layer.manifest["dirs"]} if self.how.resumed else set()
+
+    def _stay(self, venv: Tree) -> set[str]:
+        """Directories that stay, whether or not something is in them."""
+        return {*self.dirs, *distributions.sites(venv), "bin"}
 
     def _modes(self, venv: Tree, mend: bool) -> list[str]:
         """Directories whose mode is not the captured one, after mending that if asked to."""
@@ -348,6 +350,10 @@ class VenvUndo(Undo):
                 f"{venv.name(path)} is still there"
                 for path in [*self.erase, *self.litter.entries]
                 if venv.lstat(path) is not None
+            ]
+            left += [
+                f"{venv.name(path)} is still there, and nothing is in it"
+                for path in undo_strays.empty(venv, self._touched(), self._stay(venv))
             ]
         return left
 

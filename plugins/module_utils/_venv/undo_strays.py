@@ -11,6 +11,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution
 
 _CACHE = "__pycache__"
+_BYTECODE = (".pyc", ".pyo")
 
 
 class Litter(t.NamedTuple):
@@ -69,20 +70,48 @@ def remove_bytecode(venv: Tree, changed: t.Iterable[str]) -> None:
         if venv.lstat(cache) is None:
             continue
         for name, is_directory in venv.listing(cache):
-            if not is_directory and name.split(".", 1)[0] in names and name.endswith((".pyc", ".pyo")):
+            if not is_directory and name.split(".", 1)[0] in names and name.endswith(_BYTECODE):
                 venv.unlink(f"{cache}/{name}")
         venv.rmdir(cache)
 
 
-def prune(venv: Tree, changed: t.Iterable[str], also: t.Iterable[str], keep: set[str]) -> None:
-    """Remove directories that became empty, except those that were there before."""
+def directories(changed: t.Iterable[str], also: t.Iterable[str]) -> list[str]:
+    """Those above what changed, and others, deepest first."""
     touched = set(also)
     for path in changed:
         directory = path.rpartition("/")[0]
         while directory and directory not in touched:
             touched.add(directory)
             directory = directory.rpartition("/")[0]
-    for directory in sorted(touched, key=lambda name: (-name.count("/"), name)):
-        venv.rmdir(f"{directory}/{_CACHE}")
-        if directory not in keep and directory != "bin":
-            venv.rmdir(directory)
+    return sorted(touched, key=lambda name: (-name.count("/"), name))
+
+
+def prune(venv: Tree, touched: t.Iterable[str], keep: t.Container[str]) -> None:
+    """Remove directories in which nothing is left but byte code whose sources are gone, except some.
+
+    :param touched: deepest first.
+    """
+    for directory in touched:
+        cache = f"{directory}/{_CACHE}"
+        venv.rmdir(cache)
+        if directory in keep or venv.rmdir(directory) or not _is_empty(venv, directory):
+            continue
+        for name, dummy in venv.listing(cache):
+            venv.unlink(f"{cache}/{name}")
+        venv.rmdir(cache)
+        venv.rmdir(directory)
+
+
+def empty(venv: Tree, touched: t.Iterable[str], keep: t.Container[str]) -> list[str]:
+    """What M(prune) would remove."""
+    return [directory for directory in touched if directory not in keep and _is_empty(venv, directory)]
+
+
+def _is_empty(venv: Tree, directory: str) -> bool:
+    """Whether a directory is there, and nothing but byte code in it."""
+    cache = f"{directory}/{_CACHE}"
+    return (
+        venv.is_directory(directory)
+        and all(name == _CACHE for name, dummy in venv.listing(directory))
+        and not any(is_directory or not name.endswith(_BYTECODE) for name, is_directory in venv.listing(cache))
+    )

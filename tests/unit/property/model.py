@@ -98,7 +98,7 @@ class World:
         self.unseen: dict[str, int] = {}
         self.count = 0
         self.inputs = 0
-        self.lossy = self.over = self.emptied = False
+        self.lossy = self.over = False
 
     def remove(self) -> None:
         """Clean up."""
@@ -412,9 +412,6 @@ class World:
             kept = self.known.get(str(undoing[0]["redo"]), -1)
             if not (0 <= moment <= kept or 0 <= moment <= begun):
                 moment = begun
-        # A known fault, until part 3 replaces the engine of environments: of two rollbacks after a killed installer,
-        # the first of them killed too, directories that it emptied may stay.
-        self.emptied = True
         before, between = self.moments[-1].parts, self.look()
         expected, result = self._try(name, True, {"force": force}), self._try(name, False, {"force": force})
         if isinstance(result, SageError):
@@ -431,6 +428,8 @@ class World:
             self.unchanged(between)
         if self._reachable(moment) and (result["changed"] or moment == begun):
             self.check(moment, before, True, ())
+            again = self._try(name, True, {"force": force})
+            assert isinstance(again, SageError) or not again["changed"], (name, again)
 
     def check(self, moment: int, before: Parts, aside: bool, kinds: t.Sequence[str]) -> None:
         """Every part is what it was, but for what others changed since; of that nothing is lost."""
@@ -440,12 +439,6 @@ class World:
                 assert changes(before.get(part, {}), after.get(part, {})) == {}, part
                 continue
             different = changes(was.get(part, {}), after.get(part, {}))
-            if self.emptied:
-                different = {
-                    path: (old, new)
-                    for path, (old, new) in different.items()
-                    if old is not None or new is None or not str(new).startswith("('directory'")
-                }
             theirs = [value for number, name, value in self.theirs if number >= moment and name == part]
             assert not different or after.get(part, {}) in theirs, (part, different, theirs, self.story(moment))
         # Where nobody looked at what a change left, an edit since is not told from it.

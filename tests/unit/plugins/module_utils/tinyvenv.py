@@ -74,7 +74,7 @@ class TinyVenv:
             digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
             rows.append(f"{relative},sha256={digest},{len(content.encode())}")
         cache = self.site / name / "__pycache__"
-        if (self.site / name).is_dir():
+        if (self.site / name / "__init__.py").is_file():
             cache.mkdir(exist_ok=True)
             (cache / "__init__.cpython-311.pyc").write_bytes(version.encode())
             rows.append(f"{name}/__pycache__/__init__.cpython-311.pyc,,")

@@ -14,7 +14,9 @@ Snapshot = dict[str, tuple[object, ...]]
 
 
 def snapshot(root: str | os.PathLike[str], *, times: bool = True) -> Snapshot:
-    """Relative path → kind, mode, owner, group, content, time of each thing below; byte code left out.
+    """Relative path → kind, mode, owner, group, content, time of each thing below.
+
+    Byte code is left out where its source is there: an interpreter makes it anew.
 
     :param times: compare modification times of files.
     """
@@ -24,8 +26,12 @@ def snapshot(root: str | os.PathLike[str], *, times: bool = True) -> Snapshot:
         return found
     paths = [top]
     for directory, directories, files in os.walk(top):
-        directories[:] = [name for name in directories if name != "__pycache__"]
-        paths += [os.path.join(directory, name) for name in [*directories, *files]]
+        if os.path.basename(directory) == "__pycache__":
+            sources = os.path.dirname(directory)
+            files = [name for name in files if not os.path.exists(os.path.join(sources, f"{name.split('.', 1)[0]}.py"))]
+            paths += [os.path.join(directory, name) for name in files]
+            continue
+        paths += [os.path.join(directory, name) for name in [*directories, *files] if name != "__pycache__"]
     for path in paths:
         info = os.lstat(path)
         name = os.path.relpath(path, top)

@@ -208,6 +208,22 @@ def test_interrupted_rollback_is_finished_first() -> None:
     assert points(widen([one], resolve([one], "1.1"))) == ["1.1", "1.2", "1.3"]
 
 
+def test_interrupted_rollback_takes_back_also_what_was_undone_before() -> None:
+    """It goes back through the rollback that had undone it, which brings that back first."""
+    one, before = installation("1", *HISTORY), Change("2", "t", "rollback")
+    undone = {"1.3": None}
+    redo = {"points": ["1.3"], "before": {"1": {"status": "completed", "phases": {}, "undone": undone}}}
+    captured: dict[str, Any] = {"event": "captured", "point": "2.1", "phase": None, "redo": redo, "resources": []}
+    before.apply(recorded(captured), "2025-11-15T14:32:00.000+00:00", next(_SEQ))
+    one.apply(recorded({"event": "undone", "points": ["1.3"], "outcome": "exact"}), "2025-11-15T14:32:00.000+00:00")
+    history: list[Change] = [one, before]
+    going = resolve(history, "1.3")
+    assert points(going) == []
+    one.apply(recorded({"event": "undoing", "points": ["1.2", "1.3"]}), "t")
+    before.apply(recorded({"event": "undoing", "points": ["2.1"]}), "t")
+    assert points(widen(history, going)) == ["1.2", "1.3", "2.1"]
+
+
 def test_unknown_target_names_what_is_known() -> None:
     with pytest.raises(InputError, match=r"1\.3"):
         resolve([installation("1", *HISTORY)], "yesteryear")

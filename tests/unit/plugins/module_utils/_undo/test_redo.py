@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock, fork
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import ConflictError, RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest as Wanted
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
@@ -141,6 +141,43 @@ def test_going_back_past_a_rollback(host: Host) -> None:
     host.install("three", pack="3.0", more="1.0")
     host.undo(first)
     assert changes(before, host.look()) == {}
+
+
+def test_what_a_rollback_brought_back_goes_again(host: Host) -> None:
+    """What it went back through had been rolled back before, and is no less kept for that."""
+    first = host.install("one", pack="1.0")
+    second = host.install("two", fresh="1.0")
+    host.undo(f"{first}.2")
+    bare = host.look()
+    part = host.undo(f"{second}.2")
+    assert host.venv.installed() == {"pack": "1.0"}
+    host.undo(part["redo_point"])
+    assert changes(bare, host.look()) == {}
+
+
+def test_what_cannot_be_kept_whole_is_not_kept_in_part(host: Host) -> None:
+    """A point with the file alone would be named as the way back of the environment too."""
+    host.install("one", pack="1.0")
+    spec = {"kind": "venv", "path": str(host.venv.path), "distributions": [{"name": "pack", "version": "2.0"}]}
+    files = {"kind": "files", "paths": [str(host.file)]}
+    host.call("two", {"phase": PHASES[0], "status": "started", "capture": [spec, files]})
+    # The store has it as a hard link, so that what it was is lost, and no rollback ends without a difference.
+    (host.venv.site / "pack" / "__init__.py").write_text("of somebody")
+    data = host.venv.site / "pack" / "data" / "1.0.txt"
+    data.unlink()
+    host.file.write_text("two")
+    verified(host.engine)
+    done: list[Transition] = [{"phase": phase, "status": "completed"} for phase in PHASES]
+    host.call("two", *done)
+    with pytest.raises(RollbackError, match="has lost what it was"):
+        host.undo(force=True)
+    kept = host.redo_point()
+    assert kept
+    host.file.write_text("three")
+    data.unlink()
+    with pytest.raises(RollbackError, match="has lost what it was"):
+        rollback(host.engine, RollbackRequest(host.now().points[0]["point"], force=True), False)
+    assert host.redo_point() == kept
 
 
 def test_redo_after_another_installation(host: Host) -> None:
