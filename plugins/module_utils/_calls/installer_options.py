@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import heartbeat
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import has_credentials
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, Spec
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
@@ -44,7 +45,13 @@ def installer_spec(
     :param resolving: the module also has what is to be resolved, and for which Python.
     """
     options = {**options, **(_RESOLVING if resolving else {}), **_TOOL, **_INDEX}
-    return ArgumentSpec(options, rules or {}, places=("tools", *places))
+    return ArgumentSpec(options, rules or {}, places=("tools", *places), always=_beat)
+
+
+def _beat(dummy: t.Mapping[str, t.Any]) -> t.Mapping[str, object]:
+    """Once the call has ended, however it did: what it took is no silence of the run. Nothing to tell."""
+    heartbeat.beat()
+    return {}
 
 
 def index_of(module: AnsibleModule) -> Index:

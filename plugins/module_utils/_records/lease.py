@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 NAME = "lease.json"
 # Of that file, see docs/formats.md.
 FORMAT = 1
+_NOT_WRITTEN = ("more", "touched")
 # Seconds in which a lease need not be renewed.
 _FRESH = 1.0
 
@@ -70,6 +71,8 @@ class Lease(t.NamedTuple):
     :ivar renewed: seconds since that boot, when the run last called.
     :ivar wall: the same in seconds since the epoch, for after a reboot.
     :ivar more: fields that this version does not know.
+    :ivar touched: seconds since the epoch, when the file was last touched: by this call, or by a later one of the run
+        that knows nothing of the record, see P(_base.heartbeat).
     """
 
     run: str
@@ -86,12 +89,17 @@ class Lease(t.NamedTuple):
     renewed: float
     wall: float
     more: t.Mapping[str, object] = {}
+    touched: float = 0.0
 
     def silent(self) -> float:
         """Seconds since its last call."""
+        now = time.time()
         if self.boot_id and self.boot_id == host.boot_id():
-            return clock.since_boot() - self.renewed
-        return time.time() - self.wall
+            silence = clock.since_boot() - self.renewed
+        else:
+            silence = now - self.wall
+        # A time to come is that of a clock that was set back since.
+        return min(silence, now - self.touched) if self.touched <= now else silence
 
     def as_dict(self) -> dict[str, t.Any]:
         """What the controller has to know to say whether the run is alive, and people."""
@@ -104,15 +112,20 @@ def read(state: PrivateDir | None) -> Lease | None:
 
     :raises UnknownFormat: another version wrote it.
     """
-    content = state.read(NAME) if state is not None else None
-    if content is None:
+    if state is None:
         return None
+    try:
+        stream = os.fdopen(state.open(NAME, os.O_RDONLY), "rb")
+    except FileNotFoundError:
+        return None
+    with stream:
+        content, touched = stream.read(), os.fstat(stream.fileno()).st_mtime
     try:
         fields = json.loads(content)
         number = fields.pop("format")
         if number == FORMAT:
-            own_fields = {name: fields.pop(name) for name in Lease._fields if name != "more"}
-            return Lease(**own_fields, more=fields)
+            own_fields = {name: fields.pop(name) for name in Lease._fields if name not in _NOT_WRITTEN}
+            return Lease(**own_fields, more=fields, touched=touched)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     raise UnknownFormat(f"{NAME} has format {number!r}, this version reads {FORMAT}", format=number, known=FORMAT)
@@ -189,8 +202,8 @@ def take(state: PrivateDir, caller: Run, held: bool) -> None:
         wall=time.time(),
         more=before.more if mine and before is not None else {},
     )
-    fields = lease._asdict()
-    state.write(NAME, json.dumps({"format": FORMAT, **fields.pop("more"), **fields}).encode())
+    fields = {name: content for name, content in lease._asdict().items() if name not in _NOT_WRITTEN}
+    state.write(NAME, json.dumps({"format": FORMAT, **lease.more, **fields}).encode())
 
 
 def put_back(state: PrivateDir, content: bytes | None) -> None:

@@ -331,6 +331,9 @@ check_lease() {
     [ "${SAGE_RUN-}" != "$holder" ] || return 0
     lease_field wall
     silent=$(($(date +%s) - ${field%%.*}))
+    # Calls of the run that know nothing of the record touch it.
+    touched=$(($(date +%s) - $(date -r "$state/lease.json" +%s)))
+    [ "$touched" -lt 0 ] || [ "$touched" -gt "$silent" ] || silent=$touched
     lease_field seconds
     longest=${field%%.*}
     at_work=

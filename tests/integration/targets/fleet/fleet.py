@@ -529,9 +529,9 @@ def _builder() -> t.Any:
 wheelhouse = sys.modules["wheelhouse"] = _builder()
 
 
-def make_wheels() -> None:
-    """Versions 1.0 to 59.0 of C(isage), each of which needs the same of C(tinydep), and one that does not verify."""
-    for number in [*range(1, 60), 90]:
+def make_wheels(last: int = 90) -> None:
+    """Versions 1.0 to C(last) of C(isage), each of which needs the same of C(tinydep). 90.0 does not verify."""
+    for number in range(1, last + 1):
         version = f"{number}.0"
         modules = {"sage/__init__.py": f"VERSION = {version!r}\n", "sage/cli.py": CLI, f"sage/only_{number}.py": ""}
         modules.update({f"sage/{part}.py": "" for part in ("foundation", "stream", "runtime", "serving")})

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import pathlib
 import signal
@@ -71,15 +72,18 @@ class Controller:
         (collections / "sage").symlink_to(TOP)
         self.gate = pathlib.Path(f"{self.root}.gate")
 
-    def start(self, version: str, *names: str, **variables: t.Any) -> subprocess.Popen[str]:
-        """Start a run; it stops after its first call as long as there is a gate."""
+    def start(self, version: str, *names: str, playbook: str = "", **variables: t.Any) -> subprocess.Popen[str]:
+        """Start a run; it stops after its first call as long as there is a gate.
+
+        :param playbook: one of the collection's instead.
+        """
         variables = {"root": self.root, "version": version, "ansible_connection": "local", **variables}
         variables["ansible_python_interpreter"] = sys.executable
         return subprocess.Popen(
             [
                 *(sys.executable, "-m", "ansible", "playbook", "-i", f"{','.join(names or ('one',))},"),
                 *(part for name, text in variables.items() for part in ("-e", f"{name}={text}")),
-                str(self.path / "play.yml"),
+                playbook or str(self.path / "play.yml"),
             ],
             env={
                 **{name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
@@ -130,6 +134,29 @@ def test_e3_the_second_of_two_runs_is_told_whose_the_first_is(controller: Contro
     assert controller.ends(first)[0]
     succeeded, text = controller.ends(third)
     assert succeeded, text
+
+
+def test_e3_a_run_that_records_nothing_has_the_root_to_itself_too(controller: Controller) -> None:
+    """Two of them, or one beside one that records, worked in one environment at once."""
+    options = {"sage_root": controller.root, "sage_checkpointing": "false", "sage_no_index": "true"}
+    options["sage_find_links"] = controller.path
+    controller.gate.touch()
+    first = controller.start("1")
+    controller.reached("1")
+    succeeded, text = controller.ends(controller.start("2", playbook="intellistream.sage.install_sage", **options))
+    assert not succeeded
+    assert f"{controller.root} is at work:" in text
+    assert not (controller.root / ".sage" / "venv").exists()
+    controller.gate.unlink()
+    assert controller.ends(first)[0]
+    # It gives it back, also where it fails, as here for want of an index.
+    record = (controller.root / ".sage" / "checkpoints" / "ledger.jsonl").read_bytes()
+    succeeded, text = controller.ends(controller.start("2", playbook="intellistream.sage.install_sage", **options))
+    assert not succeeded
+    assert "is at work" not in text
+    lease = json.loads((controller.root / ".sage" / "checkpoints" / "lease.json").read_bytes())
+    assert not lease["held"]
+    assert (controller.root / ".sage" / "checkpoints" / "ledger.jsonl").read_bytes() == record
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -134,7 +134,7 @@ LEARNED = {
 LEASE = {
     "sage_backup": 1.5,
     "sage_checkpoint": 2.75,
-    "sage_checkpoint_info": 0.75,
+    "sage_checkpoint_info": 0.9,
     "sage_deadman": 1.25,
     "sage_hook": 1.5,
     "sage_rollback": 1.25,

@@ -18,6 +18,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import heartbeat
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Leased, SageError, UnknownFormat
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import reset
@@ -34,6 +35,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback 
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
+from ansible_collections.intellistream.sage.tests.unit.plugins.modules.running import run_module
 
 FIRST = Run("first", "deploy", user="alice", host="web1")
 SECOND = Run("second", "laptop", user="bob", host="web1")
@@ -60,12 +62,17 @@ def _without_lease(host: SageHost) -> t.Any:
     return {name: facts for name, facts in snapshot(host.path).items() if not str(name).endswith((lease.NAME, "/lock"))}
 
 
+def _rewrite(host: SageHost, **changed: t.Any) -> None:
+    """Another lease, that nobody has touched for a day."""
+    file = pathlib.Path(host.engine.path, lease.NAME)
+    file.write_text(json.dumps({**json.loads(file.read_bytes()), **changed}))
+    os.utime(file, (0, time.time() - 86400))
+
+
 def _silence(host: SageHost, seconds: float) -> None:
     """Let the last call have been so long ago."""
-    file = pathlib.Path(host.engine.path, lease.NAME)
-    fields = json.loads(file.read_bytes())
-    fields["renewed"] -= seconds
-    file.write_text(json.dumps(fields))
+    fields = json.loads(pathlib.Path(host.engine.path, lease.NAME).read_bytes())
+    _rewrite(host, renewed=fields["renewed"] - seconds)
 
 
 def _calls(host: SageHost) -> dict[str, t.Callable[[], object]]:
@@ -164,13 +171,62 @@ def test_e3_silence_alone_kills_no_run_that_has_a_process(host: SageHost) -> Non
 
 def test_e3_after_a_reboot_of_the_host_the_time_counts(host: SageHost) -> None:
     _as(host, FIRST).begin("1")
-    file = pathlib.Path(host.engine.path, lease.NAME)
-    fields = json.loads(file.read_bytes())
-    file.write_text(json.dumps({**fields, "boot_id": "another", "renewed": 1e9}))
+    _rewrite(host, boot_id="another", renewed=1e9)
     with pytest.raises(Leased):
         _as(host, SECOND).call(inputs={})
-    file.write_text(json.dumps({**fields, "boot_id": "another", "renewed": 1e9, "wall": time.time() - 601}))
+    _rewrite(host, wall=time.time() - 601)
     _as(host, SECOND).call(inputs={})
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("sage_venv", {"path": "/dev/null/venv"}),
+        ("sage_resolve", {"venv": "/dev/null/venv", "requirements": ["isage"]}),
+        ("sage_install", {"venv": "/dev/null/venv", "distributions": [{"name": "isage", "version": "1"}]}),
+    ],
+)
+def test_e3_calls_that_know_no_record_renew_the_lease(
+    host: SageHost, monkeypatch: pytest.MonkeyPatch, module: str, options: dict[str, t.Any]
+) -> None:
+    """Whoever waited for the end of a long sage_install had the root in the moment before the run's next call."""
+    _as(host, FIRST).begin("1")
+    monkeypatch.setenv(heartbeat.LEASE_FILE, os.path.join(host.engine.path, lease.NAME))
+
+    def call_of(run: str) -> None:
+        monkeypatch.setenv(heartbeat.RUN, run)
+        assert run_module(module, no_index=True, **options)["failed"]
+        monkeypatch.delenv(heartbeat.RUN)
+
+    _silence(host, 601)
+    call_of("first")
+    with pytest.raises(Leased):
+        _as(host, SECOND).call(inputs={"python_deps": {"version": "1"}})
+    # Of another run, or where a clock was set back since, it is no sign of life of this one.
+    _silence(host, 601)
+    call_of("third")
+    os.utime(os.path.join(host.engine.path, lease.NAME), (0, time.time() + 86400))
+    _as(host, SECOND).call(inputs={"python_deps": {"version": "1"}})
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "no lease", "nothing"])
+def test_e3_a_sign_of_life_touches_nothing_else(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    file, other = tmp_path / "lease.json", tmp_path / "other"
+    other.write_text(json.dumps({"run": "first", "held": True}) if kind == "link" else "[" * 100_000)
+    os.utime(other, (0, 0))
+    if kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "no lease":
+        other.rename(file)
+        other = file
+    elif kind == "link":
+        file.symlink_to(other)
+    monkeypatch.setenv(heartbeat.LEASE_FILE, str(file))
+    monkeypatch.setenv(heartbeat.RUN, "first")
+    heartbeat.beat()
+    assert other.stat().st_mtime == 0
 
 
 def test_e3_a_run_that_lost_its_installation_moves_nothing(host: SageHost) -> None:
@@ -184,7 +240,10 @@ def test_e3_a_run_that_lost_its_installation_moves_nothing(host: SageHost) -> No
     with pytest.raises(Leased, match=r"no longer this run's \(first\): run second went on with it"):
         _as(host, FIRST).call(transitions=[{"phase": "python_deps", "status": "failed"}])
     assert changes(before, _without_lease(host)) == {}
-    assert _lease(host) == holder
+    current = _lease(host)
+    assert current is not None
+    assert holder is not None
+    assert current._replace(touched=0) == holder._replace(touched=0)
     # Whoever begins anew, or is no run, is not refused.
     _as(host, FIRST).call(inputs={"python_deps": {"version": "1"}})
     _as(host, None).call(transitions=[{"phase": "cleanup", "status": "completed", "data": "by hand"}])
@@ -313,7 +372,7 @@ def test_e3_a_lease_of_another_format_is_refused(host: SageHost) -> None:
     with pytest.raises(UnknownFormat, match=r"lease\.json has format 9"):
         _as(host, SECOND).call(inputs={})
     # What a newer version added to this one is kept.
-    file.write_text(json.dumps({**fields, "renewed": fields["renewed"] - 10, "color": "new"}))
+    _rewrite(host, format=lease.FORMAT, renewed=fields["renewed"] - 10, color="new")
     _as(host, FIRST).call()
     assert json.loads(file.read_bytes())["color"] == "new"
 

@@ -192,14 +192,15 @@ def _process(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
             child.kill()
 
 
-def _leased(host: Host, seconds_ago: float = 0.0, **facts: Any) -> None:
-    """A run has the lease, and made its last call so long ago."""
+def _leased(host: Host, seconds_ago: float = 0.0, touched_ago: float = 0.0, **facts: Any) -> None:
+    """A run has the lease, and made its last call so long ago, or one that knows nothing of the record."""
     state = open_state(host.engine.root, host.engine.checkpoint_dir)
     assert state is not None
     with state:
         lease.take(state, Run("abc", "deploy", user="alice", **facts), held=True)
         fields = json.loads(state.read(lease.NAME) or b"")
         state.write(lease.NAME, json.dumps({**fields, "wall": fields["wall"] - seconds_ago}).encode())
+        os.utime(lease.NAME, (0, fields["wall"] - (touched_ago or seconds_ago)), dir_fd=state.fd)
 
 
 def test_e3_a_run_that_is_at_work_is_respected(host: Host) -> None:
@@ -229,6 +230,9 @@ def test_e3_a_run_that_is_at_work_is_respected(host: Host) -> None:
 def test_e3_a_run_that_was_silent_for_too_long_has_to_have_processes(host: Host) -> None:
     host.capture(host.spec("pack==2.0"))
     host.venv.install("pack", "2.0")
+    _leased(host, 601, 30)
+    before = host.everything()
+    assert (host.run("--yes").returncode, changes(before, host.everything())) == (2, {})
     _leased(host, 601)
     before = host.everything()
     with _process(SAGE_RUN="abc") as module:

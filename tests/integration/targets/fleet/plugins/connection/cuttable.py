@@ -15,6 +15,15 @@ description:
 extends_documentation_fragment:
   - connection_pipelining
 options:
+  # What the local connection asks for when a task becomes somebody.
+  become_success_timeout:
+    description: As there.
+    type: int
+    default: 10
+  become_strip_preamble:
+    description: As there.
+    type: bool
+    default: true
   cut:
     description: The directory with a file for each host that cannot be reached.
     type: path
