@@ -16,7 +16,7 @@ from ansible.errors import AnsibleError
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.modules.sage_request import SPEC
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs, _request
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs, _keywords, _request
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
 
 _SPECS = pathlib.Path(__file__).resolve().parents[2] / "roles" / "sage" / "meta" / "argument_specs.yml"
@@ -60,8 +60,10 @@ class ActionModule(SageAction):
             self._display.warning(
                 f"{', '.join(request.unknown)}: no variable of the role intellistream.sage.sage, and not read by it."
             )
+        # All other tasks of the role have to have the same.
+        keywords = {**_keywords.becoming(self._play_context), "check_mode": self.dry}
         # It may hold secrets, and is nothing to read.
-        return {**result, "changed": False, "_ansible_no_log": True}
+        return {**result, "keywords": keywords, "changed": False, "_ansible_no_log": True}
 
     def _look_up(self, variable: object) -> object:
         """What a variable comes to now."""

@@ -54,6 +54,12 @@ options:
           - How many seconds to wait for another run to end.
         type: float
         default: 0
+      one_of_many:
+        description:
+          - The run takes the leases of several hosts, and has some. Of two such runs that each have what the other one
+            needs, one gives way at once, and the other waits a minute for that.
+        type: bool
+        default: false
       hold:
         description:
           - Keep the lease after this call, even if no installation is at work.

@@ -20,6 +20,7 @@ from ansible.utils.vars import merge_hash
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _keywords
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec
@@ -96,6 +97,8 @@ class SageAction(ActionBase):  # type: ignore[misc]
         before = super().run(tmp, task_vars)
         variables = task_vars or {}
         try:
+            if self.module != "sage_request":
+                _keywords.refuse_another(self._task, self._play_context, variables)
             if self.spec is None:
                 result = self._pass_on(before, variables)
             else:

@@ -18,7 +18,10 @@ from ansible.template import Templar
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 
 if t.TYPE_CHECKING:
+    from ansible.playbook.play_context import PlayContext
     from ansible.playbook.task import Task
+
+_ROLE = "intellistream.sage.sage"
 
 
 def refuse(task: Task, hosts: int, *, barrier: bool, all_or_nothing: bool) -> None:
@@ -50,6 +53,42 @@ def refuse(task: Task, hosts: int, *, barrier: bool, all_or_nothing: bool) -> No
             untouched="everything; no host was asked.",
             advice="Change the play, or use the playbooks of intellistream.sage. docs/keywords.md has all keywords.",
             problems=problems,
+        )
+
+
+def becoming(context: PlayContext) -> dict[str, object]:
+    """As whom a task works on its host, as the first task of the role has it and all others have to.
+
+    :param context: of the task, with what variables of the host say.
+    """
+    if not context.become:
+        return {"become": False}
+    return {"become": True, "become_method": context.become_method, "become_user": context.become_user}
+
+
+def refuse_another(task: Task, context: PlayContext, task_vars: t.Mapping[str, t.Any]) -> None:
+    """Refuse a task of the role that works as somebody else, or for real in a dry run, although its first did not.
+
+    :param task_vars: with the frozen request, which tells what that was.
+    :raises InputError: it would; it is named.
+    """
+    request = task_vars.get("__sage_request")
+    frozen = request.get("keywords") if isinstance(request, dict) else None
+    # What is played beside the role, and on another host than the play's, is what its task says.
+    role = task._role  # noqa: SLF001
+    if not frozen or task.delegate_to or role is None or role.get_name() != _ROLE:
+        return
+    current = becoming(context)
+    differing = [f"{name}: {current[name]}" for name in current if current[name] != frozen.get(name)]
+    if frozen["check_mode"] and not task.check_mode:
+        differing.append("check_mode: false")
+    if differing:
+        raise InputError(
+            f"This task has {', '.join(differing)}, and the first task of the role had "
+            f"{', '.join(f'{name}: {content}' for name, content in frozen.items())}.",
+            untouched="everything; the host was not asked.",
+            advice="Give the role one word for all of its tasks: not a template whose value changes while it runs. "
+            "docs/keywords.md has all keywords.",
         )
 
 

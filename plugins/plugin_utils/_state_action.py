@@ -15,6 +15,8 @@ from ansible_collections.intellistream.sage.plugins.plugin_utils._action import 
 
 # Seconds between two looks whether another run has ended.
 _PAUSE = 2.0
+# Seconds in which a run that takes the leases of all its hosts has them, or has given back those that it had.
+_TAKES = 60.0
 _display = Display()
 
 
@@ -31,10 +33,11 @@ class StateAction(SageAction):
         # Without a word of the role each call is a matter of its own.
         terms = dict(options.get("lease") or {"brief": True})
         wait = float(terms.get("wait") or 0)
+        one_of_many = terms.pop("one_of_many", False)
         # The name of the machine that it runs on, which two hosts may have in common.
         host = str(self._task.delegate_to or task_vars.get("inventory_hostname", ""))
         lease: Result = {**terms, "host": host, "dead": []}
-        until = time.monotonic() + wait
+        begun = time.monotonic()
         told = False
         while True:
             # Asked each time: this run may have been killed while it waited.
@@ -47,9 +50,26 @@ class StateAction(SageAction):
                 # At once: whoever ran it again after Ctrl-C does not wait.
                 lease["dead"] = [*lease["dead"], owner["run"]]
                 continue
+            until = begun + (_patience(wait, _run.this_run()["run"], owner) if one_of_many else wait)
             if time.monotonic() >= until:
                 return result
             if not told:
-                _display.display(f"{host}: waiting up to {wait:g} s. {error.get('what', '')}")
+                _display.display(f"{host}: waiting up to {until - begun:.0f} s. {error.get('what', '')}")
                 told = True
             time.sleep(min(_PAUSE, max(until - time.monotonic(), 0.0)))
+
+
+def _patience(wait: float, run: str, owner: Result) -> float:
+    """How long a run waits that has the leases of other hosts already.
+
+    Two that come at once, and have some hosts in common, may each have got what the other one needs. Then the one with
+    the greater id gives way at once, and the other one waits for that: one of them goes on, and none waits for ever.
+
+    :param wait: seconds, as the user has it.
+    :param run: the id of this run.
+    :param owner: of the lease that it needs.
+    """
+    if float(owner.get("age") or 0) > _TAKES:
+        # It is at work, not on its way there.
+        return wait
+    return max(wait, _TAKES) if run < str(owner.get("run", "")) else 0.0

@@ -104,7 +104,18 @@ class Lease(t.NamedTuple):
     def as_dict(self) -> dict[str, t.Any]:
         """What the controller has to know to say whether the run is alive, and people."""
         names = ("run", "controller", "pid_namespace", "pid", "started", "user", "host", "since", "seconds")
-        return {**{name: getattr(self, name) for name in names}, "silent": round(max(self.silent(), 0.0), 1)}
+        facts = {name: getattr(self, name) for name in names}
+        return {**facts, "silent": round(max(self.silent(), 0.0), 1), "age": round(self._age(), 1)}
+
+    def _age(self) -> float:
+        """Seconds since the run came; 0 where that is not known."""
+        # Only where somebody is refused.
+        import datetime as dt
+
+        try:
+            return max(time.time() - dt.datetime.fromisoformat(self.since).timestamp(), 0.0)
+        except (ValueError, TypeError):
+            return 0.0
 
 
 def read(state: PrivateDir | None) -> Lease | None:

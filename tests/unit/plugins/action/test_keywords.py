@@ -69,3 +69,30 @@ def test_e10_a_role_for_the_first_host_only_is_refused(tmp_path: pathlib.Path, l
     assert played.status == 2, played.output
     assert "run_once includes the role for the first host only" in played.output
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("keyword", "problem"),
+    [
+        (
+            {"become": "{{ __sage_run is defined }}", "become_user": "nobody"},
+            "become: True, become_method: sudo, become_user: nobody",
+        ),
+        ({"become": True, "become_user": "{{ 'nobody' if __sage_run is defined else 'root' }}"}, "become_user: nobody"),
+        ({"check_mode": "{{ __sage_run is not defined }}"}, "check_mode: false"),
+    ],
+    ids=["become", "become_user", "check_mode"],
+)
+def test_e10_what_was_read_once_is_the_same_for_all_tasks(
+    tmp_path: pathlib.Path, keyword: dict[str, t.Any], problem: str
+) -> None:
+    """A template that comes to something else while the role runs: half of it would be done as somebody else."""
+    # What `apply` says is computed once, by Ansible.
+    block = {"block": [{"ansible.builtin.include_role": {"name": "intellistream.sage.sage"}}], **keyword}
+    plays = [{"hosts": "all", "gather_facts": False, "tasks": [block]}]
+    options = ("-e", f"sage_root={tmp_path}/root", "-e", "sage_no_index=true", "-e", f"sage_find_links={tmp_path}")
+    played = play(tmp_path, plays, *options)
+    assert played.status == 2, played.output
+    assert f"This task has {problem}, and the first task of the role had" in played.output
+    assert not (tmp_path / "root").exists()

@@ -179,6 +179,43 @@ def test_e3_a_rerun_after_the_controller_died_never_waits(controller: Controller
     assert succeeded, text
 
 
+# What an atomic run does before anything is changed: it has the lease of one host, and takes that of the other.
+TAKES_TWO = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - intellistream.sage.sage_checkpoint:
+        root: "{{ root }}.{{ mine }}"
+        lease: {seconds: 600, hold: true}
+      register: first
+    - ansible.builtin.wait_for:
+        path: "{{ root }}.{{ needed }}/.sage/checkpoints/lease.json"
+    - intellistream.sage.sage_checkpoint:
+        root: "{{ root }}.{{ needed }}"
+        lease: {seconds: 600, hold: true, one_of_many: true}
+      register: second
+      failed_when: false
+    - intellistream.sage.sage_checkpoint:
+        root: "{{ root }}.{{ mine }}"
+        lease: {seconds: 600, release: true}
+      when: second.install_id is not defined
+    - ansible.builtin.fail:
+        msg: "{{ second.msg }}"
+      when: second.install_id is not defined
+"""
+
+
+def test_e3_of_two_runs_with_a_part_of_their_hosts_in_common_one_goes_on(controller: Controller) -> None:
+    """Each had one host that the other one needed, and both were refused."""
+    playbook = controller.path / "takes_two.yml"
+    playbook.write_text(TAKES_TWO)
+    runs = [controller.start("1", playbook=str(playbook), mine=mine, needed=needed) for mine, needed in ("ab", "ba")]
+    ended = [controller.ends(run) for run in runs]
+    assert sorted(succeeded for succeeded, dummy in ended) == [False, True], ended
+    (refused,) = [text for succeeded, text in ended if not succeeded]
+    assert "is at work:" in refused
+
+
 def test_e3_two_names_of_one_host_in_one_run(controller: Controller) -> None:
     succeeded, text = controller.ends(controller.start("1", "one", "two"))
     assert not succeeded

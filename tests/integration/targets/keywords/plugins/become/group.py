@@ -37,4 +37,7 @@ class BecomeModule(BecomeBase):  # type: ignore[misc]
     def build_become_command(self, cmd: str, shell: t.Any) -> str:
         """The command, in that group."""
         super().build_become_command(cmd, shell)
-        return f"{self.get_option('become_exe')} {self.get_option('become_flags')} {cmd}" if cmd else cmd
+        if not cmd:
+            return cmd
+        command = self._build_success_command(cmd, shell)
+        return f"{self.get_option('become_exe')} {self.get_option('become_flags')} {command}"
