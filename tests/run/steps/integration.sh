@@ -9,6 +9,9 @@ callback_plugins = $PWD/tests/integration/targets/fleet/plugins/callback
 
 [cheaper_runs]
 directory = $SAGE_TEST_WORK/modules
+
+[sage_tests]
+turn = ${SAGE_TEST_TURN:-}
 END
 # shellcheck disable=SC2086 # TESTS may name several targets
 exec ansible-test integration --local --color no --truncate 0 ${TESTS:-}
