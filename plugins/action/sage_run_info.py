@@ -6,6 +6,12 @@
 
 from __future__ import annotations
 
+import time
+
+from ansible.errors import AnsiblePromptNoninteractive
+from ansible.utils.display import Display
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.modules.sage_run_info import SPEC
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _keywords
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
@@ -26,4 +32,20 @@ class ActionModule(SageAction):
             barrier=options["barrier"],
             all_or_nothing=options["all_or_nothing"],
         )
-        return {"changed": False, "check_mode": self.dry}
+        if options["asks"] and not self.dry and not _terminal():
+            raise InputError(
+                "Somebody is to be asked in this run (sage_rollback_policy=ask), and there is no terminal to ask at.",
+                untouched="everything; no host was asked.",
+                advice="Start it at a terminal, or set sage_rollback_policy to checkpoint, transaction or none.",
+            )
+        lockstep = _keywords.in_lockstep(self._task)
+        return {"changed": False, "check_mode": self.dry, "lockstep": lockstep, "began": time.time()}
+
+
+def _terminal() -> bool:
+    """Whether Ansible itself could ask a question now."""
+    try:
+        Display().prompt_until("", seconds=0)
+    except AnsiblePromptNoninteractive:
+        return False
+    return True

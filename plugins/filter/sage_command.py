@@ -6,36 +6,14 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
-from ansible import constants, context
-
-from ansible_collections.intellistream.sage.plugins.plugin_utils._playbook_command import playbook_command
-
-_USUAL = {
-    "remote_user": "DEFAULT_REMOTE_USER",
-    "connection": "DEFAULT_TRANSPORT",
-    "private_key_file": "DEFAULT_PRIVATE_KEY_FILE",
-    "become_method": "DEFAULT_BECOME_METHOD",
-    "become_user": "DEFAULT_BECOME_USER",
-}
+from ansible_collections.intellistream.sage.plugins.plugin_utils._command_line import command_for
 
 
 def sage_command(playbook: str, variables: t.Mapping[str, t.Any], host: str, inventory: t.Sequence[str]) -> str:
     """The command line that runs a playbook of the collection on a host."""
-    name = f"intellistream.sage.{playbook}"
-    # scripts/run.sh has an ansible-playbook that no other shell finds.
-    wrapper = os.environ.get("SAGE_COMMAND")
-    return playbook_command(
-        f"SAGE_PLAYBOOK={name} {wrapper}" if wrapper else "ansible-playbook",
-        "" if wrapper else name,
-        variables,
-        host=host,
-        inventory=inventory,
-        options=context.CLIARGS,
-        usual={option: constants.config.get_config_value(setting) for option, setting in _USUAL.items()},
-    )
+    return command_for(f"intellistream.sage.{playbook}", variables, host, inventory)
 
 
 class FilterModule:

@@ -56,6 +56,8 @@ options:
     description:
       - A date, as for O(to). What was added at that time or before is not erased, although it was added after the
         target began. What was replaced is put back all the same.
+      - Without it all is erased that was added since the target began, since that brought it. RPM's own rollback kept
+        such packages.
     type: str
   keep_broken:
     description:

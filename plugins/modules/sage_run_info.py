@@ -27,6 +27,11 @@ options:
         O(ignore:max_fail_percentage) are refused, and what O(barrier) refuses.
     type: bool
     default: false
+  asks:
+    description:
+      - A person is asked a question while the run is at work. Where there is no terminal to ask at, that is refused.
+    type: bool
+    default: false
 author:
   - IntelliStream (@intellistream)
 """
@@ -47,8 +52,19 @@ check_mode:
   returned: success
   type: bool
   sample: false
+lockstep:
+  description: Whether all hosts finish a task before the next one begins, so that one of them can speak for all.
+  returned: success
+  type: bool
+  sample: true
+began:
+  description: When the task ran, in seconds by the controller's clock.
+  returned: success
+  type: float
+  sample: 1763217000.25
 """
 
+import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
@@ -60,13 +76,14 @@ SPEC = ArgumentSpec(
     {
         "barrier": {"type": "bool", "default": False},
         "all_or_nothing": {"type": "bool", "default": False},
+        "asks": {"type": "bool", "default": False},
     }
 )
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """What the task says of itself."""
-    return {"changed": False, "check_mode": module.check_mode}
+    return {"changed": False, "check_mode": module.check_mode, "lockstep": False, "began": time.time()}
 
 
 def main() -> None:

@@ -92,6 +92,13 @@ def refuse_another(task: Task, context: PlayContext, task_vars: t.Mapping[str, t
         )
 
 
+def in_lockstep(task: Task) -> bool:
+    """Whether all hosts finish a task before the next one begins."""
+    play = task.get_play()
+    templar = Templar(task.get_loader(), variables=task.get_variable_manager().get_vars(play=play))
+    return _is_linear(templar.template(play.strategy))
+
+
 def _including(task: Task) -> t.Iterator[IncludeRole]:
     """The tasks by which the task's role, and those around it, were included while the play ran."""
     above = task._parent  # noqa: SLF001

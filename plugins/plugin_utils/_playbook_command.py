@@ -11,6 +11,8 @@ import re
 import shlex
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
+
 # What ansible-playbook was told on its command line of how to reach hosts, and what says so again.
 _WITH_VALUE = {
     "remote_user": "-u",
@@ -21,6 +23,12 @@ _WITH_VALUE = {
 }
 _FLAGS = {"become": "-b", "become_ask_pass": "-K", "ask_pass": "-k", "ask_vault_pass": "-J"}
 _SEVERAL = {"vault_password_files": "--vault-password-file", "vault_ids": "--vault-id"}
+
+
+def harmless(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Those of the collection's own variables that hold no secret and may be shown."""
+    own = {name: content for name, content in variables.items() if name.startswith("sage_")}
+    return {name: content for name, content in own.items() if redact({name: content}) == {name: content}}
 
 
 def playbook_command(
@@ -37,7 +45,8 @@ def playbook_command(
 
     :param program: what runs playbooks, as a shell takes it.
     :param playbook: its full name; empty where the program knows it.
-    :param variables: what the playbook is told; empty ones are left out.
+    :param variables: what the playbook is told; those that are C(None) or empty text are left out.
+    :param host: its name, or several with commas between them; empty for all.
     :param inventory: sources as Ansible names them.
     :param options: those of ansible-playbook that this run was started with, by their names in Ansible.
     :param usual: what such options are where nobody gave them.
@@ -45,7 +54,7 @@ def playbook_command(
     words = [playbook] if playbook else []
     for source in inventory:
         words += ["-i", source]
-    words += ["-l", host]
+    words += ["-l", host] if host else []
     for name, option in _WITH_VALUE.items():
         if options.get(name) and options[name] != usual.get(name):
             words += [option, str(options[name])]

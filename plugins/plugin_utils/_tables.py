@@ -139,6 +139,9 @@ def rollback(told: Mapping[str, HostAnswers], target: str, in_doubt: Sequence[st
         table.some_below(conflicts, "conflict: " if error else "overruled: ")
         for key, mark in _MARKS.items():
             table.some_below(plan.get(key), mark)
+        if plan.get("erase"):
+            # RPM kept such packages; whoever knows that has to be told.
+            table.below("[-] was brought since then, and is erased; sage_erase_installed_after says what of it stays")
         table.some_below(prediction.get("kept"), "kept: ")
         table.some_below(prediction.get("inexact"), "not certain: ")
         if error and conflicts:

@@ -49,8 +49,10 @@ ON_THE_CONTROLLER = (
     "meta",
     "pause",
     "sage_request",
+    "sage_outcome",
     "sage_run_info",
     "set_fact",
+    "set_stats",
 )
 
 Vars = t.Mapping[str, t.Any]

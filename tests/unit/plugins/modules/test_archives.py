@@ -90,7 +90,7 @@ BEFORE = {
     "sage_wheelhouse": Before(77_568, 260_300),
 }
 # Their action plugins do all there is to do, and send nothing.
-NEVER_SENT = {"sage_controller_file", "sage_decision", "sage_request", "sage_run_info"}
+NEVER_SENT = {"sage_controller_file", "sage_decision", "sage_outcome", "sage_request", "sage_run_info"}
 # These came later. What is in them is bounded by test_closures.py.
 LATER = {"sage_remove", "sage_verify"}
 # Percent, for all modules. What a module has learned since adds to it, with the reason.

@@ -54,6 +54,7 @@ CALLS: dict[str, list[dict[str, t.Any]]] = {
     "sage_retention": [{}],
     # It takes no options.
     "sage_request": [],
+    "sage_outcome": [],
     "sage_run_info": [],
     "sage_rollback": [{}, {"prepare": RUN}],
     "sage_venv": [{}, {"recreate": True}],

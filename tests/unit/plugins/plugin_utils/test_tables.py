@@ -101,6 +101,7 @@ def test_what_is_told() -> None:
         "          [+] isage 1",
         "          restored: /a",
         "          removed: /b (kept as /c)",
+        "          [-] was brought since then, and is erased; sage_erase_installed_after says what of it stays",
         "          not certain: a script",
         "b       did not answer",
     ]
@@ -206,3 +207,12 @@ def test_x9_any_answer_gives_a_table(said: dict[str, t.Any], data: st.DataObject
         assert {line.rstrip().split("b", 1)[-1] for line in honest[name].split("\n")[2:] if line.startswith("b")} <= {
             line.rstrip().split("b", 1)[-1] for line in lines if line.startswith("b")
         }
+
+
+def test_r38_that_what_was_brought_is_erased_is_said() -> None:
+    said = HostAnswers.of(GOOD)
+    table = _tables.rollback({"a": said}, "last", [])
+    assert "[-] isage 2" in table
+    assert "was brought since then, and is erased" in table
+    kept = {**GOOD, "__sage_predicted": {**GOOD["__sage_predicted"], "plan": {**PLAN, "erase": []}}}
+    assert "is erased" not in _tables.rollback({"a": HostAnswers.of(kept)}, "last", [])

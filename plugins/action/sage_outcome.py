@@ -1,0 +1,32 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All of it is known on the controller, so the host is not asked."""
+
+from __future__ import annotations
+
+from ansible_collections.intellistream.sage.plugins.modules.sage_outcome import SPEC
+from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
+from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import outcome
+
+
+class ActionModule(SageAction):
+    """See the module of the same name."""
+
+    spec = SPEC
+    module = "sage_outcome"
+    _requires_connection = False
+
+    def work(self, options: Result, task_vars: Result) -> Result:
+        """What became of it."""
+        if options["known"].get("began") == options["began"]:
+            return dict(options["known"])
+        result = outcome(options, self.dry)
+        return {
+            **result._asdict(),
+            "began": options["began"],
+            "check_mode": self.dry,
+            "message": result.message,
+            "text": options["text"],
+        }

@@ -1,0 +1,203 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a run over many hosts ends with: who failed, where, why, what was undone, what is next; the others as counts.
+
+Hosts that failed alike are one entry. What asks for somebody comes last, where the screen ends, and then the count.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell
+from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import (
+    ABORTED,
+    BAD,
+    FAILED,
+    INSTALLED,
+    PREDICTED,
+    UNCHANGED,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+LOST, NOT_BEGUN = "lost", "not begun"
+# In this order they are counted.
+_COUNTED = {
+    FAILED: "failed",
+    LOST: "lost",
+    ABORTED: "went back since others failed",
+    NOT_BEGUN: "not begun",
+    INSTALLED: "installed",
+    UNCHANGED: "were installed already",
+    PREDICTED: "would be installed",
+}
+_NAMED = 12  # hosts
+_NAMES = 100  # columns
+_UNITS = ("B", "KiB", "MiB", "GiB")
+_STEP = 1024
+
+Result = t.Mapping[str, t.Any]
+
+
+class Commands(t.NamedTuple):
+    """Command lines for some hosts, as people paste them.
+
+    :ivar again: the run itself; of no hosts, on all that it was for.
+    :ivar take_back: undoes the last installation.
+    :ivar note: what the lines cannot tell; empty where they tell all.
+    """
+
+    again: Callable[[Sequence[str]], str]
+    take_back: Callable[[Sequence[str]], str]
+    note: str = ""
+
+
+class HostResult(t.NamedTuple):
+    """One host at the end of a run.
+
+    :ivar host: its name in the inventory.
+    :ivar status: that of its outcome, V(lost) or V(not begun).
+    :ivar told: what became of SAGE there, C(sage_result).
+    :ivar phase: the phase that it was lost in; empty where that is not known.
+    """
+
+    host: str
+    status: str
+    told: Result
+    phase: str = ""
+
+
+def status_of(result: object, began: object, in_play: bool) -> str:
+    """How a host ended.
+
+    :param result: its C(sage_result), of this run or an earlier one.
+    :param began: when the run began there; None where it has not.
+    :param in_play: Ansible has not taken the host out of the play.
+    """
+    told = result if isinstance(result, dict) else {}
+    if began is not None and told.get("began") == began and str(told.get("status")) in _COUNTED:
+        return str(told["status"])
+    return NOT_BEGUN if began is None and in_play else LOST
+
+
+def reached(record: object) -> str:
+    """The phase that a host had come to, by what M(intellistream.sage.sage_checkpoint) returned last."""
+    progress = record.get("progress") if isinstance(record, dict) else None
+    phase = progress.get("current_phase") if isinstance(progress, dict) else None
+    return cell(phase, 40)
+
+
+def table(hosts: Sequence[HostResult], commands: Commands) -> str:
+    """The closing table."""
+    lines = []
+    whole = any(host.status == ABORTED for host in hosts)
+    for status, title in (
+        (INSTALLED, "INSTALLED"),
+        (UNCHANGED, "INSTALLED ALREADY"),
+        (PREDICTED, "WOULD BE INSTALLED"),
+    ):
+        some = [host for host in hosts if host.status == status]
+        if some:
+            lines.append(f"{title}: {_successes(some)}")
+    for status in (NOT_BEGUN, ABORTED, LOST, FAILED):
+        for alike in _alike([host for host in hosts if host.status == status]):
+            lines += ["", *_entry(status, alike, commands, whole)]
+    bad = [host for host in hosts if host.status in (*BAD, LOST, NOT_BEGUN)]
+    if commands.note and bad:
+        lines += ["", commands.note]
+    return "\n".join([*lines, *([""] if lines else []), counts(hosts)]) + "\n"
+
+
+def counts(hosts: Sequence[HostResult]) -> str:
+    """How many hosts ended how."""
+    numbers = {status: sum(host.status == status for host in hosts) for status in _COUNTED}
+    told = ", ".join(f"{number} {_COUNTED[status]}" for status, number in numbers.items() if number)
+    return f"SAGE on {len(hosts)} host{'' if len(hosts) == 1 else 's'}: {told}"
+
+
+def _successes(hosts: Sequence[HostResult]) -> str:
+    """One line for all that went well."""
+    versions: dict[str, int] = {}
+    for host in hosts:
+        version = cell(host.told.get("version") or "?", 24)
+        versions[version] = versions.get(version, 0) + 1
+    told = [f"{number} with {version}" for version, number in sorted(versions.items()) if version != "?"]
+    told = told or [f"{len(hosts)} host{'' if len(hosts) == 1 else 's'}"]
+    captured = [host.told["captured"] for host in hosts if isinstance(host.told.get("captured"), dict)]
+    sizes = [total["bytes"] for total in captured if isinstance(total.get("bytes"), int) and total["bytes"]]
+    if sizes:
+        told.append(f"{_size(sum(sizes))} captured on {len(sizes)}, so that it can be undone")
+    return "; ".join(told)
+
+
+def _alike(hosts: Sequence[HostResult]) -> list[list[HostResult]]:
+    """Hosts of one status, those together that say the same."""
+    groups: dict[tuple[object, ...], list[HostResult]] = {}
+    for host in hosts:
+        told = host.told
+        key = (
+            host.phase if host.status == LOST else "",
+            *(told.get(name) for name in ("phase", "reason", "undone", "stays")),
+        )
+        groups.setdefault(tuple(map(str, key)), []).append(host)
+    return list(groups.values())
+
+
+def _entry(status: str, hosts: Sequence[HostResult], commands: Commands, whole: bool) -> list[str]:
+    """What one kind of failure says, once.
+
+    :param whole: all hosts of the run stand or fall together.
+    """
+    told, names = hosts[0].told, [host.host for host in hosts]
+    phase = hosts[0].phase if status == LOST else cell(told.get("phase"), 40)
+    rows: list[tuple[str, object]] = []
+    if status == NOT_BEGUN:
+        title = "NOT BEGUN"
+        rows.append(("why", "the run ended before it came to them"))
+    elif status == LOST:
+        title = f"LOST in {phase}" if phase else "LOST"
+        rows += [
+            ("why", "unreachable, or taken out of the play by something else"),
+            ("undone", "nothing yet: the next run takes back or continues what was begun"),
+        ]
+    elif status == ABORTED:
+        title = "WENT BACK"
+        rows += [("why", told.get("reason")), ("undone", told.get("undone"))]
+    else:
+        title = f"FAILED in {phase}" if phase else "FAILED"
+        rows += [("why", told.get("reason")), ("undone", told.get("undone"))]
+        if told.get("stays"):
+            rows += [("stays", f"{cell(told['stays'])}; take it back with:"), ("", commands.take_back(names))]
+        elif told.get("undo_failed"):
+            rows += [("", "nothing that was captured was removed; repeat the rollback with:")]
+            rows += [("", commands.take_back(names))]
+    mend = "once that is mended:" if status in BAD else "once they can be reached:" if status == LOST else "begin:"
+    if status != ABORTED:
+        rows += [("next", mend), ("", commands.again([] if whole else names))]
+    if status == FAILED and told.get("log"):
+        of = f" (of {cell(names[0], 40)})" if len(names) > 1 else ""
+        rows.append(("log", f"{cell(told['log'])}{of}"))
+    return [f"{title}: {_names(names)}", *(f"  {label:<7} {_told(label, text)}" for label, text in rows)]
+
+
+def _told(label: str, text: object) -> str:
+    # A command is one line however long, and was made here.
+    return str(text) if not label else cell(text or "-", 240)
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(cell(name, 40) for name in names[:_NAMED])
+    hidden = len(names) - _NAMED
+    return cell(shown, _NAMES) + (f" and {hidden} more" if hidden > 0 else "")
+
+
+def _size(size: float) -> str:
+    for unit in _UNITS[:-1]:
+        if size < _STEP:
+            return f"{size:.0f} {unit}"
+        size /= _STEP
+    return f"{size:.1f} {_UNITS[-1]}"

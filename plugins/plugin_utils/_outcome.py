@@ -1,0 +1,168 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What became of SAGE on one host: what a play gets as C(sage_result), and the rows of the closing table are made of.
+
+Results of hosts are data of theirs: of any type, shortened to one line each, and never looked into for names or paths.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INSTALLED, UNCHANGED, PREDICTED, FAILED, ABORTED = "installed", "unchanged", "predicted", "failed", "aborted"
+# Nothing is in force that this run wanted.
+BAD = (FAILED, ABORTED)
+_VERSION = re.compile(r"version\s*:\s*(\S+)")
+# Of the message of a tool that failed.
+_SAID = "It said last:"
+_SAYS_NOTHING = ("--", "(it printed nothing)")
+_TELLS = re.compile(
+    r"(?i)error|exception|not found|no such|no matching|denied|refused|cannot|can't|could not|invalid|timed? ?out"
+)
+_REASON = 200
+
+
+class HostOutcome(t.NamedTuple):
+    """How the run ended on a host, as far as a play wants to know.
+
+    :ivar status: one of V(installed), V(unchanged) (nothing was to do), V(predicted), V(failed), V(aborted) (another
+        host of a fleet run failed).
+    :ivar changed: this installation changed SAGE, and not all of that was undone.
+    :ivar version: of SAGE, where that is known; empty otherwise.
+    :ivar install_id: of the installation; empty without a record.
+    :ivar phase: that failed; empty when none did.
+    :ivar reason: why, in one line.
+    :ivar undone: what was undone, in one line; empty when nothing failed.
+    :ivar undo_failed: what was to be undone was not.
+    :ivar stays: what stays in force although it failed.
+    :ivar captured: files, bytes and seconds of all captures.
+    :ivar log: path on the host; empty without a record.
+    """
+
+    status: str
+    changed: bool
+    version: str = ""
+    install_id: str = ""
+    phase: str = ""
+    reason: str = ""
+    undone: str = ""
+    undo_failed: bool = False
+    stays: str = ""
+    captured: Mapping[str, object] = {}
+    log: str = ""
+
+    @property
+    def message(self) -> str:
+        """With what a run ends on a host where SAGE was not installed; empty elsewhere."""
+        if self.status == ABORTED:
+            return (
+                "SAGE was not installed on any host: another one failed. What was undone is in the report of this run."
+            )
+        if self.status != FAILED:
+            return ""
+        at = f": {self.phase} failed" if self.phase else ""
+        return f"SAGE was not installed{at}. Why, what was undone, and what is next are in the report of this run."
+
+
+def outcome(options: Mapping[str, t.Any], dry: bool) -> HostOutcome:
+    """What became of it.
+
+    :param options: of M(intellistream.sage.sage_outcome).
+    :param dry: nothing was done.
+    """
+    record, failure, rollback = (_mapping(options[name]) for name in ("record", "failure", "rollback"))
+    status = options["status"] or (PREDICTED if dry else INSTALLED if options["phases"] else UNCHANGED)
+    install_id = _text(record.get("install_id"))
+    directory = options["checkpoints"]
+    undo_failed = bool(rollback.get("failed"))
+    return HostOutcome(
+        status,
+        changed=_changed(status, options, record, rollback),
+        version=_version(options, record),
+        install_id=install_id,
+        phase=cell(failure.get("phase"), 40),
+        reason=reason(failure),
+        undone=_undone(status, options["not_undone"], rollback),
+        undo_failed=undo_failed,
+        stays=cell(options["stays"], _REASON),
+        captured=_mapping(record.get("captured_total")),
+        log=f"{directory}/logs/{install_id}.log" if install_id and directory and not dry else "",
+    )
+
+
+def _changed(
+    status: str, options: Mapping[str, t.Any], record: Mapping[str, object], rollback: Mapping[str, object]
+) -> bool:
+    if status == UNCHANGED or (status in BAD and status != FAILED):
+        return False
+    if status == PREDICTED or "altered" not in record:
+        changing = any(_mapping(each).get("action") != "keep" for each in _list(options["distributions"]))
+        return changing and status != FAILED
+    left = [point for point in _list(record.get("rollback_points")) if point not in _list(rollback.get("undone"))]
+    return record["altered"] is True and (status == INSTALLED or bool(left) or bool(rollback.get("failed")))
+
+
+def _version(options: Mapping[str, t.Any], record: Mapping[str, object]) -> str:
+    told = _text(options["verified"]) or _text(_mapping(record.get("data")).get("verification"))
+    match = _VERSION.search(told)
+    return cell(match[1], 24) if match else ""
+
+
+def reason(failure: Mapping[str, object]) -> str:
+    """Why, in one line: of what a tool printed the line that tells most, and then what had been called."""
+    error = _mapping(failure.get("error"))
+    message = _lines(_text(error.get("what")) or _text(failure.get("message")))
+    printed = [line for line in [*message[1:], *_lines(_text(failure.get("output")))] if line not in _SAYS_NOTHING]
+    called = message[0].replace(_SAID, "").strip() if message else ""
+    telling = [line for line in printed if _TELLS.search(line)]
+    said = (telling or printed or [""])[-1]
+    return cell(f"{said} ({called})" if said and called and said != called else said or called, _REASON)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _undone(status: str, not_undone: str, rollback: Mapping[str, object]) -> str:
+    if status not in BAD:
+        return ""
+    if rollback.get("failed"):
+        return cell(f"THE ROLLBACK FAILED: {_text(rollback.get('msg')) or 'without a word'}", _REASON)
+    plan = rollback.get("plan")
+    if not isinstance(plan, dict):
+        return cell(not_undone, _REASON)
+    counts = {name: len(_list(plan.get(name))) for name in ("erase", "install", "restore", "remove")}
+    parts = [
+        f"{number} {what}"
+        for number, what in (
+            (counts["erase"], "packages erased"),
+            (counts["install"], "packages put back"),
+            (counts["restore"], "files put back"),
+            (counts["remove"], "files removed"),
+        )
+        if number
+    ]
+    if not parts:
+        return "nothing had been changed"
+    ending = "exactly as before" if rollback.get("exact") is True else "as captured, not all is certain"
+    return f"{', '.join(parts)}; {ending}"
+
+
+def _mapping(data: object) -> Mapping[str, t.Any]:
+    return data if isinstance(data, dict) else {}
+
+
+def _list(data: object) -> list[object]:
+    return data if isinstance(data, list) else []
+
+
+def _text(data: object) -> str:
+    return data if isinstance(data, str) else ""

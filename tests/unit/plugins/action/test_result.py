@@ -1,0 +1,164 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a play gets of the role, and what people read at the end of a run, played with records that are finished."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, Played, play
+
+if t.TYPE_CHECKING:
+    import pathlib
+
+ROLE = "intellistream.sage.sage"
+INPUTS = {
+    "environment_setup": {"python": "auto"},
+    "submodule_sync": {"source": "index"},
+    "python_deps": {"mode": "standard", "version": "", "extras": [], "extra_packages": [], "lock": ""},
+}
+PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
+HOSTS = ("good", "fine", "bad", "worse")
+
+
+def _finished(root: str) -> dict[str, t.Any]:
+    """A play after which every host has a finished installation by its record."""
+    moves = [{"phase": phase, "status": "completed"} for phase in PHASES]
+    done = {"intellistream.sage.sage_checkpoint": {"root": root, "inputs": INPUTS, "transitions": moves}}
+    return {"hosts": "all", "gather_facts": False, "tasks": [done]}
+
+
+def _install(root: str, *after: dict[str, t.Any], **variables: t.Any) -> dict[str, t.Any]:
+    """A play of the role, where hosts with a bad name ask for a Python that there is not."""
+    python = "{{ '/bin/false' if inventory_hostname in ['bad', 'worse'] else 'auto' }}"
+    wishes = {"sage_root": root, "sage_python": python, "sage_rollback_policy": "transaction", **variables}
+    role = {"ansible.builtin.include_role": {"name": ROLE}, "vars": wishes}
+    heard = {"name": "Hear of it", "listen": "intellistream.sage changed", "ansible.builtin.debug": {"msg": "HEARD"}}
+    return {"hosts": "all", "gather_facts": False, "tasks": [role, *after], "handlers": [heard]}
+
+
+def _closing(played: Played) -> list[str]:
+    """The lines of the closing table."""
+    lines = [line.strip() for line in played.output.splitlines()]
+    begin = next(number for number, line in enumerate(lines) if line.startswith("INSTALLED"))
+    end = next(number for number, line in enumerate(lines) if line.startswith("SAGE on"))
+    return lines[begin : end + 1]
+
+
+@pytest.mark.slow
+def test_e16_who_failed_why_what_was_undone_and_what_is_next_once_at_the_end(tmp_path: pathlib.Path) -> None:
+    root = str(tmp_path / "{{ inventory_hostname }}")
+    plays = [_finished(root), _install(root)]
+    command_line = ("-e", json.dumps({"sage_keep_days": 7, "sage_index_url": "https://me:s3cret@x/", "other": 1}))
+    played = play(tmp_path, plays, *command_line, hosts=HOSTS)
+    assert played.status == 2, played.output
+    lines = _closing(played)
+    assert lines[0] == "INSTALLED ALREADY: 2 hosts"
+    assert lines[-1] == "SAGE on 4 hosts: 2 failed, 2 were installed already"
+    assert "FAILED in environment_setup: bad, worse" in lines
+    assert sum("bad" in line for line in lines) == 3, lines
+    assert any("/bin/false" in line and line.startswith("why") for line in lines)
+    assert "undone  nothing had been changed" in lines
+    again = next(line for line in lines if "ansible-playbook" in line)
+    assert "-l bad,worse" in again
+    assert "sage_keep_days" in again
+    assert "s3cret" not in played.output
+    assert any(line.startswith("Say again") and "other, sage_index_url" in line for line in lines)
+    # Nothing of an installation that is there already is told for each host.
+    assert "nothing was left to do" not in played.output
+    recap = played.output.partition("PLAY RECAP")[2]
+    assert [f"failed={int(host in ('bad', 'worse'))}" in recap.partition(host)[2].splitlines()[0] for host in HOSTS]
+    # With the callback it comes after the recap, and only there.
+    played = play(tmp_path, plays[1:], hosts=HOSTS, ANSIBLE_CALLBACKS_ENABLED="intellistream.sage.sage_closing")
+    assert played.output.count("FAILED in environment_setup") == 1
+    recap = played.output.partition("PLAY RECAP")[2]
+    assert recap.rstrip().endswith("SAGE on 4 hosts: 2 failed, 2 were installed already")
+
+
+@pytest.mark.slow
+def test_e25_a_play_gets_a_registered_result_and_no_fact(tmp_path: pathlib.Path) -> None:
+    root = str(tmp_path / "{{ inventory_hostname }}")
+    checks = {
+        "ansible.builtin.assert": {
+            "that": [
+                "sage_result is not changed",
+                "sage_result.status == 'unchanged'",
+                "sage_result.install_id | length > 0",
+                "sage_result.log is file",
+                "'sage_result' not in ansible_facts",
+            ]
+        }
+    }
+    played = play(tmp_path, [_finished(root), _install(root, checks)])
+    assert played.status == 0, played.output
+    assert "nothing was left to do" in played.output
+    assert "HEARD" not in played.output
+    # In the rescue of a play the result of the host that failed is there as well.
+    broken = _install(root, checks)
+    said = {
+        "ansible.builtin.debug": {"msg": "{{ sage_result.status }} {{ sage_result.phase }}: {{ sage_result.undone }}"}
+    }
+    broken["tasks"] = [{"block": broken["tasks"], "rescue": [said]}]
+    played = play(tmp_path, [_finished(root), broken], hosts=("bad",))
+    assert played.status == 0, played.output
+    assert "failed environment_setup: nothing had been changed" in played.output
+
+
+@pytest.mark.slow
+def test_e25_handlers_hear_that_sage_was_changed(tmp_path: pathlib.Path) -> None:
+    record = {"install_id": "20251115_143000", "altered": True}
+    for altered in (True, False):
+        tell = {
+            "intellistream.sage.sage_outcome": {
+                "phases": ["cleanup"],
+                "record": {**record, "altered": altered},
+                "began": 1.5,
+            },
+            "register": "sage_result",
+            "notify": "intellistream.sage changed",
+        }
+        played = play(tmp_path, [{**_install(str(tmp_path)), "tasks": [tell]}])
+        assert played.status == 0, played.output
+        assert ("HEARD" in played.output) is altered
+
+
+@pytest.mark.slow
+def test_s58_without_a_terminal_nothing_begins(tmp_path: pathlib.Path) -> None:
+    played = play(tmp_path, [_install(str(tmp_path / "root"), sage_rollback_policy="ask")], hosts=("bad",))
+    assert played.status == 2
+    assert "there is no terminal to ask at" in " ".join(played.output.split())
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("answer", "undone"), [("y", True), ("", False)])
+def test_s58_a_person_is_asked_with_what_would_be_undone(tmp_path: pathlib.Path, answer: str, undone: bool) -> None:
+    (tmp_path / "wheels").mkdir()
+    # The environment is made, and there is nothing to install into it.
+    wishes = {"sage_no_index": True, "sage_find_links": [str(tmp_path / "wheels")], "sage_rollback_policy": "ask"}
+    played = play(
+        tmp_path,
+        [_install(str(tmp_path / "{{ inventory_hostname }}"), **wishes)],
+        hosts=("good", "fine"),
+        answer=answer,
+    )
+    assert played.status == 2, played.output
+    text = " ".join(played.output.split())
+    assert "SAGE was not installed on 2 hosts. A rollback would do this" in text
+    assert "Roll back all of them? [y/N]" in text
+    assert "FAILED in python_deps: good, fine" in text
+    assert ("undone nothing, as answered" in text) is not undone
+    for host in ("good", "fine"):
+        record = json.loads((tmp_path / host / ".sage/checkpoints/install_progress.json").read_text())
+        assert record["failed_phases"] == ["python_deps"]
+        assert record["can_rollback"] is not undone
+        assert (tmp_path / host / ".sage/venv").exists() is not undone
+
+
+def test_e16_the_checkout_shows_the_table_at_the_end() -> None:
+    assert "callbacks_enabled = intellistream.sage.sage_closing" in (TOP / "ansible.cfg").read_text()

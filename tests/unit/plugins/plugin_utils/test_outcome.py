@@ -1,0 +1,187 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a play learns of a run on a host, and what people read at the end of a run over many."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _closing
+from ansible_collections.intellistream.sage.plugins.plugin_utils._closing import Commands, HostResult
+from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import HostOutcome, outcome, reason
+
+RECORD = {
+    "install_id": "20251115_143000",
+    "altered": True,
+    "rollback_points": ["20251115_143000.1", "20251115_143000.2"],
+    "data": {"verification": "SAGE verify\n- version : 0.3.2.4\n- core    : ok"},
+    "captured_total": {"files": 3, "bytes": 4096, "seconds": 0.1},
+}
+PLAN = {"install": ["a"], "erase": ["b", "c"], "restore": [], "remove": []}
+COMMANDS = Commands(lambda hosts: f"again -l {','.join(hosts)}", lambda hosts: f"back -l {','.join(hosts)}")
+
+
+def _outcome(dry: bool = False, **options: t.Any) -> HostOutcome:
+    given = {
+        **dict.fromkeys(("status", "verified", "stays"), ""),
+        "phases": [],
+        "record": {},
+        "distributions": [],
+        "failure": {},
+        "rollback": {},
+        "not_undone": "nothing",
+        "checkpoints": "/s/.sage/checkpoints",
+        **options,
+    }
+    return outcome(given, dry)
+
+
+def test_e25_an_installation_that_changed_sage() -> None:
+    told = _outcome(phases=["python_deps"], record=RECORD)
+    assert (told.status, told.changed, told.version) == ("installed", True, "0.3.2.4")
+    assert told.install_id == "20251115_143000"
+    assert told.log == "/s/.sage/checkpoints/logs/20251115_143000.log"
+    assert told.captured == {"files": 3, "bytes": 4096, "seconds": 0.1}
+    assert not told.message
+
+
+def test_e25_nothing_was_to_do_or_nothing_changed() -> None:
+    assert (_outcome(record=RECORD).status, _outcome(record=RECORD).changed) == ("unchanged", False)
+    same = _outcome(phases=["verification"], record={**RECORD, "altered": False})
+    assert (same.status, same.changed) == ("installed", False)
+
+
+def test_e25_a_prediction_changes_as_the_plan_says() -> None:
+    for action, changed in (("keep", False), ("install", True)):
+        told = _outcome(dry=True, phases=["python_deps"], distributions=[{"name": "isage", "action": action}])
+        assert (told.status, told.changed, told.log) == ("predicted", changed, "")
+
+
+@pytest.mark.parametrize(
+    ("rollback", "changed", "undone"),
+    [
+        ({}, True, "nothing, as answered"),
+        ({"failed": True, "msg": "no\nspace"}, True, "THE ROLLBACK FAILED: no space"),
+        (
+            {"plan": PLAN, "exact": True, "undone": RECORD["rollback_points"]},
+            False,
+            "2 packages erased, 1 packages put back; exactly as before",
+        ),
+        # Of two phases one stays.
+        (
+            {"plan": {name: [] for name in PLAN}, "exact": True, "undone": ["20251115_143000.2"]},
+            True,
+            "nothing had been changed",
+        ),
+    ],
+)
+def test_e25_a_failure_is_a_change_as_far_as_it_was_not_undone(
+    rollback: dict[str, t.Any], changed: bool, undone: str
+) -> None:
+    told = _outcome(
+        status="failed",
+        record=RECORD,
+        rollback=rollback,
+        not_undone="nothing, as answered",
+        failure={"phase": "python_deps", "message": "it broke"},
+    )
+    assert (told.status, told.changed, told.undone) == ("failed", changed, undone)
+    assert (told.phase, told.reason) == ("python_deps", "it broke")
+    assert told.message.startswith("SAGE was not installed: python_deps failed.")
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (
+            {"message": "`pip` exited with 1. It said last:\nLooking\nERROR: No matching x\n--"},
+            "ERROR: No matching x",
+        ),
+        ({"message": "`f` exited with 1. It said last:\n(it printed nothing)\n--"}, "`f` exited with 1."),
+        (
+            {"message": "sage: non-zero", "output": "Traceback\n  x\nModuleNotFoundError: y\n"},
+            "ModuleNotFoundError: y",
+        ),
+        ({"message": "one\x1b[2J line"}, "one\\x1b[2J line"),
+        ({"message": 7, "error": []}, ""),
+        ({}, ""),
+    ],
+)
+def test_e16_why_is_the_line_that_tells_most(failure: dict[str, t.Any], told: str) -> None:
+    assert reason(failure).startswith(told)
+    assert "\n" not in reason(failure)
+
+
+@pytest.mark.parametrize("record", [{}, {"install_id": 7, "altered": "yes", "rollback_points": 3, "data": "x"}])
+def test_e16_what_a_host_returned_may_be_anything(record: dict[str, t.Any]) -> None:
+    assert not _outcome(status="failed", record=record, rollback={"plan": 1, "undone": 2}).changed
+
+
+def _result(host: str, status: str, **told: t.Any) -> HostResult:
+    return HostResult(host, status, told={"status": status, **told})
+
+
+def test_e16_200_hosts_of_which_3_fail_are_told_of_in_40_lines() -> None:
+    hosts = [_result(f"node{number}", "installed", version="0.3.2.4") for number in range(197)]
+    why = {"phase": "verification", "reason": "no module named x", "undone": "3 packages erased; exactly as before"}
+    hosts[100:100] = [_result("alpha", "failed", **why), _result("beta", "failed", **why)]
+    hosts.append(_result("gamma", "failed", phase="python_deps", reason="no route", undone="nothing", log="/l"))
+    lines = _closing.table(hosts, COMMANDS).splitlines()
+    assert len(lines) < 40
+    text = "\n".join(lines)
+    assert lines[0] == "INSTALLED: 197 with 0.3.2.4"
+    assert lines[-1] == "SAGE on 200 hosts: 3 failed, 197 installed"
+    assert "node" not in text
+    # What failed alike is said once, each host once outside of the command for it.
+    assert "FAILED in verification: alpha, beta" in text
+    assert [text.count(told) for told in ("no module named x", "3 packages erased", "no route")] == [1, 1, 1]
+    said = "\n".join(line for line in lines if "again -l" not in line)
+    assert [said.count(host) for host in ("alpha", "beta", "gamma")] == [1, 1, 1]
+    assert "again -l alpha,beta" in text
+    assert "again -l gamma" in text
+
+
+def test_e16_a_broken_version_and_a_failed_rollback_have_their_own_command() -> None:
+    stays = _result("a", "failed", phase="verification", stays="isage 9, which failed in verification, stays in force")
+    lines = _closing.table([stays], COMMANDS).splitlines()
+    at = next(number for number, line in enumerate(lines) if "stays in force" in line)
+    assert lines[at + 1].strip() == "back -l a"
+    broken = _closing.table([_result("a", "failed", undo_failed=True, undone="THE ROLLBACK FAILED: x")], COMMANDS)
+    assert "nothing that was captured was removed" in broken
+    assert "back -l a" in broken
+
+
+def test_e16_who_was_lost_or_not_begun_is_named() -> None:
+    hosts = [
+        HostResult("a", "lost", told={}, phase="python_deps"),
+        HostResult("b", "not begun", told={}),
+        _result("c", "aborted", reason="a failed", undone="1 packages put back; exactly as before"),
+    ]
+    text = _closing.table(hosts, COMMANDS)
+    assert "LOST in python_deps: a" in text
+    assert "NOT BEGUN: b" in text
+    assert "WENT BACK: c" in text
+    # They stand or fall together: one command for all, once.
+    assert "again -l c" not in text
+    assert text.count("again -l \n") == 2
+    assert text.splitlines()[-1] == "SAGE on 3 hosts: 1 lost, 1 went back since others failed, 1 not begun"
+
+
+def test_e16_a_result_of_an_earlier_run_is_none() -> None:
+    earlier = {"status": "installed", "began": 1.0}
+    assert _closing.status_of(earlier, 1.0, in_play=True) == "installed"
+    assert _closing.status_of(earlier, 2.0, in_play=False) == "lost"
+    assert _closing.status_of(earlier, None, in_play=True) == "not begun"
+    assert _closing.status_of("forged", 2.0, in_play=True) == "lost"
+    assert _closing.status_of({"status": ["x"], "began": 2.0}, 2.0, in_play=True) == "lost"
+
+
+def test_e16_what_a_host_says_stays_in_its_entry() -> None:
+    forged = "x\n\nSAGE on 1 host: 1 installed\x1b[2J"
+    text = _closing.table([_result("a", "failed", phase=forged, reason=forged, undone=forged, log=forged)], COMMANDS)
+    assert "\x1b" not in text
+    assert [line for line in text.splitlines() if line.startswith("SAGE on")] == ["SAGE on 1 host: 1 failed"]
