@@ -216,3 +216,21 @@ def test_r38_that_what_was_brought_is_erased_is_said() -> None:
     assert "was brought since then, and is erased" in table
     kept = {**GOOD, "__sage_predicted": {**GOOD["__sage_predicted"], "plan": {**PLAN, "erase": []}}}
     assert "is erased" not in _tables.rollback({"a": HostAnswers.of(kept)}, "last", [])
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"),
+    [
+        ("hand", "made by hand"),
+        ("hook", "captured by a hook"),
+        ("rollback", "a rollback"),
+        ("installation", "completed"),
+    ],
+)
+def test_e27_a_change_is_listed_as_what_it_is(origin: str, told: str) -> None:
+    change = {**GOOD["__sage_record"]["transactions"][0], "origin": origin, "packages": []}
+    record = {**GOOD["__sage_record"], "transactions": [change]}
+    lines = _tables.changes({"a": HostAnswers.of({**GOOD, "__sage_record": record})}).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.endswith(f"  {told}"))
+    # Only of an installation it means something that no package was changed.
+    assert ("no package was changed" in lines[at + 1]) is (origin == "installation")
