@@ -6,10 +6,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible.plugins.callback import CallbackBase
-
 DOCUMENTATION = r"""
 name: sage_closing
 type: aggregate
@@ -23,6 +19,10 @@ requirements:
 author:
   - IntelliStream (@intellistream)
 """
+
+import typing as t
+
+from ansible.plugins.callback import CallbackBase
 
 # As the role keeps it with ansible.builtin.set_stats.
 KEY = "sage_closing"
