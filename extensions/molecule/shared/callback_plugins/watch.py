@@ -39,8 +39,8 @@ from ansible.plugins.callback import CallbackBase
 # Nothing of these reaches the host.
 ON_THE_CONTROLLER = {
     f"ansible.builtin.{name}"
-    for name in ("assert", "debug", "fail", "include_role", "include_tasks", "meta", "pause", "set_fact")
-} | {"intellistream.sage.sage_request", "intellistream.sage.sage_run_info"}
+    for name in ("assert", "debug", "fail", "include_role", "include_tasks", "meta", "pause", "set_fact", "set_stats")
+} | {f"intellistream.sage.{name}" for name in ("sage_outcome", "sage_request", "sage_run_info")}
 
 
 class CallbackModule(CallbackBase):
