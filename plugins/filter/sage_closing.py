@@ -13,31 +13,47 @@ from ansible_collections.intellistream.sage.plugins.plugin_utils import _closing
 
 def sage_closing(
     results: t.Mapping[str, t.Any],
+    requests: t.Mapping[str, t.Any],
     runs: t.Mapping[str, t.Any],
     records: t.Mapping[str, t.Any],
     in_play: t.Collection[str],
     inventory: t.Sequence[str],
-    record: t.Mapping[str, t.Any],
 ) -> str:
     """The closing table of a run over many hosts."""
 
-    def take_back(hosts: t.Sequence[str]) -> str:
-        variables = {**record, "sage_rollback_to": "last"}
-        return _command_line.command_for("intellistream.sage.rollback_sage", variables, ",".join(hosts), inventory)
+    def take_back(hosts: t.Sequence[str]) -> list[str]:
+        places: dict[tuple[str, ...], list[str]] = {}
+        for host in hosts:
+            request = requests.get(host) or {}
+            places.setdefault(tuple(str(request.get(name) or "") for name in ("root", "checkpoint_dir")), []).append(
+                host
+            )
+        return [
+            _command_line.command_for(
+                "intellistream.sage.rollback_sage",
+                {"sage_root": root, "sage_checkpoint_dir": record, "sage_rollback_to": "last"},
+                ",".join(names),
+                inventory,
+            )
+            for (root, record), names in places.items()
+        ]
 
     hosts = []
     for host, result in results.items():
+        refused = _closing.refusal(requests.get(host))
+        if refused is not None:
+            hosts.append(_closing.HostResult(host, _closing.REFUSED, told=refused, begun=False))
+            continue
         run = runs.get(host)
         began = run.get("began", 0) if isinstance(run, dict) and run else None
         status = _closing.status_of(result, began, host in in_play)
         told = result if isinstance(result, dict) else {}
-        hosts.append(_closing.HostResult(host, status, told=told, phase=_closing.reached(records.get(host))))
-    hidden = _command_line.not_shown()
-    note = f"Say again what a command line above does not: {', '.join(hidden)}." if hidden else ""
+        phase = _closing.reached(records.get(host))
+        hosts.append(_closing.HostResult(host, status, told=told, phase=phase, begun=bool(records.get(host))))
     commands = _closing.Commands(
         lambda names: _command_line.again(",".join(names), inventory),
         take_back,
-        note=note,
+        hidden=_command_line.not_shown(),
     )
     return _closing.table(hosts, commands)
 

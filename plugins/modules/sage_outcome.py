@@ -125,6 +125,11 @@ reason:
   returned: success
   type: str
   sample: ''
+advice:
+  description: What to do about it, in one line; empty where that is not known.
+  returned: success
+  type: str
+  sample: ''
 undone:
   description: What was undone after a failure, in one line.
   returned: success

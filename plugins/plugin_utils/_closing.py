@@ -24,21 +24,25 @@ from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-LOST, NOT_BEGUN = "lost", "not begun"
+LOST, NOT_BEGUN, REFUSED = "lost", "not begun", "refused"
 # In this order they are counted.
 _COUNTED = {
     FAILED: "failed",
+    REFUSED: "refused",
     LOST: "lost",
     ABORTED: "went back since others failed",
-    NOT_BEGUN: "not begun",
+    NOT_BEGUN: "not begun so far",
     INSTALLED: "installed",
-    UNCHANGED: "were installed already",
+    UNCHANGED: "installed already",
     PREDICTED: "would be installed",
 }
+_TITLES = {NOT_BEGUN: "NOT BEGUN SO FAR", ABORTED: "WENT BACK", LOST: "LOST", REFUSED: "REFUSED", FAILED: "FAILED"}
 _NAMED = 12  # hosts
 _NAMES = 100  # columns
 _UNITS = ("B", "KiB", "MiB", "GiB")
 _STEP = 1024
+# Of one host; the run has told them all.
+_PROBLEMS = 3
 
 Result = t.Mapping[str, t.Any]
 
@@ -47,28 +51,30 @@ class Commands(t.NamedTuple):
     """Command lines for some hosts, as people paste them.
 
     :ivar again: the run itself; of no hosts, on all that it was for.
-    :ivar take_back: undoes the last installation.
-    :ivar note: what the lines cannot tell; empty where they tell all.
+    :ivar take_back: undoes the last installation; a line for all hosts that keep their record in one place.
+    :ivar hidden: names of variables that the lines leave out.
     """
 
     again: Callable[[Sequence[str]], str]
-    take_back: Callable[[Sequence[str]], str]
-    note: str = ""
+    take_back: Callable[[Sequence[str]], Sequence[str]]
+    hidden: Sequence[str] = ()
 
 
 class HostResult(t.NamedTuple):
     """One host at the end of a run.
 
     :ivar host: its name in the inventory.
-    :ivar status: that of its outcome, V(lost) or V(not begun).
+    :ivar status: that of its outcome, V(lost), V(refused) or V(not begun).
     :ivar told: what became of SAGE there, C(sage_result).
     :ivar phase: the phase that it was lost in; empty where that is not known.
+    :ivar begun: something may have been changed there.
     """
 
     host: str
     status: str
     told: Result
     phase: str = ""
+    begun: bool = True
 
 
 def status_of(result: object, began: object, in_play: bool) -> str:
@@ -84,6 +90,17 @@ def status_of(result: object, began: object, in_play: bool) -> str:
     return NOT_BEGUN if began is None and in_play else LOST
 
 
+def refusal(request: object) -> Result | None:
+    """What is wrong with the variables of a host, by what M(intellistream.sage.sage_request) returned.
+
+    :returns: as C(sage_result) has it; None where nothing is wrong with them.
+    """
+    if not isinstance(request, dict) or not request.get("failed"):
+        return None
+    reason = " ".join(str(request.get("msg") or "its variables could not be read").splitlines()[:_PROBLEMS])
+    return {"reason": reason, "undone": "nothing was begun"}
+
+
 def reached(record: object) -> str:
     """The phase that a host had come to, by what M(intellistream.sage.sage_checkpoint) returned last."""
     progress = record.get("progress") if isinstance(record, dict) else None
@@ -93,7 +110,7 @@ def reached(record: object) -> str:
 
 def table(hosts: Sequence[HostResult], commands: Commands) -> str:
     """The closing table."""
-    lines = []
+    lines: list[str] = []
     whole = any(host.status == ABORTED for host in hosts)
     for status, title in (
         (INSTALLED, "INSTALLED"),
@@ -103,13 +120,14 @@ def table(hosts: Sequence[HostResult], commands: Commands) -> str:
         some = [host for host in hosts if host.status == status]
         if some:
             lines.append(f"{title}: {_successes(some)}")
-    for status in (NOT_BEGUN, ABORTED, LOST, FAILED):
+    for status in (NOT_BEGUN, ABORTED, LOST, REFUSED, FAILED):
         for alike in _alike([host for host in hosts if host.status == status]):
-            lines += ["", *_entry(status, alike, commands, whole)]
-    bad = [host for host in hosts if host.status in (*BAD, LOST, NOT_BEGUN)]
-    if commands.note and bad:
-        lines += ["", commands.note]
-    return "\n".join([*lines, *([""] if lines else []), counts(hosts)]) + "\n"
+            lines += ["", *_entry(status, alike, commands, whole or len(alike) == len(hosts))]
+    bad = [host for host in hosts if host.status in (*BAD, LOST, NOT_BEGUN, REFUSED)]
+    if commands.hidden and bad:
+        hidden = ", ".join(commands.hidden)
+        lines += ["", f"The commands leave out what may be secret. Add it with -e, as this run had it: {hidden}"]
+    return "\n".join([*lines, *([""] if lines else []), counts(hosts)]).lstrip("\n") + "\n"
 
 
 def counts(hosts: Sequence[HostResult]) -> str:
@@ -138,50 +156,52 @@ def _alike(hosts: Sequence[HostResult]) -> list[list[HostResult]]:
     """Hosts of one status, those together that say the same."""
     groups: dict[tuple[object, ...], list[HostResult]] = {}
     for host in hosts:
-        told = host.told
-        key = (
-            host.phase if host.status == LOST else "",
-            *(told.get(name) for name in ("phase", "reason", "undone", "stays")),
-        )
-        groups.setdefault(tuple(map(str, key)), []).append(host)
+        lost = (host.phase, host.begun) if host.status == LOST else ()
+        said = (str(host.told.get(name)) for name in ("phase", "reason", "undone", "stays"))
+        groups.setdefault((*lost, *said), []).append(host)
     return list(groups.values())
 
 
 def _entry(status: str, hosts: Sequence[HostResult], commands: Commands, whole: bool) -> list[str]:
     """What one kind of failure says, once.
 
-    :param whole: all hosts of the run stand or fall together.
+    :param whole: the next command is for all hosts of the run.
     """
-    told, names = hosts[0].told, [host.host for host in hosts]
-    phase = hosts[0].phase if status == LOST else cell(told.get("phase"), 40)
-    rows: list[tuple[str, object]] = []
-    if status == NOT_BEGUN:
-        title = "NOT BEGUN"
-        rows.append(("why", "the run ended before it came to them"))
-    elif status == LOST:
-        title = f"LOST in {phase}" if phase else "LOST"
-        rows += [
-            ("why", "unreachable, or taken out of the play by something else"),
-            ("undone", "nothing yet: the next run takes back or continues what was begun"),
-        ]
-    elif status == ABORTED:
-        title = "WENT BACK"
-        rows += [("why", told.get("reason")), ("undone", told.get("undone"))]
-    else:
-        title = f"FAILED in {phase}" if phase else "FAILED"
-        rows += [("why", told.get("reason")), ("undone", told.get("undone"))]
-        if told.get("stays"):
-            rows += [("stays", f"{cell(told['stays'])}; take it back with:"), ("", commands.take_back(names))]
-        elif told.get("undo_failed"):
-            rows += [("", "nothing that was captured was removed; repeat the rollback with:")]
-            rows += [("", commands.take_back(names))]
-    mend = "once that is mended:" if status in BAD else "once they can be reached:" if status == LOST else "begin:"
-    if status != ABORTED:
-        rows += [("next", mend), ("", commands.again([] if whole else names))]
+    host, names = hosts[0], [each.host for each in hosts]
+    told = host.told
+    phase = host.phase if status == LOST else cell(told.get("phase"), 40)
+    reason, undone, mend = _words(status, host)
+    rows: list[tuple[str, object]] = [("why", reason)]
+    if undone:
+        rows.append(("undone", undone))
+    if status == FAILED and told.get("stays"):
+        rows.append(("stays", f"{cell(told['stays'])}; take it back with:"))
+        rows += [("", line) for line in commands.take_back(names)]
+    elif status == FAILED and told.get("undo_failed"):
+        rows.append(("stays", "all that was captured; repeat the rollback with:"))
+        rows += [("", line) for line in commands.take_back(names)]
+    rows += [("next", mend), ("", commands.again([] if whole else names))]
     if status == FAILED and told.get("log"):
-        of = f" (of {cell(names[0], 40)})" if len(names) > 1 else ""
+        of = f" (on {cell(names[0], 40)})" if len(names) > 1 else ""
         rows.append(("log", f"{cell(told['log'])}{of}"))
+    title = _TITLES[status] + (f" in {phase}" if phase else "")
     return [f"{title}: {_names(names)}", *(f"  {label:<7} {_told(label, text)}" for label, text in rows)]
+
+
+def _words(status: str, host: HostResult) -> tuple[object, object, str]:
+    """Why, what was undone, and what comes before the next command."""
+    told = host.told
+    if status == NOT_BEGUN:
+        return "the run has not come to their batch", "", "if it has ended by now:"
+    if status == LOST:
+        undone = (
+            "nothing yet; the next run takes back or continues what was begun" if host.begun else "nothing was begun"
+        )
+        return "it gave no more answers; Ansible's lines above say why", undone, "once it answers again:"
+    if status == ABORTED:
+        return told.get("reason"), told.get("undone"), "once the others are mended, on all hosts:"
+    advice = cell(told.get("advice"))
+    return told.get("reason"), told.get("undone"), f"{advice} Then:" if advice else "mend that, then:"
 
 
 def _told(label: str, text: object) -> str:

@@ -19,6 +19,8 @@ import typing as t
 Options = t.Mapping[str, t.Mapping[str, t.Any]]
 # Read by the playbooks alone.
 OF_PLAYBOOKS = frozenset({"sage_hosts"})
+# What the role itself registers for the play: there when the role comes again, and never read as an input.
+REGISTERED = "sage_result"
 _TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
 _FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPEZY]?)(?:i?B)?", re.IGNORECASE)

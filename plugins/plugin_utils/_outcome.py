@@ -23,6 +23,8 @@ BAD = (FAILED, ABORTED)
 _VERSION = re.compile(r"version\s*:\s*(\S+)")
 # Of the message of a tool that failed.
 _SAID = "It said last:"
+# What pip and uv put before the line that tells why.
+_CAUSE = "cause: "
 _SAYS_NOTHING = ("--", "(it printed nothing)")
 _TELLS = re.compile(
     r"(?i)error|exception|not found|no such|no matching|denied|refused|cannot|can't|could not|invalid|timed? ?out"
@@ -40,6 +42,7 @@ class HostOutcome(t.NamedTuple):
     :ivar install_id: of the installation; empty without a record.
     :ivar phase: that failed; empty when none did.
     :ivar reason: why, in one line.
+    :ivar advice: what to do about it, in one line; empty where that is not known.
     :ivar undone: what was undone, in one line; empty when nothing failed.
     :ivar undo_failed: what was to be undone was not.
     :ivar stays: what stays in force although it failed.
@@ -53,6 +56,7 @@ class HostOutcome(t.NamedTuple):
     install_id: str = ""
     phase: str = ""
     reason: str = ""
+    advice: str = ""
     undone: str = ""
     undo_failed: bool = False
     stays: str = ""
@@ -90,6 +94,7 @@ def outcome(options: Mapping[str, t.Any], dry: bool) -> HostOutcome:
         install_id=install_id,
         phase=cell(failure.get("phase"), 40),
         reason=reason(failure),
+        advice=advice(failure),
         undone=_undone(status, options["not_undone"], rollback),
         undo_failed=undo_failed,
         stays=cell(options["stays"], _REASON),
@@ -117,14 +122,30 @@ def _version(options: Mapping[str, t.Any], record: Mapping[str, object]) -> str:
 
 
 def reason(failure: Mapping[str, object]) -> str:
-    """Why, in one line: of what a tool printed the line that tells most, and then what had been called."""
-    error = _mapping(failure.get("error"))
-    message = _lines(_text(error.get("what")) or _text(failure.get("message")))
+    """Why, in one line: of what a tool printed the line that tells most; what was called is in the log."""
+    message = _lines(_parts(failure)[0])
     printed = [line for line in [*message[1:], *_lines(_text(failure.get("output")))] if line not in _SAYS_NOTHING]
     called = message[0].replace(_SAID, "").strip() if message else ""
     telling = [line for line in printed if _TELLS.search(line)]
     said = (telling or printed or [""])[-1]
+    said = said.removeprefix(_CAUSE)
+    # A command line has names of temporary files, which differ from host to host.
+    called = "" if said and _SAID in (message or [""])[0] else called
     return cell(f"{said} ({called})" if said and called and said != called else said or called, _REASON)
+
+
+def advice(failure: Mapping[str, object]) -> str:
+    """What to do about it, in one line; empty where that is not known."""
+    return cell(_parts(failure)[1].strip(), _REASON)
+
+
+def _parts(failure: Mapping[str, object]) -> tuple[str, str]:
+    """What happened, and what to do, of an error of the collection or of another message."""
+    error = _mapping(failure.get("error"))
+    if _text(error.get("what")):
+        return _text(error.get("what")), _text(error.get("advice"))
+    what, _separator, to_do = _text(failure.get("message")).partition("What to do: ")
+    return what.partition("Left as it was: ")[0], to_do
 
 
 def _lines(text: str) -> list[str]:
@@ -141,19 +162,22 @@ def _undone(status: str, not_undone: str, rollback: Mapping[str, object]) -> str
         return cell(not_undone, _REASON)
     counts = {name: len(_list(plan.get(name))) for name in ("erase", "install", "restore", "remove")}
     parts = [
-        f"{number} {what}"
-        for number, what in (
-            (counts["erase"], "packages erased"),
-            (counts["install"], "packages put back"),
-            (counts["restore"], "files put back"),
-            (counts["remove"], "files removed"),
+        f"{number} {what}{'' if number == 1 else 's'} {done}"
+        for number, what, done in (
+            (counts["erase"], "package", "erased"),
+            (counts["install"], "package", "put back"),
+            (counts["restore"], "file", "put back"),
+            (counts["remove"], "file", "removed"),
         )
         if number
     ]
     if not parts:
-        return "nothing had been changed"
-    ending = "exactly as before" if rollback.get("exact") is True else "as captured, not all is certain"
-    return f"{', '.join(parts)}; {ending}"
+        return "nothing, since nothing had been changed"
+    doubts = _list(rollback.get("inexact"))
+    ending = (
+        "exactly as before" if rollback.get("exact") is True else f"as captured; not certain: {(doubts or ['-'])[0]}"
+    )
+    return cell(f"{', '.join(parts)}; {ending}", _REASON)
 
 
 def _mapping(data: object) -> Mapping[str, t.Any]:

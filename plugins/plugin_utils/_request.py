@@ -78,12 +78,21 @@ def read(
             # What this entry point has no use for does not keep it from its work.
             values[name] = _inputs.convert(name, option, None) if name in others else None
             problems += [f"{name} {error}."] if name in own else []
-    unknown = sorted(set_names - values.keys() - _inputs.OF_PLAYBOOKS)
+    if _inputs.REGISTERED in set_names and not _is_mapping(_inputs.REGISTERED, look_up):
+        problems.append(f"{_inputs.REGISTERED} is what the role tells the play, and cannot be set.")
+    unknown = sorted(set_names - values.keys() - _inputs.OF_PLAYBOOKS - {_inputs.REGISTERED})
     for name in unknown:
         meant = _inputs.nearest(name, values)
         problems += [f"{name} is no variable of this role; did you mean {meant}?"] if meant else []
     far = [name for name in unknown if not _inputs.nearest(name, values)]
     return Request(values, problems, far)
+
+
+def _is_mapping(name: str, look_up: t.Callable[[str], object]) -> bool:
+    try:
+        return isinstance(look_up(name), dict)
+    except ValueError:
+        return False
 
 
 def _is_unset(given: object) -> bool:
@@ -202,6 +211,13 @@ def _installing(values: Values, play: Play) -> list[str]:
         (
             by_git and value("sage_version"),
             "sage_version is for sage_source=index; with git set sage_repository_version.",
+        ),
+        (
+            value("sage_rollback_policy") == "ask" and (windowed or atomic),
+            (
+                "sage_rollback_policy=ask waits for an answer, and sage_window, sage_deadline, sage_deadman and "
+                "sage_fleet_policy=atomic undo by themselves."
+            ),
         ),
         (
             windowed and not undoes,

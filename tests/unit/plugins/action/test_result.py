@@ -28,9 +28,14 @@ HOSTS = ("good", "fine", "bad", "worse")
 
 def _finished(root: str) -> dict[str, t.Any]:
     """A play after which every host has a finished installation by its record."""
-    moves = [{"phase": phase, "status": "completed"} for phase in PHASES]
-    done = {"intellistream.sage.sage_checkpoint": {"root": root, "inputs": INPUTS, "transitions": moves}}
-    return {"hosts": "all", "gather_facts": False, "tasks": [done]}
+    completed = [{"phase": phase, "status": "completed"} for phase in PHASES]
+    begun = [*completed[:4], {"phase": "verification", "status": "started"}]
+    tasks = [
+        {"intellistream.sage.sage_checkpoint": {"root": root, "inputs": INPUTS, "transitions": begun}},
+        {"intellistream.sage.sage_verify": {"root": root, "commands": [{"argv": ["true"]}]}},
+        {"intellistream.sage.sage_checkpoint": {"root": root, "transitions": completed[4:]}},
+    ]
+    return {"hosts": "all", "gather_facts": False, "tasks": tasks}
 
 
 def _install(root: str, *after: dict[str, t.Any], **variables: t.Any) -> dict[str, t.Any]:
@@ -59,16 +64,16 @@ def test_e16_who_failed_why_what_was_undone_and_what_is_next_once_at_the_end(tmp
     assert played.status == 2, played.output
     lines = _closing(played)
     assert lines[0] == "INSTALLED ALREADY: 2 hosts"
-    assert lines[-1] == "SAGE on 4 hosts: 2 failed, 2 were installed already"
+    assert lines[-1] == "SAGE on 4 hosts: 2 failed, 2 installed already"
     assert "FAILED in environment_setup: bad, worse" in lines
     assert sum("bad" in line for line in lines) == 3, lines
     assert any("/bin/false" in line and line.startswith("why") for line in lines)
-    assert "undone  nothing had been changed" in lines
+    assert "undone  nothing, since nothing had been changed" in lines
     again = next(line for line in lines if "ansible-playbook" in line)
     assert "-l bad,worse" in again
     assert "sage_keep_days" in again
     assert "s3cret" not in played.output
-    assert any(line.startswith("Say again") and "other, sage_index_url" in line for line in lines)
+    assert any(line.startswith("The commands leave out") and "other, sage_index_url" in line for line in lines)
     # Nothing of an installation that is there already is told for each host.
     assert "nothing was left to do" not in played.output
     recap = played.output.partition("PLAY RECAP")[2]
@@ -77,7 +82,7 @@ def test_e16_who_failed_why_what_was_undone_and_what_is_next_once_at_the_end(tmp
     played = play(tmp_path, plays[1:], hosts=HOSTS, ANSIBLE_CALLBACKS_ENABLED="intellistream.sage.sage_closing")
     assert played.output.count("FAILED in environment_setup") == 1
     recap = played.output.partition("PLAY RECAP")[2]
-    assert recap.rstrip().endswith("SAGE on 4 hosts: 2 failed, 2 were installed already")
+    assert recap.rstrip().endswith("SAGE on 4 hosts: 2 failed, 2 installed already")
 
 
 @pytest.mark.slow
@@ -106,7 +111,7 @@ def test_e25_a_play_gets_a_registered_result_and_no_fact(tmp_path: pathlib.Path)
     broken["tasks"] = [{"block": broken["tasks"], "rescue": [said]}]
     played = play(tmp_path, [_finished(root), broken], hosts=("bad",))
     assert played.status == 0, played.output
-    assert "failed environment_setup: nothing had been changed" in played.output
+    assert "failed environment_setup: nothing, since nothing had been changed" in played.output
 
 
 @pytest.mark.slow
@@ -157,6 +162,8 @@ def test_s58_a_person_is_asked_with_what_would_be_undone(tmp_path: pathlib.Path,
         record = json.loads((tmp_path / host / ".sage/checkpoints/install_progress.json").read_text())
         assert record["failed_phases"] == ["python_deps"]
         assert record["can_rollback"] is not undone
+        # Another run need not wait.
+        assert json.loads((tmp_path / host / ".sage/checkpoints/lease.json").read_text())["held"] is False
         assert (tmp_path / host / ".sage/venv").exists() is not undone
 
 

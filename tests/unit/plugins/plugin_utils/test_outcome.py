@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _closing
 from ansible_collections.intellistream.sage.plugins.plugin_utils._closing import Commands, HostResult
 from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import HostOutcome, outcome, reason
@@ -22,7 +23,7 @@ RECORD = {
     "captured_total": {"files": 3, "bytes": 4096, "seconds": 0.1},
 }
 PLAN = {"install": ["a"], "erase": ["b", "c"], "restore": [], "remove": []}
-COMMANDS = Commands(lambda hosts: f"again -l {','.join(hosts)}", lambda hosts: f"back -l {','.join(hosts)}")
+COMMANDS = Commands(lambda hosts: f"again -l {','.join(hosts)}", lambda hosts: [f"back -l {','.join(hosts)}"])
 
 
 def _outcome(dry: bool = False, **options: t.Any) -> HostOutcome:
@@ -69,13 +70,13 @@ def test_e25_a_prediction_changes_as_the_plan_says() -> None:
         (
             {"plan": PLAN, "exact": True, "undone": RECORD["rollback_points"]},
             False,
-            "2 packages erased, 1 packages put back; exactly as before",
+            "2 packages erased, 1 package put back; exactly as before",
         ),
         # Of two phases one stays.
         (
             {"plan": {name: [] for name in PLAN}, "exact": True, "undone": ["20251115_143000.2"]},
             True,
-            "nothing had been changed",
+            "nothing, since nothing had been changed",
         ),
     ],
 )
@@ -104,16 +105,27 @@ def test_e25_a_failure_is_a_change_as_far_as_it_was_not_undone(
         ({"message": "`f` exited with 1. It said last:\n(it printed nothing)\n--"}, "`f` exited with 1."),
         (
             {"message": "sage: non-zero", "output": "Traceback\n  x\nModuleNotFoundError: y\n"},
-            "ModuleNotFoundError: y",
+            "ModuleNotFoundError: y (sage: non-zero)",
         ),
+        # Without the call, or no two hosts would have failed alike.
+        ({"message": "`uv -r /tmp/sage-x1/r` exited with 1. It said last:\ncause: no isage\n--"}, "no isage"),
+        ({"message": "A dependency is not met:\nx needs y"}, "x needs y (A dependency is not met:)"),
         ({"message": "one\x1b[2J line"}, "one\\x1b[2J line"),
         ({"message": 7, "error": []}, ""),
         ({}, ""),
     ],
 )
 def test_e16_why_is_the_line_that_tells_most(failure: dict[str, t.Any], told: str) -> None:
-    assert reason(failure).startswith(told)
-    assert "\n" not in reason(failure)
+    assert reason(failure) == told
+
+
+def test_e16_what_to_do_is_told_apart_from_why() -> None:
+    error = SageError("The disk is full.", untouched="everything.", advice="Free some.")
+    for failure in ({"message": str(error)}, {"message": "x", "error": error.as_dict()}):
+        told = _outcome(status="failed", failure=failure)
+        assert (told.reason, told.advice) == ("The disk is full.", "Free some.")
+    text = _closing.table([_result("a", "failed", reason="The disk is full.", advice="Free some.")], COMMANDS)
+    assert "  next    Free some. Then:\n          again -l " in text
 
 
 @pytest.mark.parametrize("record", [{}, {"install_id": 7, "altered": "yes", "rollback_points": 3, "data": "x"}])
@@ -151,7 +163,7 @@ def test_e16_a_broken_version_and_a_failed_rollback_have_their_own_command() -> 
     at = next(number for number, line in enumerate(lines) if "stays in force" in line)
     assert lines[at + 1].strip() == "back -l a"
     broken = _closing.table([_result("a", "failed", undo_failed=True, undone="THE ROLLBACK FAILED: x")], COMMANDS)
-    assert "nothing that was captured was removed" in broken
+    assert "all that was captured; repeat the rollback with:" in broken
     assert "back -l a" in broken
 
 
@@ -159,16 +171,47 @@ def test_e16_who_was_lost_or_not_begun_is_named() -> None:
     hosts = [
         HostResult("a", "lost", told={}, phase="python_deps"),
         HostResult("b", "not begun", told={}),
-        _result("c", "aborted", reason="a failed", undone="1 packages put back; exactly as before"),
+        _result("c", "aborted", reason="a failed", undone="1 package put back; exactly as before"),
+        HostResult("d", "refused", told={"reason": "sage_root must be"}, begun=False),
+        HostResult("e", "lost", told={}, begun=False),
     ]
     text = _closing.table(hosts, COMMANDS)
     assert "LOST in python_deps: a" in text
-    assert "NOT BEGUN: b" in text
+    assert "NOT BEGUN SO FAR: b" in text
     assert "WENT BACK: c" in text
-    # They stand or fall together: one command for all, once.
-    assert "again -l c" not in text
-    assert text.count("again -l \n") == 2
-    assert text.splitlines()[-1] == "SAGE on 3 hosts: 1 lost, 1 went back since others failed, 1 not begun"
+    assert "REFUSED: d\n  why     sage_root must be" in text
+    # Where nothing was begun there is nothing to take back.
+    assert [line.split(";")[0] for line in text.splitlines() if "undone" in line].count(
+        "  undone  nothing was begun"
+    ) == 1
+    assert "LOST: e" in text
+    # They stand or fall together: the command is for all.
+    assert text.count("again -l \n") == 5
+    counted = "1 refused, 2 lost, 1 went back since others failed, 1 not begun so far"
+    assert text.splitlines()[-1] == f"SAGE on 5 hosts: {counted}"
+
+
+def test_e16_what_all_have_in_common_has_a_command_for_all() -> None:
+    text = _closing.table([_result("a", "failed", reason="x"), _result("b", "failed", reason="x")], COMMANDS)
+    assert "again -l \n" in text
+    assert "again -l a" not in text
+
+
+def test_e16_a_request_that_was_refused_says_why() -> None:
+    failed = {"failed": True, "msg": "sage_a must be x.\nsage_b must be y.\nNothing was changed."}
+    refused = _closing.refusal(failed)
+    assert refused is not None
+    assert refused["reason"] == "sage_a must be x. sage_b must be y. Nothing was changed."
+    for request in ({"root": "/x"}, {}, "forged", None):
+        assert _closing.refusal(request) is None
+
+
+def test_e16_commands_tell_what_they_leave_out() -> None:
+    failed = [_result("a", "failed", reason="x")]
+    assert "Add it with -e, as this run had it: sage_index_url" in _closing.table(
+        failed, COMMANDS._replace(hidden=["sage_index_url"])
+    )
+    assert "Add it" not in _closing.table([_result("a", "installed")], COMMANDS._replace(hidden=["sage_index_url"]))
 
 
 def test_e16_a_result_of_an_earlier_run_is_none() -> None:
