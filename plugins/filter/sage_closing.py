@@ -42,14 +42,14 @@ def sage_closing(
     for host, result in results.items():
         refused = _closing.refusal(requests.get(host))
         if refused is not None:
-            hosts.append(_closing.HostResult(host, _closing.REFUSED, told=refused, begun=False))
+            hosts.append(_closing.HostResult(host, _closing.REFUSED, outcome=refused, begun=False))
             continue
         run = runs.get(host)
         began = run.get("began", 0) if isinstance(run, dict) and run else None
         status = _closing.status_of(result, began, host in in_play)
-        told = result if isinstance(result, dict) else {}
+        outcome = result if isinstance(result, dict) else {}
         phase = _closing.reached(records.get(host))
-        hosts.append(_closing.HostResult(host, status, told=told, phase=phase, begun=bool(records.get(host))))
+        hosts.append(_closing.HostResult(host, status, outcome=outcome, phase=phase, begun=bool(records.get(host))))
     commands = _closing.Commands(
         lambda names: _command_line.again(",".join(names), inventory),
         take_back,

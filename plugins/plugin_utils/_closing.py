@@ -41,7 +41,7 @@ _NAMED = 12  # hosts
 _NAMES = 100  # columns
 _UNITS = ("B", "KiB", "MiB", "GiB")
 _STEP = 1024
-# Of one host; the run has told them all.
+# Of one host; the task that failed tells all.
 _PROBLEMS = 3
 
 Result = t.Mapping[str, t.Any]
@@ -50,12 +50,12 @@ Result = t.Mapping[str, t.Any]
 class Commands(t.NamedTuple):
     """Command lines for some hosts, as people paste them.
 
-    :ivar again: the run itself; of no hosts, on all that it was for.
+    :ivar rerun: the run itself; of no hosts, on all that it was for.
     :ivar take_back: undoes the last installation; a line for all hosts that keep their record in one place.
     :ivar hidden: names of variables that the lines leave out.
     """
 
-    again: Callable[[Sequence[str]], str]
+    rerun: Callable[[Sequence[str]], str]
     take_back: Callable[[Sequence[str]], Sequence[str]]
     hidden: Sequence[str] = ()
 
@@ -65,14 +65,14 @@ class HostResult(t.NamedTuple):
 
     :ivar host: its name in the inventory.
     :ivar status: that of its outcome, V(lost), V(refused) or V(not begun).
-    :ivar told: what became of SAGE there, C(sage_result).
+    :ivar outcome: what became of SAGE there, C(sage_result).
     :ivar phase: the phase that it was lost in; empty where that is not known.
     :ivar begun: something may have been changed there.
     """
 
     host: str
     status: str
-    told: Result
+    outcome: Result
     phase: str = ""
     begun: bool = True
 
@@ -84,9 +84,9 @@ def status_of(result: object, began: object, in_play: bool) -> str:
     :param began: when the run began there; None where it has not.
     :param in_play: Ansible has not taken the host out of the play.
     """
-    told = result if isinstance(result, dict) else {}
-    if began is not None and told.get("began") == began and str(told.get("status")) in _COUNTED:
-        return str(told["status"])
+    outcome = result if isinstance(result, dict) else {}
+    if began is not None and outcome.get("began") == began and str(outcome.get("status")) in _COUNTED:
+        return str(outcome["status"])
     return NOT_BEGUN if began is None and in_play else LOST
 
 
@@ -117,9 +117,9 @@ def table(hosts: Sequence[HostResult], commands: Commands) -> str:
         (UNCHANGED, "INSTALLED ALREADY"),
         (PREDICTED, "WOULD BE INSTALLED"),
     ):
-        some = [host for host in hosts if host.status == status]
-        if some:
-            lines.append(f"{title}: {_successes(some)}")
+        succeeded = [host for host in hosts if host.status == status]
+        if succeeded:
+            lines.append(f"{title}: {_successes(succeeded)}")
     for status in (NOT_BEGUN, ABORTED, LOST, REFUSED, FAILED):
         for alike in _alike([host for host in hosts if host.status == status]):
             lines += ["", *_entry(status, alike, commands, whole or len(alike) == len(hosts))]
@@ -133,23 +133,26 @@ def table(hosts: Sequence[HostResult], commands: Commands) -> str:
 def counts(hosts: Sequence[HostResult]) -> str:
     """How many hosts ended how."""
     numbers = {status: sum(host.status == status for host in hosts) for status in _COUNTED}
-    told = ", ".join(f"{number} {_COUNTED[status]}" for status, number in numbers.items() if number)
-    return f"SAGE on {len(hosts)} host{'' if len(hosts) == 1 else 's'}: {told}"
+    listed = ", ".join(f"{number} {_COUNTED[status]}" for status, number in numbers.items() if number)
+    return f"SAGE on {len(hosts)} host{'' if len(hosts) == 1 else 's'}: {listed}"
 
 
 def _successes(hosts: Sequence[HostResult]) -> str:
     """One line for all that went well."""
     versions: dict[str, int] = {}
     for host in hosts:
-        version = cell(host.told.get("version") or "?", 24)
+        version = cell(host.outcome.get("version") or "", 24)
         versions[version] = versions.get(version, 0) + 1
-    told = [f"{number} with {version}" for version, number in sorted(versions.items()) if version != "?"]
-    told = told or [f"{len(hosts)} host{'' if len(hosts) == 1 else 's'}"]
-    captured = [host.told["captured"] for host in hosts if isinstance(host.told.get("captured"), dict)]
+    unknown = versions.pop("", 0)
+    parts = [f"{number} with {version}" for version, number in sorted(versions.items())]
+    if unknown:
+        noun = f"host{'' if unknown == 1 else 's'}"
+        parts.append(f"{unknown} with a version that was not told" if parts else f"{unknown} {noun}")
+    captured = [host.outcome["captured"] for host in hosts if isinstance(host.outcome.get("captured"), dict)]
     sizes = [total["bytes"] for total in captured if isinstance(total.get("bytes"), int) and total["bytes"]]
     if sizes:
-        told.append(f"{_size(sum(sizes))} captured on {len(sizes)}, so that it can be undone")
-    return "; ".join(told)
+        parts.append(f"{_size(sum(sizes))} captured on {len(sizes)}, so that it can be undone")
+    return "; ".join(parts)
 
 
 def _alike(hosts: Sequence[HostResult]) -> list[list[HostResult]]:
@@ -157,8 +160,8 @@ def _alike(hosts: Sequence[HostResult]) -> list[list[HostResult]]:
     groups: dict[tuple[object, ...], list[HostResult]] = {}
     for host in hosts:
         lost = (host.phase, host.begun) if host.status == LOST else ()
-        said = (str(host.told.get(name)) for name in ("phase", "reason", "undone", "stays"))
-        groups.setdefault((*lost, *said), []).append(host)
+        words = (str(host.outcome.get(name)) for name in ("phase", "reason", "advice", "undone", "stays"))
+        groups.setdefault((*lost, *words), []).append(host)
     return list(groups.values())
 
 
@@ -168,29 +171,29 @@ def _entry(status: str, hosts: Sequence[HostResult], commands: Commands, whole: 
     :param whole: the next command is for all hosts of the run.
     """
     host, names = hosts[0], [each.host for each in hosts]
-    told = host.told
-    phase = host.phase if status == LOST else cell(told.get("phase"), 40)
+    outcome = host.outcome
+    phase = host.phase if status == LOST else cell(outcome.get("phase"), 40)
     reason, undone, mend = _words(status, host)
     rows: list[tuple[str, object]] = [("why", reason)]
     if undone:
         rows.append(("undone", undone))
-    if status == FAILED and told.get("stays"):
-        rows.append(("stays", f"{cell(told['stays'])}; take it back with:"))
+    if status == FAILED and outcome.get("stays"):
+        rows.append(("stays", f"{cell(outcome['stays'])}; take it back with:"))
         rows += [("", line) for line in commands.take_back(names)]
-    elif status == FAILED and told.get("undo_failed"):
+    elif status == FAILED and outcome.get("undo_failed"):
         rows.append(("stays", "all that was captured; repeat the rollback with:"))
         rows += [("", line) for line in commands.take_back(names)]
-    rows += [("next", mend), ("", commands.again([] if whole else names))]
-    if status == FAILED and told.get("log"):
+    rows += [("next", mend), ("", commands.rerun([] if whole else names))]
+    if status == FAILED and outcome.get("log"):
         of = f" (on {cell(names[0], 40)})" if len(names) > 1 else ""
-        rows.append(("log", f"{cell(told['log'])}{of}"))
+        rows.append(("log", f"{cell(outcome['log'])}{of}"))
     title = _TITLES[status] + (f" in {phase}" if phase else "")
     return [f"{title}: {_names(names)}", *(f"  {label:<7} {_told(label, text)}" for label, text in rows)]
 
 
 def _words(status: str, host: HostResult) -> tuple[object, object, str]:
     """Why, what was undone, and what comes before the next command."""
-    told = host.told
+    outcome = host.outcome
     if status == NOT_BEGUN:
         return "the run has not come to their batch", "", "if it has ended by now:"
     if status == LOST:
@@ -199,9 +202,9 @@ def _words(status: str, host: HostResult) -> tuple[object, object, str]:
         )
         return "it gave no more answers; Ansible's lines above say why", undone, "once it answers again:"
     if status == ABORTED:
-        return told.get("reason"), told.get("undone"), "once the others are mended, on all hosts:"
-    advice = cell(told.get("advice"))
-    return told.get("reason"), told.get("undone"), f"{advice} Then:" if advice else "mend that, then:"
+        return outcome.get("reason"), outcome.get("undone"), "once the others are mended, on all hosts:"
+    advice = cell(outcome.get("advice"))
+    return outcome.get("reason"), outcome.get("undone"), f"{advice} Then:" if advice else "mend that, then:"
 
 
 def _told(label: str, text: object) -> str:

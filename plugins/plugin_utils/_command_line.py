@@ -50,8 +50,8 @@ def again(host: str, inventory: t.Sequence[str]) -> str:
 
 def not_shown() -> list[str]:
     """Names of variables that this run was given on its command line and M(again) does not show."""
-    given = _given()
-    return sorted({*given} - {*harmless(given)})
+    variables = _given()
+    return sorted({*variables} - {*harmless(variables)})
 
 
 def _playbook() -> str:

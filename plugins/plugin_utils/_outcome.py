@@ -111,13 +111,13 @@ def _changed(
     if status == PREDICTED or "altered" not in record:
         changing = any(_mapping(each).get("action") != "keep" for each in _list(options["distributions"]))
         return changing and status != FAILED
-    left = [point for point in _list(record.get("rollback_points")) if point not in _list(rollback.get("undone"))]
-    return record["altered"] is True and (status == INSTALLED or bool(left) or bool(rollback.get("failed")))
+    in_force = [point for point in _list(record.get("rollback_points")) if point not in _list(rollback.get("undone"))]
+    return record["altered"] is True and (status == INSTALLED or bool(in_force) or bool(rollback.get("failed")))
 
 
 def _version(options: Mapping[str, t.Any], record: Mapping[str, object]) -> str:
-    told = _text(options["verified"]) or _text(_mapping(record.get("data")).get("verification"))
-    match = _VERSION.search(told)
+    output = _text(options["verified"]) or _text(_mapping(record.get("data")).get("verification"))
+    match = _VERSION.search(output)
     return cell(match[1], 24) if match else ""
 
 
@@ -125,13 +125,14 @@ def reason(failure: Mapping[str, object]) -> str:
     """Why, in one line: of what a tool printed the line that tells most; what was called is in the log."""
     message = _lines(_parts(failure)[0])
     printed = [line for line in [*message[1:], *_lines(_text(failure.get("output")))] if line not in _SAYS_NOTHING]
-    called = message[0].replace(_SAID, "").strip() if message else ""
+    headline = message[0] if message else ""
     telling = [line for line in printed if _TELLS.search(line)]
-    said = (telling or printed or [""])[-1]
-    said = said.removeprefix(_CAUSE)
+    cause = (telling or printed or [""])[-1].removeprefix(_CAUSE)
     # A command line has names of temporary files, which differ from host to host.
-    called = "" if said and _SAID in (message or [""])[0] else called
-    return cell(f"{said} ({called})" if said and called and said != called else said or called, _REASON)
+    if cause and (_SAID in headline or cause == headline):
+        return cell(cause, _REASON)
+    headline = headline.replace(_SAID, "").strip()
+    return cell(f"{cause} ({headline})" if cause and headline else cause or headline, _REASON)
 
 
 def advice(failure: Mapping[str, object]) -> str:
@@ -144,8 +145,8 @@ def _parts(failure: Mapping[str, object]) -> tuple[str, str]:
     error = _mapping(failure.get("error"))
     if _text(error.get("what")):
         return _text(error.get("what")), _text(error.get("advice"))
-    what, _separator, to_do = _text(failure.get("message")).partition("What to do: ")
-    return what.partition("Left as it was: ")[0], to_do
+    message, _separator, to_do = _text(failure.get("message")).partition("What to do: ")
+    return message.partition("Left as it was: ")[0], to_do
 
 
 def _lines(text: str) -> list[str]:
@@ -162,8 +163,8 @@ def _undone(status: str, not_undone: str, rollback: Mapping[str, object]) -> str
         return cell(not_undone, _REASON)
     counts = {name: len(_list(plan.get(name))) for name in ("erase", "install", "restore", "remove")}
     parts = [
-        f"{number} {what}{'' if number == 1 else 's'} {done}"
-        for number, what, done in (
+        f"{number} {noun}{'' if number == 1 else 's'} {verb}"
+        for number, noun, verb in (
             (counts["erase"], "package", "erased"),
             (counts["install"], "package", "put back"),
             (counts["restore"], "file", "put back"),

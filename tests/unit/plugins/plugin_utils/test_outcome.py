@@ -134,7 +134,7 @@ def test_e16_what_a_host_returned_may_be_anything(record: dict[str, t.Any]) -> N
 
 
 def _result(host: str, status: str, **told: t.Any) -> HostResult:
-    return HostResult(host, status, told={"status": status, **told})
+    return HostResult(host, status, outcome={"status": status, **told})
 
 
 def test_e16_200_hosts_of_which_3_fail_are_told_of_in_40_lines() -> None:
@@ -169,11 +169,11 @@ def test_e16_a_broken_version_and_a_failed_rollback_have_their_own_command() -> 
 
 def test_e16_who_was_lost_or_not_begun_is_named() -> None:
     hosts = [
-        HostResult("a", "lost", told={}, phase="python_deps"),
-        HostResult("b", "not begun", told={}),
+        HostResult("a", "lost", outcome={}, phase="python_deps"),
+        HostResult("b", "not begun", outcome={}),
         _result("c", "aborted", reason="a failed", undone="1 package put back; exactly as before"),
-        HostResult("d", "refused", told={"reason": "sage_root must be"}, begun=False),
-        HostResult("e", "lost", told={}, begun=False),
+        HostResult("d", "refused", outcome={"reason": "sage_root must be"}, begun=False),
+        HostResult("e", "lost", outcome={}, begun=False),
     ]
     text = _closing.table(hosts, COMMANDS)
     assert "LOST in python_deps: a" in text
