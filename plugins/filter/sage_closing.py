@@ -44,12 +44,18 @@ def sage_closing(
         if refused is not None:
             hosts.append(_closing.HostResult(host, _closing.REFUSED, outcome=refused, begun=False))
             continue
-        run = runs.get(host)
+        run, record = runs.get(host), records.get(host)
         began = run.get("began", 0) if isinstance(run, dict) and run else None
-        status = _closing.status_of(result, began, host in in_play)
-        outcome = result if isinstance(result, dict) else {}
-        phase = _closing.reached(records.get(host))
-        hosts.append(_closing.HostResult(host, status, outcome=outcome, phase=phase, begun=bool(records.get(host))))
+        hosts.append(
+            _closing.HostResult(
+                host,
+                _closing.status_of(result, began, host in in_play),
+                outcome=result if isinstance(result, dict) else {},
+                phase=_closing.reached(record),
+                begun=bool(record),
+                root=str((requests.get(host) or {}).get("root") or ""),
+            )
+        )
     commands = _closing.Commands(
         lambda names: _command_line.again(",".join(names), inventory),
         take_back,

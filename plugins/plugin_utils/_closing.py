@@ -41,6 +41,8 @@ _NAMED = 12  # hosts
 _NAMES = 100  # columns
 _UNITS = ("B", "KiB", "MiB", "GiB")
 _STEP = 1024
+# What its refusal ends with; the row below says so.
+_UNTOUCHED = "Nothing was changed."
 # Of one host; the task that failed tells all.
 _PROBLEMS = 3
 
@@ -68,6 +70,7 @@ class HostResult(t.NamedTuple):
     :ivar outcome: what became of SAGE there, C(sage_result).
     :ivar phase: the phase that it was lost in; empty where that is not known.
     :ivar begun: something may have been changed there.
+    :ivar root: where SAGE is there; hosts that differ in nothing else failed alike.
     """
 
     host: str
@@ -75,6 +78,7 @@ class HostResult(t.NamedTuple):
     outcome: Result
     phase: str = ""
     begun: bool = True
+    root: str = ""
 
 
 def status_of(result: object, began: object, in_play: bool) -> str:
@@ -97,7 +101,8 @@ def refusal(request: object) -> Result | None:
     """
     if not isinstance(request, dict) or not request.get("failed"):
         return None
-    reason = " ".join(str(request.get("msg") or "its variables could not be read").splitlines()[:_PROBLEMS])
+    lines = [line for line in str(request.get("msg") or "").splitlines() if line != _UNTOUCHED]
+    reason = " ".join(lines[:_PROBLEMS]) or "its variables could not be read"
     return {"reason": reason, "undone": "nothing was begun"}
 
 
@@ -160,7 +165,9 @@ def _alike(hosts: Sequence[HostResult]) -> list[list[HostResult]]:
     groups: dict[tuple[object, ...], list[HostResult]] = {}
     for host in hosts:
         lost = (host.phase, host.begun) if host.status == LOST else ()
-        words = (str(host.outcome.get(name)) for name in ("phase", "reason", "advice", "undone", "stays"))
+        words = [str(host.outcome.get(name)) for name in ("phase", "reason", "advice", "undone", "stays")]
+        if host.root:
+            words = [word.replace(host.root, "") for word in words]
         groups.setdefault((*lost, *words), []).append(host)
     return list(groups.values())
 

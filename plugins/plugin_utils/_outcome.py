@@ -29,7 +29,7 @@ _SAYS_NOTHING = ("--", "(it printed nothing)")
 _TELLS = re.compile(
     r"(?i)error|exception|not found|no such|no matching|denied|refused|cannot|can't|could not|invalid|timed? ?out"
 )
-_REASON = 200
+_REASON = 220
 
 
 class HostOutcome(t.NamedTuple):
@@ -95,7 +95,7 @@ def outcome(options: Mapping[str, t.Any], dry: bool) -> HostOutcome:
         phase=cell(failure.get("phase"), 40),
         reason=reason(failure),
         advice=advice(failure),
-        undone=_undone(status, options["not_undone"], rollback),
+        undone=_undone(status, options["not_undone"], rollback, bool(_in_force(record, rollback))),
         undo_failed=undo_failed,
         stays=cell(options["stays"], _REASON),
         captured=_mapping(record.get("captured_total")),
@@ -111,8 +111,13 @@ def _changed(
     if status == PREDICTED or "altered" not in record:
         changing = any(_mapping(each).get("action") != "keep" for each in _list(options["distributions"]))
         return changing and status != FAILED
-    in_force = [point for point in _list(record.get("rollback_points")) if point not in _list(rollback.get("undone"))]
-    return record["altered"] is True and (status == INSTALLED or bool(in_force) or bool(rollback.get("failed")))
+    stands = status == INSTALLED or bool(_in_force(record, rollback)) or bool(rollback.get("failed"))
+    return record["altered"] is True and stands
+
+
+def _in_force(record: Mapping[str, object], rollback: Mapping[str, object]) -> list[object]:
+    """Rollback points of the installation that were not undone."""
+    return [point for point in _list(record.get("rollback_points")) if point not in _list(rollback.get("undone"))]
 
 
 def _version(options: Mapping[str, t.Any], record: Mapping[str, object]) -> str:
@@ -126,13 +131,21 @@ def reason(failure: Mapping[str, object]) -> str:
     message = _lines(_parts(failure)[0])
     printed = [line for line in [*message[1:], *_lines(_text(failure.get("output")))] if line not in _SAYS_NOTHING]
     headline = message[0] if message else ""
-    telling = [line for line in printed if _TELLS.search(line)]
-    cause = (telling or printed or [""])[-1].removeprefix(_CAUSE)
+    cause = _cause(printed)
     # A command line has names of temporary files, which differ from host to host.
     if cause and (_SAID in headline or cause == headline):
         return cell(cause, _REASON)
     headline = headline.replace(_SAID, "").strip()
     return cell(f"{cause} ({headline})" if cause and headline else cause or headline, _REASON)
+
+
+def _cause(printed: list[str]) -> str:
+    """What tells most of what a tool printed: the ends of a chain of causes, or else the last line about an error."""
+    causes = [line.removeprefix(_CAUSE) for line in printed if line.startswith(_CAUSE)]
+    if causes:
+        return ": ".join(dict.fromkeys((causes[0], causes[-1])))
+    telling = [line for line in printed if _TELLS.search(line)]
+    return (telling or printed or [""])[-1]
 
 
 def advice(failure: Mapping[str, object]) -> str:
@@ -153,7 +166,7 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _undone(status: str, not_undone: str, rollback: Mapping[str, object]) -> str:
+def _undone(status: str, not_undone: str, rollback: Mapping[str, object], phases_stay: bool) -> str:
     if status not in BAD:
         return ""
     if rollback.get("failed"):
@@ -173,11 +186,16 @@ def _undone(status: str, not_undone: str, rollback: Mapping[str, object]) -> str
         if number
     ]
     if not parts:
-        return "nothing, since nothing had been changed"
+        return (
+            "nothing, since this phase had changed nothing"
+            if phases_stay
+            else "nothing, since nothing had been changed"
+        )
     doubts = _list(rollback.get("inexact"))
     ending = (
         "exactly as before" if rollback.get("exact") is True else f"as captured; not certain: {(doubts or ['-'])[0]}"
     )
+    ending += ". The phases before it stay" if phases_stay else ""
     return cell(f"{', '.join(parts)}; {ending}", _REASON)
 
 

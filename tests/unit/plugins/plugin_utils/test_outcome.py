@@ -76,7 +76,7 @@ def test_e25_a_prediction_changes_as_the_plan_says() -> None:
         (
             {"plan": {name: [] for name in PLAN}, "exact": True, "undone": ["20251115_143000.2"]},
             True,
-            "nothing, since nothing had been changed",
+            "nothing, since this phase had changed nothing",
         ),
     ],
 )
@@ -109,6 +109,11 @@ def test_e25_a_failure_is_a_change_as_far_as_it_was_not_undone(
         ),
         # Without the call, or no two hosts would have failed alike.
         ({"message": "`uv -r /tmp/sage-x1/r` exited with 1. It said last:\ncause: no isage\n--"}, "no isage"),
+        # Of a chain of causes the ends.
+        (
+            {"message": "`uv` exited with 2. It said last:\ncause: no http://x/\ncause: tcp\ncause: refused\n--"},
+            "no http://x/: refused",
+        ),
         ({"message": "A dependency is not met:\nx needs y"}, "x needs y (A dependency is not met:)"),
         ({"message": "one\x1b[2J line"}, "one\\x1b[2J line"),
         ({"message": 7, "error": []}, ""),
@@ -191,6 +196,14 @@ def test_e16_who_was_lost_or_not_begun_is_named() -> None:
     assert text.splitlines()[-1] == f"SAGE on 5 hosts: {counted}"
 
 
+def test_e16_hosts_that_differ_in_the_place_alone_failed_alike() -> None:
+    hosts = [
+        HostResult(name, "failed", outcome={"reason": f"{root}/bin/python has no pip"}, root=root)
+        for name, root in (("a", "/a/sage"), ("b", "/b/sage"))
+    ]
+    assert "FAILED: a, b\n  why     /a/sage/bin/python has no pip" in _closing.table(hosts, COMMANDS)
+
+
 def test_e16_what_all_have_in_common_has_a_command_for_all() -> None:
     text = _closing.table([_result("a", "failed", reason="x"), _result("b", "failed", reason="x")], COMMANDS)
     assert "again -l \n" in text
@@ -201,7 +214,7 @@ def test_e16_a_request_that_was_refused_says_why() -> None:
     failed = {"failed": True, "msg": "sage_a must be x.\nsage_b must be y.\nNothing was changed."}
     refused = _closing.refusal(failed)
     assert refused is not None
-    assert refused["reason"] == "sage_a must be x. sage_b must be y. Nothing was changed."
+    assert refused["reason"] == "sage_a must be x. sage_b must be y."
     for request in ({"root": "/x"}, {}, "forged", None):
         assert _closing.refusal(request) is None
 
