@@ -24,6 +24,9 @@ if t.TYPE_CHECKING:
 _MESSAGE = 600
 # Lines of a list.
 _LINES = 20
+_ERASED = (
+    "[-] without [+]: came since then, and is erased; sage_erase_installed_after=DATE keeps what was there by DATE"
+)
 _MARKS = {"erase": "[-] ", "install": "[+] ", "restore": "restored: ", "remove": "removed: "}
 _KEPT_AS = " (kept as "
 _ORIGINS = {"hand": "made by hand", "hook": "captured by a hook", "rollback": "a rollback"}
@@ -109,6 +112,13 @@ class _Table:
         return "\n".join(self.lines)
 
 
+def _names(packages: object) -> set[str]:
+    """Names of packages, of lines that begin with one."""
+    return (
+        {line.partition(" ")[0] for line in packages if isinstance(line, str)} if isinstance(packages, list) else set()
+    )
+
+
 def rollback(told: Mapping[str, HostAnswers], target: str, in_doubt: Sequence[str]) -> str:
     """What a rollback would do.
 
@@ -139,9 +149,9 @@ def rollback(told: Mapping[str, HostAnswers], target: str, in_doubt: Sequence[st
         table.some_below(conflicts, "conflict: " if error else "overruled: ")
         for key, mark in _MARKS.items():
             table.some_below(plan.get(key), mark)
-        if plan.get("erase"):
+        if _names(plan.get("erase")) - _names(plan.get("install")):
             # RPM kept such packages; whoever knows that has to be told.
-            table.below("[-] was brought since then, and is erased; sage_erase_installed_after says what of it stays")
+            table.below(_ERASED)
         table.some_below(prediction.get("kept"), "kept: ")
         table.some_below(prediction.get("inexact"), "not certain: ")
         if error and conflicts:

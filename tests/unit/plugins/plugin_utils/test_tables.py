@@ -101,7 +101,6 @@ def test_what_is_told() -> None:
         "          [+] isage 1",
         "          restored: /a",
         "          removed: /b (kept as /c)",
-        "          [-] was brought since then, and is erased; sage_erase_installed_after says what of it stays",
         "          not certain: a script",
         "b       did not answer",
     ]
@@ -212,10 +211,13 @@ def test_x9_any_answer_gives_a_table(said: dict[str, t.Any], data: st.DataObject
 def test_r38_that_what_was_brought_is_erased_is_said() -> None:
     said = HostAnswers.of(GOOD)
     table = _tables.rollback({"a": said}, "last", [])
+    # What only goes back to another version is not erased.
     assert "[-] isage 2" in table
-    assert "was brought since then, and is erased" in table
-    kept = {**GOOD, "__sage_predicted": {**GOOD["__sage_predicted"], "plan": {**PLAN, "erase": []}}}
-    assert "is erased" not in _tables.rollback({"a": HostAnswers.of(kept)}, "last", [])
+    assert "is erased" not in table
+    plan = {**PLAN, "erase": ["isage 2", "cloudpickle 3"]}
+    brought = {**GOOD, "__sage_predicted": {**GOOD["__sage_predicted"], "plan": plan}}
+    table = _tables.rollback({"a": HostAnswers.of(brought)}, "last", [])
+    assert "[-] without [+]: came since then, and is erased; sage_erase_installed_after=DATE keeps" in table
 
 
 @pytest.mark.parametrize(
