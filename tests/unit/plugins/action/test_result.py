@@ -24,6 +24,9 @@ INPUTS = {
 }
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
 HOSTS = ("good", "fine", "bad", "worse")
+# Their recap fills what is looked at of the screen.
+MANY = ("bad", "worse", *(f"good{number:02}" for number in range(18)))
+SCREEN = 20
 
 
 def _finished(root: str) -> dict[str, t.Any]:
@@ -57,8 +60,10 @@ def _closing(played: Played) -> list[str]:
 
 @pytest.mark.slow
 def test_e16_who_failed_why_what_was_undone_and_what_is_next_once_at_the_end(tmp_path: pathlib.Path) -> None:
-    root = str(tmp_path / "{{ inventory_hostname }}")
-    plays = [_finished(root), _install(root)]
+    # One that is finished serves for all that are to be.
+    bad = "inventory_hostname in ['bad', 'worse']"
+    root = f"{tmp_path}/{{{{ inventory_hostname if {bad} else 'done' }}}}"
+    plays = [{**_finished(root), "hosts": "good"}, _install(root)]
     command_line = ("-e", json.dumps({"sage_keep_days": 7, "sage_index_url": "https://me:s3cret@x/", "other": 1}))
     played = play(tmp_path, plays, *command_line, hosts=HOSTS)
     assert played.status == 2, played.output
@@ -79,10 +84,13 @@ def test_e16_who_failed_why_what_was_undone_and_what_is_next_once_at_the_end(tmp
     recap = played.output.partition("PLAY RECAP")[2]
     assert [f"failed={int(host in ('bad', 'worse'))}" in recap.partition(host)[2].splitlines()[0] for host in HOSTS]
     # With the callback it comes after the recap, and only there.
-    played = play(tmp_path, plays[1:], hosts=HOSTS, ANSIBLE_CALLBACKS_ENABLED="intellistream.sage.sage_closing")
+    played = play(tmp_path, plays[1:], hosts=MANY, ANSIBLE_CALLBACKS_ENABLED="intellistream.sage.sage_closing")
     assert played.output.count("FAILED in environment_setup") == 1
     recap = played.output.partition("PLAY RECAP")[2]
-    assert recap.rstrip().endswith("SAGE on 4 hosts: 2 failed, 2 installed already")
+    assert recap.rstrip().endswith("SAGE on 20 hosts: 2 failed, 18 installed already")
+    screen = "\n".join(played.output.rstrip().splitlines()[-SCREEN:])
+    assert "FAILED in environment_setup: bad, worse" in screen
+    assert "-l bad,worse" in screen
 
 
 @pytest.mark.slow
@@ -99,10 +107,14 @@ def test_e25_a_play_gets_a_registered_result_and_no_fact(tmp_path: pathlib.Path)
             ]
         }
     }
-    played = play(tmp_path, [_finished(root), _install(root, checks)])
-    assert played.status == 0, played.output
-    assert "nothing was left to do" in played.output
-    assert "HEARD" not in played.output
+    cached = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "facts")}
+    # What is registered is no input and no fact where the role comes again, in this run or in the next one.
+    for plays in ([_finished(root), _install(root, checks), _install(root, checks)], [_install(root, checks)]):
+        played = play(tmp_path, plays, **cached)
+        assert played.status == 0, played.output
+        assert played.output.count("nothing was left to do") == sum("handlers" in part for part in plays)
+        assert "HEARD" not in played.output
+        assert "no variable of the role" not in played.output
     # In the rescue of a play the result of the host that failed is there as well.
     broken = _install(root, checks)
     said = {

@@ -139,6 +139,23 @@ def test_e12_other_names_are_told_and_not_refused() -> None:
     assert request.unknown == ["sage_team"]
 
 
+def test_e25_what_the_role_registered_is_no_input_when_it_comes_again() -> None:
+    request = read(sage_result={"status": "installed"})
+    assert (request.problems, request.unknown) == ([], [])
+    # With -e it would hide what the role registers.
+    assert problems(sage_result="mine") == ["sage_result is what the role tells the play, and cannot be set."]
+
+
+@pytest.mark.parametrize(
+    "undoes",
+    [{"sage_window": "45m"}, {"sage_deadline": "03:30"}, {"sage_deadman": "10m"}, {"sage_fleet_policy": "atomic"}],
+)
+def test_s58_what_undoes_by_itself_asks_nobody(undoes: dict[str, str]) -> None:
+    (found,) = problems(sage_rollback_policy="ask", **undoes)
+    assert found.startswith("sage_rollback_policy=ask waits for an answer, and ")
+    assert problems(sage_rollback_policy="ask") == []
+
+
 def test_e12_what_an_entry_point_has_no_use_for_does_not_keep_it() -> None:
     assert problems("status.yml", sage_install_mode="fulll") == []
     assert read("status.yml", sage_install_mode="fulll").values["sage_install_mode"] == "standard"
