@@ -150,7 +150,7 @@ def test_e25_what_the_role_registered_is_no_input_when_it_comes_again() -> None:
     "undoes",
     [{"sage_window": "45m"}, {"sage_deadline": "03:30"}, {"sage_deadman": "10m"}, {"sage_fleet_policy": "atomic"}],
 )
-def test_s58_what_undoes_by_itself_asks_nobody(undoes: dict[str, str]) -> None:
+def test_s58_what_undoes_by_itself_asks_nobody(undoes: dict[str, t.Any]) -> None:
     (found,) = problems(sage_rollback_policy="ask", **undoes)
     assert found.startswith("sage_rollback_policy=ask waits for an answer, and ")
     assert problems(sage_rollback_policy="ask") == []
