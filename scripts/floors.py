@@ -49,7 +49,10 @@ FLOORS: tuple[dict[str, str], ...] = (
         "_reports": "what sage_checkpoint_info tells",
         "_hooks": "captures around apt and dnf outside Ansible",
     },
-    {"_removal": "removing SAGE from a host: what goes, what stays, in which order"},
+    {
+        "_removal": "removing SAGE from a host: what goes, what stays, in which order",
+        "_fsck": "what sage_check does: the record, its store and the host looked at and mended",
+    },
 )
 
 

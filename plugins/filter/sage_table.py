@@ -29,8 +29,6 @@ def sage_table(
 ) -> str:
     """A table of all hosts."""
     told = {host: _tables.HostAnswers.of(hostvars[host]) for host in hosts}
-    if kind == "rollback":
-        return _tables.rollback(told, target, in_doubt)
 
     def command(host: str, playbook: str, **more: str) -> str:
         # What a host was asked for, never what its variables say by now.
@@ -41,26 +39,27 @@ def sage_table(
     def back(host: str, point: str) -> str:
         return command(host, "rollback_sage", sage_rollback_to=point)
 
-    if kind == "rolled_back":
-        return _tables.rolled_back(told, stopped_because, back)
-    if kind == "removal":
-        return _tables.removal(told, back)
-    if kind == "removed":
+    def kept(host: str) -> str:
+        keeps = hostvars[host].get("__sage_request", {}).get("keep_record")
+        return command(host, "status_sage", sage_status_rollbacks="true") if keeps is True else ""
 
-        def kept(host: str) -> str:
-            keeps = hostvars[host].get("__sage_request", {}).get("keep_record")
-            return command(host, "status_sage", sage_status_rollbacks="true") if keeps is True else ""
+    def advised(host: str, playbook: str, mends: bool) -> str:
+        return command(host, playbook, **({"sage_check_repair": "true"} if mends else {}))
 
-        return _tables.removed(told, kept)
-    if kind == "doubt":
-        return _tables.doubt(told, check_mode)
-    if kind == "clean":
-        return _tables.clean(told, check_mode)
-    if kind == "unfinished":
-        return _tables.unfinished(told)
-    if kind == "changes":
-        return _tables.changes(told)
-    raise AnsibleTemplatePluginError(f"There is no table {kind!r}.")
+    tables: dict[str, t.Callable[[], str]] = {
+        "rollback": lambda: _tables.rollback(told, target, in_doubt),
+        "rolled_back": lambda: _tables.rolled_back(told, stopped_because, back),
+        "removal": lambda: _tables.removal(told, back),
+        "removed": lambda: _tables.removed(told, kept),
+        "doubt": lambda: _tables.doubt(told, check_mode),
+        "clean": lambda: _tables.clean(told, check_mode),
+        "check": lambda: _tables.check(told, check_mode, advised),
+        "unfinished": lambda: _tables.unfinished(told),
+        "changes": lambda: _tables.changes(told),
+    }
+    if kind not in tables:
+        raise AnsibleTemplatePluginError(f"There is no table {kind!r}.")
+    return tables[kind]()
 
 
 class FilterModule:

@@ -314,6 +314,13 @@ resume:
       description: The earliest phase that must run, or null.
       type: str
       sample: python_deps
+    damaged:
+      description:
+        - Rollback points of the installation that cannot be used, as
+          RV(intellistream.sage.sage_checkpoint_info#module:damaged). No phase runs again for that.
+      type: list
+      elements: dict
+      sample: []
     reasons:
       description: Mappings with C(phase) and C(reason).
       type: list

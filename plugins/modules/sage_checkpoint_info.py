@@ -183,13 +183,31 @@ resume:
   description: The verdict, as returned by RV(intellistream.sage.sage_checkpoint#module:resume).
   returned: success
   type: dict
-  sample: {state: finished, needed: false, phase: null, reasons: [], phases_to_run: []}
+  sample: {state: finished, needed: false, phase: null, reasons: [], phases_to_run: [], damaged: []}
 rollback_points:
-  description: All rollback points that can be undone, oldest first.
+  description: All rollback points that can be undone, oldest first. Those of RV(damaged) are not among them.
   returned: success
   type: list
   elements: dict
   sample: [{point: "20251115_143000.1", phase: python_deps}]
+damaged:
+  description:
+    - Rollback points whose content is gone or hurt. Looked at are names and sizes; M(intellistream.sage.sage_check) and
+      a rollback read all of it.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    point:
+      description: The rollback point.
+      type: str
+      sample: "20251115_143000.1"
+    problems:
+      description: What is gone or hurt.
+      type: list
+      elements: str
+      sample: [/opt/sage/.sage/checkpoints/store/20251115_143000/20251115_143000.1 is gone]
+  sample: []
 installations:
   description: All installations, oldest first.
   returned: when O(history) is true
@@ -232,7 +250,8 @@ transactions:
     rollback_points:
       description:
         - Its rollback points, oldest first, those that were undone or pruned too. C(undone) and
-          C(pruned) are times, or null. C(redo) is true of what was captured before a rollback.
+          C(pruned) are times, or null. C(redo) is true of what was captured before a rollback, C(damaged) of what
+          cannot be used.
       type: list
       elements: dict
       sample:
@@ -245,6 +264,7 @@ transactions:
           undone: null
           pruned: null
           redo: false
+          damaged: false
 installed_by:
   description: Distributions that installations brought, each with the id of the one that did so last.
   returned: when O(history) is true

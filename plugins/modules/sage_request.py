@@ -23,7 +23,7 @@ options:
     description:
       - The file of the role's tasks whose variables are meant.
     type: str
-    choices: [main.yml, lock.yml, status.yml, resolve_doubt.yml, clean.yml, rollback.yml, remove.yml]
+    choices: [main.yml, lock.yml, status.yml, resolve_doubt.yml, check.yml, clean.yml, rollback.yml, remove.yml]
     default: main.yml
 author:
   - IntelliStream (@intellistream)
@@ -64,6 +64,7 @@ SPEC = ArgumentSpec(
                 "lock.yml",
                 "status.yml",
                 "resolve_doubt.yml",
+                "check.yml",
                 "clean.yml",
                 "rollback.yml",
                 "remove.yml",

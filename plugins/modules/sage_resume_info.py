@@ -13,6 +13,7 @@ description:
   - Compares what M(intellistream.sage.sage_checkpoint) recorded with what is wanted and with what is there.
   - Writes nothing, waits for nobody, and takes to a host two fifths of what M(intellistream.sage.sage_checkpoint) does.
     Where an installation is finished, nothing else has to be called.
+  - Warns of rollback points of the installation whose content is gone or hurt, see RV(resume).
 extends_documentation_fragment:
   - intellistream.sage.attributes.info
   - intellistream.sage.state
@@ -58,7 +59,7 @@ resume:
   description: The verdict, as returned by RV(intellistream.sage.sage_checkpoint#module:resume).
   returned: success
   type: dict
-  sample: {state: finished, needed: false, phase: null, reasons: [], phases_to_run: []}
+  sample: {state: finished, needed: false, phase: null, reasons: [], phases_to_run: [], damaged: []}
 install_id:
   description: The current installation, or null.
   returned: success
@@ -116,7 +117,7 @@ altered:
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, printable, run
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import look
 
@@ -129,7 +130,10 @@ SPEC = ArgumentSpec({"inputs": {"type": "dict", "required": True}}).merge(STATE_
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
     """Options to one look."""
     options = module.params
-    return look(options["root"], options["checkpoint_dir"], options["inputs"])
+    result = look(options["root"], options["checkpoint_dir"], options["inputs"])
+    for point in result["resume"]["damaged"]:
+        module.warn(printable(f"Rollback point {point['point']} cannot be used: {'; '.join(point['problems'])}."))
+    return result
 
 
 def main() -> None:

@@ -52,6 +52,7 @@ _DETAILS = (
     "phases",
     "resume",
     "rollback_points",
+    "damaged",
     "ledger",
     "msg",
 )
@@ -112,7 +113,19 @@ def row(host: str, record: object, answer: object) -> HostStatus:
     fleet = _fleet(told, _text(_mapping(answer).get("msg")))
     if fleet is not None:
         return HostStatus(host, sage, *fleet)
-    return HostStatus(host, sage, *_installation(told))
+    return HostStatus(host, sage, *_damaged(told, *_installation(told)))
+
+
+def _damaged(told: Mapping[str, object], status: str, why: str, following: str) -> tuple[str, str, str]:
+    """The same, where the ways back are as the record says; else that they are not, where nothing else is."""
+    points = told.get("damaged")
+    if status != "completed" or not isinstance(points, list) or not points:
+        return status, why, following
+    first = _mapping(points[0])
+    problems = first.get("problems")
+    problem = _text(problems[0]) if isinstance(problems, list) and problems else ""
+    more = f" and {len(points) - 1} more" if len(points) > 1 else ""
+    return "drift", f"rollback point {_text(first.get('point'))}{more} cannot be used: {problem}", "check_sage"
 
 
 def _fleet(told: Mapping[str, object], answer: str) -> tuple[str, str, str] | None:

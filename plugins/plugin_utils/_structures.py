@@ -381,6 +381,7 @@ class TransactionPoint(t.TypedDict):
     undone: str | None
     pruned: str | None
     redo: bool
+    damaged: bool
 
 
 class TransactionReport(t.TypedDict):
@@ -402,6 +403,44 @@ class PhaseReason(t.TypedDict):
     reason: str
 
 
+class DamagedPoint(t.TypedDict):
+    """A rollback point whose content is gone or hurt, and what is, for people."""
+
+    point: str
+    problems: list[str]
+
+
+class FindingReport(t.TypedDict):
+    """P(_fsck.findings.Finding) in a result."""
+
+    name: str
+    severity: str
+    text: str
+    mendable: bool
+
+
+class Checked(t.TypedDict):
+    """How much a check has looked at; C(lines) is None where the ledger cannot be read."""
+
+    lines: int | None
+    points: int
+    files: int
+    bytes: int
+    seconds: float
+
+
+class CheckResult(t.TypedDict):
+    """The result of sage_check."""
+
+    changed: bool
+    msg: str
+    exists: bool
+    intact: bool
+    findings: list[FindingReport]
+    repaired: list[str]
+    checked: Checked
+
+
 class VerdictResult(t.TypedDict):
     """P(_calls.verdict.Verdict) in a result."""
 
@@ -410,6 +449,7 @@ class VerdictResult(t.TypedDict):
     reasons: list[PhaseReason]
     phases_to_run: list[str]
     needed: bool
+    damaged: list[DamagedPoint]
 
 
 class Progress(t.TypedDict, total=False):
@@ -610,6 +650,7 @@ class InstallationReport(_StateReport):
     phases: dict[str, PhaseRecord]
     resume: VerdictResult | None
     rollback_points: list[Point]
+    damaged: list[DamagedPoint]
     installations: list[RecordedInstallation]
     transactions: list[TransactionReport]
     installed_by: dict[str, str]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.plugin_utils._advice import BY_FINDING, UNKNOWN, Advice
 from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, pad, width
 
 if t.TYPE_CHECKING:
@@ -44,6 +45,7 @@ class HostAnswers(t.NamedTuple):
     :ivar cleaned: what the removal of captures returned.
     :ivar removable: what would be removed with SAGE.
     :ivar removed: what was removed with SAGE.
+    :ivar checked: what M(intellistream.sage.sage_check) returned.
     :ivar record: what M(intellistream.sage.sage_checkpoint_info) returned.
     :ivar earlier: the same, before an installation is continued.
     """
@@ -57,6 +59,7 @@ class HostAnswers(t.NamedTuple):
     cleaned: Mapping[str, object]
     removable: Mapping[str, object]
     removed: Mapping[str, object]
+    checked: Mapping[str, object]
     record: Mapping[str, object]
     earlier: Mapping[str, object]
 
@@ -73,6 +76,7 @@ class HostAnswers(t.NamedTuple):
             "__sage_cleaned",
             "__sage_removable",
             "__sage_removal_result",
+            "__sage_checked",
             "__sage_record",
             "__sage_earlier",
         )
@@ -302,6 +306,55 @@ def _removal(table: _Table, host: str, result: Mapping[str, object], marks: tupl
     return True
 
 
+def check(answers: Mapping[str, HostAnswers], check_mode: bool, command: Callable[[str, str, bool], str]) -> str:
+    """What is wrong on hosts, what that means, and what to do.
+
+    :param check_mode: what was mended is only predicted.
+    :param command: host, name of a playbook, and whether it mends → the command line.
+    """
+    table = _Table([*answers], "CHECKED")
+    mended = "would be mended: " if check_mode else "mended: "
+    wrong = 0
+    for host, answer in answers.items():
+        result = answer.checked
+        findings = [_mapping(each) for each in _list(result.get("findings"))]
+        if "findings" not in result:
+            table.row(host, _text(result.get("msg")) or "did not answer")
+        elif findings or _list(result.get("repaired")):
+            table.row(host, _text(result.get("msg")))
+        else:
+            table.row(host, f"{_text(result.get('msg'))}{_looked_at(result)}")
+        wrong += result.get("intact") is not True
+        table.some_below(result.get("repaired"), mended)
+        for advice, group in _by_advice(findings):
+            lines = [f"{cell(each.get('severity'), 10)}: {cell(each.get('text'), _MESSAGE)}" for each in group]
+            table.some_below(lines)
+            table.below(advice.text, "-> ")
+            if advice.playbook:
+                table.below_whole(f"   {command(host, advice.playbook, advice.mends)}")
+    count = len(answers)
+    table.lines.append(f"{count} host{'' if count == 1 else 's'}: {count - wrong} intact, {wrong} not")
+    return table.text()
+
+
+def _by_advice(findings: Sequence[Mapping[str, object]]) -> list[tuple[Advice, list[Mapping[str, object]]]]:
+    """Findings with one advice together, in the order of the first."""
+    groups: dict[Advice, list[Mapping[str, object]]] = {}
+    for finding in findings:
+        advice = BY_FINDING.get(_text(finding.get("name")), UNKNOWN)
+        groups.setdefault(advice, []).append(finding)
+    return list(groups.items())
+
+
+def _looked_at(result: Mapping[str, object]) -> str:
+    checked = _mapping(result.get("checked"))
+    if result.get("exists") is not True:
+        return ""
+    lines, points, files = (cell(checked.get(name), 12) for name in ("lines", "points", "files"))
+    size = _file_size(checked.get("bytes"))
+    return f" (lines of the ledger: {lines}; rollback points: {points}; captured files: {files}, {size})"
+
+
 def unfinished(told: Mapping[str, HostAnswers]) -> str:
     """What is asked about before unfinished installations are continued, with the answers there are."""
     lines = ["An unfinished installation was found."]
@@ -353,7 +406,7 @@ def _change(change: Mapping[str, object]) -> list[str]:
         described = cell(point.get("description") or point.get("phase") or "made by hand")
         files = cell(point.get("files"), 20)
         size = _file_size(point.get("bytes"))
-        ends = "".join(f", {end}" for end in ("undone", "pruned") if point.get(end))
+        ends = "".join(f", {end}" for end in ("undone", "pruned", "damaged") if point.get(end))
         lines.append(
             f"    {_moment(point)}  {cell(point.get('id'))}  {described} "
             f"({files} file{'' if files == '1' else 's'}, {size}){ends}"

@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents, store
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
@@ -35,8 +35,8 @@ class Store:
     def capture(self, resource: Resource) -> None:
         """As the engine does it: first the space is looked at."""
         with (
-            store.point_dir(self._state, "benchmark", str(time.time_ns()), create=True) as point,
-            store.content_dir(point, 0, create=True) as where,
+            contents.point_dir(self._state, "benchmark", str(time.time_ns()), create=True) as point,
+            contents.content_dir(point, 0, create=True) as where,
             store.writer(point, 0) as items,
         ):
             resource.need()

@@ -7,7 +7,8 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import OutOfOrder, SageError, WindowOver
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, drift, judge
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.results import drift
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, judge
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import learn_decision, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, lease, progress
@@ -250,11 +251,11 @@ def prunable(session: Session) -> bool:
     needed = {point["point"] for point in points if not point.get("undone")}
     if {point["point"] for point in points if not point.get("pruned")} - needed:
         return True
-    from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
+    from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 
     current = installation.install_id if installation is not None else ""
     try:
-        with storage_store.opened(session.where) as store:
+        with contents.opened(session.where) as store:
             if set(store.names()) - {current}:
                 return True
             with store.child(current) as stored:
@@ -294,6 +295,7 @@ def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
     host = base_host.facts()
     in_force = session.effective() if request.resume else None
     verdict = judge(in_force, inputs, host, session.identity)
+    verdict = verdict.with_damage(session.where, [session.installation, in_force])
     if verdict.phase is None:
         return verdict
     continues = (
@@ -398,11 +400,11 @@ def _set_aside(session: Session, moved: t.Sequence[_MovedResource]) -> None:
     """Take what was captured as a whole out of the way, into the store."""
     if not moved or session.where is None or not session.writes:
         return
-    from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
+    from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 
     for point, number, resource in moved:
-        directory = storage_store.point_dir(session.where, session.required().install_id, point)
-        with directory, storage_store.content_dir(directory, number) as content:
+        directory = contents.point_dir(session.where, session.required().install_id, point)
+        with directory, contents.content_dir(directory, number) as content:
             resource.set_aside(content)
 
 
@@ -418,10 +420,10 @@ def _versions(session: Session) -> dict[str, str]:
     for point in session.required().active_points:
         for spec, resource in zip(point["specs"], point["resources"]):
             if spec.get("whole") and resource.get("manifest"):
-                from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
+                from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 
-                with storage_store.point_dir(session.where, point["install_id"], point["point"]) as directory:
-                    in_force.update(storage_store.read_manifest(directory, resource).get("distributions") or {})
+                with contents.point_dir(session.where, point["install_id"], point["point"]) as directory:
+                    in_force.update(contents.read_manifest(directory, resource).get("distributions") or {})
     return in_force
 
 

@@ -11,23 +11,24 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.results import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
-from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import integrity
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Environment,
         Identity,
         Inputs,
-        Observed,
     )
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        DamagedPoint,
         LookResult,
         PhaseReason,
         VerdictResult,
@@ -41,11 +42,13 @@ class Verdict(t.NamedTuple):
         V(outdated) (finished once, but no longer what is wanted or recorded).
     :ivar phase: the earliest phase that must run, or None.
     :ivar reasons: mappings C(phase), C(reason), in the order of the phases.
+    :ivar damaged: rollback points that cannot be used, see M(_timeline.integrity); no phase runs again for that.
     """
 
     state: str
     phase: str | None
     reasons: list[PhaseReason]
+    damaged: t.Sequence[DamagedPoint] = ()
 
     @property
     def phases_to_run(self) -> list[str]:
@@ -55,7 +58,16 @@ class Verdict(t.NamedTuple):
     def as_dict(self) -> VerdictResult:
         """The verdict as JSON-able data."""
         needed = self.state == "unfinished"
-        return t.cast("VerdictResult", {**self._asdict(), "phases_to_run": self.phases_to_run, "needed": needed})
+        fields = {**self._asdict(), "damaged": list(self.damaged)}
+        return t.cast("VerdictResult", {**fields, "phases_to_run": self.phases_to_run, "needed": needed})
+
+    def with_damage(self, state: PrivateDir | None, attempts: t.Iterable[Installation | None]) -> Verdict:
+        """The same, with what is gone or hurt of the ways back that these installations promise.
+
+        :param attempts: the current one, and the one that is in force.
+        """
+        changes = {attempt.install_id: attempt for attempt in attempts if attempt is not None}
+        return self._replace(damaged=integrity.damaged(state, integrity.promised(changes.values())))
 
 
 def judge(
@@ -109,23 +121,6 @@ def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phas
     ]
 
 
-def drift(results: t.Iterable[Observed]) -> list[str]:
-    """How the results of a phase differ from what was recorded of them."""
-    reasons: list[str] = []
-    for result in results:
-        try:
-            spec, facts = result["spec"], result["facts"]
-            resource = make(spec)
-            if facts.get("exists") is False:
-                # Another run of the same root took it away in between.
-                reasons.append(f"{resource.path} was not there when it ended")
-            else:
-                reasons += resource.differences(facts)
-        except SageError as error:
-            reasons.append(error.what)
-    return reasons
-
-
 def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
     """C(finished), the verdict as C(resume), and what M(_records.progress.summary) tells.
 
@@ -137,6 +132,9 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
         installation = record.installation
         in_force = record.effective()
         verdict = judge(in_force, redact(inputs), base_host.facts(), record.identity)
+        verdict = verdict.with_damage(state, [installation, in_force])
+        summary = progress.summary(installation, in_force)
+        integrity.retract(summary["progress"], verdict.damaged)
         finished = (
             verdict.phase is None
             and installation is not None
@@ -150,7 +148,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
             "changed": False,
             "finished": finished,
             "resume": verdict.as_dict(),
-            **progress.summary(installation, in_force),
+            **summary,
         }
     finally:
         if state is not None:

@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     OutOfOrder,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import drift
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.results import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
     install,
     interpreter,

@@ -8,7 +8,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name i
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Kind, PlainCopy
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemReader
 
 _RESOURCE: ByName[t.Callable[[list[str]], Resource]] = ByName("_files.resource:FilesResource")
 # What says which distributions are in an environment.
@@ -31,6 +33,13 @@ class FilesKind(Kind):
 
     def make(self, spec: Spec) -> Resource:
         return _RESOURCE.load()(list(spec.get("paths") or ([spec["path"]] if spec.get("path") else [])))
+
+    def stored(self, items: ItemReader) -> t.Iterator[tuple[str, Item]]:
+        for section in items.sections:
+            for path, item in items.read(section):
+                if item.kind == "file":
+                    # Each captured path by its number.
+                    yield f"{section.number}/{path}" if path else str(section.number), item
 
     def of_root(self, root: str) -> Facts:
         return {"kind": self.name, "paths": [f"{root}/{where}{name}" for where in ("", "src/") for name in _SAYING]}

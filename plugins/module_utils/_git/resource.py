@@ -16,11 +16,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RepositoryState
     from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 
 _CAPTURE: ByName[t.Callable[[str, str], Facts]] = ByName("_git.capture:capture")
 _RELEASE: ByName[t.Callable[[str, Facts, str], None]] = ByName("_git.capture:release")
+_FOUND: ByName[t.Callable[[str, PrivateDir], str | None]] = ByName("_content.whole:found")
 _UNDO: ByName[t.Callable[[Resource, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_git.undo:undo")
 
 
@@ -112,5 +114,30 @@ class GitResource(Resource):
         facts = self.observe()
         return not facts.get("dirty") and facts == {name: layer.manifest.get(name) for name in facts}
 
+    def lost(self, layer: Layer, thorough: bool) -> list[str]:
+        if not layer.manifest.get("ref"):
+            return []
+        path = self.path
+        if not os.path.lexists(path):
+            path = _FOUND.load()(self.path, layer.where) or path
+        return _lost(path, layer.manifest["repository"], layer.manifest["ref"], thorough)
+
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self, layers, options)
+
+
+def _lost(path: str, state: RepositoryState, ref: str, thorough: bool) -> list[str]:
+    """What a repository, and those of its submodules that are checked out, have no longer of a capture."""
+    try:
+        git(path, "rev-parse", "--quiet", "--verify", f"{ref}^{{commit}}")
+        if thorough:
+            names = [state["head"], state["staged"], state["work"]]
+            git(path, "rev-list", "--objects", "--no-walk", "--quiet", *names)
+    except GitError as error:
+        return [f"what was captured of {path} is not in its repository any more: {error}"]
+    lines: list[str] = []
+    for name, inner in state["modules"].items() if thorough else ():
+        module = os.path.join(path, name)
+        if os.path.lexists(os.path.join(module, ".git")):
+            lines += _lost(module, inner, ref, thorough)
+    return lines

@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         PackageChange,
@@ -168,6 +169,16 @@ class Kind(abc.ABC):
         """
         return None
 
+    def stored(self, items: ItemReader) -> t.Iterator[tuple[str, Item]]:
+        """Name below the directory of the content, and item, of each file that a capture has there.
+
+        :param items: what the capture listed.
+        """
+        for section in items.sections:
+            for path, item in items.read(section):
+                if item.kind == "file":
+                    yield path, item
+
     def versions(self, facts: Facts) -> dict[str, str]:
         """Name → version in facts of M(Resource.observe)."""
         return {}
@@ -244,6 +255,13 @@ class Resource(abc.ABC):
     def unchanged(self, layer: Layer) -> bool:
         """Whether all that a capture holds is still so, and no change of it was announced; False where nobody knows."""
         return False
+
+    def lost(self, layer: Layer, thorough: bool) -> list[str]:
+        """What a capture holds that is no file of its list, and is gone.
+
+        :param thorough: look as closely as an undo does; else at names.
+        """
+        return []
 
     def release(self, manifest: Facts) -> None:
         """Let go of what one capture holds outside of the store."""

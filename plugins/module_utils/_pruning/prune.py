@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._pruning.releas
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage, measure, unpacked
 from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, contents, store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import remove_plain_copies
 
 if t.TYPE_CHECKING:
@@ -252,7 +252,7 @@ class Cleaning:
         except FileNotFoundError:
             return False
         except (OSError, SageError) as error:
-            self._warn(f"{store.path_of(state)}/{install_id}/{name} was not removed", error)
+            self._warn(f"{contents.path_of(state)}/{install_id}/{name} was not removed", error)
             return False
         return True
 

@@ -11,7 +11,7 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._storage.store import opened
+from ansible_collections.intellistream.sage.plugins.module_utils._storage.contents import opened
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir

@@ -87,14 +87,18 @@ def append(state: PrivateDir, install_id: str, time: str, texts: t.Iterable[str]
             os.close(fd)
 
 
-def before(state: PrivateDir, install_id: str) -> list[str]:
-    """The ids of installations with a log that began before another one."""
+def logged(state: PrivateDir) -> list[str]:
+    """The ids of installations with a log, oldest first."""
     try:
         with state.child(LOGS) as logs:
-            ids = [name[: -len(_ENDING)] for name in logs.names() if name.endswith(_ENDING)]
+            return [name[: -len(_ENDING)] for name in logs.names() if name.endswith(_ENDING)]
     except FileNotFoundError:
         return []
-    return [logged for logged in ids if logged < install_id]
+
+
+def before(state: PrivateDir, install_id: str) -> list[str]:
+    """The ids of installations with a log that began before another one."""
+    return [each for each in logged(state) if each < install_id]
 
 
 def remove(state: PrivateDir, install_id: str) -> None:

@@ -35,7 +35,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import refuse_undecided
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_removal, registry
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, contents
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -353,8 +353,8 @@ def _record(engine: Engine, state: PrivateDir | None, recorded: _Known) -> list[
             description if state.was_made() else f"{description}; the directory was there before, and stays",
         )
     )
-    content = store.path_of(state)
-    if recorded.own and content != os.path.join(state.path, store.STORE) and os.path.lexists(content):
+    content = contents.path_of(state)
+    if recorded.own and content != os.path.join(state.path, contents.STORE) and os.path.lexists(content):
         parts.append(Part(content, "captured content"))
     return parts
 

@@ -7,7 +7,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -36,14 +36,19 @@ def _manifest(state: PrivateDir | None, point: Point, resource: TakenResource) -
     if state is None:
         return None
     try:
-        with store.point_dir(state, point["install_id"], point["point"]) as directory:
-            return store.read_manifest(directory, resource)
+        with contents.point_dir(state, point["install_id"], point["point"]) as directory:
+            return contents.read_manifest(directory, resource)
     except (SageError, OSError, ValueError):
         return None
 
 
-def transactions(state: PrivateDir | None, history: t.Sequence[Change]) -> list[TransactionReport]:
-    """One per change, newest first, for RV(transactions)."""
+def transactions(
+    state: PrivateDir | None, history: t.Sequence[Change], damaged: t.Container[str] = ()
+) -> list[TransactionReport]:
+    """One per change, newest first, for RV(transactions).
+
+    :param damaged: rollback points that cannot be used.
+    """
     return [
         {
             "tid": change.install_id,
@@ -53,13 +58,13 @@ def transactions(state: PrivateDir | None, history: t.Sequence[Change]) -> list[
             "changed": change.altered,
             # A rollback's point is what it went away from.
             "packages": _packages(state, change.points, change) if change.origin != "rollback" else [],
-            "rollback_points": [_point(point) for point in change.points],
+            "rollback_points": [_point(point, point["point"] in damaged) for point in change.points],
         }
         for change in sorted(history, key=lambda change: change.seq, reverse=True)
     ]
 
 
-def _point(point: Point) -> TransactionPoint:
+def _point(point: Point, damaged: bool) -> TransactionPoint:
     resources = point.get("resources") or []
     return {
         "id": point["point"],
@@ -71,6 +76,7 @@ def _point(point: Point) -> TransactionPoint:
         "undone": point.get("undone"),
         "pruned": point.get("pruned"),
         "redo": bool(point.get("redo")),
+        "damaged": damaged,
     }
 
 

@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import history as reports_history
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import integrity
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
@@ -71,7 +72,13 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
             changes, count = fold(lines), len(lines)
         except LedgerBroken as error:
             broken = error
-    points = sorted((point for change in changes for point in change.active_points), key=lambda point: point["seq"])
+    verdict = verdict.with_damage(session.where, [installation, in_force])
+    known = {point["point"] for point in verdict.damaged}
+    others = [point for point in integrity.promised(changes) if point["point"] not in known]
+    damaged = [*verdict.damaged, *integrity.damaged(session.where, others)]
+    unusable = {point["point"] for point in damaged}
+    active = [point for change in changes for point in change.active_points]
+    points = sorted((point for point in active if point["point"] not in unusable), key=lambda point: point["seq"])
     result: Report = {
         "changed": False,
         "exists": not session.empty,
@@ -79,11 +86,12 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
         "in_force": in_force.install_id if in_force is not None else None,
         "resume": verdict.as_dict(),
         "rollback_points": points,
+        "damaged": sorted(damaged, key=lambda point: point["point"]),
         "ledger": _ledger(session.path, count, broken),
     }
     if history:
         result["installations"] = [installed.as_dict() for installed in installations(changes)]
-        result["transactions"] = reports_history.transactions(session.where, changes)
+        result["transactions"] = reports_history.transactions(session.where, changes, unusable)
         result["installed_by"] = reports_history.installed_by(changes)
     if installation is not None:
         fleet = standing(installation)
@@ -94,6 +102,7 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
         result["status"] = installation.status
         result["version"] = _version(in_force or installation)
         result["progress"] = progress.view(installation, in_force)
+        integrity.retract(result["progress"], damaged)
         result["progress_file"] = session.progress_condition()
         result["phases"] = {name: phase.as_dict() for name, phase in installation.phases.items()}
     return result
@@ -129,6 +138,7 @@ def _nothing() -> InstallationReport:
         "phases": {},
         "resume": None,
         "rollback_points": [],
+        "damaged": [],
         "installations": [],
         "transactions": [],
         "installed_by": {},

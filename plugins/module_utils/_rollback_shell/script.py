@@ -36,7 +36,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry impor
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import COMPARE
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_names import NAMES
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import REMOVAL, RUN, WORK
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
 
@@ -94,13 +94,23 @@ def refresh(session: Session, history: t.Sequence[Change] | None = None) -> None
     """
     if session.where is None or not session.writes or session.empty:
         return
-    history = history if history is not None else _enough(session)
+    script = current(session, session.where, history if history is not None else _enough(session))
+    if session.where.read(NAME) != script:
+        session.where.write(NAME, script, mode=0o700)
+
+
+def current(session: Session, state: PrivateDir, history: t.Sequence[Change]) -> bytes:
+    """The script as it has to be now.
+
+    :param state: the checkpoint directory.
+    :param history: all changes, or those that are enough.
+    """
     reason = instead = ""
     newest = targets.last(history)
     try:
         target_name = targets.latest(history)
         chosen = targets.resolve(history, target_name) if newest is not None else _NONE
-        headers = _headers(session.where, chosen)
+        headers = _headers(state, chosen)
         root = session.identity["root"]
         elsewhere = identity.elsewhere(history, session.identity)
         moved_from = [point["root"] for point in chosen.points if point["point"] in elsewhere]
@@ -109,9 +119,7 @@ def refresh(session: Session, history: t.Sequence[Change] | None = None) -> None
             instead = "It cannot be put back here. For an earlier version of SAGE install that one: give sage_version."
         if any(point.get("redo") for point in chosen.points):
             reason = "a rollback that reached further back lies in between."
-        points: list[dict[str, t.Any]] = [
-            {**point, "untouched": _untouched(session.where, point)} for point in chosen.points
-        ]
+        points: list[dict[str, t.Any]] = [{**point, "untouched": _untouched(state, point)} for point in chosen.points]
     except (InputError, StoreError, UnknownFormat, FileNotFoundError):
         # Pruned, archived or damaged: the module can tell more about that than a script.
         reason = "what was captured is archived, removed or damaged."
@@ -125,13 +133,11 @@ def refresh(session: Session, history: t.Sequence[Change] | None = None) -> None
         "time": chosen.time,
         "generation": generation,
         "unsupported": reason,
-        "store": store.path_of(session.where),
+        "store": contents.path_of(state),
         "instead": instead,
         "command": _command(session, chosen.tid),
     }
-    script = render(session.path, target, points, headers)
-    if session.where.read(NAME) != script:
-        session.where.write(NAME, script, mode=0o700)
+    return render(session.path, target, points, headers)
 
 
 def _command(session: Session, target: str) -> str:
@@ -174,9 +180,9 @@ def _headers(state: PrivateDir, chosen: targets.ResolvedTarget) -> dict[tuple[st
     for point in chosen.points:
         if point.get("archive"):
             raise FileNotFoundError(point["point"])
-        with store.point_dir(state, point["install_id"], point["point"]) as directory:
+        with contents.point_dir(state, point["install_id"], point["point"]) as directory:
             for number, resource in enumerate(point["resources"]):
-                headers[point["point"], number] = store.read_manifest(directory, resource)
+                headers[point["point"], number] = contents.read_manifest(directory, resource)
     return headers
 
 

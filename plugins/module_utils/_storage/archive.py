@@ -19,8 +19,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import storage_error
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents, tarball
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import tarball
 
 _CHUNK = 1 << 20
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -106,7 +106,7 @@ def opened(state: PrivateDir, point: Point, stack: contextlib.ExitStack) -> Priv
     :raises StoreError: the archive is damaged, or its program is missing.
     """
     try:
-        return stack.enter_context(storage_store.point_dir(state, point["install_id"], point["point"]))
+        return stack.enter_context(contents.point_dir(state, point["install_id"], point["point"]))
     except FileNotFoundError:
         if not point.get("archive"):
             raise
@@ -171,7 +171,7 @@ def manifest(state: PrivateDir, point: Point, name: str) -> bytes:
     :raises StoreError: it cannot be read.
     """
     try:
-        with storage_store.point_dir(state, point["install_id"], point["point"]) as directory:
+        with contents.point_dir(state, point["install_id"], point["point"]) as directory:
             data = directory.read(name)
     except FileNotFoundError:
         if not point.get("archive"):
@@ -187,7 +187,7 @@ def remove_from(state: PrivateDir, install_id: str, name: str) -> None:
 
     :raises FileNotFoundError: there is no such installation.
     """
-    with storage_store.opened(state) as store, store.child(install_id) as where:
+    with contents.opened(state) as store, store.child(install_id) as where:
         remove(where, name)
         where.sync()
         empty = not where.names()
@@ -245,7 +245,7 @@ def _room(where: PrivateDir, directory: PrivateDir, record: ArchiveRecord) -> No
 
 @contextlib.contextmanager
 def _beside(state: PrivateDir, point: Point) -> t.Iterator[PrivateDir]:
-    with storage_store.opened(state) as store, store.child(point["install_id"]) as where:
+    with contents.opened(state) as store, store.child(point["install_id"]) as where:
         yield where
 
 

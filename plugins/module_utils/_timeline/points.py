@@ -25,7 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry impor
     registry,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents, store
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -92,7 +92,7 @@ def capture(
         store.discard(session.where, install_id, name)
         if phase is None:
             store.discard_after(session.where, session.newest_id, install_id)
-        with store.point_dir(session.where, install_id, name, create=True) as point:
+        with contents.point_dir(session.where, install_id, name, create=True) as point:
             for number, resource in enumerate(resources):
                 event["resources"].append(_take(point, number, resource))
             point.sync()
@@ -144,7 +144,7 @@ def _predicted(resource: Resource) -> TakenResource:
 
 def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
     begun = time.monotonic()
-    with store.content_dir(point, number, create=True) as directory, store.writer(point, number) as writer:
+    with contents.content_dir(point, number, create=True) as directory, store.writer(point, number) as writer:
         facts = resource.capture(directory, writer)
         directory.sync()
         digest = writer.finish()
@@ -168,7 +168,7 @@ def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
         record["changes"] = facts["changes"]
         record["inexact"] = facts.get("inexact") or []
     # Read back what an undo will read.
-    store.items(point, number, store.read_manifest(point, record)).close()
+    contents.items(point, number, contents.read_manifest(point, record)).close()
     return record
 
 
@@ -188,8 +188,9 @@ def _write_plain_copies(
                 if backups.read(name) is not None:
                     continue
                 content_of: ByName[t.Callable[[Layer], bytes | None]] = ByName(copy.content)
-                manifest = store.read_manifest(point, resource)
-                with store.items(point, number, manifest) as reader, store.content_dir(point, number) as directory:
+                manifest = contents.read_manifest(point, resource)
+                reader = contents.items(point, number, manifest)
+                with reader, contents.content_dir(point, number) as directory:
                     content = content_of.load()(Layer({}, manifest, where=directory, items=reader))
                 if content is not None:
                     backups.write(name, content)
@@ -220,13 +221,13 @@ def layers(
         directory = _opened(state, point, stack)
         captures = []
         for number, (spec, resource) in enumerate(zip(point["specs"], point["resources"])):
-            manifest = store.read_manifest(directory, resource)
+            manifest = contents.read_manifest(directory, resource)
             captures.append(
                 Layer(
                     spec,
                     manifest,
-                    where=stack.enter_context(store.content_dir(directory, number)),
-                    items=stack.enter_context(store.items(directory, number, manifest)),
+                    where=stack.enter_context(contents.content_dir(directory, number)),
+                    items=stack.enter_context(contents.items(directory, number, manifest)),
                     completed=completed,
                     time=dt.datetime.fromisoformat(point["time"]).timestamp(),
                     after=_after(spec, after),
@@ -234,16 +235,17 @@ def layers(
             )
         return captures
     except FileNotFoundError as error:
+        path = f"{contents.path_of(state)}/{point['install_id']}/{point['point']}"
         raise StoreError(
             f"The captured content of rollback point {point['point']} is gone.",
             untouched="everything.",
-            advice=f"Restore {store.path_of(state)}/{point['install_id']}/{point['point']} from a copy of the state.",
+            advice=f"Restore {path} from a copy of the state.",
         ) from error
 
 
 def _opened(state: PrivateDir, point: Point, stack: ExitStack) -> PrivateDir:
     if not point.get("archive"):
-        return stack.enter_context(store.point_dir(state, point["install_id"], point["point"]))
+        return stack.enter_context(contents.point_dir(state, point["install_id"], point["point"]))
     return _OPENED.load()(state, point, stack)
 
 

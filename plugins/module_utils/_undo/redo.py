@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents, store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import (
     capture,
@@ -113,9 +113,9 @@ class Redo:
             session.add(event)
             name = str(event["point"])
         if name is not None and session.where is not None and session.writes:
-            directory = stack.enter_context(store.point_dir(session.where, name.rpartition(".")[0], name))
+            directory = stack.enter_context(contents.point_dir(session.where, name.rpartition(".")[0], name))
             for number, (undo, dummy) in enumerate(self._captures):
-                undo.keep(stack.enter_context(store.content_dir(directory, number, create=True)))
+                undo.keep(stack.enter_context(contents.content_dir(directory, number, create=True)))
         return name
 
 

@@ -33,6 +33,7 @@ _CAPTURE: ByName[t.Callable[[Tree, Pins, PrivateDir, ItemWriter], Facts]] = ByNa
 _OWN: ByName[t.Callable[[Tree], dict[str, list[t.Any]]]] = ByName("_venv.capture:own")
 _MOVED_FROM: ByName[t.Callable[[str], str]] = ByName("_venv.made_for:moved_from")
 _SET_ASIDE: ByName[t.Callable[[str, PrivateDir], None]] = ByName("_content.whole:take_away")
+_FOUND: ByName[t.Callable[[str, PrivateDir], str | None]] = ByName("_content.whole:found")
 _UNDO: ByName[t.Callable[[str, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_venv.undo_whole:undo")
 
 _ASK = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
@@ -159,6 +160,12 @@ class VenvResource(Resource):
             # Of distributions nothing was captured; the rest are the environment's own files.
             own = [line for section in layer.items.sections for line in layer.items.read(section)]
             return _OWN.load()(venv) == {path: brief_of(item) for path, item in own}
+
+    def lost(self, layer: Layer, thorough: bool) -> list[str]:
+        if not layer.manifest["existed"] or not layer.manifest.get("whole"):
+            return []
+        is_there = _FOUND.load()(self.path, layer.where) is not None
+        return [] if is_there else [f"the environment that was taken from {self.path} is not in {layer.where.path}"]
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self.path, layers, options)

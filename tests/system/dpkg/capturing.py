@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.resource import DpkgResource
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents, store
 from ansible_collections.intellistream.sage.tests.system.command import run
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Captured:
         root.mkdir(exist_ok=True)
         state = open_state(str(root), create=True)
         assert state is not None
-        with store.point_dir(state, "test", str(next(_numbers)), create=True) as point:
+        with contents.point_dir(state, "test", str(next(_numbers)), create=True) as point:
             self.content = pathlib.Path(point.path, "0")
-            with store.content_dir(point, 0, create=True) as where, store.writer(point, 0) as writer:
+            with contents.content_dir(point, 0, create=True) as where, store.writer(point, 0) as writer:
                 self.facts: dict[str, Any] = resource.capture(where, writer)
                 digest = writer.finish()
-            with store.items(point, 0, {"items": digest}) as items:
+            with contents.items(point, 0, {"items": digest}) as items:
                 self.items = {section.name: dict(items.read(section)) for section in items.sections}
                 self.versions = {section.name: (section.version, section.info) for section in items.sections}
 

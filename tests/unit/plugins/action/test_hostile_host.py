@@ -34,6 +34,7 @@ PLAYBOOKS: dict[str, dict[str, t.Any]] = {
     "rollback_sage": {"sage_assume_yes": True, "sage_fleet_policy": "atomic"},
     "clean_sage": {},
     "remove_sage": {"sage_assume_yes": True},
+    "check_sage": {},
     "finish_sage": {},
     "lock_sage": {"sage_no_index": True},
     "install_sage": {"sage_fleet_policy": "atomic", "sage_no_index": True},

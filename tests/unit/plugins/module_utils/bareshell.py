@@ -19,7 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import part_names
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import render
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
@@ -92,9 +92,9 @@ class Host:
             headers = {}
             assert session.where is not None
             for point in chosen.points:
-                with storage_store.point_dir(session.where, point["install_id"], point["point"]) as where:
+                with contents.point_dir(session.where, point["install_id"], point["point"]) as where:
                     for number, taken in enumerate(point["resources"]):
-                        headers[point["point"], number] = storage_store.read_manifest(where, taken)
+                        headers[point["point"], number] = contents.read_manifest(where, taken)
         store = f"{self.engine.path}/store"
         target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store, "machine": ""}
         target["command"] = "ansible-playbook"

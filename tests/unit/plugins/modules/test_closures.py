@@ -37,8 +37,9 @@ PACKAGES_STAY = {"_kind/packages_removal"}
 # What each module could import by name and does not send: it never comes to use it.
 NOT_SENT: dict[str, set[str]] = {
     "sage_backup": DATES | DRIFT | REMOVAL | PACKAGES_STAY,
+    "sage_check": UNDOS - {"_storage/archive"} | DATES | REMOVAL | PACKAGES_STAY,
     "sage_checkpoint": UNDOS | SYSTEM | DATES | DRIFT | REMOVAL,
-    "sage_checkpoint_info": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | REMOVAL | PACKAGES_STAY,
+    "sage_checkpoint_info": UNDOS | CAPTURES | SCRIPTS | REMOVAL | PACKAGES_STAY,
     "sage_deadman": DRIFT | REMOVAL | PACKAGES_STAY,
     "sage_controller_file": set(),
     "sage_decision": set(),
@@ -52,7 +53,7 @@ NOT_SENT: dict[str, set[str]] = {
     | {"_dpkg/resource", "_rpm/resource"},
     "sage_request": set(),
     "sage_resolve": set(),
-    "sage_resume_info": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | SYSTEM | DRIFT | REMOVAL,
+    "sage_resume_info": UNDOS | CAPTURES | SCRIPTS | SYSTEM | DRIFT | REMOVAL,
     "sage_outcome": set(),
     "sage_run_info": set(),
     "sage_retention": UNDOS - {"_storage/archive"} | SYSTEM | DATES | DRIFT | REMOVAL,
@@ -69,6 +70,7 @@ NOT_SENT: dict[str, set[str]] = {
 # text, and words for Pythons that name files in ASCII, up to 2 (E22).
 MOST = {
     "sage_backup": 895,
+    "sage_check": 900,
     "sage_checkpoint": 468,
     "sage_checkpoint_info": 663,
     "sage_deadman": 994,
@@ -106,6 +108,9 @@ WAYS_BACK = {
     ),
     **dict.fromkeys(("sage_plan", "sage_resolve", "sage_resume_info", "sage_venv"), 2),
 }
+# Whether a capture can still be used, asked of each kind (S30); what reads the store is a file of its own.
+# A verdict asks, too: the lists of what was captured are read, and what was recorded of results stands apart.
+BACKUPS, BACKUPS_FILES, VERDICT_FILES = 2, 1, 2
 # The environment of the task, which is in no command line (X8).
 ENVIRONMENT = 1
 # Which run has the lease, and what a dead one has left at work (E3).
@@ -212,9 +217,14 @@ def test_no_module_sends_much_more_than_it_did(module: str) -> None:
     ways_back = WAYS_BACK.get(module, 0)
     lease = LEASE if "_records/lease" in names else 0
     heartbeat = HEARTBEAT if "_base/heartbeat" in names else 0
+    backups = BACKUPS if "_kind/interface" in names else 0
+    backups += 9 if "_timeline/integrity" in names else 0
+    # Nothing that only looks had read the store.
+    backups += 15 if "_timeline/integrity" in names and "_storage/store" not in names else 0
     assert (
         sum(_file(name).stat().st_size for name in names)
-        <= (MOST[module] + ENVIRONMENT + head + log + ways_back + evidence + lease + heartbeat + REMOVABLE) * 1000
+        <= (MOST[module] + ENVIRONMENT + head + log + ways_back + evidence + lease + backups + heartbeat + REMOVABLE)
+        * 1000
     )
 
 
@@ -226,8 +236,8 @@ def test_the_one_call_of_a_rerun_only_looks() -> None:
     found = carried("sage_resume_info")
     changes = {"_records/session", "_storage/store", "_timeline/points", "_undo/rollback", *DATES}
     assert not found & {*GOES_BACK, *CAPTURES, *changes}
-    # As before module_utils was cut into folders.
-    assert len(found) <= 29 + HEAD_FILES
+    # As before module_utils was cut into folders, and what reads lists of captured files.
+    assert len(found) <= 29 + HEAD_FILES + BACKUPS_FILES + VERDICT_FILES + 1
 
 
 @pytest.mark.parametrize("module", ["sage_venv", "sage_resolve", "sage_install", "sage_plan", "sage_wheelhouse"])
@@ -240,7 +250,7 @@ def test_what_records_carries_no_undo() -> None:
     assert not found & {*GOES_BACK, *DATES, "_undo/rollback", "_undo/redo", "_pruning/prune", "_pruning/policy"}
     assert found >= CAPTURES
     # 60 as before, three since a record knows whose it is, and what was moved, and one that syncs.
-    assert len(found) <= 64 + HEAD_FILES + LOG_FILES + LEASE_FILES
+    assert len(found) <= 64 + HEAD_FILES + LOG_FILES + LEASE_FILES + BACKUPS_FILES + VERDICT_FILES
 
 
 @pytest.mark.parametrize("module", ["sage_backup", "sage_rollback", "sage_retention", "sage_deadman", "sage_hook"])

@@ -33,6 +33,7 @@ RUN = {"run": "r1", "decision_log": "d1"}
 # What each module can be asked to do at a root, options beside the state's or the installer's.
 CALLS: dict[str, list[dict[str, t.Any]]] = {
     "sage_backup": [{"resources": [{"kind": "files", "paths": ["/etc/hostname"]}]}, {"settle": "x"}],
+    "sage_check": [{}, {"repair": True}],
     "sage_checkpoint": [
         {"inputs": {}},
         {"phase": "cleanup", "status": "started"},

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
 import typing as t
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _tables
+from ansible_collections.intellistream.sage.plugins.plugin_utils._advice import BY_FINDING
 from ansible_collections.intellistream.sage.plugins.plugin_utils._tables import HostAnswers
 
 pytest.importorskip("jinja2", reason="tables are written on a control node")
@@ -47,6 +50,17 @@ GOOD: dict[str, t.Any] = {
         "bytes": 1024,
         "protected": ["the last"],
         "warnings": [],
+    },
+    "__sage_checked": {
+        "msg": "1 wrong, 1 left behind",
+        "intact": False,
+        "exists": True,
+        "checked": {"lines": 3, "points": 1, "files": 2, "bytes": 2000, "seconds": 0.1},
+        "findings": [
+            {"name": "point_damaged", "severity": "wrong", "text": "point 1.1 cannot be used: /x is gone"},
+            {"name": "stray_file", "severity": "left", "text": "/y is half of a file", "mendable": True},
+        ],
+        "repaired": [],
     },
     "__sage_record": {
         "ledger": {"message": ""},
@@ -83,6 +97,7 @@ def _all(told: t.Mapping[str, HostAnswers]) -> dict[str, str]:
         "rolled_back": _tables.rolled_back(told, "", _command),
         "doubt": _tables.doubt(told, False),
         "clean": _tables.clean(told, False),
+        "check": _tables.check(told, False, lambda host, playbook, mends: f"{playbook} {host} {mends}"),
         "unfinished": _tables.unfinished(told),
         "changes": _tables.changes(told),
     }
@@ -183,6 +198,48 @@ def test_x9_no_row_of_another_host_can_be_forged() -> None:
             assert all(line.isprintable() for line in table.split("\n")), name
             rows = [line for line in table.split("\n") if line.startswith(("host-b", "  host-b"))]
             assert len(rows) == 1, (name, table)
+
+
+def test_e18_what_a_check_finds_is_told_with_what_to_do() -> None:
+    def command(host: str, playbook: str, mends: bool) -> str:
+        return f"run {playbook} on {host}{' to mend' if mends else ''}"
+
+    clean = {**GOOD["__sage_checked"], "msg": "nothing is wrong", "intact": True, "findings": []}
+    told = {
+        "a": HostAnswers.of({"__sage_checked": clean}),
+        "b": HostAnswers.of(GOOD),
+        "c": HostAnswers.of({"__sage_checked": {"msg": "no such user", "failed": True}}),
+        "d": HostAnswers.of({}),
+    }
+    assert _tables.check(told, False, command).split("\n") == [
+        "HOST  CHECKED",
+        "a     nothing is wrong (lines of the ledger: 3; rollback points: 1; captured files: 2, 2.0 kB)",
+        "b     1 wrong, 1 left behind",
+        "        wrong: point 1.1 cannot be used: /x is gone",
+        f"        -> {BY_FINDING['point_damaged'].text}",
+        "        left: /y is half of a file",
+        "        -> The next run looks after it. To do so now",
+        "           run check_sage on b to mend",
+        "c     no such user",
+        "d     did not answer",
+        "4 hosts: 1 intact, 3 not",
+    ]
+    mended = {**clean, "repaired": ["/y is half of a file"]}
+    for check_mode, text in ((False, "mended: /y"), (True, "would be mended: /y")):
+        assert text in _tables.check({"a": HostAnswers.of({"__sage_checked": mended})}, check_mode, command)
+
+
+def test_every_finding_has_an_advice_and_is_documented() -> None:
+    """The engine, the controller's advice, the module's documentation and the page have the same words."""
+    top = pathlib.Path(__file__).resolve().parents[4]
+    look = (top / "plugins/module_utils/_fsck/look.py").read_text()
+    found = set(re.findall(r'(?:wrong|left_behind|severe)\(\s*"(\w+)"', look)) | set(
+        re.findall(r'\("(progress_\w+)"', look)
+    )
+    assert found == set(BY_FINDING)
+    for page in ("plugins/modules/sage_check.py", "docs/troubleshooting.md"):
+        text = (top / page).read_text()
+        assert not [name for name in found if not re.search(rf"(V\(|`){name}(\)|`)", text)], page
 
 
 @pytest.mark.parametrize("text", ["{{ lookup('pipe', 'id') }}", "a b", "a\nb", "", "$(id)", "ü", "x" * 101, None, 3])

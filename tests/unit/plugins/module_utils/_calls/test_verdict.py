@@ -52,6 +52,7 @@ def test_finished_and_as_recorded() -> None:
         "phase": None,
         "reasons": [],
         "phases_to_run": [],
+        "damaged": [],
         "needed": False,
     }
     assert judge(_finished(), None, HOST).state == "finished"

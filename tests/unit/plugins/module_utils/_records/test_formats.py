@@ -49,7 +49,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._reports import report
-from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import (
     RollbackRequest,
 )
@@ -302,17 +302,17 @@ def test_a_manifest_of_another_format_is_refused(tmp_path: pathlib.Path) -> None
     host.install("1")
     [manifest] = host.store.glob("*/*/0.json")
     content = json.loads(manifest.read_bytes())
-    assert content["format"] == store.FORMAT
+    assert content["format"] == contents.FORMAT
     with host.engine.reading() as session:
         assert session.where is not None
         [point] = session.history()[-1].points
-        data = json.dumps({**content, "format": store.FORMAT + 1}).encode()
+        data = json.dumps({**content, "format": contents.FORMAT + 1}).encode()
         manifest.write_bytes(data)
         taken = {**point["resources"][0], "sha256": records_ledger._digest(data)}
-        with store.point_dir(session.where, point["install_id"], point["point"]) as directory:
-            says = f"0.json has format {store.FORMAT + 1}, this version reads {store.FORMAT}"
+        with contents.point_dir(session.where, point["install_id"], point["point"]) as directory:
+            says = f"0.json has format {contents.FORMAT + 1}, this version reads {contents.FORMAT}"
             with pytest.raises(UnknownFormat, match=says):
-                store.read_manifest(directory, taken)
+                contents.read_manifest(directory, taken)
 
 
 def _decide(log: DecisionLog) -> None:

@@ -63,6 +63,7 @@ def test_what_went_and_what_came_newest_first(host: Host) -> None:
         "undone": None,
         "pruned": None,
         "redo": False,
+        "damaged": False,
     }
     assert told["installed_by"] == {
         "extra": newest["tid"],

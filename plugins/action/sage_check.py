@@ -1,0 +1,15 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The controller's part of sage_check: what every module has, and the run's lease."""
+
+from __future__ import annotations
+
+from ansible_collections.intellistream.sage.plugins.plugin_utils._state_action import StateAction
+
+
+class ActionModule(StateAction):
+    """See the module of the same name."""
+
+    module = "sage_check"

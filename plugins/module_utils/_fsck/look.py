@@ -1,0 +1,302 @@
+"""Look at a record, at what it has captured, and at the host, and name everything that is not as it has to be.
+
+Nothing is written, no lock is taken, no program of what was installed is run, and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    ForeignRecord,
+    LedgerBroken,
+    NeedsLibrary,
+    SageError,
+    StateError,
+    UnknownFormat,
+)
+from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
+from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import Finding, left_behind, wrong
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import measure
+from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log, lease, stray_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import VERSION, Ledger
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import NAME as PROGRESS
+from ansible_collections.intellistream.sage.plugins.module_utils._records.record import DONE
+from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._reports.drift import drift
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import script
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, contents
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import integrity
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+
+# With M(_timeline.integrity), which reads archives by name.
+CARRIES = (archive,)
+# Seconds after which a switch that is due should have fired.
+_LATE = 120.0
+# What is said of a progress file that is not what the ledger says.
+_PROGRESS = {
+    "missing": ("progress_missing", "is gone"),
+    "corrupt": ("progress_altered", "is damaged"),
+    "edited": ("progress_altered", "was edited"),
+}
+_AHEAD = "the ledger has lost its last lines, or an older copy of it was put back"
+
+
+class Looked(t.NamedTuple):
+    """What was found, and how much was looked at.
+
+    :ivar exists: there is a record.
+    :ivar findings: wrong ones first.
+    :ivar lines: of the ledger; None where it cannot be read.
+    :ivar points: that can be undone.
+    :ivar files: captured ones, that were read.
+    :ivar bytes: in them.
+    """
+
+    exists: bool
+    findings: list[Finding]
+    lines: int | None = None
+    points: int = 0
+    files: int = 0
+    bytes: int = 0
+
+
+def look(engine: Engine) -> Looked:
+    """Everything that is wrong, or was left behind.
+
+    :raises NeedsLibrary: this Python has not what a kind needs.
+    """
+    findings = [
+        left_behind("stray_file", f"{path} is what an interrupted removal of a record left", mendable=True)
+        for path in engine.removed()
+    ]
+    try:
+        with engine.reading() as session:
+            looked = _look(engine, session)
+    except LedgerBroken as error:
+        looked = Looked(True, [wrong("ledger_altered", f"{engine.path}/{LEDGER}: {error.what}")])
+    except ForeignRecord as error:
+        looked = Looked(True, [wrong("foreign_record", f"{error.what} {error.advice}")])
+    except UnknownFormat as error:
+        looked = Looked(True, [wrong("unknown_format", f"{error.what} {error.advice}")])
+    except StateError as error:
+        looked = Looked(True, [wrong("record_unreadable", error.what)])
+    findings += looked.findings
+    return looked._replace(findings=sorted(findings, key=lambda finding: finding.severity, reverse=True))
+
+
+def _look(engine: Engine, session: Session) -> Looked:
+    state = session.where
+    if state is None:
+        return Looked(False, [])
+    findings: list[Finding] = []
+    if Ledger(state).repair(apply=False):
+        text = f"{state.path}/{LEDGER} ends with a line that was never finished; nobody was told that it was written"
+        findings.append(left_behind("unfinished_line", text, mendable=True))
+    working = _at_work(engine, state)
+    history, lines = _history(session, findings)
+    if not session.empty:
+        findings += _progress(session, bool(working))
+        findings += _unfinished(session, history) if not working else []
+    findings += working
+    points = integrity.promised(history)
+    for point in integrity.damaged(state, points, thorough=True):
+        findings += [
+            wrong("point_damaged", f"rollback point {point['point']} cannot be used: {problem}")
+            for problem in point["problems"]
+        ]
+    if not working:
+        findings += _lost_tail(state, session, history)
+        findings += _files(state)
+        findings += _store(state, history)
+        findings += _switch(state, session)
+        findings += _script(state, session, history, lines)
+        findings += _drift(session)
+    resources = [resource for point in points for resource in point["resources"]]
+    return Looked(
+        not session.empty,
+        findings,
+        lines=lines,
+        points=len(points),
+        files=sum(resource["files"] for resource in resources),
+        bytes=sum(resource["bytes"] for resource in resources),
+    )
+
+
+def _history(session: Session, findings: list[Finding]) -> tuple[list[Change], int | None]:
+    """All changes, or as many as can be read, and the number of lines."""
+    try:
+        lines = session.lines()
+        return fold(lines), len(lines)
+    except LedgerBroken as error:
+        findings.append(wrong("ledger_altered", f"{session.path}/{LEDGER}: {error.what}"))
+        return [session.installation] if session.installation is not None else [], None
+
+
+def _progress(session: Session, at_work: bool) -> list[Finding]:
+    if session.installation is None:
+        return []
+    condition, path = session.progress_condition(), os.path.join(session.path, PROGRESS)
+    if condition == "stale":
+        text = f"{path} is behind the ledger: a run was killed between its two writes"
+        return [] if at_work else [left_behind("progress_stale", text, mendable=True)]
+    if condition == "ahead":
+        return [wrong("lost_tail", f"{path} tells of more than the ledger: {_AHEAD}")]
+    if condition in _PROGRESS:
+        name, text = _PROGRESS[condition]
+        return [wrong(name, f"{path} {text}", mendable=True)]
+    return []
+
+
+def _lost_tail(state: PrivateDir, session: Session, history: t.Sequence[Change]) -> list[Finding]:
+    """What tells that the ledger once had more, besides the progress file."""
+    findings = []
+    recorded = {change.install_id for change in history}
+    for install_id in sorted(set(install_log.logged(state)) - recorded):
+        path = f"{state.path}/{install_log.LOGS}/{install_id}.log"
+        if install_id > session.newest_id:
+            # A log is written once the ledger has it.
+            findings.append(wrong("lost_tail", f"{path} tells of a change that the ledger does not know: {_AHEAD}"))
+    return findings
+
+
+def _unfinished(session: Session, history: t.Sequence[Change]) -> list[Finding]:
+    """What a run has begun and not ended."""
+    findings = []
+    undoing = [change.install_id for change in history if change.undoing is not None]
+    if undoing or session.interrupted:
+        text = f"a rollback of {' and '.join(undoing) or 'a change'} was begun and not finished"
+        findings.append(wrong("unfinished_rollback", text))
+    elif session.script_was_run and session.where is not None:
+        if session.where.read(DONE) is None:
+            findings.append(wrong("unfinished_script", f"{session.path}/{script.NAME} was begun and has not ended"))
+        else:
+            text = f"{session.path}/{script.NAME} has rolled back, and the ledger does not know yet"
+            findings.append(left_behind("unrecorded_script", text))
+    installation = session.installation
+    stands = standing(installation)
+    if installation is None:
+        return findings
+    if stands is not None and (stands.asks or stands.to):
+        text = f"installation {installation.install_id} waits for fleet run {stands.run} ({stands.state})"
+        findings.append(left_behind("in_doubt", text))
+    elif installation.unfinished and not undoing:
+        current = next((name for name, phase in installation.phases.items() if not phase.done), "")
+        status = installation.phases[current].status if current else installation.status
+        text = f"installation {installation.install_id} is not finished: {current} is {status}"
+        findings.append(left_behind("unfinished_installation", text))
+    return findings
+
+
+def _at_work(engine: Engine, state: PrivateDir) -> list[Finding]:
+    """A run that is at work: what it is doing right now is no damage. What a dead one has left is told, too."""
+    path = os.path.join(state.path, lease.NAME)
+    try:
+        held = lease.read(state)
+    except UnknownFormat as error:
+        return [wrong("unknown_format", error.what)]
+    if held is None:
+        unreadable = state.read(lease.NAME) is not None
+        return (
+            [left_behind("stray_file", f"{path} cannot be understood, and counts for nothing", True)]
+            if unreadable
+            else []
+        )
+    if not held.held or (engine.run is not None and engine.run.run == held.run):
+        return []
+    silent = max(held.silent(), 0.0)
+    run = f"run {held.run} of {held.user or 'somebody'} on {held.controller or 'another controller'}"
+    if silent > held.seconds and not stray_processes.of_run(engine.root, held.run):
+        return []
+    return [left_behind("at_work", f"{run} is at work (last call {silent:.0f} s ago), so not all was looked at")]
+
+
+def _files(state: PrivateDir) -> list[Finding]:
+    """Files in the checkpoint directory that nobody needs, or that somebody has to look at."""
+    findings = []
+    for name in state.names():
+        path = os.path.join(state.path, name)
+        if name.startswith(".") and name.endswith(".tmp"):
+            findings.append(left_behind("stray_file", f"{path} is half of a file that a killed run was writing", True))
+        elif name == f"{PROGRESS}.ahead":
+            text = f"{path} was kept when the progress file told of more than the ledger: {_AHEAD}"
+            findings.append(wrong("lost_tail", text))
+        elif name in (f"{PROGRESS}.edited", f"{PROGRESS}.corrupt"):
+            findings.append(
+                left_behind("kept_aside", f"{path} is a progress file that was not ours, kept for you to look at")
+            )
+    return findings
+
+
+def _store(state: PrivateDir, history: t.Sequence[Change]) -> list[Finding]:
+    """What is in the store and belongs to nothing."""
+    try:
+        usage = measure(state, history)
+    except (OSError, SageError) as error:
+        return [wrong("store_unreadable", f"{contents.path_of(state)} cannot be read: {error}")]
+    return [
+        left_behind("stray_content", f"{contents.path_of(state)}/{install_id}/{name} belongs to no rollback point")
+        for install_id, name in usage.strays
+    ]
+
+
+def _switch(state: PrivateDir, session: Session) -> list[Finding]:
+    path = os.path.join(state.path, mark.NAME)
+    try:
+        armed = mark.read(state)
+    except UnknownFormat as error:
+        return [wrong("unknown_format", error.what)]
+    if armed is None:
+        stray = [name for name in (mark.NAME, mark.PROGRAM) if state.read(name) is not None]
+        text = "belongs to no dead-man's switch that could fire"
+        return [left_behind("stray_file", f"{state.path}/{name} {text}", mendable=True) for name in stray]
+    if not mark.at_work(session.installation, armed):
+        text = f"{path} arms a dead-man's switch for {armed.install_id}, which has ended"
+        return [left_behind("stale_switch", text, mendable=True)]
+    if armed.seconds_left() < -_LATE:
+        text = (
+            f"the dead-man's switch of {armed.install_id} was due {-armed.seconds_left():.0f} s ago, and has not fired"
+        )
+        return [wrong("overdue_switch", text)]
+    return []
+
+
+def _script(state: PrivateDir, session: Session, history: t.Sequence[Change], lines: int | None) -> list[Finding]:
+    """Whether rollback.sh is the one that this version writes for this record."""
+    last = session.lines()[-1:] if lines else []
+    if not last or last[0].writer != VERSION:
+        # Of a broken ledger nobody knows, and another version writes another one.
+        return []
+    path, present = os.path.join(state.path, script.NAME), state.read(script.NAME)
+    if present == script.current(session, state, history):
+        return []
+    if present is None:
+        captured = any(change.points for change in history)
+        return [wrong("script_differs", f"{path} is gone", mendable=True)] if captured else []
+    # A run that was killed before it came to that has left the one before.
+    phases = session.installation.phases.values() if session.installation is not None else ()
+    killed = session.rollback_awaited or any(phase.status == "started" for phase in phases)
+    severe = left_behind if killed else wrong
+    return [severe("script_differs", f"{path} is not what the record says: it was edited, or is older", mendable=True)]
+
+
+def _drift(session: Session) -> list[Finding]:
+    if session.interrupted or session.script_was_run:
+        # In the middle of a rollback nothing is as any record has it.
+        return []
+    try:
+        return [
+            wrong("drift", f"{line['path']}: {line['what']}" if line["path"] else line["what"])
+            for line in drift(session)
+        ]
+    except NeedsLibrary:
+        raise
+    except SageError as error:
+        return [wrong("drift", f"what is installed cannot be compared with the record: {error.what}")]
