@@ -110,7 +110,7 @@ WAYS_BACK = {
 }
 # Whether a capture can still be used, asked of each kind (S30); what reads the store is a file of its own.
 # A verdict asks, too: the lists of what was captured are read, and what was recorded of results stands apart.
-BACKUPS, BACKUPS_FILES, VERDICT_FILES = 2, 1, 2
+BACKUPS, BACKUPS_FILES, VERDICT_FILES = 5, 1, 2
 # The environment of the task, which is in no command line (X8).
 ENVIRONMENT = 1
 # Which run has the lease, and what a dead one has left at work (E3).
