@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.intellistream.sage.plugins.modules.sage_controller_file import SPEC, write
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _lock_check
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
 
 
@@ -19,4 +20,6 @@ class ActionModule(SageAction):
 
     def work(self, options: Result, task_vars: Result) -> Result:
         """Write it."""
+        if options["lock_file"]:
+            _lock_check.check(options["content"], options["path"])
         return dict(write(options["path"], options["content"], self.dry))

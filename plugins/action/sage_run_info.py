@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from ansible.errors import AnsiblePromptNoninteractive
@@ -13,7 +14,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.modules.sage_run_info import SPEC
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _keywords
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _keywords, _moments
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
 
 
@@ -39,7 +40,12 @@ class ActionModule(SageAction):
                 advice="Start it at a terminal, or set sage_rollback_policy to checkpoint, transaction or none.",
             )
         lockstep = _keywords.in_lockstep(self._task)
-        return {"changed": False, "check_mode": self.dry, "lockstep": lockstep, "began": time.time()}
+        result: Result = {"changed": False, "check_mode": self.dry, "lockstep": lockstep, "began": time.time()}
+        if options["window"] is not None:
+            play = self._task.get_play()._uuid  # noqa: SLF001
+            mark = os.path.join(self.run_directory, f"sage-window-{play}")
+            result["window_end"] = _moments.window_end(mark, options["window"])
+        return result
 
 
 def _terminal() -> bool:

@@ -11,11 +11,7 @@ class ModuleDocFragment:
     """Attribute vocabulary."""
 
     DOCUMENTATION = r"""
-options:
-  _environment:
-    description:
-      - The collection sets this itself, from the task's C(environment), which would be in a command line otherwise.
-    type: str
+options: {}
 attributes:
   check_mode:
     description: Predicts exactly what a run would do, and writes nothing.
@@ -28,11 +24,7 @@ attributes:
 """
 
     FULL = r"""
-options:
-  _environment:
-    description:
-      - The collection sets this itself, from the task's C(environment), which would be in a command line otherwise.
-    type: str
+options: {}
 attributes:
   check_mode:
     description: Predicts exactly what a run would do, and writes nothing.
@@ -47,11 +39,7 @@ attributes:
 """
 
     INFO = r"""
-options:
-  _environment:
-    description:
-      - The collection sets this itself, from the task's C(environment), which would be in a command line otherwise.
-    type: str
+options: {}
 attributes:
   check_mode:
     description: Predicts exactly what a run would do, and writes nothing.

@@ -28,6 +28,12 @@ options:
       - The text.
     type: str
     required: true
+  lock_file:
+    description:
+      - The text is what a host answered and has to be a lock file, in the form that the extension of O(path) says. What
+        is none is refused, and so is an option that would lead an installer to another index.
+    type: bool
+    default: false
 author:
   - IntelliStream (@intellistream)
 """
@@ -65,6 +71,7 @@ SPEC = ArgumentSpec(
     {
         "path": {"type": "path", "required": True},
         "content": {"type": "str", "required": True},
+        "lock_file": {"type": "bool", "default": False},
     }
 )
 

@@ -189,6 +189,10 @@ lock_file:
   description: O(lock_file) as an absolute path, V(null) if there is none.
   returned: success
   type: str
+lock_text:
+  description: What O(lock_file) says then. In check mode empty where the plan cannot be known.
+  returned: success, where O(lock_file) is given
+  type: str
 lock_changed:
   description: Whether O(lock_file) was, or would be, written.
   returned: success
@@ -246,6 +250,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
         "changed": lock_diff is not None,
         "lock_changed": lock_diff is not None,
         "lock_file": lock_file,
+        **({"lock_text": resolved.lock_file_text} if lock_file else {}),
         **resolved.result(),
         "diff": [resolved.diff(), *([lock_diff] if lock_diff else [])],
     }

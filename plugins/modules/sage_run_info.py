@@ -32,6 +32,11 @@ options:
       - A person is asked a question while the run is at work. Where there is no terminal to ask at, that is refused.
     type: bool
     default: false
+  window:
+    description:
+      - For how many seconds all hosts of the play have a maintenance window. The first one to ask begins it for all,
+        later batches included; nothing that a host says moves its end.
+    type: float
 author:
   - IntelliStream (@intellistream)
 """
@@ -62,6 +67,11 @@ began:
   returned: success
   type: float
   sample: 1763217000.25
+window_end:
+  description: When O(window) ends, in seconds since the epoch by the controller's clock.
+  returned: success, where O(window) is given
+  type: float
+  sample: 1764496800.0
 """
 
 import time
@@ -77,6 +87,7 @@ SPEC = ArgumentSpec(
         "barrier": {"type": "bool", "default": False},
         "all_or_nothing": {"type": "bool", "default": False},
         "asks": {"type": "bool", "default": False},
+        "window": {"type": "float"},
     }
 )
 

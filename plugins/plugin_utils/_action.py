@@ -6,29 +6,24 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import json
 import os
-import re
 import typing as t
 
 from ansible import constants
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _keywords
+from ansible_collections.intellistream.sage.plugins.plugin_utils._environment import PrivateEnvironment
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec
 
 Result = dict[str, t.Any]
+# By these names the result of any module changes the controller: variables, hosts and groups of the inventory, totals.
+_STEERING = ("ansible_facts", "add_host", "add_group", "ansible_stats")
 # What Ansible itself adds to a result, and what people read of it. What modules return besides has no credentials.
-# What a program reads as it starts, and what an undo finds a stray process by. No secret has such a name.
-_AT_START = re.compile(r"PYTHON[A-Z0-9]*|LANG|LANGUAGE|LC_[A-Z]+|LD_[A-Z_]+|SAGE_[A-Z_]+")
 _SHOWN = ("msg", "error", "exception", "invocation", "module_stdout", "module_stderr")
 
 
@@ -44,7 +39,7 @@ class ModuleFailed(Exception):
         self.result = result
 
 
-class SageAction(ActionBase):  # type: ignore[misc]
+class SageAction(PrivateEnvironment):
     """What stands on the controller in front of each module, and all that passes between the two.
 
     A plugin that only names its module passes the task on, as Ansible does where there is no plugin. One that has a
@@ -87,9 +82,10 @@ class SageAction(ActionBase):  # type: ignore[misc]
     def conclude(self, result: Result, task_vars: Result) -> Result:
         """What the task returns: what people are shown, without credentials, also where a module broke down.
 
-        No module of the collection returns facts, which would outrank what the user set: those that came are a host's.
+        No module of the collection returns facts, which would outrank what the user set, nor hosts or groups, which may
+        be others: those that came are a host's.
         """
-        result = {name: content for name, content in result.items() if name != "ansible_facts"}
+        result = {name: content for name, content in result.items() if name not in _STEERING}
         return {**result, **{name: redact(result[name]) for name in _SHOWN if name in result}}
 
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
@@ -117,34 +113,11 @@ class SageAction(ActionBase):  # type: ignore[misc]
             self._remove_tmp_path(self.shell.tmpdir)
         return result
 
-    def _compute_environment_string(self, raw_environment_out: Result | None = None) -> str:
-        """Of the task's environment, what may stand in a command line, which every user of the host can read."""
-        variables = {name: text for name, text in self._environment.items() if _AT_START.fullmatch(name)}
-        if raw_environment_out is not None:
-            raw_environment_out.clear()
-            raw_environment_out.update(variables)
-        return str(self.shell.env_prefix(**variables))
-
-    @functools.cached_property
-    def _environment(self) -> dict[str, str]:
-        """The environment that the task has from the keyword, of all levels. Ansible asks for it twice a call."""
-        variables: Result = {}
-        super()._compute_environment_string(variables)
-        for name in variables:
-            if not re.fullmatch(r"[^=\0]+", str(name)):
-                raise AnsibleActionFail(f"{name!r} cannot be the name of an environment variable.")
-        return {str(name): str(text) for name, text in variables.items()}
-
-    def _private_environment(self) -> Result:
-        """The rest of the environment, as the option of every module that takes it."""
-        variables = {name: text for name, text in self._environment.items() if not _AT_START.fullmatch(name)}
-        return {"_environment": base64.b64encode(json.dumps(variables).encode()).decode()} if variables else {}
-
     def _execute(self, options: Result, task_vars: Result, in_background: int = 0) -> Result:
         """Run the module on the host; its result, failed or not."""
         result: Result = self._execute_module(
             module_name=f"intellistream.sage.{self.module}",
-            module_args={**self.arguments(options, task_vars), **self._private_environment()},
+            module_args=self.arguments(options, task_vars),
             task_vars=task_vars,
             wrap_async=in_background,
         )

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
+import time
 import typing as t
 
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
@@ -55,6 +57,27 @@ def seconds_until(moment: t.Any, current: dt.datetime) -> float:
             f"{text!r} is not a deadline; write 2025-11-15T03:30:00+08:00 (with a zone), 03:30, or seconds since 1970"
         )
     return (parsed - current).total_seconds()
+
+
+def window_end(path: str, length: float) -> float:
+    """When the window ends that the first caller begins for all.
+
+    :param path: of a file on the controller that says so; made where it is not there.
+    :param length: of the window, in seconds.
+    :returns: seconds since the epoch.
+    """
+    staged = f"{path}.{os.getpid()}"
+    with open(staged, "w", encoding="ascii") as stream:
+        stream.write(repr(time.time() + length))
+    try:
+        # Never seen half written, and never replaced.
+        os.link(staged, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(staged)
+    with open(path, encoding="ascii") as stream:
+        return float(stream.read())
 
 
 def _number(text: str) -> float | None:

@@ -33,7 +33,7 @@ if t.TYPE_CHECKING:
 _TOP = {"lock-version", "created-by", "requires-python", "environments", "packages", "tool"}
 _PACKAGE = {"name", "version", "marker", "index", "requires-python", "wheels", "sdist"}
 _FILE = {"name", "url", "size", "upload-time", "hashes"}
-_MOST = 32 << 20  # characters of a plan
+MOST = 32 << 20  # characters of a plan
 _BLOCK = 1 << 20
 
 
@@ -121,11 +121,11 @@ def _files(text: str, request: str, requirements: Sequence[str]) -> list[Planned
 
     :raises InstallerError: it is none.
     """
-    if len(text) > _MOST or "'''" in text or '"""' in text:
+    if len(text) > MOST or "'''" in text or '"""' in text:
         raise _no_answer("it is no lock file as uv or this collection writes it")
     if lock_request.request_of(text) != request:
         raise _no_answer("it says that it was made for something else")
-    document = _parsed(text)
+    document = parsed(text)
     _only(document, _TOP)
     _only(_table(document.get("tool")), {"intellistream-sage"})
     if not str(document.get("lock-version")).startswith("1."):
@@ -212,7 +212,7 @@ def _locked(path: str) -> Iterator[tuple[str, str]]:
     """Names and digests of files that a lock file names; of one that cannot be read nothing."""
     try:
         with open_regular(path) as stream:
-            document = _parsed(lockfile.decode(stream.read()))
+            document = parsed(lockfile.decode(stream.read()))
         for package in _tables(document.get("packages")):
             for file in [*_tables(package.get("wheels", [])), *([package["sdist"]] if "sdist" in package else [])]:
                 yield _file(str(package.get("name")), file)[1:3]
@@ -220,7 +220,12 @@ def _locked(path: str) -> Iterator[tuple[str, str]]:
         return
 
 
-def _parsed(text: str) -> dict[str, t.Any]:
+def parsed(text: str) -> dict[str, t.Any]:
+    """A lock file as a document.
+
+    :raises InstallerError: it is not TOML.
+    :raises Unverified: this Python is too old to say.
+    """
     if sys.version_info >= (3, 11):
         import tomllib
 

@@ -54,6 +54,21 @@ def _all(tasks: t.Iterable[Task]) -> t.Iterator[Task]:
 
 
 ENTRIES = sorted(yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"])
+# Tasks that send nothing to a host.
+ON_THE_CONTROLLER = {
+    f"ansible.builtin.{name}"
+    for name in (
+        "debug",
+        "fail",
+        "import_tasks",
+        "include_role",
+        "include_tasks",
+        "meta",
+        "pause",
+        "set_fact",
+        "set_stats",
+    )
+}
 # Of each entry point its first task.
 FIRST = "read_request.yml"
 FILES = sorted((ROLE / "tasks").rglob("*.yml"))
@@ -75,6 +90,14 @@ def test_e10_no_task_takes_a_pin_off(path: pathlib.Path) -> None:
         for name in {*PINNED, *FATAL} & task.keys():
             is_pin = path in entries and task[name] == PINNED.get(name)
             assert is_pin or task[name] in OWN.get(name, []), f"{task['name']} has {name}: {task[name]}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROLE / "tasks")))
+def test_x2_x8_what_runs_on_a_host_is_of_this_collection(path: pathlib.Path) -> None:
+    """Only its modules get their environment in private, and cannot make facts of what a host answers."""
+    for task in _all(_load(path)):
+        modules = [name for name in task if "." in name and name not in ON_THE_CONTROLLER]
+        assert [name for name in modules if not name.startswith("intellistream.sage.")] == [], task["name"]
 
 
 def test_e10_a_failed_undo_of_one_host_is_none_of_others() -> None:

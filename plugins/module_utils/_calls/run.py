@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import re
 import traceback
@@ -44,18 +42,8 @@ class ArgumentSpec(t.NamedTuple):
         return ArgumentSpec(options, rules, places=places, always=always)
 
     def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
-        """The AnsibleModule, arguments parsed and validated, and its environment taken over."""
-        options = {**self.options, **_ENVIRONMENT}
-        module = AnsibleModule(argument_spec=options, supports_check_mode=supports_check_mode, **self.rules)
-        variables = module.params.pop("_environment")
-        if variables:
-            os.environ.update(json.loads(base64.b64decode(variables)))
-        return module
-
-
-# The environment of the task, from its action plugin: the keyword would put it into a command line, which every user of
-# the host can read. As one text, since no_log hides each string in all that is shown, and a variable may be "1".
-_ENVIRONMENT: Spec = {"_environment": {"type": "str", "no_log": True}}
+        """The AnsibleModule, arguments parsed and validated."""
+        return AnsibleModule(argument_spec=self.options, supports_check_mode=supports_check_mode, **self.rules)
 
 
 # The fleet run that a host prepares for.

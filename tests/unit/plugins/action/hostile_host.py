@@ -64,7 +64,16 @@ class Hostile:
             "__sage_vote": {"host": "good", "run": "known", "waits": True, "until": None},
             "__sage_answer": {"user_input": "y"},
             "__sage_plan": {"path": f"{outside}/secret"},
+            "__sage_window_end": 1,
             "ansible_connection": "local",
+        }
+
+    def steering(self) -> dict[str, t.Any]:
+        """By these names modules of Ansible's own change variables and the inventory, also of other hosts."""
+        return {
+            "ansible_facts": self.facts(),
+            "add_host": {"host_name": "good", "groups": ["known"], "host_vars": self.facts()},
+            "ansible_stats": {"data": {"sage": self.text()}, "aggregate": False, "per_host": True},
         }
 
     def plausible(self) -> dict[str, t.Any]:
@@ -87,7 +96,7 @@ class Hostile:
         }
         answer = {
             "changed": self.chance.random() < 0.5,
-            "ansible_facts": self.facts(),
+            **self.steering(),
             "exists": True,
             "status": "completed",
             "version": self.text(),
@@ -127,6 +136,8 @@ class Hostile:
             return self.chance.choice(
                 [self.text(), "[" * 100_000, "{", "null", '"text"', "[1]", "{}", self.text() + "{}"]
             )
+        if kind == "steering":
+            return json.dumps({"changed": False, **self.steering()})
         return json.dumps(self.plausible() if kind == "plausible" else {"changed": False, **self.any_mapping()})
 
     def any_mapping(self) -> dict[str, t.Any]:

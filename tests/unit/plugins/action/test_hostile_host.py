@@ -74,6 +74,12 @@ class World:
 
     def play(self, playbook: str, seed: int, kind: str) -> Played:
         """One round."""
+        plays = [{"ansible.builtin.import_playbook": str(TOP / f"playbooks/{playbook}.yml")}]
+        variables = {"sage_lock_dir": f"{self.top}/locks"} if playbook == "lock_sage" else {}
+        return self.play_these(plays, seed, kind, **variables, **PLAYBOOKS[playbook])
+
+    def play_these(self, plays: list[dict[str, t.Any]], seed: int, kind: str, **variables: t.Any) -> Played:
+        """Plays over both hosts."""
         hosts: dict[str, t.Any] = {
             "evil": {"ansible_python_interpreter": str(self.interpreter)},
             "good": {"ansible_python_interpreter": sys.executable},
@@ -82,10 +88,10 @@ class World:
             "ansible_connection": "local",
             "sage_root": f"{self.top}/roots/{{{{ inventory_hostname }}}}",
             "sage_fleet_dir": f"{self.top}/fleet",
-            "sage_lock_dir": f"{self.top}/locks" if playbook == "lock_sage" else "",
+            "sage_lock_dir": "",
             "sage_find_links": [f"{self.top}/locks"],
             "sage_status_file": f"{self.top}/status",
-            **PLAYBOOKS[playbook],
+            **variables,
         }
         inventory = self.top / "hosts.json"
         inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
@@ -98,7 +104,7 @@ class World:
         }
         return play(
             self.top,
-            [{"ansible.builtin.import_playbook": str(TOP / f"playbooks/{playbook}.yml")}],
+            plays,
             hosts=inventory,
             HOSTILE=json.dumps(settings),
             ANSIBLE_PIPELINING="true",
@@ -159,3 +165,42 @@ def test_x9_an_answer_of_no_module_is_no_success(tmp_path: pathlib.Path) -> None
     )
     assert played.status == 2, played.output
     assert "is none that sage_checkpoint_info gives" in played.output
+
+
+BUILTIN = {
+    "file": {"path": "/nowhere/at/all", "state": "absent"},
+    "command": {"argv": ["true"]},
+    "tempfile": {"state": "directory"},
+}
+
+
+@pytest.mark.slow
+def test_x2_an_answer_is_never_a_variable(tmp_path: pathlib.Path) -> None:
+    """Of no module: what the host says of hosts, facts and totals changes neither its variables nor those of others."""
+    world = World(tmp_path)
+    ours: list[dict[str, t.Any]] = [
+        {"intellistream.sage.sage_builtin": {"module": name, "options": options}} for name, options in BUILTIN.items()
+    ]
+    ours += [{"intellistream.sage.sage_checkpoint_info": {"root": str(tmp_path / "roots" / "x")}}]
+    for task in ours:
+        task.update({"failed_when": False, "changed_when": False, "check_mode": False})
+    names = "hostvars | dict2items | map(attribute='value') | map('list') | flatten"
+    steering = "['sage_assume_yes', '__sage_vote', '__sage_window_end']"
+    look = {"ansible.builtin.assert": {"that": f"{names} | intersect({steering}) | length == 0"}}
+    looks = [look, {"ansible.builtin.assert": {"that": "groups['known'] is not defined"}}]
+    # Those of a play are looked up when it begins.
+    plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks} for tasks in (ours, looks)]
+    played = world.play_these(plays, 0, "steering")
+    assert played.status == 0, played.output
+
+
+@pytest.mark.slow
+def test_x2_facts_of_a_refused_host_are_nothing_to_others(tmp_path: pathlib.Path) -> None:
+    """It is refused, and what its facts say of the window does not end that of the other host."""
+    world = World(tmp_path)
+    gather = {"ansible.builtin.setup": {"gather_subset": "!all"}, "ignore_errors": True}
+    role = {"ansible.builtin.include_role": {"name": "intellistream.sage.sage"}}
+    plays = [{"hosts": "all", "gather_facts": False, "tasks": [gather, role]}]
+    played = world.play_these(plays, 0, "steering", sage_no_index=True, sage_window="2h")
+    assert "The facts of this host hold" in played.output
+    assert re.search(r"\b7\d\d\d s are left of the window", played.output), played.output

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import glob
 import http.server
+import os
 import shutil
 import subprocess
 import sys
@@ -18,13 +19,15 @@ import threading
 import typing as t
 
 import pytest
+import yaml
 
-from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import play
+from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, play
 
 if t.TYPE_CHECKING:
     import pathlib
 
-SECRET = "s3cret"
+# Like no other test that runs meanwhile.
+SECRET = f"s3cret{os.getpid()}"
 LOGIN = f"me:{SECRET}"
 
 
@@ -87,6 +90,26 @@ def _git(*arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
 
 
+REQUEST = {"intellistream.sage.sage_request": {}, "register": "__sage_request"}
+# What the user of the role wants in the environment of its tasks.
+PRIVATE = {
+    "sage_http_proxy": f"http://{LOGIN}@127.0.0.1:9",
+    "sage_no_proxy": "127.0.0.1",
+    "sage_environment": {"API_TOKEN": SECRET},
+}
+
+
+def _of_the_role(*tasks: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Tasks in the environment that the role's own have."""
+    role: list[dict[str, t.Any]] = yaml.safe_load((TOP / "roles/sage/tasks/main.yml").read_text())
+    names: dict[str, t.Any] = yaml.safe_load((TOP / "roles/sage/vars/main.yml").read_text())
+    return {
+        "block": list(tasks),
+        "environment": role[-1]["environment"],
+        "vars": {"__sage_task_environment": names["__sage_task_environment"], "__sage_begun": {}},
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 def test_x8_the_password_of_the_repository_is_nowhere(tmp_path: pathlib.Path) -> None:
@@ -112,9 +135,9 @@ def test_x8_the_password_of_the_repository_is_nowhere(tmp_path: pathlib.Path) ->
             "sage_source": "git",
             "sage_repository": url,
             "sage_checkpointing": False,
+            **PRIVATE,
         }
-        request = {"intellistream.sage.sage_request": {}, "register": "__sage_request"}
-        plays = [{"hosts": "all", "gather_facts": False, "vars": wishes, "tasks": [request, *tasks]}]
+        plays = [{"hosts": "all", "gather_facts": False, "vars": wishes, "tasks": [REQUEST, _of_the_role(*tasks)]}]
         with _watched() as command_lines:
             played = play(tmp_path, plays, "-vvv", TMPDIR=str(scratch))
     assert played.status == 0, played.output
@@ -148,5 +171,49 @@ def test_x8_the_environment_of_a_task_is_in_no_command_line(tmp_path: pathlib.Pa
     assert played.status == 2, played.output
     assert "/simple/no-such-distribution/" in _Private.let_in
     assert any("SAGE_INSTALLATION=1@/" in line for line in command_lines)
+    assert [line for line in command_lines if SECRET in line] == []
+    assert SECRET not in played.output
+
+
+PACKAGE_MANAGER = """
+import os
+from ansible.module_utils.basic import AnsibleModule
+
+module = AnsibleModule(argument_spec={"name": {"type": "list", "elements": "str"}, "state": {}})
+with open(os.environ["TMPDIR"] + "/" + "-".join(module.params["name"]), "w") as stream:
+    stream.write(os.environ["http_proxy"] + " " + os.environ["API_TOKEN"] + " " + os.environ["SAGE_CAPTURE"])
+module.exit_json(changed=True)
+"""
+
+
+@pytest.mark.slow
+def test_x8_package_managers_and_commands_get_their_secrets_in_private(tmp_path: pathlib.Path) -> None:
+    """What the role does by modules of Ansible's own."""
+    scratch = tmp_path / "scratch"
+    modules = tmp_path / "library"
+    leftover = tmp_path / "root/.sage/venv/lib/python3/site-packages/~sage"
+    for directory in (scratch, modules, leftover):
+        directory.mkdir(parents=True)
+    (modules / "manager.py").write_text(PACKAGE_MANAGER)
+    wishes = {
+        "sage_root": str(tmp_path / "root"),
+        "sage_checkpointing": False,
+        "sage_system_packages": ["one", "two"],
+        "ansible_package_use": "ansible.legacy.manager",
+        **PRIVATE,
+    }
+    tasks = [
+        {
+            "ansible.builtin.include_role": {"name": "intellistream.sage.sage", "tasks_from": f"phases/{name}.yml"},
+            "vars": {"__sage_run": {"check_mode": False}, "__sage_point": {}},
+        }
+        for name in ("system_packages", "cleanup")
+    ]
+    plays = [{"hosts": "all", "gather_facts": False, "vars": wishes, "tasks": [REQUEST, _of_the_role(*tasks)]}]
+    with _watched() as command_lines:
+        played = play(tmp_path, plays, "-vvv", TMPDIR=str(scratch))
+    assert played.status == 0, played.output
+    assert (scratch / "one-two").read_text() == f"{PRIVATE['sage_http_proxy']} {SECRET} off"
+    assert not leftover.exists()
     assert [line for line in command_lines if SECRET in line] == []
     assert SECRET not in played.output

@@ -41,6 +41,7 @@ NOT_SENT: dict[str, set[str]] = {
     "sage_checkpoint": UNDOS | SYSTEM | DATES | DRIFT | REMOVAL,
     "sage_checkpoint_info": UNDOS | CAPTURES | SCRIPTS | REMOVAL | PACKAGES_STAY,
     "sage_deadman": DRIFT | REMOVAL | PACKAGES_STAY,
+    "sage_builtin": set(),
     "sage_controller_file": set(),
     "sage_decision": set(),
     "sage_hook": DATES | DRIFT | REMOVAL | PACKAGES_STAY,
@@ -70,6 +71,7 @@ NOT_SENT: dict[str, set[str]] = {
 # text, and words for Pythons that name files in ASCII, up to 2 (E22).
 MOST = {
     "sage_backup": 895,
+    "sage_builtin": 24,
     "sage_check": 900,
     "sage_checkpoint": 468,
     "sage_checkpoint_info": 663,
@@ -111,8 +113,8 @@ WAYS_BACK = {
 # Whether a capture can still be used, asked of each kind (S30); what reads the store is a file of its own.
 # A verdict asks, too: the lists of what was captured are read, and what was recorded of results stands apart.
 BACKUPS, BACKUPS_FILES, VERDICT_FILES = 5, 1, 2
-# The environment of the task, which is in no command line (X8).
-ENVIRONMENT = 1
+# What every call begins with: the umask (E15), results that are text (E22).
+CALL = 1
 # Which run has the lease, and what a dead one has left at work (E3).
 LEASE, LEASE_FILES = 24, 1
 # What was not there before the record, in its mark, and what removes that apart from the rest (remove_sage.yml).
@@ -223,8 +225,7 @@ def test_no_module_sends_much_more_than_it_did(module: str) -> None:
     backups += 15 if "_timeline/integrity" in names and "_storage/store" not in names else 0
     assert (
         sum(_file(name).stat().st_size for name in names)
-        <= (MOST[module] + ENVIRONMENT + head + log + ways_back + evidence + lease + backups + heartbeat + REMOVABLE)
-        * 1000
+        <= (MOST[module] + CALL + head + log + ways_back + evidence + lease + backups + heartbeat + REMOVABLE) * 1000
     )
 
 

@@ -53,7 +53,8 @@ CALLS: dict[str, list[dict[str, t.Any]]] = {
     "sage_resume_info": [{"inputs": {}}],
     "sage_remove": [{}, {"keep_record": True}],
     "sage_retention": [{}],
-    # It takes no options.
+    # What they do is done by their action plugins.
+    "sage_builtin": [],
     "sage_request": [],
     "sage_outcome": [],
     "sage_run_info": [],
