@@ -25,7 +25,8 @@ _SPECS = pathlib.Path(__file__).resolve().parents[2] / "roles" / "sage" / "meta"
 def _load() -> dict[str, t.Any]:
     with _SPECS.open("rb") as stream:
         content = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    return t.cast("dict[str, t.Any]", content["argument_specs"])
+    # Names that no C(tasks_from) has, or Ansible would check the variables as well: a page for one wrong value.
+    return {name.rpartition("/")[2]: spec for name, spec in content["argument_specs"].items()}
 
 
 # Once in the process that forks one for each task and host.

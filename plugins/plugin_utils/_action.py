@@ -93,7 +93,8 @@ class SageAction(PrivateEnvironment):
         before = super().run(tmp, task_vars)
         variables = task_vars or {}
         try:
-            if self.module != "sage_request":
+            # What the role does by modules of ansible-core, such as bringing a login, it does in a dry run, too.
+            if self.module not in ("sage_request", "sage_builtin"):
                 _keywords.refuse_another(self._task, self._play_context, variables)
             if self.spec is None:
                 result = self._pass_on(before, variables)

@@ -53,7 +53,8 @@ def _all(tasks: t.Iterable[Task]) -> t.Iterator[Task]:
             yield from _all(task.get(part, ()))
 
 
-ENTRIES = sorted(yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"])
+SPECS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
+ENTRIES = sorted(name.rpartition("/")[2] for name in SPECS)
 # Tasks that send nothing to a host.
 ON_THE_CONTROLLER = {
     f"ansible.builtin.{name}"

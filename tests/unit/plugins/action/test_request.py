@@ -46,6 +46,32 @@ def test_e12_wrong_values_are_a_line_each_and_no_host_is_asked(tmp_path: pathlib
     assert lines[6:] == ["sage_verison is no variable of this role; did you mean sage_version?", "Nothing was changed."]
 
 
+ENTRIES = {"rollback": "sage_rollback_force", "status": "sage_status_format", "clean": "sage_keep_days"}
+
+
+@pytest.mark.slow
+def test_e16_a_wrong_value_is_one_line_however_an_entry_point_is_named(tmp_path: pathlib.Path) -> None:
+    """With the extension of the file, Ansible's own check of arguments came first, and showed all of them."""
+    names = [(f"{entry}{extension}", name) for entry, name in ENTRIES.items() for extension in ("", ".yml")]
+    tasks = [
+        {
+            "block": [
+                {
+                    "ansible.builtin.include_role": {"name": "intellistream.sage.sage", "tasks_from": entry},
+                    "vars": {name: "oddly"},
+                }
+            ],
+            "rescue": [{"ansible.builtin.debug": {"msg": "{{ ansible_failed_result.msg.split('\n') }}"}}],
+        }
+        for entry, name in names
+    ]
+    played = play(tmp_path, [_play(vars=NOWHERE, tasks=tasks)])
+    assert played.status == 0, played.output
+    assert "Validating arguments" not in played.output
+    for name in ENTRIES.values():
+        assert len(re.findall(rf"(?m)^ *- {name} must be .*'oddly'\.$", played.output)) == 2, played.output
+
+
 @pytest.mark.slow
 def test_x2_facts_decide_nothing(tmp_path: pathlib.Path) -> None:
     """Facts outrank the inventory. A host that has some is refused; what comes later changes nothing."""

@@ -106,7 +106,7 @@ def _of_the_role(*tasks: dict[str, t.Any]) -> dict[str, t.Any]:
     return {
         "block": list(tasks),
         "environment": role[-1]["environment"],
-        "vars": {"__sage_task_environment": names["__sage_task_environment"], "__sage_begun": {}},
+        "vars": {"__sage_task_environment": names["__sage_task_environment"], "__sage_begun": {}, "__sage_run_id": ""},
     }
 
 

@@ -18,7 +18,10 @@ from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs,
 
 TOP = pathlib.Path(__file__).resolve().parents[4]
 ROLE = TOP / "roles" / "sage"
-SPECS: dict[str, t.Any] = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+SPECS: dict[str, t.Any] = {
+    name.rpartition("/")[2]: spec
+    for name, spec in yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"].items()
+}
 # As an installation has them, and those of other entry points.
 OPTIONS = {name: option for entry in reversed(SPECS.values()) for name, option in entry["options"].items()}
 NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.timezone.utc)
