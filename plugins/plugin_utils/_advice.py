@@ -50,8 +50,8 @@ BY_FINDING = {
     ),
     "store_unreadable": Advice("Look at its owners, its modes, and the disk"),
     "drift": Advice(
-        "If that was meant, nothing has to be done. If not, install again: that puts back what is gone, has another "
-        "size, or was edited later",
+        "If that was meant, nothing has to be done. If not, install again: that puts back distributions that are gone "
+        "or have another version. To have edited files back, move the environment (.sage/venv) aside first",
         "install_sage",
     ),
     "unfinished_installation": Advice("Install again, which continues; or roll back", "install_sage"),
