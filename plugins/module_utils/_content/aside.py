@@ -14,6 +14,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
 
 if t.TYPE_CHECKING:
+    import contextlib
+
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
 ASIDE = ".sage-aside"
@@ -37,6 +39,18 @@ def keep_aside(path: str, where: PrivateDir) -> None:
             fd, name = to.parent(free)
             os.symlink(os.readlink(relative, dir_fd=tree.fd), name, dir_fd=fd)
         to.flush()
+
+
+def aside_for_whole(where: PrivateDir, stack: contextlib.ExitStack) -> PrivateDir:
+    """A new directory for a whole one that is taken away, for M(whole.take_away).
+
+    :param where: the content directory of the rollback point being undone.
+    :param stack: closes it.
+    """
+    kept = stack.enter_context(where.child("aside", create=True))
+    # Also beside the old place nothing else has this name.
+    point = os.path.basename(os.path.dirname(where.path))
+    return stack.enter_context(kept.child(f"{point}-{len(os.listdir(kept.fd))}", create=True))
 
 
 class Aside:

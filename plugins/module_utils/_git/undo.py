@@ -133,6 +133,8 @@ def _work(path: str) -> list[str]:
 class GitRemoval(Undo):
     """Away with a clone that was not there."""
 
+    whole = True
+
     def __init__(self, resource: Resource, layers: t.Sequence[Layer], options: UndoOptions) -> None:
         super().__init__()
         self.path = resource.path

@@ -38,7 +38,11 @@ class Undo(abc.ABC):
     :ivar into: where what is removed as a whole is kept, once M(keep) was called.
     :ivar kept: what stays although it was added since, as C(erase_after) asks for, for people.
     :ivar inexact: what cannot be undone for certain, and why, for people.
+    :cvar whole: it takes away all that is there now, to where M(keep) says or for good.
+    :ivar newest: where the newest capture is that it goes back through, so that what others did is kept aside there.
     """
+
+    whole = False
 
     def __init__(self) -> None:
         self.plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
@@ -46,6 +50,7 @@ class Undo(abc.ABC):
         self.kept: list[str] = []
         self.inexact: list[str] = []
         self.into: PrivateDir | None = None
+        self.newest: PrivateDir | None = None
 
     @abc.abstractmethod
     def check(self) -> None:

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import fork
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._content.aside import aside_for_whole
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents, store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
@@ -102,21 +103,26 @@ class Redo:
         """
         session, chosen = self._session, self._chosen
         name = _pending(chosen, self._partial) if self._options.resumed else None
-        if self._needed:
-            event = self._captured()
-            if event is None:
-                return None
+        event = self._captured() if self._needed else None
+        if event is not None:
             event["redo"] = {
                 "points": [] if self._partial else [point["point"] for point in chosen.points],
                 "before": {} if self._partial else _before(session, chosen),
             }
             session.add(event)
             name = str(event["point"])
-        if name is not None and session.where is not None and session.writes:
+        if session.where is None or not session.writes:
+            return name
+        if name is not None:
             directory = stack.enter_context(contents.point_dir(session.where, name.rpartition(".")[0], name))
             for number, (undo, dummy) in enumerate(self._captures):
                 undo.keep(stack.enter_context(contents.content_dir(directory, number, create=True)))
-        return name
+            return name
+        for undo, dummy in self._captures:
+            # Others' work is in it, and nothing else keeps that.
+            if undo.whole and undo.conflicts and undo.newest is not None:
+                undo.keep(aside_for_whole(undo.newest, stack))
+        return None
 
 
 def _long(specs: t.Iterable[Spec]) -> bool:

@@ -168,7 +168,11 @@ def _compute(
             captures[key] = [*captures.pop(key, []), layer]
     newest_first = list(reversed(captures.items()))
     newest_first.sort(key=lambda pair: not _contains(pair[0][0]))
-    return [make(resource_layers[-1].spec).undo(resource_layers, options) for dummy, resource_layers in newest_first]
+    undos: list[Undo] = []
+    for dummy, resource_layers in newest_first:
+        undos.append(make(resource_layers[-1].spec).undo(resource_layers, options))
+        undos[-1].newest = resource_layers[-1].where
+    return undos
 
 
 def _contains(name: str) -> bool:

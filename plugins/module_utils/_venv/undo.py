@@ -70,17 +70,19 @@ class VenvUndo(Undo):
         captured = {path for target in self.targets.values() for path in target.paths()}
         own = set(self.loose.paths())
         erase: set[str] = set()
+        theirs: set[str] = set()
         suspects: dict[str, int] = {}
         for name, target in sorted(self.targets.items()):
             now = registered.get(name, [])
             target.here = target.version in [one.version for one in now]
-            self._judge_versions(name, target, now)
+            of_others = self._judge_versions(name, target, now)
             # An interrupted undo may have emptied one and not removed it.
             self.infos += [one.info for one in now]
             extra = 0
             for one in now:
                 rows, installed_ns = self._rows(venv, one)
                 suspects.update(undo_goals.suspects(venv, rows, installed_ns))
+                theirs.update(rows if one in of_others else ())
                 new = [path for path in rows if path not in captured]
                 extra += len(new)
                 # The installer failed at somebody's directory that is in the place of a file.
@@ -99,6 +101,8 @@ class VenvUndo(Undo):
         if lock is not None and lock.st_size == 0:
             erase.add(_LOCK)
         self.erase = sorted(erase - own)
+        lost = {path for target in self.targets.values() for path in target.untouchable}
+        self.aside = sorted({*self.aside, *(theirs & {*captured, *self.erase})} - lost)
         self._judge_loose(venv)
         self.plan["restore"] += self._modes(venv, mend=False)
         if not self.targets or any(layer.spec.get("all") for layer in self.layers):
@@ -145,11 +149,14 @@ class VenvUndo(Undo):
                 self.kept += [f"{name} {one.version}" for one in registered.get(name, ())]
                 del self.targets[name]
 
-    def _judge_versions(self, name: str, target: Target, now: list[Distribution]) -> None:
+    def _judge_versions(self, name: str, target: Target, now: list[Distribution]) -> list[Distribution]:
+        """Name what others did; returns what they installed."""
         allowed = set(target.allowed) - {undo_goals.ABSENT}
+        of_others = []
         for one in now:
             if "" in allowed or any(base_versions.same_version(one.version, known) for known in allowed):
                 continue
+            of_others.append(one)
             self.conflicts.append(
                 f"{name} {one.version} in {self.path} was installed by somebody else "
                 f"(captured: {target.version or 'none'}, installed: {' or '.join(sorted(allowed)) or 'none'})"
@@ -157,6 +164,7 @@ class VenvUndo(Undo):
         gone = undo_goals.ABSENT in target.allowed or self.how.resumed or self.since is not None
         if target.version and not now and not gone:
             self.conflicts.append(f"{name} in {self.path} was removed by somebody else (captured: {target.version})")
+        return of_others
 
     def _rows(self, venv: Tree, one: Distribution) -> tuple[dict[str, Row], int]:
         """What a registered distribution consists of, and when it was installed."""
@@ -216,8 +224,6 @@ class VenvUndo(Undo):
                 self.plan["remove"].append(f"{venv.name(path)} (kept aside)")
             elif not any(path in target.untouchable for target in self.targets.values()):
                 self.conflicts.append(f"{venv.name(path)} was edited by somebody")
-        lost = {path for target in self.targets.values() for path in target.untouchable}
-        self.aside = [path for path in self.aside if path not in lost]
 
     def _judge_loose(self, venv: Tree) -> None:
         with self.loose.store() as store:
@@ -269,23 +275,27 @@ class VenvUndo(Undo):
                 venv.unlink(f"{directory}/{TEMPORARY}")
             # While the sources still tell whose it is: the next undo could not say that of what a killed one left.
             undo_strays.remove_bytecode(venv, [*self.erase, *self.aside, *self.litter.entries])
-            if self.aside or self.litter.entries:
-                with content_aside.Aside(venv, self.layers[-1].where) as aside:
-                    for relative in [*self.aside, *self.litter.entries]:
-                        aside.take(relative)
             content = [path for path in self.erase if not _in_info(path)]
-            info = [path for path in self.erase if _in_info(path)]
+            info = sorted((path for path in self.erase if _in_info(path)), key=_record_last)
+            self._set_aside(venv, [*sorted({*self.aside} - {*info}), *self.litter.entries])
             for relative in content:
                 venv.unlink(relative)
             # While RECORD still tells what belonged to it: nothing is left that nobody knows of.
             undo_strays.prune(venv, self._touched(), self._stay(venv))
             for target in [*self.targets.values(), self.loose]:
                 self._put(venv, target)
-            for relative in sorted(info, key=_record_last):
+            self._set_aside(venv, sorted({*self.aside} & {*info}, key=_record_last))
+            for relative in info:
                 venv.unlink(relative)
             undo_strays.prune(venv, self._touched(), self._stay(venv))
             self._modes(venv, mend=True)
             venv.flush()
+
+    def _set_aside(self, venv: Tree, paths: t.Sequence[str]) -> None:
+        if paths:
+            with content_aside.Aside(venv, self.layers[-1].where) as aside:
+                for relative in paths:
+                    aside.take(relative)
 
     def _put(self, venv: Tree, target: Target) -> None:
         with target.store() as store:

@@ -52,6 +52,8 @@ class VenvRemoval(Undo):
     :param layers: its captures, oldest first; it was absent at one of them at least.
     """
 
+    whole = True
+
     def __init__(self, path: str, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self.path = path
@@ -141,6 +143,8 @@ class VenvReturn(Undo):
 
     :param layer: the capture made by that rollback.
     """
+
+    whole = True
 
     def __init__(self, path: str, layer: Layer, how: UndoOptions) -> None:
         super().__init__()

@@ -461,6 +461,21 @@ def test_work_in_a_clone_that_was_not_there_is_a_conflict(work: Path, tmp_path: 
     assert not work.exists()
 
 
+def test_k10_a_clone_with_work_is_kept_aside_where_no_point_keeps_it(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.rename(work, tmp_path / "elsewhere")
+    capture(work)
+    os.rename(tmp_path / "elsewhere", work)
+    (work / "untracked").write_text("matters")
+    real = os.fstatvfs
+    monkeypatch.setattr(os, "fstatvfs", lambda fd: os.statvfs_result([*real(fd)[:4], 0, *real(fd)[5:10]]))
+    assert rollback(engine(work), RollbackRequest("last", force=True), False)["redo_point"] is None
+    assert not work.exists()
+    [kept] = [path for path in tmp_path.rglob("untracked") if "aside" in path.parts]
+    assert kept.read_text() == "matters"
+
+
 def test_what_a_killed_clone_left_is_nobodys_work(work: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     backup(engine(work), [{"kind": "git", "path": str(clone)}], "submodule_sync", "", False)

@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._files.undo import FilesUndo
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import FINISHED, KILLED, attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._undo.test_redo import Host
@@ -26,6 +27,8 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Transition
 
 
 @pytest.fixture
@@ -299,3 +302,48 @@ def _point(host: Host, path: Path) -> str:
     return backup(host.engine, [{"kind": "files", "paths": [str(path)]}], None, str(path), False)["rollback_point"][
         "id"
     ]
+
+
+def test_k10_what_others_installed_since_is_kept_aside(host: Host) -> None:
+    """No rollback point keeps it, since nobody wants the halves of an unfinished installation back."""
+    host.install("one", fresh="3.0", pack="3.0")
+    wanted = host.look()
+    _killed(host, "two", fresh="1.0", pack="1.0")
+    theirs = {"fresh/__init__.py": "of somebody else", "fresh/more.py": "more of it", "../../../bin/fresh": "a script"}
+    host.venv.install("fresh", "7.1", theirs)
+    with pytest.raises(ConflictError, match=r"fresh 7\.1"):
+        host.undo()
+    assert host.undo(force=True)["redo_point"] is None
+    assert changes(wanted, host.look()) == {}
+    assert {*theirs.values()} <= _stored(host)
+
+
+def test_k10_an_environment_with_what_others_installed_is_kept_aside(host: Host) -> None:
+    """The unfinished installation had made it; it goes, and what others installed into it is theirs."""
+    wanted = host.look()
+    _killed(host, "one", fresh="1.0", pack="1.0")
+    host.venv.install("handmade", "7.1", {"handmade/__init__.py": "of somebody else"})
+    with pytest.raises(ConflictError, match=r"handmade 7\.1"):
+        host.undo()
+    assert host.undo(force=True)["redo_point"] is None
+    assert changes(wanted, host.look()) == {}
+    assert "of somebody else" in _stored(host)
+
+
+def _killed(host: Host, inputs: str, **versions: str) -> None:
+    """An installation whose installer is killed while it puts the last of these in place."""
+    venv: dict[str, Any] = {"kind": "venv", "path": str(host.venv.path)}
+    host.call(inputs, {"phase": PHASES[0], "status": "started", "capture": [venv]})
+    if not host.venv.path.exists():
+        host.venv.make()
+    pins = [{"name": name, "version": version} for name, version in versions.items()]
+    done: Transition = {"phase": PHASES[0], "status": "completed"}
+    host.call(inputs, done, {"phase": PHASES[2], "status": "started", "capture": [{**venv, "distributions": pins}]})
+    for name, version in versions.items():
+        host.venv.install(name, version, register=name != [*versions][-1])
+
+
+def _stored(host: Host) -> set[str]:
+    """The content of all files below the root, where the engine keeps what is nobody's to destroy."""
+    files = [path for path in (host.path / "root").rglob("*") if path.is_file() and not path.is_symlink()]
+    return {path.read_text(errors="replace") for path in files}
