@@ -297,6 +297,7 @@ class _UndoneMore(_Any, total=False):
     differences: list[str]
     work: UndoWork
     redo: str
+    lost: list[str]
 
 
 class Undone(_UndoneMore):
@@ -393,6 +394,7 @@ class _PointLater(t.TypedDict, total=False):
     after: list[Observed]
     unchanged: bool
     undone: str
+    lost: str
     pruned: str
     archive: ArchiveRecord
     incomplete: bool

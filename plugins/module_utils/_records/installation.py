@@ -191,6 +191,8 @@ class Change:
     def _on_undone(self, event: events.Undone, time: str) -> None:
         self.undoing = None
         for point in self.points:
+            if point["point"] in event.get("lost", ()):
+                point["lost"] = time
             if event["outcome"] != "exact":
                 if point["point"] == event.get("redo"):
                     # What this rollback was to undo still counts, and so does what it captured before.
@@ -485,7 +487,8 @@ def fold(lines: t.Iterable[LedgerLine], into: list[Change] | None = None) -> lis
                     points += event["event"] == "captured"
                 by_id[install_id].updated = line.time
                 if known and event["event"] == "undone":
-                    undone = {(point, line.time): points for point in event.get("points") or []}
+                    names = [*(event.get("points") or ()), *event.get("lost", ())]
+                    undone = {(name, line.time): points for name in names}
                     by_id[install_id].undoings.update(undone)
     return list(by_id.values())
 

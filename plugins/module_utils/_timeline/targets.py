@@ -194,15 +194,25 @@ def _timeline(history: t.Sequence[Change]) -> list[Point]:
 
 def _kept(history: t.Sequence[Change], cut: int, chosen: ResolvedTarget) -> ResolvedTarget:
     """The same; where nothing is left to undo, there is nothing to be wrong about either."""
+    if chosen.points:
+        _refuse_unkept(history, cut, chosen.time, _undone_later(history, cut, _time(chosen.time)))
+    return chosen
+
+
+def _undone_later(history: t.Sequence[Change], cut: int, since: dt.datetime) -> t.Callable[[Point, str], bool]:
+    """Whether what a field of a point is the time of came after a cut.
+
+    :param history: tells the order, whatever clocks said; empty where only the time counts.
+    :param since: when the cut was.
+    """
     undone_by = {point: by for change in history for point, by in change.undoings.items()}
 
-    def later(point: Point) -> bool:
-        by = undone_by.get((point["point"], point["undone"]))
-        return by > cut if by is not None else _time(point["undone"]) >= _time(chosen.time)
+    def later(point: Point, field: str) -> bool:
+        time = t.cast("str", point.get(field))
+        by = undone_by.get((point["point"], time))
+        return by > cut if by is not None else _time(time) >= since
 
-    if chosen.points:
-        _refuse_unkept(history, cut, chosen.time, later)
-    return chosen
+    return later
 
 
 def _phase(history: t.Sequence[Change], phase: str, elsewhere: t.Container[str]) -> ResolvedTarget:
@@ -222,22 +232,22 @@ def _date(history: t.Sequence[Change], date: dt.datetime, elsewhere: t.Container
     """The state at a date: what began then or later is undone, as RPM compares transaction ids with its goal."""
     timeline = _timeline(history)
     cut = sum(1 for point in timeline if _time(point["time"]) < date)
-    _refuse_unkept(history, cut, date.isoformat(" ", "seconds"), lambda point: _time(point["undone"]) >= date)
+    _refuse_unkept(history, cut, date.isoformat(" ", "seconds"), _undone_later([], cut, date))
     since = [change for change in history if _time(change.begun) >= date]
     tid = (since or history[-1:])[0].install_id
     return _since(history, cut, date.isoformat(), tid, elsewhere, date=date)
 
 
-def _refuse_unkept(history: t.Sequence[Change], cut: int, date: str, later: t.Callable[[Point], bool]) -> None:
+def _refuse_unkept(history: t.Sequence[Change], cut: int, date: str, later: t.Callable[[Point, str], bool]) -> None:
     """Refuse a cut before which something counted that was undone later, without being kept.
 
     :param date: when that was, for people.
-    :param later: an undone point was undone after the cut.
+    :param later: M(_undone_later) of the cut.
     """
     timeline = _timeline(history)
     kept_points = _listed(timeline)
     for point in timeline[:cut]:
-        if point.get("undone") and point["point"] not in kept_points and later(point):
+        if point.get("undone") and point["point"] not in kept_points and later(point, "undone"):
             raise InputError(
                 f"What installation {point['install_id']} had changed by {date} was rolled back at {point['undone']} "
                 "and not kept, so that state cannot be brought back.",
@@ -271,7 +281,7 @@ def _counting(timeline: t.Sequence[Point], cut: int) -> set[str]:
         undid = set((point.get("redo") or {}).get("points") or ())
         if point.get("undone") and name not in listed:
             names.discard(name)
-        elif undid and undid <= names and not point.get("incomplete"):
+        elif undid and undid <= names and not point.get("incomplete") and not point.get("lost"):
             names -= {name, *undid}
     return names
 
@@ -312,6 +322,9 @@ def _since(
     ]
     names -= {point["point"] for point in passed}
     uncovered = [f"{_held(point)}: what was changed after it stays as it is" for point in passed]
+    later = _undone_later(history if date is None else [], cut, date or _time(time))
+    lost = {point["lost"]: None for point in timeline[:cut] if point.get("lost") and later(point, "lost")}
+    uncovered += [f"what was rolled back in part at {at} was not kept: it stays as it is" for at in lost]
     began = whole.seq if whole is not None else timeline[cut]["seq"] if target is not None else 0
     parts: list[TargetPart] = []
     for change in history:

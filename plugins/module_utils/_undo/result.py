@@ -14,7 +14,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import Certainty, RollbackResult
 
 
-def nothing(text: str, target: str) -> RollbackResult:
+def nothing(text: str, target: str, inexact: t.Sequence[str] = ()) -> RollbackResult:
     """Of a rollback with nothing to do."""
     plan: dict[str, list[str]] = {key: [] for key in PLAN_KEYS}
     return {
@@ -24,10 +24,10 @@ def nothing(text: str, target: str) -> RollbackResult:
         "plan": plan,
         "conflicts": [],
         "kept": [],
-        "inexact": [],
+        "inexact": [*inexact],
         "undone": [],
         "redo_point": None,
-        "exact": True,
+        "exact": not inexact,
         "diff": {"before": {}, "after": {}},
     }
 

@@ -79,7 +79,8 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
         if request.to == "last":
             return nothing(f"Nothing to roll back: {targets.nothing_to_undo(history)}", target)
         since = request.to if targets.is_date(request.to) else f"{request.to} began"
-        return nothing(f"Nothing to roll back: nothing was captured since {since}, or all of it was undone.", target)
+        text = f"nothing was captured since {since}, or all of it was undone."
+        return nothing(f"Nothing to roll back: {text}", target, chosen.uncovered)
     with contextlib.ExitStack() as stack:
         options = _how(session, request, history, chosen)
         undos = _compute(session, chosen, request.kinds, options, stack, interrupted)
@@ -87,7 +88,7 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
         if request.partial and not result["conflicts"] and not any(undo.touches() for undo in undos):
             # Not that they are as captured: somebody may have edited them later.
             text = "nothing is left of what was done to the selected resources since; what others changed stays."
-            return nothing(f"Nothing to roll back: {text}", target)
+            return nothing(f"Nothing to roll back: {text}", target, result["inexact"])
         if result["conflicts"] and not options.force:
             raise refused(result)
         if request.window is not None:
@@ -200,6 +201,41 @@ def _mark_unchanged(session: Session, chosen: targets.ResolvedTarget, result: Ro
         )
 
 
+def _unkept(
+    chosen: targets.ResolvedTarget, undos: t.Sequence[Undo], request: RollbackRequest, redo: str | None
+) -> set[str]:
+    """Points of which something is undone that nothing has captured, so that it cannot be brought back."""
+    # A rollback that was interrupted had captured what it was to undo, and no more.
+    begun = [part.change.undoing for part in chosen.parts if part.change.undoing is not None]
+    if not begun and not any(undo.touches() for undo in undos):
+        return set()
+    captured = {name for undoing in begun for name in undoing["points"]}
+    return {
+        point["point"]
+        for point in chosen.points
+        if (redo is None or (begun and point["point"] not in captured))
+        and any(not request.kinds or resource["kind"] in request.kinds for resource in point["resources"])
+    }
+
+
+def _undone(part: targets.TargetPart, partial: bool, differences: list[str], unkept: t.Container[str]) -> Undone:
+    """The event about a change of which all or something was undone."""
+    entire = part.entire and not partial
+    event: Undone = {
+        "event": "undone",
+        "installations": [part.change.install_id],
+        "points": [] if partial else [point["point"] for point in part.points],
+        "phases": [] if partial else part.phases,
+        "status": "rolled_back" if entire and part.change.origin == "installation" else None,
+        "outcome": "differs" if differences else "exact",
+        "differences": differences,
+    }
+    lost = [point["point"] for point in part.points if point["point"] in unkept]
+    if lost and (partial or differences):
+        event["lost"] = lost
+    return event
+
+
 def _execute(
     session: Session,
     chosen: targets.ResolvedTarget,
@@ -210,6 +246,7 @@ def _execute(
     begun: float,
 ) -> RollbackResult:
     plan = result["plan"]
+    unkept = _unkept(chosen, undos, request, result["redo_point"])
     for part in reversed(chosen.parts):
         session.add(
             {
@@ -254,16 +291,7 @@ def _execute(
     }
     _mark_unchanged(session, chosen, result, options.resumed or request.partial)
     for part in reversed(chosen.parts):
-        entire = part.entire and not request.partial
-        event: Undone = {
-            "event": "undone",
-            "installations": [part.change.install_id],
-            "points": [] if request.partial else [point["point"] for point in part.points],
-            "phases": [] if request.partial else part.phases,
-            "status": "rolled_back" if entire and part.change.origin == "installation" else None,
-            "outcome": "differs" if differences else "exact",
-            "differences": differences,
-        }
+        event = _undone(part, request.partial, differences, unkept)
         if part is [each for each in chosen.parts if each.points][-1]:
             # Of all of it, so with one installation only.
             event["work"] = work

@@ -79,6 +79,7 @@ class World:
 
     :ivar moments: what there was before each step, oldest first.
     :ivar theirs: (number of the moment before, part, what it was after) of each change by others.
+    :ivar unkept: numbers of the moments before rollbacks in part that kept nothing of what they took back.
     :ivar known: rollback points and installations, with the number of the moment they stand for.
     """
 
@@ -93,6 +94,7 @@ class World:
         self.venv = TinyVenv(self.data / "venv")
         self.moments: list[Moment] = []
         self.theirs: list[tuple[int, str, Snapshot]] = []
+        self.unkept: list[int] = []
         self.known: dict[str, int] = {}
         self.precious: set[str] = set()
         self.unseen: dict[str, int] = {}
@@ -369,6 +371,8 @@ class World:
             return
         assert {**result, "redo_point": None} == expected
         self.note(now)
+        if options.get("kinds") and result["changed"] and result["redo_point"] is None:
+            self.unkept.append(now)
         if not result["changed"]:
             # Also when the target was left behind by a rollback that cannot be taken back.
             self.unchanged(before)
@@ -377,7 +381,8 @@ class World:
         if not self._reachable(moment):
             return
         unfinished = result["redo_point"] is None
-        self.check(moment, before, bool(options.get("force")) or unfinished, options.get("kinds") or ())
+        kinds = options.get("kinds") or ()
+        self.check(moment, before, bool(options.get("force")) or unfinished, kinds, self._certain(moment, result))
         again = self._try(name, True, options)
         assert isinstance(again, SageError) or not again["changed"], (name, again)
 
@@ -427,14 +432,23 @@ class World:
             assert not undoing, self.story(moment)
             self.unchanged(between)
         if self._reachable(moment) and (result["changed"] or moment == begun):
-            self.check(moment, before, True, ())
+            self.check(moment, before, True, (), self._certain(moment, result))
             again = self._try(name, True, {"force": force})
             assert isinstance(again, SageError) or not again["changed"], (name, again)
 
-    def check(self, moment: int, before: Parts, aside: bool, kinds: t.Sequence[str]) -> None:
-        """Every part is what it was, but for what others changed since; of that nothing is lost."""
+    def _certain(self, moment: int, result: t.Any) -> bool:
+        """Whether the environment has to be as it was: not where it is said that a rollback in part kept nothing."""
+        return bool(result["exact"]) or not any(number >= moment for number in self.unkept)
+
+    def check(self, moment: int, before: Parts, aside: bool, kinds: t.Sequence[str], certain: bool = True) -> None:
+        """Every part is what it was, but for what others changed since; of that nothing is lost.
+
+        :param certain: also what is in the environment.
+        """
         was, after = self.moments[moment].parts, self.look()
         for part in {*was, *before, *after}:
+            if not certain and of_venv(part):
+                continue
             if kinds and not of_venv(part):
                 assert changes(before.get(part, {}), after.get(part, {})) == {}, part
                 continue

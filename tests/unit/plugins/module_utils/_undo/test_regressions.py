@@ -330,6 +330,37 @@ def test_k10_an_environment_with_what_others_installed_is_kept_aside(host: Host)
     assert "of somebody else" in _stored(host)
 
 
+def test_k1_what_was_rolled_back_in_part_and_not_kept_is_not_exact(host: Host) -> None:
+    """Nothing is left to undo for an earlier date, and what was in the environment then is not there."""
+    bare = host.install("zero")
+    first = host.install("one", pack="1.0")
+    middle = host.now().updated
+    host.undo(first, kinds=["venv"], keep_broken=True)
+    again = host.undo(first, kinds=["venv"])
+    assert (again["changed"], again["exact"]) == (False, True)
+    result = host.undo(middle)
+    assert (result["changed"], result["exact"]) == (False, False)
+    assert "was not kept" in result["inexact"][0]
+    assert "pack" not in host.venv.installed()
+    # What came later goes, and the result is still not what there was.
+    second = host.install("two", other="1.0")
+    for target in (middle, second):
+        result = host.undo(target)
+        assert (result["changed"], result["exact"]) == (True, target == second)
+        host.undo(result["redo_point"])
+    # Before all of it there is nothing to be wrong about.
+    assert host.undo(first)["exact"] is True
+    assert host.undo(bare)["exact"] is True
+
+
+def test_k1_what_was_rolled_back_in_part_and_kept_is_exact(host: Host) -> None:
+    host.install("one", pack="1.0")
+    middle, wanted = host.now().updated, host.look()
+    assert host.undo("last", kinds=["venv"])["redo_point"]
+    assert host.undo(middle)["exact"] is True
+    assert changes(wanted, host.look()) == {}
+
+
 def _killed(host: Host, inputs: str, **versions: str) -> None:
     """An installation whose installer is killed while it puts the last of these in place."""
     venv: dict[str, Any] = {"kind": "venv", "path": str(host.venv.path)}
