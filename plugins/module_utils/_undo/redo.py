@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
     import contextlib
 
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.targets import ResolvedTarget
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
@@ -135,9 +136,18 @@ def _long(specs: t.Iterable[Spec]) -> bool:
 def _finished(chosen: ResolvedTarget) -> bool:
     """All that is undone is the work of finished installations, or of points made by hand."""
     return all(
-        part.change.state in ("completed", "rolled_back") or part.change.origin != "installation"
+        part.change.state in ("completed", "rolled_back")
+        or part.change.origin != "installation"
+        or _finished_before(part.change)
         for part in chosen.parts
         if part.points
+    )
+
+
+def _finished_before(change: Change) -> bool:
+    """Its last phases were rolled back, and that is why it counts as failed: all had ended, none by a failure."""
+    return change.state == "failed" and all(
+        phase.done or (phase.status == "rolled_back" and not phase.failure) for phase in change.phases.values()
     )
 
 

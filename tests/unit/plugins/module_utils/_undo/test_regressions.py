@@ -361,6 +361,19 @@ def test_k1_what_was_rolled_back_in_part_and_kept_is_exact(host: Host) -> None:
     assert changes(wanted, host.look()) == {}
 
 
+def test_a_finished_installation_that_was_rolled_back_in_part_is_kept_when_the_rest_goes(host: Host) -> None:
+    """It is no failed one, of which nobody wants anything back."""
+    first = host.install("one", pack="1.0")
+    host.undo(host.now().points[1]["point"])
+    wanted = host.look()
+    assert (host.now().status, host.venv.installed()) == ("failed", {})
+    redo = host.undo(first)["redo_point"]
+    assert redo
+    assert not host.venv.path.exists()
+    host.undo(redo)
+    assert changes(wanted, host.look()) == {}
+
+
 def _killed(host: Host, inputs: str, **versions: str) -> None:
     """An installation whose installer is killed while it puts the last of these in place."""
     venv: dict[str, Any] = {"kind": "venv", "path": str(host.venv.path)}
