@@ -418,6 +418,9 @@ class World:
             if not (0 <= moment <= kept or 0 <= moment <= begun):
                 moment = begun
         before, between = self.moments[-1].parts, self.look()
+        if not undoing:
+            # The one that was to be killed had come to its end, and what this one keeps is what there is now.
+            self.moment()
         expected, result = self._try(name, True, {"force": force}), self._try(name, False, {"force": force})
         if isinstance(result, SageError):
             assert type(result) is type(expected), (result, expected)
