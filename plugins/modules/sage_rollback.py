@@ -183,7 +183,9 @@ kept:
   elements: str
   sample: []
 inexact:
-  description: What cannot be undone for certain, such as effects of the scripts of the system's packages.
+  description:
+    - What cannot be undone for certain, such as effects of the scripts of the system's packages, or what an earlier
+      rollback with O(resources) has taken back without keeping it.
   returned: success
   type: list
   elements: str
