@@ -51,7 +51,8 @@ BY_FINDING = {
     "store_unreadable": Advice("Look at its owners, its modes, and the disk"),
     "drift": Advice(
         "If that was meant, nothing has to be done. If not, install again: that puts back distributions that are gone "
-        "or have another version. To have edited files back, move the environment (.sage/venv) aside first",
+        "or have another version. To have edited files back, first move the environment (.sage/venv) aside and empty "
+        "uv's cache (uv cache clean), which is linked with it: an edit in place is there as well",
         "install_sage",
     ),
     "unfinished_installation": Advice("Install again, which continues; or roll back", "install_sage"),
