@@ -30,6 +30,9 @@ _TELLS = re.compile(
     r"(?i)error|exception|not found|no such|no matching|denied|refused|cannot|can't|could not|invalid|timed? ?out"
 )
 _REASON = 220
+# What Ansible says of a task that hung, and what that means in a maintenance window.
+_TIMED_OUT = "Timed out"
+_CUT_OFF = "It was cut off, so that an undo fits into the window."
 
 
 class HostOutcome(t.NamedTuple):
@@ -131,6 +134,8 @@ def reason(failure: Mapping[str, object]) -> str:
     message = _lines(_parts(failure)[0])
     printed = [line for line in [*message[1:], *_lines(_text(failure.get("output")))] if line not in _SAYS_NOTHING]
     headline = message[0] if message else ""
+    if failure.get("late") and _TIMED_OUT in headline:
+        return cell(f"{headline} {_CUT_OFF}", _REASON)
     cause = _cause(printed)
     # A command line has names of temporary files, which differ from host to host.
     if cause and (_SAID in headline or cause == headline):

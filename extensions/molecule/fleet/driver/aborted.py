@@ -59,7 +59,7 @@ def _fail(phase: str, machines: Machines, names: list[str]) -> Attempt:
     versions = {name: {"sage_version": version, **hosts.get(name, {})} for name in names}
     run = attempt.start(extra={"sage_version": None, **extra}, hosts=versions)
     attempt.ended(run, 2)
-    if f"Phase: {phase}" not in run.output:
+    if f"FAILED in {phase}: " not in run.output:
         attempt.wrong.append(f"it did not fail in {phase}")
     attempt.judge("old")
     if phase == "sage_packages":
