@@ -55,6 +55,7 @@ ODD_HOSTS: dict[str, dict[str, t.Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", list(ODD_HOSTS))
 def test_e13_decisions_and_reports_are_the_controllers(tmp_path: pathlib.Path, case: str) -> None:
     """No variable of a host counts, also not those of a localhost in the inventory."""

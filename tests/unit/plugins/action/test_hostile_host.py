@@ -149,6 +149,7 @@ def test_x9_a_hostile_host(tmp_path: pathlib.Path, playbook: str, number: int) -
     world.judge(playbook, kind, played)
 
 
+@pytest.mark.slow
 def test_x9_an_answer_of_no_module_is_no_success(tmp_path: pathlib.Path) -> None:
     """To Ansible any mapping is one: the table said that the host did not answer, and the play that all was well."""
     interpreter = tmp_path / "python"

@@ -57,7 +57,7 @@ def _served(directory: pathlib.Path) -> t.Iterator[str]:
     """The URL of a directory, with the password."""
     handler = functools.partial(_Private, directory=str(directory))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield f"http://{LOGIN}@127.0.0.1:{server.server_address[1]}/"
         finally:

@@ -52,6 +52,7 @@ def test_check_run_check_run(bench: Bench) -> None:
     assert tree(bench.venv) == before
 
 
+@pytest.mark.slow
 def test_e2_one_that_was_moved_is_not_in_order(bench: Bench) -> None:
     """Its commands name the old path; without a record it was taken for one that works."""
     bench.make_venv()

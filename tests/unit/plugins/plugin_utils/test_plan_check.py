@@ -63,7 +63,7 @@ class _Index(http.server.BaseHTTPRequestHandler):
 def _served(kind: str, text: str) -> t.Iterator[str]:
     handler = type("Pages", (_Index,), {"pages": {"/simple/isage/": (kind, text)}})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:

@@ -340,6 +340,7 @@ def _race(path: pathlib.Path, number: int, ready: int, answers: int) -> t.NoRetu
         os._exit(status)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prepared", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["a new log", "an old log"]
 )
@@ -400,6 +401,7 @@ def test_writers_that_are_killed_at_any_time(path: pathlib.Path) -> None:
     assert [name for name in _files(directory) if name.endswith(".tmp")] == []
 
 
+@pytest.mark.slow
 def test_readers_while_others_write(path: pathlib.Path, log: DecisionLog) -> None:
     """Between link and unlink a file has two names; that is nothing to refuse."""
     wrong: list[Exception] = []

@@ -184,7 +184,7 @@ def site() -> t.Iterator[Site]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield Site(f"http://127.0.0.1:{server.server_address[1]}", answers, asked)
         server.shutdown()
 

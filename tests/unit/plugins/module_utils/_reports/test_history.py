@@ -169,6 +169,7 @@ def _calls(work: t.Callable[[], object]) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_e23_what_a_listing_costs_grows_with_the_history_and_not_with_its_square(tmp_path: Path) -> None:
     host = SageHost(tmp_path).make()
     costs = []

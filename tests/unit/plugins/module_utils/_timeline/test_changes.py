@@ -152,6 +152,7 @@ def _outside(host: SageHost, number: int, by: str = "hook") -> str:
     return str(point["rollback_point"]["id"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["hook", "hand"])
 def test_e5_a_call_reads_no_more_after_many_points(host: SageHost, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines of the ledger that a call reads are counted."""
