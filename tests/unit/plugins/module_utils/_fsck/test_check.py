@@ -341,7 +341,10 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGES)
+# Some of them in the quick checks.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if number % 3 else []) for number, name in enumerate(DAMAGES)]
+)
 def test_e18_each_damage_is_found_and_what_can_be_is_mended(host: Host, name: str) -> None:
     damage = DAMAGES[name]
     damage.situation(host)

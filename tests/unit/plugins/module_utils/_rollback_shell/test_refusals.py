@@ -91,7 +91,9 @@ REFUSALS: dict[str, Callable[[Host], object]] = {
 }
 
 
-@pytest.mark.parametrize("force", [[], ["--force"]], ids=["plain", "forced"])
+@pytest.mark.parametrize(
+    "force", [pytest.param([], id="plain"), pytest.param(["--force"], id="forced", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("what", REFUSALS)
 def test_refusals_touch_nothing(host: Host, what: str, force: list[str]) -> None:
     fill(host.data)
