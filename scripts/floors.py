@@ -20,7 +20,10 @@ FLOORS: tuple[dict[str, str], ...] = (
         "_kind": "the interface of a kind of resource: what it is, its undo, its lines in scripts and reports",
         "_maintenance": "a maintenance window: estimates, and whether a phase and its undo fit",
     },
-    {"_content": "one captured path and the list of them: taken in, checked, put back, set aside"},
+    {
+        "_content": "one captured path and the list of them: taken in, checked, put back, set aside",
+        "_footprint": "what a change touched, by looking: tables of a tree",
+    },
     {"_storage": "where captures lie, and archives of them", "_git": "the kind git"},
     {
         "_records": "the ledger, what it folds to, sessions on it; who may begin here",

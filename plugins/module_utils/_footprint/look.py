@@ -1,0 +1,205 @@
+"""One look at a tree: a row for each path, by descriptors, without following a link and without reading a file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
+    DIRECTORY,
+    FILE,
+    LINK,
+    Row,
+    Table,
+)
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_TYPES = {
+    stat.S_IFREG: FILE,
+    stat.S_IFDIR: DIRECTORY,
+    stat.S_IFLNK: LINK,
+    stat.S_IFIFO: footprint_table.FIFO,
+    stat.S_IFSOCK: footprint_table.SOCKET,
+    stat.S_IFBLK: footprint_table.BLOCK,
+    stat.S_IFCHR: footprint_table.CHARACTER,
+}
+# Each level keeps a descriptor open; nothing that people install is a tenth as deep.
+_DEEPEST = 400
+# What has none, and where they cannot be had.
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.ENOENT, errno.EACCES, errno.EPERM)
+
+
+def look(directory: int, name: str, earlier: Table | None = None) -> Table:
+    """Look at a path and at all below it.
+
+    What vanishes while somebody looks is absent; what may not be looked at is named in C(unseen).
+
+    :param directory: descriptor of the directory that the path is in.
+    :param name: of the path there.
+    :param earlier: a look at the same tree. Extended attributes are read again only where the ctime is another.
+    :raises CaptureError: directories are nested too deeply.
+    """
+    began = time.time_ns()
+    try:
+        info = os.lstat(name, dir_fd=directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return Table({}, began, file_system(directory))
+    looking = _Look(earlier)
+    looking.take("", name, directory, info)
+    return Table(
+        looking.rows,
+        began,
+        file_system(directory),
+        boundaries=tuple(sorted({*looking.boundaries, *_mounted(directory, name)})),
+        unseen=looking.unseen,
+    )
+
+
+def row_at(directory: int, name: str) -> Row | None:
+    """The row of one path, with extended attributes; None where nothing is."""
+    try:
+        info = os.lstat(name, dir_fd=directory)
+        return _row(info, _target(info, name, directory), attributes_of(directory, name))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def file_system(fd: int) -> str:
+    """Tells the file system that is open from others: the kernel's identifier of it, in hex."""
+    return f"{os.fstatvfs(fd).f_fsid:x}"
+
+
+def attributes_of(directory: int, name: str) -> str:
+    """The extended attributes of a path in an open directory, as P(_footprint.table.encode_attributes) has them."""
+    # No call takes a name and a directory. By /proc no link is followed either.
+    path = f"/proc/self/fd/{directory}/{name}"
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        if not names:
+            return ""
+        attributes = {each: os.getxattr(path, each, follow_symlinks=False) for each in names}
+    except OSError as error:
+        if error.errno in _NO_ATTRIBUTES or error.errno == errno.ENODATA:
+            return ""
+        raise
+    return footprint_table.encode_attributes(attributes)
+
+
+def _target(info: os.stat_result, name: str, directory: int) -> str:
+    """What a row says beside numbers: where a link points, which device it is."""
+    if stat.S_ISLNK(info.st_mode):
+        return os.readlink(name, dir_fd=directory)
+    if stat.S_ISBLK(info.st_mode) or stat.S_ISCHR(info.st_mode):
+        return f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
+    return ""
+
+
+def _row(info: os.stat_result, target: str, attributes: str) -> Row:
+    mode = info.st_mode
+    return Row(
+        _TYPES[stat.S_IFMT(mode)],
+        mode & 0o7777,
+        info.st_uid,
+        info.st_gid,
+        info.st_size if stat.S_ISREG(mode) else 0,
+        info.st_mtime_ns,
+        info.st_ino,
+        info.st_ctime_ns,
+        info.st_nlink,
+        target,
+        attributes,
+    )
+
+
+class _Look:
+    """A look that is going on."""
+
+    def __init__(self, earlier: Table | None) -> None:
+        self._earlier = earlier.rows if earlier is not None else {}
+        self.rows: dict[str, Row] = {}
+        self.boundaries: list[str] = []
+        self.unseen: dict[str, str] = {}
+
+    def take(self, path: str, name: str, directory: int, info: os.stat_result, depth: int = 0) -> None:
+        """Note one path; where it is a directory, all below it as well."""
+        self._note(path, name, directory, info)
+        if stat.S_ISDIR(info.st_mode):
+            self._below(path, name, directory, info.st_dev, depth)
+
+    def _note(self, path: str, name: str, directory: int, info: os.stat_result) -> None:
+        known = self._earlier.get(path)
+        if known is not None and (known.inode, known.ctime) == (info.st_ino, info.st_ctime_ns):
+            attributes = known.attributes
+        else:
+            attributes = attributes_of(directory, name)
+        target = "" if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode) else _target(info, name, directory)
+        self.rows[path] = _row(info, target, attributes)
+
+    def _below(self, path: str, name: str, directory: int, device: int, depth: int) -> None:
+        if depth > _DEEPEST:
+            raise CaptureError(
+                f"{path} lies below more than {_DEEPEST} directories, and cannot be looked at.",
+                untouched="everything.",
+                advice="Find out what made them; remove them, then run again.",
+                path=path,
+            )
+        try:
+            fd = os.open(name, _DIRECTORY, dir_fd=directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                self.unseen[path] = error.strerror or str(error)
+                return
+            # It went, and perhaps something else has its name.
+            del self.rows[path]
+            row = row_at(directory, name)
+            if row is not None and row.type != DIRECTORY:
+                self.rows[path] = row
+            return
+        try:
+            opened = os.fstat(fd)
+            if opened.st_ino != self.rows[path].inode:
+                self._note(path, name, directory, opened)
+            directories: list[tuple[str, str, os.stat_result]] = []
+            prefix = f"{path}/" if path else ""
+            with os.scandir(fd) as children:
+                for child in children:
+                    try:
+                        info = child.stat(follow_symlinks=False)
+                        self._note(f"{prefix}{child.name}", child.name, fd, info)
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue
+                    if info.st_dev != device:
+                        self.boundaries.append(f"{prefix}{child.name}")
+                    if stat.S_ISDIR(info.st_mode):
+                        directories.append((f"{prefix}{child.name}", child.name, info))
+            for below, child_name, info in directories:
+                self._below(below, child_name, fd, info.st_dev, depth + 1)
+        finally:
+            os.close(fd)
+
+
+def _mounted(directory: int, name: str) -> t.Iterator[str]:
+    """Paths below one where something is mounted, files included, relative to it.
+
+    A bind mount of the same file system has the device of what is around it: only the kernel's list tells of it.
+    """
+    inside = os.path.join(os.readlink(f"/proc/self/fd/{directory}"), name, "")
+    try:
+        with open("/proc/self/mountinfo", "rb") as stream:
+            points = [os.fsdecode(_octal(line.split()[4])) for line in stream]
+    except OSError:
+        return
+    for point in points:
+        if point.startswith(inside):
+            yield point[len(inside) :]
+
+
+def _octal(word: bytes) -> bytes:
+    """A path as /proc writes it: spaces, tabs, line ends and backslashes are in octal."""
+    parts = word.split(b"\\")
+    return parts[0] + b"".join(bytes([int(part[:3], 8)]) + part[3:] for part in parts[1:])

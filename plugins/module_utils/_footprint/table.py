@@ -1,0 +1,224 @@
+"""A table of a tree: what was at each path when somebody looked, and how that is written down.
+
+A table knows nothing of what the files are for. Two tables of one tree, made before and after a change, tell what the
+change touched; whether a path is still what a table says is asked here, at three prices: P(same), P(equal) and hashes.
+docs/formats.md specifies the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+
+FORMAT = 1
+FILE, DIRECTORY, LINK, FIFO, SOCKET, BLOCK, CHARACTER = "f", "d", "l", "p", "s", "b", "c"
+
+# A time stamp this close to a look may stand for a later write, too: one second is the coarsest clock of a file
+# system in use (ext4 with 128-byte inodes), and the kernel's own clock is up to 10 ms behind.
+GRANULE_NS = 1_010_000_000
+
+_TYPES = frozenset(b"f d l p s b c".split())
+_FIELDS = 13
+# What a shell would split or take for something else. It decodes the rest by `printf %b`.
+_ODD = re.compile(rb"[\x00-\x20\x7f\\]")
+_ESCAPE = re.compile(rb"\\0([0-3][0-7][0-7])")
+_NONE = b"-"
+
+
+class Row(t.NamedTuple):
+    """What was at one path.
+
+    :ivar type: one letter: C(f) file, C(d) directory, C(l) link, C(p) fifo, C(s) socket, C(b), C(c) device.
+    :ivar mode: permission bits.
+    :ivar uid: owner.
+    :ivar gid: group.
+    :ivar size: bytes of a file, else 0.
+    :ivar mtime: nanoseconds since 1970.
+    :ivar inode: its number.
+    :ivar ctime: nanoseconds since 1970.
+    :ivar links: names that the inode had.
+    :ivar target: of a link; of a device its number, C(major:minor); else empty.
+    :ivar attributes: extended attributes, ACLs among them, as P(encode_attributes) has them.
+    :ivar hash: SHA-256 of a file's content in hex; empty where nobody read it.
+    """
+
+    type: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    inode: int
+    ctime: int
+    links: int
+    target: str = ""
+    attributes: str = ""
+    hash: str = ""
+
+
+class Table(t.NamedTuple):
+    """All rows of a tree, and what is to be known of the look.
+
+    :ivar rows: path relative to the tree → row; the tree's own path is C(""). Directories come before what is in them.
+    :ivar began: when the look began, nanoseconds since 1970.
+    :ivar file_system: tells one from another as long as both are mounted, see M(_footprint.look).
+    :ivar boundaries: directories and files of the tree where another mount or subvolume begins.
+    :ivar unseen: path → why what is below could not be looked at.
+    """
+
+    rows: dict[str, Row]
+    began: int = 0
+    file_system: str = ""
+    boundaries: tuple[str, ...] = ()
+    unseen: t.Mapping[str, str] = {}
+
+    def is_racy(self, row: Row) -> bool:
+        """Whether something may have been written after the look that its times do not show (as in git's index)."""
+        return max(row.mtime, row.ctime) >= self.began - GRANULE_NS
+
+    def within(self, directory: str) -> t.Iterator[str]:
+        """The paths of a directory and all below it."""
+        if not directory:
+            yield from self.rows
+            return
+        below = f"{directory}/"
+        for path in self.rows:
+            if path == directory or path.startswith(below):
+                yield path
+
+
+def same_metadata(first: Row, second: Row) -> bool:
+    """Whether two rows agree in all that is not content and no time: type, mode, owner, target and attributes."""
+    return first[:4] == second[:4] and first.target == second.target and first.attributes == second.attributes
+
+
+def untouched(row: Row | None, earlier: Row | None) -> bool:
+    """Whether nothing tells that a path was touched between two looks, as long as the inode was held all the time.
+
+    The ctime is left out: making and removing other names of an inode moves it. The mtime of a directory is left out:
+    what was made and removed in it has rows of its own.
+    """
+    if row is None or earlier is None:
+        return row is earlier
+    if not same_metadata(row, earlier):
+        return False
+    if row.type != FILE:
+        return True
+    return (row.inode, row.size, row.mtime) == (earlier.inode, earlier.size, earlier.mtime)
+
+
+def encode_attributes(attributes: t.Mapping[str, bytes]) -> str:
+    """Extended attributes as one text: C(name=hex), sorted, with commas between; names are percent-encoded."""
+    return ",".join(f"{_percent(name)}={attributes[name].hex()}" for name in sorted(attributes))
+
+
+def decode_attributes(text: str) -> dict[str, bytes]:
+    """The inverse of P(encode_attributes)."""
+    pairs = (each.partition("=") for each in text.split(",") if each)
+    return {
+        re.sub("%([0-9a-f]{2})", lambda odd: chr(int(odd[1], 16)), name): bytes.fromhex(hex_) for name, _, hex_ in pairs
+    }
+
+
+def _percent(name: str) -> str:
+    return re.sub("[%,= ]", lambda odd: f"%{ord(odd[0]):02x}", name)
+
+
+def _escape(text: str) -> bytes:
+    """A path or target as one word for a shell; a dash where it is empty."""
+    raw = os.fsencode(text)
+    if not raw:
+        return _NONE
+    if raw == _NONE:
+        return b"\\0055"
+    return _ODD.sub(lambda odd: b"\\0%03o" % odd[0][0], raw) if _ODD.search(raw) else raw
+
+
+def _unescape(word: bytes) -> str:
+    if word == _NONE:
+        return ""
+    return os.fsdecode(_ESCAPE.sub(lambda code: bytes([int(code[1], 8)]), word) if b"\\" in word else word)
+
+
+def write(table: Table) -> t.Iterator[bytes]:
+    """The lines of a table's file."""
+    yield b"sage-table %d %d %s\n" % (FORMAT, table.began, _escape(table.file_system))
+    for path in table.boundaries:
+        yield b"boundary %s\n" % _escape(path)
+    for path, reason in table.unseen.items():
+        yield b"unseen %s %s\n" % (_escape(reason), _escape(path))
+    for path, row in table.rows.items():
+        yield b"%s %04o %d %d %d %d %d %d %d %s %s %s %s\n" % (
+            row.type.encode(),
+            row.mode,
+            row.uid,
+            row.gid,
+            row.size,
+            row.mtime,
+            row.inode,
+            row.ctime,
+            row.links,
+            row.hash.encode() or _NONE,
+            row.attributes.encode() or _NONE,
+            _escape(row.target),
+            _escape(path),
+        )
+    yield b"end %d\n" % len(table.rows)
+
+
+def read(lines: t.Iterable[bytes], name: str) -> Table:
+    """A table from its file.
+
+    :param name: of the file, for messages.
+    :raises StoreError: it is no whole table, or one of another format.
+    """
+    rows: dict[str, Row] = {}
+    boundaries: list[str] = []
+    unseen: dict[str, str] = {}
+    began, file_system, ended = 0, "", False
+    iterator = iter(lines)
+    try:
+        head = next(iterator, b"").split()
+        if head[:1] != [b"sage-table"]:
+            raise ValueError("it does not begin as one")
+        if int(head[1]) != FORMAT:
+            raise _unusable(name, f"it has format {int(head[1])}, and this version reads {FORMAT}")
+        began, file_system = int(head[2]), _unescape(head[3])
+        for line in iterator:
+            words = line.split()
+            if len(words) == _FIELDS and words[0] in _TYPES:
+                rows[_unescape(words[12])] = _row(words)
+            elif words[0] == b"boundary":
+                boundaries.append(_unescape(words[1]))
+            elif words[0] == b"unseen":
+                unseen[_unescape(words[2])] = _unescape(words[1])
+            elif words[0] == b"end":
+                ended = int(words[1]) == len(rows)
+            else:
+                raise ValueError("a line is none of a table")
+    except (ValueError, IndexError, TypeError) as error:
+        raise _unusable(name, f"{error}") from error
+    if not ended:
+        raise _unusable(name, "its end is missing")
+    return Table(rows, began, file_system, boundaries=tuple(boundaries), unseen=unseen)
+
+
+def _row(words: list[bytes]) -> Row:
+    mode = int(words[1], 8)
+    uid, gid, size, mtime, inode, ctime, links = map(int, words[2:9])
+    attributes = "" if words[10] == _NONE else words[10].decode()
+    digest = "" if words[9] == _NONE else words[9].decode()
+    target = _unescape(words[11])
+    return Row(words[0].decode(), mode, uid, gid, size, mtime, inode, ctime, links, target, attributes, digest)
+
+
+def _unusable(name: str, reason: str) -> StoreError:
+    return StoreError(
+        f"{name} is no table that can be used: {reason}.",
+        untouched="everything.",
+        advice="Restore the store from a copy, or roll back to another point.",
+        file=name,
+    )
