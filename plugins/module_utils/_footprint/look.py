@@ -14,7 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
     DIRECTORY,
     FILE,
     LINK,
-    Row,
+    TableRow,
     Table,
 )
 
@@ -60,7 +60,7 @@ def look(directory: int, name: str, earlier: Table | None = None) -> Table:
     )
 
 
-def row_at(directory: int, name: str) -> Row | None:
+def row_at(directory: int, name: str) -> TableRow | None:
     """The row of one path, with extended attributes; None where nothing is."""
     try:
         info = os.lstat(name, dir_fd=directory)
@@ -99,9 +99,9 @@ def _target(info: os.stat_result, name: str, directory: int) -> str:
     return ""
 
 
-def _row(info: os.stat_result, target: str, attributes: str) -> Row:
+def _row(info: os.stat_result, target: str, attributes: str) -> TableRow:
     mode = info.st_mode
-    return Row(
+    return TableRow(
         _TYPES[stat.S_IFMT(mode)],
         mode & 0o7777,
         info.st_uid,
@@ -121,7 +121,7 @@ class _Look:
 
     def __init__(self, earlier: Table | None) -> None:
         self._earlier = earlier.rows if earlier is not None else {}
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, TableRow] = {}
         self.boundaries: list[str] = []
         self.unseen: dict[str, str] = {}
 

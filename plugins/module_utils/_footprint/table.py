@@ -28,7 +28,7 @@ _ESCAPE = re.compile(rb"\\0([0-3][0-7][0-7])")
 _NONE = b"-"
 
 
-class Row(t.NamedTuple):
+class TableRow(t.NamedTuple):
     """What was at one path.
 
     :ivar type: one letter: C(f) file, C(d) directory, C(l) link, C(p) fifo, C(s) socket, C(b), C(c) device.
@@ -69,13 +69,13 @@ class Table(t.NamedTuple):
     :ivar unseen: path → why what is below could not be looked at.
     """
 
-    rows: dict[str, Row]
+    rows: dict[str, TableRow]
     began: int = 0
     file_system: str = ""
     boundaries: tuple[str, ...] = ()
     unseen: t.Mapping[str, str] = {}
 
-    def is_racy(self, row: Row) -> bool:
+    def is_racy(self, row: TableRow) -> bool:
         """Whether something may have been written after the look that its times do not show (as in git's index)."""
         return max(row.mtime, row.ctime) >= self.began - GRANULE_NS
 
@@ -90,12 +90,12 @@ class Table(t.NamedTuple):
                 yield path
 
 
-def same_metadata(first: Row, second: Row) -> bool:
+def same_metadata(first: TableRow, second: TableRow) -> bool:
     """Whether two rows agree in all that is not content and no time: type, mode, owner, target and attributes."""
     return first[:4] == second[:4] and first.target == second.target and first.attributes == second.attributes
 
 
-def untouched(row: Row | None, earlier: Row | None) -> bool:
+def untouched(row: TableRow | None, earlier: TableRow | None) -> bool:
     """Whether nothing tells that a path was touched between two looks, as long as the inode was held all the time.
 
     The ctime is left out: making and removing other names of an inode moves it. The mtime of a directory is left out:
@@ -175,7 +175,7 @@ def read(lines: t.Iterable[bytes], name: str) -> Table:
     :param name: of the file, for messages.
     :raises StoreError: it is no whole table, or one of another format.
     """
-    rows: dict[str, Row] = {}
+    rows: dict[str, TableRow] = {}
     boundaries: list[str] = []
     unseen: dict[str, str] = {}
     began, file_system, ended = 0, "", False
@@ -206,13 +206,13 @@ def read(lines: t.Iterable[bytes], name: str) -> Table:
     return Table(rows, began, file_system, boundaries=tuple(boundaries), unseen=unseen)
 
 
-def _row(words: list[bytes]) -> Row:
+def _row(words: list[bytes]) -> TableRow:
     mode = int(words[1], 8)
     uid, gid, size, mtime, inode, ctime, links = map(int, words[2:9])
     attributes = "" if words[10] == _NONE else words[10].decode()
     digest = "" if words[9] == _NONE else words[9].decode()
     target = _unescape(words[11])
-    return Row(words[0].decode(), mode, uid, gid, size, mtime, inode, ctime, links, target, attributes, digest)
+    return TableRow(words[0].decode(), mode, uid, gid, size, mtime, inode, ctime, links, target, attributes, digest)
 
 
 def _unusable(name: str, reason: str) -> StoreError:

@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
     GRANULE_NS,
-    Row,
+    TableRow,
     Table,
     decode_attributes,
     encode_attributes,
@@ -29,13 +29,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILE = Row("f", 0o644, uid=0, gid=0, size=5, mtime=1_000, inode=7, ctime=2_000, links=1)
+FILE = TableRow("f", 0o644, uid=0, gid=0, size=5, mtime=1_000, inode=7, ctime=2_000, links=1)
 DIRECTORY = FILE._replace(type="d", mode=0o755, size=0)
 
 _NAMES = st.binary(min_size=1, max_size=12).filter(lambda raw: b"\0" not in raw).map(os.fsdecode)
 _NUMBERS = st.integers(min_value=0, max_value=2**63 - 1)
 _ROWS = st.builds(
-    Row,
+    TableRow,
     type=st.sampled_from("fdlpsbc"),
     mode=st.integers(min_value=0, max_value=0o7777),
     uid=_NUMBERS,
@@ -133,7 +133,7 @@ def test_attributes_of_any_name() -> None:
         (None, False),
     ],
 )
-def test_what_was_touched(row: Row | None, expected: bool) -> None:
+def test_what_was_touched(row: TableRow | None, expected: bool) -> None:
     assert untouched(row, FILE) is expected
     assert untouched(FILE, row) is expected
 
