@@ -14,8 +14,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
     DIRECTORY,
     FILE,
     LINK,
-    TableRow,
     Table,
+    TableRow,
 )
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -18,8 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
     GRANULE_NS,
-    TableRow,
     Table,
+    TableRow,
     decode_attributes,
     encode_attributes,
     read,
