@@ -13,8 +13,9 @@ version_added: 1.0.0
 description:
   - Installs the distributions that M(intellistream.sage.sage_resolve) planned, in those versions, from files with those
     hashes, and nothing else. Nothing is resolved again.
-  - Verifies afterwards that the environment has exactly those versions.
-  - Starts neither uv nor pip if everything is there already.
+  - Verifies afterwards that the environment has exactly those versions, with the content that C(RECORD) has hashes of.
+  - Starts neither uv nor pip if everything is there already. What is there, but was edited, emptied or removed in part,
+    is installed anew, and not from the cache of uv, which an edit in place reaches through hard links.
 options:
   venv:
     description:

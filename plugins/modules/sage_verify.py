@@ -13,6 +13,9 @@ version_added: 1.0.0
 description:
   - Looks at what the finished phases of the installation left, compares an environment with its plan, imports modules
     and runs commands, and records what it looked at.
+  - Every file of those distributions is read, and compared with the hash that the distribution's C(RECORD) has of it.
+    What was edited, emptied or removed is named, and M(intellistream.sage.sage_install) installs it anew. Byte code,
+    and files of which C(RECORD) says nothing, are passed over. What cannot be read is a warning.
   - Without that record M(intellistream.sage.sage_checkpoint) completes neither the phase V(verification) nor an
     installation, nor prepares it for a fleet run. A verification that failed and was ignored, or left out, is none.
   - Nothing of the directory and the home of the user who runs it may help or hinder. Commands run in C(/), with homes
@@ -181,7 +184,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.installe
     index_of,
     installer_spec,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import printable, run
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verify import verify
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -229,8 +232,8 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
     options = module.params
     engine = Engine.from_options(options) if options["record"] else None
     verified = verify(engine, options, index_of(module), check_mode=module.check_mode)
-    for requirement in verified.unmet:
-        module.warn(requirement)
+    for warning in verified.warnings:
+        module.warn(printable(warning))
     return verified.result
 
 

@@ -19,6 +19,7 @@ R = t.TypeVar("R")
 _PR_SET_PDEATHSIG = 1
 # Fewer take no longer than it takes to begin a process.
 _MANY = 4000
+_MANY_BYTES = 64 * 1024 * 1024
 
 
 class ForkedCall(t.Generic[R]):
@@ -71,13 +72,18 @@ class ForkedCall(t.Generic[R]):
             self._fd = -1
 
 
-def split_over_two_processes(work: t.Callable[[t.Sequence[T]], list[R]], inputs: t.Sequence[T]) -> list[R]:
+def split_over_two_processes(
+    work: t.Callable[[t.Sequence[T]], list[R]], inputs: t.Sequence[T], bytes_of: t.Callable[[T], int] | None = None
+) -> list[R]:
     """What C(work) makes of the inputs, in their order; half of many are given to a second process.
 
     :param work: safe to repeat, since what the second process could not do is done again. What it returns there has
         been JSON since: a tuple is a list.
+    :param bytes_of: how much an input makes the work read, where that takes longest.
     """
-    half = len(inputs) // 2 if len(inputs) >= _MANY and has_second_processor() else len(inputs)
+    half = len(inputs)
+    if has_second_processor():
+        half = _half_of_bytes(list(map(bytes_of, inputs))) if bytes_of else half // 2 if half >= _MANY else half
     if half == len(inputs):
         return work(inputs)
     child = ForkedCall(lambda: work(inputs[half:]))
@@ -87,6 +93,18 @@ def split_over_two_processes(work: t.Callable[[t.Sequence[T]], list[R]], inputs:
     finally:
         child.stop()
     return first_half + (work(inputs[half:]) if second_half is None else second_half)
+
+
+def _half_of_bytes(sizes: t.Sequence[int]) -> int:
+    """How many of the inputs have half of what is to be read, or all when it is little."""
+    total, read = sum(sizes), 0
+    if total < _MANY_BYTES:
+        return len(sizes)
+    for number, size in enumerate(sizes, start=1):
+        read += size
+        if 2 * read >= total:
+            return number
+    return len(sizes)
 
 
 def has_second_processor() -> bool:

@@ -48,11 +48,11 @@ _MANY = 10  # reasons that an error names
 class VerifyOutcome(t.NamedTuple):
     """How a call ended.
 
-    :ivar unmet: requirements of distributions outside the plan that are not met, for warnings.
+    :ivar warnings: requirements of distributions outside the plan that are not met, and files that cannot be read.
     """
 
     result: VerifyResult
-    unmet: list[str]
+    warnings: list[str]
 
 
 def verify(engine: Engine | None, options: install.Options, index: Index, *, check_mode: bool) -> VerifyOutcome:
@@ -82,14 +82,14 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
             untouched="everything.",
             advice="Complete phases with `result`, or give `distributions`, `imports` or `commands`.",
         )
-    evidence, unmet = _look(results, options, index)
+    evidence, warnings = _look(results, options, index)
     output = ""
     if not check_mode:
         output = _run(evidence, options)
         if engine is not None:
             with engine.session() as session:
                 _record(session, name, evidence)
-    return VerifyOutcome({"changed": engine is not None, "evidence": evidence, "output": output}, unmet=unmet)
+    return VerifyOutcome({"changed": engine is not None, "evidence": evidence, "output": output}, warnings=warnings)
 
 
 def _at_work(session: Session, check_mode: bool) -> Installation | None:
@@ -117,7 +117,7 @@ def _at_work(session: Session, check_mode: bool) -> Installation | None:
 
 
 def _look(results: t.Sequence[Observed], options: install.Options, index: Index) -> tuple[Evidence, list[str]]:
-    """Compare the system with the record and the plan; the evidence, and what others lack.
+    """Compare the system with the record and the plan; the evidence, and what is worth a warning.
 
     :raises NotVerified: it is not as it has to be.
     """
@@ -127,7 +127,7 @@ def _look(results: t.Sequence[Observed], options: install.Options, index: Index)
         kind = registry.kind_of(result["spec"])
         resources.append(f"{result['spec']['kind']} {registry.make(result['spec']).path}")
         versions.update(kind.versions(result["facts"]))
-    files, unmet = 0, []
+    files, warnings = 0, []
     if options["venv"]:
         pending = install.pending_install(options)
         reasons += pending.verify()
@@ -135,19 +135,23 @@ def _look(results: t.Sequence[Observed], options: install.Options, index: Index)
             pin = plan.pin_of(distribution)
             if pin.name in pending.inventory:
                 versions[pin.name] = pending.inventory[pin.name].version
-        for version in map(pending.inventory.get, sorted(versions)):
+        planned = {plan.pin_of(distribution).name for distribution in options["distributions"]}
+        others = [name for name in sorted(versions) if name not in planned]
+        present = inventory.compared(pending.venv, pending.inventory, others)
+        for version in map(present.get, sorted(versions)):
             if version is not None and not inventory.is_whole(version):
-                reasons.append(f"files of {version.name} are missing or empty")
+                reasons.append(version.damage or f"files of {version.name} are missing or empty")
             elif version is not None:
                 files += inventory.count_files(version)
+                warnings += [f"{version.doubt}."] if version.doubt else []
         if not reasons and options["distributions"] and options["check_dependencies"]:
-            unmet = install.check_dependencies(pending, options, index)
+            warnings += install.check_dependencies(pending, options, index)
     if reasons:
         distinct = list(dict.fromkeys(reasons))
         raise NotVerified(
             f"What was installed is not as it has to be: {'; '.join(distinct[:_MANY])}.",
             untouched="everything; verifying only reads.",
-            advice="Install again, or roll back.",
+            advice="Install again, which installs anew what was edited or is gone, or roll back.",
             differences=distinct,
         )
     evidence: Evidence = {
@@ -157,7 +161,7 @@ def _look(results: t.Sequence[Observed], options: install.Options, index: Index)
         "imports": list(options["imports"]),
         "commands": [],
     }
-    return evidence, unmet
+    return evidence, warnings
 
 
 def _run(evidence: Evidence, options: install.Options) -> str:

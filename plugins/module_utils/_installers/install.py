@@ -36,14 +36,17 @@ class PendingInstall:
     :ivar venv: path of the environment.
     :ivar pins: what is not there yet, or not so.
     :ivar unchanged: number of pins that are there already.
-    :ivar inventory: what was there at first.
+    :ivar inventory: what was there at first, compared with RECORD.
     :ivar versions: of I(pins), by name; None until a build has told.
     :ivar said: the last lines of what the tool printed.
     """
 
     def __init__(self, venv: str, pins: t.Sequence[Pin]) -> None:
         self.venv = venv
-        self.inventory = inventory.read(venv)
+        registered = inventory.read(venv)
+        # All others are installed anew, whatever their content is.
+        same = [pin.name for pin in pins if inventory.is_same(pin, registered.get(pin.name))]
+        self.inventory = inventory.compared(venv, registered, same)
         self.pins = [pin for pin in pins if not inventory.is_exact(pin, self.inventory.get(pin.name))]
         self.unchanged = len(pins) - len(self.pins)
         self.versions = {pin.name: pin.version for pin in self.pins}
@@ -73,12 +76,16 @@ class PendingInstall:
             },
         }
 
+    def installed_now(self) -> inventory.Inventory:
+        """What is there now, I(pins) compared with RECORD."""
+        return inventory.compared(self.venv, inventory.read(self.venv), (pin.name for pin in self.pins))
+
     def verify(self) -> list[str]:
         """Reasons why the environment does not have what it was to get; none means it has.
 
         Takes over the versions that only building could tell.
         """
-        after = inventory.read(self.venv)
+        after = self.installed_now()
         reasons = []
         for pin in self.pins:
             installed = after.get(pin.name)
@@ -89,7 +96,7 @@ class PendingInstall:
             elif installed.twice:
                 reasons.append(f"{pin.name} is registered twice")
             elif not inventory.is_whole(installed):
-                reasons.append(f"files of {pin.name} are missing")
+                reasons.append(installed.damage or f"files of {pin.name} are missing")
             elif not inventory.is_exact(same, installed._replace(editable=True) if pin.path else installed):
                 reasons.append(f"{pin.name} is {installed.version}, not {pin.version or 'from ' + str(pin.path)}")
             elif pin.editable != installed.editable:
@@ -138,21 +145,37 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
     installer = _tool(pending, options, index)
     installer.lock_file_text = lock_request.by_urls(options.get("lock") or "", index)
     try:
-        for pins, hashed in interface.batches(pending.pins):
-            installer.install(pins, hashed)
+        _install_batches(installer, pending.pins)
+        after = pending.installed_now()
+        damaged = [pin for pin in pending.pins if pin.name in after and after[pin.name].damaged]
+        if damaged:
+            # An edit in place of one environment is in the tool's cache as well, and in all that is linked from there.
+            installer.target = installer.target._replace(inventory=after)
+            _install_batches(installer, damaged)
     except InstallerError as error:
         error.untouched = error.untouched or _state_after_failure(pending)
         raise
     pending.said = installer.said
     reasons = pending.verify()
     if reasons:
+        advice = "Roll back to the rollback point made before this, then run again."
+        if any(installed.damaged for installed in pending.installed_now().values()):
+            advice += (
+                " Files that differ even then come so from where they were installed from: choose another version of "
+                "that distribution, or another index, and tell those who publish it."
+            )
         raise InstallerError(
             f"{installer.name} succeeded, but the environment does not match the plan: {'; '.join(reasons[:_MANY])}.",
             untouched="what is not part of the plan.",
-            advice="Roll back to the rollback point made before this, then run again.",
+            advice=advice,
             differences=reasons,
         )
     return installer.name
+
+
+def _install_batches(installer: interface.Installer, pins: t.Sequence[Pin]) -> None:
+    for batch, hashed in interface.batches(pins):
+        installer.install(batch, hashed)
 
 
 class InstallOutcome(t.NamedTuple):
@@ -238,7 +261,8 @@ def _tool(pending: PendingInstall, options: Options, index: Index) -> interface.
 def _state_after_failure(pending: PendingInstall) -> str:
     """What a tool that failed did to the environment, found by looking."""
     after = inventory.read(pending.venv)
-    touched = sorted(pin.name for pin in pending.pins if after.get(pin.name) != pending.inventory.get(pin.name))
+    before = {name: installed._replace(damaged=(), unread=()) for name, installed in pending.inventory.items()}
+    touched = sorted(pin.name for pin in pending.pins if after.get(pin.name) != before.get(pin.name))
     if not touched:
         return "every distribution of the environment."
     more = f" and {len(touched) - _MANY} more" if len(touched) > _MANY else ""

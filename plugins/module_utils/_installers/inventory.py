@@ -10,7 +10,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.versions 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, split, url_path
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import content, distributions
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
@@ -29,6 +29,8 @@ class Installed(t.NamedTuple):
     :param twice: registered more than once, as an interrupted upgrade leaves it.
     :param source: the directory it was built from; None for a file from an index.
     :param editable: installed as a reference to I(source) rather than a copy.
+    :param damaged: what P(compared) found to differ from RECORD; empty where that was not asked.
+    :param unread: what it could not read.
     """
 
     name: str
@@ -37,6 +39,18 @@ class Installed(t.NamedTuple):
     twice: bool = False
     source: str | None = None
     editable: bool = False
+    damaged: tuple[content.FileDifference, ...] = ()
+    unread: tuple[content.FileDifference, ...] = ()
+
+    @property
+    def damage(self) -> str:
+        """What differs, for people; empty when nothing does."""
+        return content.sentence(f"{self.name} {self.version}", self.damaged) if self.damaged else ""
+
+    @property
+    def doubt(self) -> str:
+        """What could not be read, for people; empty when all could."""
+        return content.sentence(f"{self.name} {self.version}", self.unread) if self.unread else ""
 
 
 Inventory = dict[str, Installed]
@@ -60,6 +74,30 @@ def read(venv: str) -> Inventory:
     return inventory
 
 
+def compared(venv: str, inventory: Inventory, names: t.Iterable[str]) -> Inventory:
+    """The same inventory, with what differs from RECORD. Every file of these distributions is read.
+
+    What cannot be read is not taken for damaged: to install through what bars it would make it worse.
+
+    :param names: normalised; those that are not installed are passed over.
+    """
+    tree = Tree.open(venv)
+    chosen = [inventory[name] for name in dict.fromkeys(names) if name in inventory and not inventory[name].twice]
+    if tree is None or not chosen:
+        return inventory
+    with tree:
+        registered = [
+            distributions.Distribution(one.name, one.version, os.path.relpath(one.info, venv)) for one in chosen
+        ]
+        different = content.differences(tree, registered)
+    found = {}
+    for one, files in zip(chosen, different):
+        damaged = tuple(each for each in files if each.text in content.DAMAGE)
+        unread = tuple(each for each in files if each.text not in content.DAMAGE)
+        found[one.name] = one._replace(damaged=damaged, unread=unread)
+    return {**inventory, **found}
+
+
 def _origin(info: str) -> tuple[str | None, bool]:
     try:
         with open(os.path.join(info, "direct_url.json"), encoding="utf-8") as file:
@@ -81,10 +119,12 @@ def _origin(info: str) -> tuple[str | None, bool]:
 def is_whole(installed: Installed) -> bool:
     """Whether it is registered once, and every file its RECORD lists is there and has not lost its content.
 
+    Content that P(compared) found to differ counts as well.
+
     An installer that was killed, or could not write, may leave a distribution registered without its files, and a power
     cut may leave files empty. Byte code comes and goes by itself and does not count.
     """
-    if installed.twice:
+    if installed.twice or installed.damaged:
         return False
     site = os.path.dirname(installed.info)
     rows = _listed(installed)
@@ -121,6 +161,11 @@ def is_exact(pin: Pin, installed: Installed | None) -> bool:
 
     A source directory that is not editable is never exact: its content may have changed under the same version.
     """
+    return installed is not None and is_same(pin, installed) and is_whole(installed)
+
+
+def is_same(pin: Pin, installed: Installed | None) -> bool:
+    """Whether it is what I(pin) names, whole or not."""
     if installed is None or (pin.path is None) != (installed.source is None):
         return False
     if pin.path is not None:
@@ -130,7 +175,7 @@ def is_exact(pin: Pin, installed: Installed | None) -> bool:
             or os.path.realpath(pin.path) != os.path.realpath(installed.source or "")
         ):
             return False
-    return (pin.version is None or same_version(pin.version, installed.version)) and is_whole(installed)
+    return pin.version is None or same_version(pin.version, installed.version)
 
 
 def requires(installed: Installed) -> tuple[str, ...]:

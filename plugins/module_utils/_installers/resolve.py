@@ -124,7 +124,7 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
     choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
     if options["lock"]:
         pins = _from_lock(options["lock"], request, target)
-        distributions = plan.build(pins, target.inventory, options["first_party"])
+        distributions = _planned(pins, target, options)
         return ResolvedPlan(choice.name, distributions, notes=_gone(options, distributions))
     if choice.fetch:
         # Fetching is for sage_venv. Until then pip gives the same kind of answer.
@@ -136,9 +136,18 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
     lock_file_text = ""
     if options["lock_file"]:
         lock_file_text = installer.lock_file(request, resolution.pins, lockfile.form_of(options["lock_file"]))
-    distributions = plan.build(resolution.pins, target.inventory, options["first_party"])
+    distributions = _planned(resolution.pins, target, options)
     notes = [*resolution.notes, *_gone(options, distributions)]
     return ResolvedPlan(installer.name, distributions, notes=notes, lock_file_text=lock_file_text)
+
+
+def _planned(pins: t.Sequence[Pin], target: interface.InstallTarget, options: Options) -> list[PlannedDistribution]:
+    """The distributions of the plan; those whose content differs from RECORD are replaced."""
+    present = target.inventory
+    same = [pin.name for pin in pins if inventory.is_same(pin, present.get(pin.name))]
+    if target.venv is not None:
+        present = inventory.compared(target.venv, present, same)
+    return plan.build(pins, present, options["first_party"])
 
 
 def _resolve(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import (
     DriftLine,
@@ -15,10 +12,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift imp
     differences,
     guarded,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import content, distributions
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution
 
 # A distribution that was removed by hand would fill pages.
 _MANY = 20
@@ -68,31 +65,8 @@ def _strangers(path: str, registered: dict[str, list[Distribution]], others: Oth
 
 def _content(venv: Tree, distribution: Distribution) -> t.Iterator[DriftLine]:
     label = f"{distribution.name} {distribution.version}"
-    rows = distributions.record(venv, distribution.info, None, os.path.realpath(venv.path), strict=False)
-    if rows is None:
-        yield DriftLine(venv.name(f"{distribution.info}/RECORD"), f"is gone ({label})")
-        return
-    count = 0
-    for relative in sorted(rows):
-        try:
-            what = _difference(venv, relative, rows[relative])
-        except (SageError, OSError) as error:
-            what = f"cannot be read: {error.what if isinstance(error, SageError) else error.strerror}"
-        count += bool(what)
-        if what and count <= _MANY:
-            yield DriftLine(venv.name(relative), f"{what} ({label})")
-    if count > _MANY:
-        yield DriftLine(venv.name(distribution.info), f"{count - _MANY} more files of {label} differ")
-
-
-def _difference(venv: Tree, relative: str, row: Row) -> str:
-    info = venv.lstat(relative)
-    if info is None:
-        return "is gone"
-    if not row.digests:
-        return ""
-    if not stat.S_ISREG(info.st_mode):
-        return "is no regular file any more"
-    # Several digests: RECORD has a second, wrong line for this file; one that is right is enough.
-    wrong_size = row.digest and row.size >= 0 and info.st_size != row.size
-    return "was edited" if wrong_size or venv.digest(relative) not in row.digests else ""
+    [different] = content.differences(venv, [distribution])
+    for difference in different[:_MANY]:
+        yield DriftLine(venv.name(difference.path), f"{difference.text} ({label})")
+    if len(different) > _MANY:
+        yield DriftLine(venv.name(distribution.info), f"{len(different) - _MANY} more files of {label} differ")

@@ -52,7 +52,7 @@ def test_read(venv: Environment) -> None:
     venv("twice", "1")
     venv("twice", "2")
     found = installers_inventory.read(venv.path)
-    assert {name: have[1:2] + have[3:] for name, have in found.items()} == {
+    assert {name: have[1:2] + have[3:6] for name, have in found.items()} == {
         "some-thing": ("1.0", False, None, False),
         "local": ("2.0", False, "/a b", True),
         "archive": ("1", False, None, False),

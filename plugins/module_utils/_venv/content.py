@@ -1,0 +1,138 @@
+"""The content of installed distributions, compared with what their RECORDs say of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import digest_of
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
+
+GONE, EDITED, ODD = "is gone", "was edited", "is no regular file any more"
+# What an installation mends; all else could not be compared.
+DAMAGE = (GONE, EDITED, ODD)
+# Paths that a sentence names.
+_MANY = 3
+
+
+class FileDifference(t.NamedTuple):
+    """A file that is not as RECORD says.
+
+    :ivar path: relative to the environment.
+    :ivar text: what is different, for people.
+    """
+
+    path: str
+    text: str
+
+
+def differences(venv: Tree, installed: t.Sequence[Distribution]) -> list[list[FileDifference]]:
+    """What differs of each distribution, in their order. Every file is read, many by two processes.
+
+    Rows that say nothing which could be compared, and paths outside of the environment, are passed over.
+    """
+    prefix = os.path.realpath(venv.path)
+    found: list[list[FileDifference]] = [[] for _each in installed]
+    rows: list[tuple[int, str, Row]] = []
+    for number, distribution in enumerate(installed):
+        record_path = f"{distribution.info}/RECORD"
+        try:
+            recorded = distributions.record(venv, distribution.info, None, prefix, strict=False)
+        except (SageError, OSError, ValueError) as error:
+            found[number].append(FileDifference(record_path, _unreadable(error)))
+            continue
+        if recorded is None:
+            found[number].append(FileDifference(record_path, GONE))
+        else:
+            rows += [(number, path, recorded[path]) for path in sorted(recorded)]
+
+    def compare(part: t.Sequence[tuple[int, str, Row]]) -> list[str]:
+        return [_difference(venv, path, row) for _number, path, row in part]
+
+    texts = split_over_two_processes(compare, rows, lambda numbered: max(numbered[2].size, 0))
+    different = [(number, path, text) for (number, path, _row), text in zip(rows, texts) if text]
+    shared = _others_content(venv, {path for _number, path, text in different if text == EDITED})
+    for number, path, text in different:
+        if path not in shared:
+            found[number].append(FileDifference(path, text))
+    return found
+
+
+def sentence(label: str, different: t.Sequence[FileDifference]) -> str:
+    """What differs of one distribution, without a full stop; the first paths are named.
+
+    :param label: its name and version.
+    """
+    texts = {difference.text for difference in different}
+    plural = len(different) > 1
+    verb = ("are gone" if plural else GONE) if texts == {GONE} else ("were edited" if plural else EDITED)
+    if texts - set(DAMAGE):
+        verb = "cannot be read" if plural else different[0].text
+    elif ODD in texts:
+        verb = "differ from RECORD" if plural else ODD
+    elif len(texts) > 1:
+        verb += " or are gone"
+    more = f" and {len(different) - _MANY} more" if len(different) > _MANY else ""
+    paths = ", ".join(difference.path for difference in different[:_MANY])
+    return f"{len(different)} file{'s' if plural else ''} of {label} {verb}: {paths}{more}"
+
+
+def _difference(venv: Tree, path: str, row: Row) -> str:
+    try:
+        info = venv.lstat(path)
+        if info is None:
+            return GONE
+        if not row.digests:
+            return ""
+        if stat.S_ISLNK(info.st_mode):
+            return "" if _linked_digest(venv, path, row) in row.digests else ODD
+        if not stat.S_ISREG(info.st_mode):
+            return ODD
+        # Several digests: RECORD has a second, wrong line for this file; one that is right is enough.
+        if row.digest and row.size >= 0 and info.st_size != row.size:
+            return EDITED
+        return "" if venv.digest(path) in row.digests else EDITED
+    except FileNotFoundError:
+        return GONE
+    except (SageError, OSError) as error:
+        return _unreadable(error)
+
+
+def _linked_digest(venv: Tree, path: str, row: Row) -> str:
+    """The digest of what a link leads to: uv can be told to link to its cache. Empty when it cannot be the content."""
+    directory, name = venv.parent(path)
+    info = os.stat(name, dir_fd=directory)
+    if not stat.S_ISREG(info.st_mode) or info.st_size != row.size:
+        return ""
+    return digest_of(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory))
+
+
+def _unreadable(error: Exception) -> str:
+    reason = error.what if isinstance(error, SageError) else getattr(error, "strerror", None) or error
+    return f"cannot be read: {reason}"
+
+
+def _others_content(venv: Tree, paths: set[str]) -> set[str]:
+    """Of these paths those that have the content another distribution lists there, which was installed later."""
+    others: set[str] = set()
+    if not paths:
+        return others
+    digests: dict[str, list[set[str]]] = {path: [] for path in paths}
+    for distribution in distributions.installed(venv):
+        try:
+            recorded = distributions.record(venv, distribution.info, None, venv.path, strict=False) or {}
+        except (SageError, OSError, ValueError):
+            continue
+        for path in recorded.keys() & paths:
+            digests[path].append(set(recorded[path].digests))
+    for path, listed in digests.items():
+        if len(listed) > 1 and venv.digest(path) in set().union(*listed):
+            others.add(path)
+    return others
