@@ -119,7 +119,8 @@ def decode_attributes(text: str) -> dict[str, bytes]:
     """The inverse of P(encode_attributes)."""
     pairs = (each.partition("=") for each in text.split(",") if each)
     return {
-        re.sub("%([0-9a-f]{2})", lambda odd: chr(int(odd[1], 16)), name): bytes.fromhex(hex_) for name, _, hex_ in pairs
+        re.sub("%([0-9a-f]{2})", lambda odd: chr(int(odd[1], 16)), name): bytes.fromhex(hex_)
+        for name, dummy, hex_ in pairs
     }
 
 
