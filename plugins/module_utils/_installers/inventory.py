@@ -81,9 +81,9 @@ def compared(venv: str, inventory: Inventory, names: t.Iterable[str]) -> Invento
 
     :param names: normalised; those that are not installed are passed over.
     """
-    tree = Tree.open(venv)
     chosen = [inventory[name] for name in dict.fromkeys(names) if name in inventory and not inventory[name].twice]
-    if tree is None or not chosen:
+    tree = Tree.open(venv) if chosen else None
+    if tree is None:
         return inventory
     with tree:
         registered = [
