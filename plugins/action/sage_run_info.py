@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import time
 
@@ -41,11 +42,23 @@ class ActionModule(SageAction):
             )
         lockstep = _keywords.in_lockstep(self._task)
         result: Result = {"changed": False, "check_mode": self.dry, "lockstep": lockstep, "began": time.time()}
-        if options["window"] is not None:
+        length = _window(options["window"], options["deadline"])
+        if length is not None:
             play = self._task.get_play()._uuid  # noqa: SLF001
             mark = os.path.join(self.run_directory, f"sage-window-{play}")
-            result["window_end"] = _moments.window_end(mark, options["window"])
+            result["window_end"] = _moments.window_end(mark, length)
         return result
+
+
+def _window(duration: str, deadline: str) -> float | None:
+    """For how many seconds there is a window from now on; None where there is none."""
+    current = dt.datetime.now(dt.timezone.utc).astimezone()
+    try:
+        lengths = [_moments.seconds(duration)] if duration else []
+        lengths += [_moments.seconds_until(deadline, current)] if deadline else []
+    except ValueError as error:
+        raise InputError(f"{error}.", untouched="everything; no host was asked.") from error
+    return min(lengths, default=None)
 
 
 def _terminal() -> bool:

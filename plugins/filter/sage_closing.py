@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _closing, _command_line
-
 
 def sage_closing(
     results: t.Mapping[str, t.Any],
@@ -20,6 +18,7 @@ def sage_closing(
     inventory: t.Sequence[str],
 ) -> str:
     """The closing table of a run over many hosts."""
+    from ansible_collections.intellistream.sage.plugins.plugin_utils import _closing, _command_line
 
     def take_back(hosts: t.Sequence[str]) -> list[str]:
         places: dict[tuple[str, ...], list[str]] = {}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.plugin_utils._command_line import command_for
-
 
 def sage_command(playbook: str, variables: t.Mapping[str, t.Any], host: str, inventory: t.Sequence[str]) -> str:
     """The command line that runs a playbook of the collection on a host."""
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._command_line import command_for
+
     return command_for(f"intellistream.sage.{playbook}", variables, host, inventory)
 
 

@@ -10,12 +10,12 @@ import typing as t
 
 from ansible.errors import AnsibleTemplatePluginError
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
-
 
 def sage_lock_text(path: str) -> str:
     """The text of a lock file on the controller."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers import lockfile
+
     try:
         text = lockfile.read_file(path)
     except SageError as error:

@@ -10,11 +10,11 @@ import typing as t
 
 from ansible.errors import AnsibleTemplatePluginError
 
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs
-
 
 def sage_serial(given: object) -> list[str]:
     """The keyword serial of a play, by the one reading of C(sage_serial)."""
+    from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs
+
     try:
         return _inputs.batches(given)
     except ValueError as error:

@@ -10,8 +10,6 @@ import typing as t
 
 from ansible.errors import AnsibleTemplatePluginError
 
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _cell, _status
-
 
 def sage_status(
     records: t.Mapping[str, t.Any],
@@ -21,6 +19,8 @@ def sage_status(
     history: bool = False,
 ) -> t.Any:
     """The status of hosts as a table for people, or as data for programs."""
+    from ansible_collections.intellistream.sage.plugins.plugin_utils import _cell, _status
+
     states = [state.strip() for state in (only.split(",") if isinstance(only, str) else only)]
     states = [state for state in states if state]
     unknown = [state for state in states if state not in _status.STATES]
@@ -38,9 +38,11 @@ def sage_status(
     }
 
 
-def sage_cell(text: t.Any, most: int = _cell.MOST) -> str:
+def sage_cell(text: t.Any, most: int | None = None) -> str:
     """Text as one cell of a table."""
-    return _cell.cell(text, most)
+    from ansible_collections.intellistream.sage.plugins.plugin_utils import _cell
+
+    return _cell.cell(text, _cell.MOST if most is None else most)
 
 
 class FilterModule:

@@ -10,9 +10,6 @@ import typing as t
 
 from ansible.errors import AnsibleTemplatePluginError
 
-from ansible_collections.intellistream.sage.plugins.filter.sage_command import sage_command
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _tables
-
 Variables = t.Mapping[str, t.Any]
 
 
@@ -28,6 +25,9 @@ def sage_table(
     inventory: t.Sequence[str] = (),
 ) -> str:
     """A table of all hosts."""
+    from ansible_collections.intellistream.sage.plugins.filter.sage_command import sage_command
+    from ansible_collections.intellistream.sage.plugins.plugin_utils import _tables
+
     told = {host: _tables.HostAnswers.of(hostvars[host]) for host in hosts}
 
     def command(host: str, playbook: str, **more: str) -> str:

@@ -11,12 +11,11 @@ import typing as t
 
 from ansible.errors import AnsibleTemplatePluginError
 
-from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _moments
-
 
 def sage_seconds(duration: t.Any) -> float:
     """The seconds of a duration."""
+    from ansible_collections.intellistream.sage.plugins.plugin_utils import _moments
+
     try:
         return _moments.seconds(duration)
     except ValueError as error:
@@ -25,6 +24,8 @@ def sage_seconds(duration: t.Any) -> float:
 
 def sage_seconds_until(moment: t.Any) -> float:
     """The seconds until a moment."""
+    from ansible_collections.intellistream.sage.plugins.plugin_utils import _moments
+
     try:
         return _moments.seconds_until(moment, dt.datetime.now(dt.timezone.utc).astimezone())
     except ValueError as error:
@@ -33,6 +34,8 @@ def sage_seconds_until(moment: t.Any) -> float:
 
 def sage_task_timeout(seconds_left: t.Any, undo: t.Any) -> int:
     """After how many seconds a task is cut off, so that an undo fits into what is left of the window."""
+    from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import estimate
+
     try:
         return estimate.cut(float(seconds_left), float(undo))
     except (TypeError, ValueError) as error:

@@ -31,11 +31,10 @@ options:
     description: What M(intellistream.sage.sage_checkpoint) or M(intellistream.sage.sage_resume_info) returned last.
     type: dict
     default: {}
-  distributions:
-    description: Those of the plan, as M(intellistream.sage.sage_resolve) returned them.
-    type: list
-    elements: dict
-    default: []
+  plan:
+    description: As M(intellistream.sage.sage_resolve) returned it.
+    type: dict
+    default: {}
   verified:
     description: What C(sage verify) printed.
     type: str
@@ -73,6 +72,30 @@ options:
     description: All of it for people.
     type: str
     default: ''
+  summary:
+    description:
+      - To write RV(text) for people, instead of O(text), from the options that follow. For what ended well.
+    type: bool
+    default: false
+  root:
+    description: The directory that SAGE is installed in.
+    type: str
+    default: ''
+  install_mode:
+    description: What is installed, as the role's C(sage_install_mode).
+    type: str
+    default: ''
+  checkpointing:
+    description: Whether the installation is recorded.
+    type: bool
+    default: true
+  checkpoint_dir:
+    description: The directory of the record, where it is not the usual one.
+    type: str
+    default: ''
+  seconds_left:
+    description: How much of a maintenance window is left.
+    type: float
 author:
   - IntelliStream (@intellistream)
 seealso:
@@ -171,7 +194,7 @@ message:
   type: str
   sample: ''
 text:
-  description: O(text).
+  description: O(text), or what O(summary) asked for.
   returned: success
   type: str
   sample: ''
@@ -189,7 +212,7 @@ SPEC = ArgumentSpec(
         "status": {"type": "str", "choices": ["", "failed", "aborted"], "default": ""},
         "phases": {"type": "list", "elements": "str", "default": []},
         "record": {"type": "dict", "default": {}},
-        "distributions": {"type": "list", "elements": "dict", "default": []},
+        "plan": {"type": "dict", "default": {}},
         "verified": {"type": "str", "default": ""},
         "failure": {"type": "dict", "default": {}},
         "rollback": {"type": "dict", "default": {}},
@@ -199,6 +222,12 @@ SPEC = ArgumentSpec(
         "known": {"type": "dict", "default": {}},
         "began": {"type": "float", "required": True},
         "text": {"type": "str", "default": ""},
+        "summary": {"type": "bool", "default": False},
+        "root": {"type": "str", "default": ""},
+        "install_mode": {"type": "str", "default": ""},
+        "checkpointing": {"type": "bool", "default": True},
+        "checkpoint_dir": {"type": "str", "default": ""},
+        "seconds_left": {"type": "float"},
     }
 )
 

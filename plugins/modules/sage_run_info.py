@@ -34,9 +34,15 @@ options:
     default: false
   window:
     description:
-      - For how many seconds all hosts of the play have a maintenance window. The first one to ask begins it for all,
-        later batches included; nothing that a host says moves its end.
-    type: float
+      - How long all hosts of the play have a maintenance window, such as V(45m) or a number of seconds. The first one
+        to ask begins it for all, later batches included; nothing that a host says moves its end.
+    type: str
+    default: ''
+  deadline:
+    description:
+      - When that window ends, as the role's O(ignore:sage_deadline) says. With O(window) too, what is earlier counts.
+    type: str
+    default: ''
 author:
   - IntelliStream (@intellistream)
 """
@@ -68,8 +74,8 @@ began:
   type: float
   sample: 1763217000.25
 window_end:
-  description: When O(window) ends, in seconds since the epoch by the controller's clock.
-  returned: success, where O(window) is given
+  description: When the window ends, in seconds since the epoch by the controller's clock.
+  returned: success, where O(window) or O(deadline) is given
   type: float
   sample: 1764496800.0
 """
@@ -87,7 +93,8 @@ SPEC = ArgumentSpec(
         "barrier": {"type": "bool", "default": False},
         "all_or_nothing": {"type": "bool", "default": False},
         "asks": {"type": "bool", "default": False},
-        "window": {"type": "float"},
+        "window": {"type": "str", "default": ""},
+        "deadline": {"type": "str", "default": ""},
     }
 )
 

@@ -112,7 +112,9 @@ def _changed(
     if status == UNCHANGED or (status in BAD and status != FAILED):
         return False
     if status == PREDICTED or "altered" not in record:
-        changing = any(_mapping(each).get("action") != "keep" for each in _list(options["distributions"]))
+        changing = any(
+            _mapping(each).get("action") != "keep" for each in _list(_mapping(options["plan"]).get("distributions"))
+        )
         return changing and status != FAILED
     stands = status == INSTALLED or bool(_in_force(record, rollback)) or bool(rollback.get("failed"))
     return record["altered"] is True and stands

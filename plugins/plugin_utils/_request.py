@@ -13,7 +13,6 @@ import os
 import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs, _moments
 
 if t.TYPE_CHECKING:
@@ -78,6 +77,9 @@ def read(
             # What this entry point has no use for does not keep it from its work.
             values[name] = _inputs.convert(name, option, None) if name in others else None
             problems += [f"{name} {error}."] if name in own else []
+    if "sage_confirm_resume" in values and _is_on(environment, "SAGE_AUTO_RESUME"):
+        # Answered in advance, so nobody is asked.
+        values["sage_confirm_resume"] = False
     if _inputs.REGISTERED in set_names and not _is_mapping(_inputs.REGISTERED, look_up):
         problems.append(f"{_inputs.REGISTERED} is what the role tells the play, and cannot be set.")
     unknown = sorted(set_names - values.keys() - _inputs.OF_PLAYBOOKS - {_inputs.REGISTERED})
@@ -101,8 +103,13 @@ def _is_unset(given: object) -> bool:
 
 def _from_environment(name: str, environment: t.Mapping[str, str]) -> object:
     if name == "sage_checkpointing":
-        return environment.get("SAGE_DISABLE_CHECKPOINT", "").strip().lower() not in _SWITCHED_ON
+        return not _is_on(environment, "SAGE_DISABLE_CHECKPOINT")
     return environment.get(ENVIRONMENT[name]) if name in ENVIRONMENT else None
+
+
+def _is_on(environment: t.Mapping[str, str], switch: str) -> bool:
+    """Whether a switch of the environment is on, read like Ansible reads a boolean."""
+    return environment.get(switch, "").strip().lower() in _SWITCHED_ON
 
 
 def from_facts(facts: t.Iterable[str]) -> list[str]:
@@ -165,7 +172,7 @@ def _installing(values: Values, play: Play) -> list[str]:
     undoes = value("sage_checkpointing") and value("sage_rollback_policy") != "none"
     wheelhouse = value("sage_wheelhouse")
     lock = os.path.realpath(os.path.expanduser(value("sage_lock")))
-    not_phases = [name for name in value("sage_expected_seconds") if name not in PHASES]
+    not_phases = _not_phases(value("sage_expected_seconds"))
     limits = ("sage_keep_installations", "sage_keep_days", "sage_keep_uncompressed")
     wrong: list[tuple[object, str]] = [
         (
@@ -247,3 +254,12 @@ def _installing(values: Values, play: Play) -> list[str]:
         ),
     ]
     return [text for is_so, text in wrong if is_so]
+
+
+def _not_phases(names: t.Collection[str]) -> list[str]:
+    if not names:
+        # Ansible compiles what it imports of a collection in every run, and this is much.
+        return []
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+
+    return [name for name in names if name not in PHASES]

@@ -10,7 +10,7 @@ DOCUMENTATION = """
 name: count_modules
 type: aggregate
 short_description: Count module executions
-description: Counts what is executed on hosts; includes, facts set and the like run on the controller.
+description: Counts what connects to hosts, as the action plugins say, and lists all tasks that began.
 """
 
 import json
@@ -19,20 +19,18 @@ import time
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
+from ansible.plugins.loader import action_loader
 
-CONTROLLER = (
-    "assert",
-    "debug",
-    "fail",
-    "include_role",
-    "include_tasks",
-    "meta",
-    "pause",
-    "set_fact",
-    "set_stats",
-    "sage_request",
-    "sage_run_info",
-)
+# Nor do these, whose plugins do not say so, or that have none.
+NO_ACTIONS = ("include_role", "include_tasks", "meta", "pause")
+
+
+def on_host(action: str) -> bool:
+    """Whether a task of this action connects to its host: its plugin says so where it does not."""
+    if action.rpartition(".")[2] in NO_ACTIONS:
+        return False
+    plugin = action_loader.get(action, class_only=True)
+    return plugin is None or getattr(plugin, "_requires_connection", True)
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -47,18 +45,20 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self.counts: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
         self.remote: dict[str, int] = {}
+        self.tasks: list[str] = []
         self.begun = time.perf_counter()
 
     def _count(self, result: t.Any) -> None:
         name = result.task.action.rpartition(".")[2]
-        if name not in CONTROLLER:
+        if on_host(result.task.resolved_action or result.task.action):
             self.counts[name] = self.counts.get(name, 0) + 1
             self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - self.begun
             if result.task.delegate_to != "localhost":
                 self.remote[result.host.name] = self.remote.get(result.host.name, 0) + 1
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
-        """The clock of the task, for one host."""
+        """The clock of the task, for one host; skipped ones begin as well."""
+        self.tasks.append(task.name)
         self.begun = time.perf_counter()
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
@@ -73,6 +73,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """Tell."""
         with open("/proc/self/status", encoding="ascii") as lines:
             memory = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-        found = {"counts": self.counts, "seconds": self.seconds, "remote": self.remote, "kilobytes": int(memory[0])}
+        found = {
+            "counts": self.counts,
+            "tasks": self.tasks,
+            "seconds": self.seconds,
+            "remote": self.remote,
+            "kilobytes": int(memory[0]),
+        }
         with open(os.environ["SAGE_BENCH_COUNT"], "w", encoding="utf-8") as stream:
             json.dump(found, stream)

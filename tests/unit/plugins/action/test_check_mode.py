@@ -105,12 +105,13 @@ def test_e9_a_predicted_rollback_reports_no_result(tmp_path: pathlib.Path) -> No
 
 @pytest.mark.slow
 def test_e27_what_is_there_already_is_not_said_to_be_finished_by_a_prediction(tmp_path: pathlib.Path) -> None:
-    say = {"ansible.builtin.debug": {"msg": "{{ lookup('ansible.builtin.template', template) }}"}}
-    known: dict[str, t.Any] = {
-        "template": str(TOP / "roles/sage/templates/changed.txt.j2"),
-        "__sage_resolved": {"plan": {"distributions": [{"action": "keep"}], "installer": "pip", "known": True}},
-    }
-    plays = [a_play({**LOOK, "register": "__sage_run"}, say, check_mode=dry, vars=known) for dry in (True, False)]
+    plan = {"distributions": [{"action": "keep"}], "installer": "pip", "known": True}
+    told = {"phases": ["cleanup"], "plan": plan, "summary": True, "began": 1.5}
+    tasks = [
+        {"intellistream.sage.sage_outcome": told, "register": "outcome"},
+        {"ansible.builtin.debug": {"msg": "{{ outcome.text }}"}},
+    ]
+    plays = [a_play(*tasks, check_mode=dry) for dry in (True, False)]
     played = play(tmp_path, plays)
     assert played.status == 0, played.output
     dry, real = [line for line in played.output.splitlines() if "Every distribution" in line]

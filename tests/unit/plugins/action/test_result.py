@@ -127,6 +127,25 @@ def test_e25_a_play_gets_a_registered_result_and_no_fact(tmp_path: pathlib.Path)
 
 
 @pytest.mark.slow
+def test_a_rerun_of_a_finished_installation_is_few_tasks_and_one_call(tmp_path: pathlib.Path) -> None:
+    """A nightly run over a fleet pays for each of them on every host; docs/benchmarks.md has the time."""
+    root, count = str(tmp_path / "root"), tmp_path / "count.json"
+    play(tmp_path, [_finished(root)])
+    settings = {
+        "ANSIBLE_CALLBACK_PLUGINS": str(TOP / "tests" / "benchmark" / "callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "count_modules",
+        "SAGE_BENCH_COUNT": str(count),
+    }
+    played = play(tmp_path, [_install(root)], **settings)
+    assert played.status == 0, played.output
+    assert "nothing was left to do" in played.output
+    counted = json.loads(count.read_text())
+    assert counted["counts"] == {"sage_resume_info": 1}
+    # The one that includes the role, and of the role three that are skipped.
+    assert len(counted["tasks"]) <= 9, counted["tasks"]
+
+
+@pytest.mark.slow
 def test_e25_handlers_hear_that_sage_was_changed(tmp_path: pathlib.Path) -> None:
     record = {"install_id": "20251115_143000", "altered": True}
     for altered in (True, False):

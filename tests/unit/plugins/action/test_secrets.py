@@ -102,10 +102,11 @@ PRIVATE = {
 def _of_the_role(*tasks: dict[str, t.Any]) -> dict[str, t.Any]:
     """Tasks in the environment that the role's own have."""
     role: list[dict[str, t.Any]] = yaml.safe_load((TOP / "roles/sage/tasks/main.yml").read_text())
+    environment = next(task["environment"] for task in role[-1]["block"] if "environment" in task)
     names: dict[str, t.Any] = yaml.safe_load((TOP / "roles/sage/vars/main.yml").read_text())
     return {
         "block": list(tasks),
-        "environment": role[-1]["environment"],
+        "environment": environment,
         "vars": {"__sage_task_environment": names["__sage_task_environment"], "__sage_begun": {}, "__sage_run_id": ""},
     }
 

@@ -192,6 +192,14 @@ def test_the_environment_counts_where_nothing_is_set(environment: dict[str, str]
     assert read(environment=environment, **{name: given}).values[name] == given
 
 
+def test_an_answer_in_advance_is_not_asked_for() -> None:
+    assert read(sage_confirm_resume=True).values["sage_confirm_resume"] is True
+    for switch in ("1", "on", " Yes "):
+        request = read(environment={"SAGE_AUTO_RESUME": switch}, sage_confirm_resume=True)
+        assert request.values["sage_confirm_resume"] is False
+    assert read(environment={"SAGE_AUTO_RESUME": "no"}, sage_confirm_resume=True).values["sage_confirm_resume"] is True
+
+
 def test_defaults_of_the_role_are_those_of_its_specs() -> None:
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
     assert {name: option["default"] for name, option in OPTIONS.items() if "default" in option} == defaults

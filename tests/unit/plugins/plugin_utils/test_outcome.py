@@ -31,7 +31,7 @@ def _outcome(dry: bool = False, **options: t.Any) -> HostOutcome:
         **dict.fromkeys(("status", "verified", "stays"), ""),
         "phases": [],
         "record": {},
-        "distributions": [],
+        "plan": {},
         "failure": {},
         "rollback": {},
         "not_undone": "nothing",
@@ -58,7 +58,7 @@ def test_e25_nothing_was_to_do_or_nothing_changed() -> None:
 
 def test_e25_a_prediction_changes_as_the_plan_says() -> None:
     for action, changed in (("keep", False), ("install", True)):
-        told = _outcome(dry=True, phases=["python_deps"], distributions=[{"name": "isage", "action": action}])
+        told = _outcome(dry=True, phases=["python_deps"], plan={"distributions": [{"name": "isage", "action": action}]})
         assert (told.status, told.changed, told.log) == ("predicted", changed, "")
 
 

@@ -1,0 +1,116 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What people read at the end of a run that went well on a host: what is installed, what changed, and the way back.
+
+A template would say it as well, but Ansible compiles that anew for every task and host, which took a rerun of a
+finished installation a tenth of its time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import HostOutcome
+
+# Distributions that are named one by one; of more only those of SAGE are.
+_NAMED = 8
+
+
+def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_back: Callable[[str], str]) -> str:
+    """The lines for one host.
+
+    :param options: of M(intellistream.sage.sage_outcome).
+    :param outcome: what became of the host.
+    :param dry: nothing was done.
+    :param take_back: gives the command line that rolls back an installation of the host, by its id.
+    """
+    record = options["record"]
+    lines = [_headline(options, outcome.version, dry)]
+    if options["phases"]:
+        lines += _changed(options["plan"], dry)
+        if not dry:
+            lines += _captured(outcome.captured)
+        lines += _window(record, options["seconds_left"])
+    predicted = bool(options["phases"]) and dry
+    progress = _mapping(record.get("progress"))
+    if progress and not predicted:
+        began, ended = (cell(progress.get(name)) for name in ("start_time", "last_update"))
+        install_id = cell(progress.get("install_id"))
+        lines.append(f"Installation {install_id}, from {began} to {ended}")
+        lines.append(f"Run it with:  {options['root']}/.sage/venv/bin/sage")
+        if progress.get("can_rollback"):
+            lines.append(f"Undo it with: {take_back(install_id)}")
+    elif not options["checkpointing"]:
+        lines.append("Checkpointing is off: this installation cannot be continued or rolled back.")
+    return "\n".join(lines)
+
+
+def _headline(options: Mapping[str, t.Any], version: str, dry: bool) -> str:
+    root, phases = options["root"], options["phases"]
+    if phases and dry:
+        return f"SAGE would be installed in {root}. Phases to run: {', '.join(map(cell, phases))}."
+    ending = " and verified." if phases else "; nothing was left to do."
+    return f"SAGE {version} ({options['install_mode']}) is installed in {root}{ending}"
+
+
+def _changed(plan: Mapping[str, t.Any], dry: bool) -> list[str]:
+    """What the plan changed, or would change."""
+    if not plan.get("known"):
+        return []
+    distributions = [_mapping(each) for each in plan.get("distributions") or ()]
+    changed = [each for each in distributions if each.get("action") != "keep"]
+    if not changed:
+        return [
+            "Every distribution is there already; none would be changed."
+            if dry
+            else "Every distribution was there already; what was begun is finished."
+        ]
+    named = changed if len(changed) <= _NAMED else [each for each in changed if each.get("group") == "sage"]
+    verb = "Would change" if dry else "Changed"
+    plural = "s" if len(changed) > 1 else ""
+    among = "" if named == changed else "among them "
+    names = ", ".join(map(_named, named))
+    installer = cell(plan.get("installer"))
+    return [f"{verb} {len(changed)} distribution{plural} with {installer}: {among}{names}"]
+
+
+def _named(distribution: Mapping[str, t.Any]) -> str:
+    before = cell(distribution.get("from_version"))
+    after = cell(distribution.get("version")) or "(built)"
+    return f"{cell(distribution.get('name'))} {f'{before} -> ' if before else ''}{after}"
+
+
+def _captured(captured: Mapping[str, t.Any]) -> list[str]:
+    files, size = captured.get("files"), captured.get("bytes")
+    if not files or not isinstance(size, (int, float)):
+        return []
+    # It is there wherever Ansible is, and loaded already.
+    from jinja2.filters import do_filesizeformat
+
+    plural = "" if files == 1 else "s"
+    took = cell(captured.get("seconds"))
+    return [f"Captured before that: {cell(files)} file{plural}, {do_filesizeformat(size, binary=True)}, in {took} s"]
+
+
+def _window(record: Mapping[str, t.Any], seconds_left: float | None) -> list[str]:
+    timing = record.get("timing")
+    if seconds_left is None or timing is None:
+        return []
+    phases = _mapping(_mapping(timing).get("phases"))
+    took = [
+        f"{cell(name)} took {cell(phase.get('took'))} s of {cell(phase.get('expected'))} s expected"
+        for name, phase in ((name, _mapping(phase)) for name, phase in phases.items())
+        if phase.get("took") is not None
+    ]
+    return [f"Window: {round(seconds_left)} s are left." + (f" {', '.join(took)}." if took else "")]
+
+
+def _mapping(data: object) -> Mapping[str, t.Any]:
+    return data if isinstance(data, dict) else {}
