@@ -11,8 +11,39 @@ import typing as t
 from ansible.plugins.action.normal import ActionModule as AnyModule
 
 from ansible_collections.intellistream.sage.plugins.modules.sage_builtin import SPEC
-from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
+from ansible_collections.intellistream.sage.plugins.plugin_utils._action import (
+    Result,
+    SageAction,
+    answered_otherwise,
+)
 from ansible_collections.intellistream.sage.plugins.plugin_utils._environment import PrivateEnvironment
+
+# What a success of a module of ansible-core has, besides what it was called with, which those of all modules have.
+_ANSWERS: dict[str, t.Callable[[Result], bool]] = {
+    "command": lambda result: isinstance(result.get("rc"), int),
+    "setup": lambda result: isinstance(result.get("ansible_facts"), dict),
+    "stat": lambda result: isinstance(result.get("stat"), dict) and "exists" in result["stat"],
+    "tempfile": lambda result: isinstance(result.get("path"), str),
+}
+# Whether a module tells what it was called with. Older versions of Ansible have no such switch: all their modules tell.
+_TELL = "_ansible_inject_invocation"
+
+
+class _Answered(PrivateEnvironment):
+    """An action that believes no answer that its modules do not give. One action may call several of them."""
+
+    def _update_module_args(self, module_name: str, module_args: Result, *others: t.Any, **named: t.Any) -> None:
+        """What Ansible tells a module besides its options."""
+        super()._update_module_args(module_name, module_args, *others, **named)
+        if _TELL in module_args:
+            module_args[_TELL] = True
+
+    def _execute_module(self, module_name: str | None = None, *others: t.Any, **named: t.Any) -> Result:
+        """Run a module on the host; its result, failed or not."""
+        result: Result = super()._execute_module(module_name, *others, **named)
+        module = (module_name or str(self._task.action)).rpartition(".")[2]
+        is_answer = "invocation" in result and _ANSWERS.get(module, bool)(result)
+        return result if result.get("failed") or is_answer else answered_otherwise(module)
 
 
 class ActionModule(SageAction):
@@ -26,7 +57,7 @@ class ActionModule(SageAction):
         name = f"ansible.builtin.{options['module']}"
         loader = self._shared_loader_obj.action_loader
         plugin = loader.get(name, class_only=True) if loader.has_plugin(name) else AnyModule
-        private = type("PrivateAction", (PrivateEnvironment, plugin), {})
+        private = type("PrivateAction", (_Answered, plugin), {})
         task = self._task.copy()
         task.action = name
         task.args = options["options"]

@@ -125,11 +125,7 @@ class SageAction(PrivateEnvironment):
         # Ansible takes any mapping for a success.
         if self.returns in ("", *result) or result.get("failed") or in_background:
             return result
-        return {
-            "failed": True,
-            "msg": f"The host's answer is none that {self.module} gives: whether anything was changed is not known. "
-            "What to do: look at what runs as Python on this host (ansible_python_interpreter), then run again.",
-        }
+        return answered_otherwise(self.module)
 
     @property
     def run_directory(self) -> str:
@@ -155,6 +151,15 @@ class SageAction(PrivateEnvironment):
         if result.get("failed"):
             raise ModuleFailed(result)
         return result
+
+
+def answered_otherwise(module: str) -> Result:
+    """The result in place of an answer that is no success of this module, nor a failure."""
+    return {
+        "failed": True,
+        "msg": f"The host's answer is none that {module} gives: whether anything was changed is not known. "
+        "What to do: look at what runs as Python on this host (ansible_python_interpreter), then run again.",
+    }
 
 
 def on_controller(path: str) -> str:
