@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import base64
+import pathlib
 import typing as t
 
 from ansible.plugins.action.normal import ActionModule as AnyModule
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import heartbeat
 from ansible_collections.intellistream.sage.plugins.modules.sage_builtin import SPEC
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import (
     Result,
@@ -29,8 +32,23 @@ _ANSWERS: dict[str, t.Callable[[Result], bool]] = {
 _TELL = "_ansible_inject_invocation"
 
 
-class _Answered(PrivateEnvironment):
-    """An action that believes no answer that its modules do not give. One action may call several of them."""
+# However the module ends, what it took is no silence of the run, as with the modules that know no record.
+_BEAT_AT_END = pathlib.Path(heartbeat.__file__).read_bytes() + b"\nimport atexit\natexit.register(beat)\n"
+
+
+class _Watched(PrivateEnvironment):
+    """An action whose modules renew the lease of their run, and that believes no answer which is none of theirs.
+
+    One action may call several modules.
+    """
+
+    def _first_lines(self) -> bytes:
+        """Python that runs on the host before the module does."""
+        lines = super()._first_lines()
+        if not self._environment.get(heartbeat.RUN):
+            return lines
+        encoded = base64.b64encode(_BEAT_AT_END)
+        return lines + b'import base64; exec(base64.b64decode("%s"), {"__name__": "heartbeat"})\n' % encoded
 
     def _update_module_args(self, module_name: str, module_args: Result, *others: t.Any, **named: t.Any) -> None:
         """What Ansible tells a module besides its options."""
@@ -57,7 +75,7 @@ class ActionModule(SageAction):
         name = f"ansible.builtin.{options['module']}"
         loader = self._shared_loader_obj.action_loader
         plugin = loader.get(name, class_only=True) if loader.has_plugin(name) else AnyModule
-        private = type("PrivateAction", (_Answered, plugin), {})
+        private = type("PrivateAction", (_Watched, plugin), {})
         task = self._task.copy()
         task.action = name
         task.args = options["options"]

@@ -48,16 +48,22 @@ class PrivateEnvironment(ActionBase):  # type: ignore[misc]
         return {str(name): str(text) for name, text in variables.items()}
 
     def _configure_module(self, *arguments: t.Any, **named: t.Any) -> t.Any:
-        """The module as it is sent, which sets the rest of the environment before anything else."""
+        """The module as it is sent, which does what is to be done before anything else."""
         built, *others = super()._configure_module(*arguments, **named)
-        variables = {name: text for name, text in self._environment.items() if not _AT_START.fullmatch(name)}
-        if variables:
+        first_lines = self._first_lines()
+        if first_lines:
             before, beginning, after = built.b_module_data.partition(_BEGINNING)
             if built.module_style != "new" or not beginning:
                 raise AnsibleActionFail(
                     "This module is not written in Python: it cannot get its environment in private."
                 )
-            encoded = base64.b64encode(json.dumps(variables).encode())
-            line = b'import base64, json, os; os.environ.update(json.loads(base64.b64decode("%s")))\n' % encoded
-            built = dataclasses.replace(built, b_module_data=before + beginning + line + after)
+            built = dataclasses.replace(built, b_module_data=before + beginning + first_lines + after)
         return (built, *others)
+
+    def _first_lines(self) -> bytes:
+        """Python that runs on the host before the module does: it sets the rest of the environment."""
+        variables = {name: text for name, text in self._environment.items() if not _AT_START.fullmatch(name)}
+        if not variables:
+            return b""
+        encoded = base64.b64encode(json.dumps(variables).encode())
+        return b'import base64, json, os; os.environ.update(json.loads(base64.b64decode("%s")))\n' % encoded

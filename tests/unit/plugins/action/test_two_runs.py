@@ -179,6 +179,55 @@ def test_e3_a_rerun_after_the_controller_died_never_waits(controller: Controller
     assert succeeded, text
 
 
+# A run whose last call was long ago, when a module of ansible-core has ended that took all of that time.
+TAKES_LONG = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - intellistream.sage.sage_checkpoint:
+        root: "{{ root }}"
+        lease: {seconds: 600, hold: true}
+      register: held
+    - ansible.builtin.command:
+        argv: ["{{ ansible_python_interpreter }}", silence.py, "{{ root }}/.sage/checkpoints/lease.json"]
+        chdir: "{{ playbook_dir }}"
+    - intellistream.sage.sage_builtin:
+        module: command
+        options: {argv: ["true"]}
+      environment:
+        SAGE_RUN: "{{ held.run }}"
+        SAGE_LEASE_FILE: "{{ root }}/.sage/checkpoints/lease.json"
+      when: works | bool
+    - ansible.builtin.shell: "touch {{ root }}.{{ version }}; while [ -e {{ root }}.{{ gate }} ]; do sleep 0.1; done"
+    - intellistream.sage.sage_checkpoint:
+        root: "{{ root }}"
+        lease: {seconds: 600, release: true}
+"""
+SILENCE = """
+import json, os, sys
+lease = json.load(open(sys.argv[1]))
+lease.update(renewed=lease["renewed"] - 1200, wall=lease["wall"] - 1200)
+json.dump(lease, open(sys.argv[1], "w"))
+os.utime(sys.argv[1], (0, lease["wall"]))
+"""
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_e3_a_long_task_of_ansible_core_is_no_silence(controller: Controller, works: bool) -> None:
+    """Another controller had the root between its end and the run's next call: then nothing of the run is at work."""
+    playbook = controller.path / "takes_long.yml"
+    playbook.write_text(TAKES_LONG)
+    (controller.path / "silence.py").write_text(SILENCE)
+    controller.gate.touch()
+    first = controller.start("1", playbook=str(playbook), works=works, gate="gate")
+    controller.reached("1")
+    succeeded, text = controller.ends(controller.start("2", playbook=str(playbook), works=works, gate="none"))
+    controller.gate.unlink()
+    assert succeeded is not works
+    assert ("is at work:" in text) is works, text
+    assert controller.ends(first)[0]
+
+
 # What an atomic run does before anything is changed: it has the lease of one host, and takes that of the other.
 TAKES_TWO = """
 - hosts: all
