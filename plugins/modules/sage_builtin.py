@@ -13,9 +13,9 @@ description:
   - Runs a module of C(ansible.builtin) with the C(environment) of the task, which it gets in what is sent to the host.
     Ansible itself puts the environment into a command line, which every user of the host can read, with the passwords
     of proxies and the tokens in it.
-  - Of what the host answers, nothing becomes a fact, a host, a group or a total of the controller. An answer that the module
-    never gives makes the task fail, where Ansible takes any for a success.
-  - As long as it is at work, and when it ends, it counts as a call of its run, so that no other run takes over the root.
+  - Of what the host answers, nothing becomes a fact, a host, a group or a total of the controller. An answer that the
+    module never gives makes the task fail, where Ansible takes any for a success.
+  - As long as it is at work, and when it ends, it counts as a call of its run: no other run takes over the root.
   - The role uses no module of ansible-core on hosts in any other way.
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
