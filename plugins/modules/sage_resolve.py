@@ -90,8 +90,8 @@ attributes:
     platforms: posix
 notes:
   - RV(ignore:changed) is about O(lock_file) only.
-  - On a host that has neither the environment nor uv nor a pip, check mode cannot know the plan; RV(plan.known) is then
-    V(false).
+  - On a host that has neither the environment nor uv nor a pip, check mode cannot know the plan, nor where one of
+    O(sources) is not there yet; RV(plan.known) is then V(false).
 author:
   - IntelliStream (@intellistream)
 seealso:

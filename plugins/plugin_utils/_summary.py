@@ -63,7 +63,8 @@ def _headline(options: Mapping[str, t.Any], version: str, dry: bool) -> str:
 def _changed(plan: Mapping[str, t.Any], dry: bool) -> list[str]:
     """What the plan changed, or would change."""
     if not plan.get("known"):
-        return []
+        notes = " ".join(map(cell, plan.get("notes") or ()))
+        return [f"What that changes among the distributions cannot be foreseen: {notes}"] if dry and notes else []
     distributions = [_mapping(each) for each in plan.get("distributions") or ()]
     changed = [each for each in distributions if each.get("action") != "keep"]
     if not changed:

@@ -120,6 +120,9 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
     # Outside of check mode the one that is there is the new one.
     made_anew = check_mode and options["recreated"]
     target = install_target(os.path.abspath(options["venv"]), options["python"], options["minimum"], made_anew)
+    missing = [source["path"] for source in options["sources"] if not os.path.lexists(source["path"])]
+    if check_mode and missing:
+        return _not_foreseen(f"{missing[0]} is not there before it is cloned or copied.")
     request = install_request(options)
     choice = find_uv.choose(options["installer"], options["uv"], options["tools"])
     if options["lock"]:
@@ -195,6 +198,11 @@ def _unknown(target: interface.InstallTarget, check_mode: bool) -> ResolvedPlan:
         raise InstallerError(
             problem, untouched="everything.", advice="Run intellistream.sage.sage_venv first, or install uv."
         )
+    return _not_foreseen(problem)
+
+
+def _not_foreseen(problem: str) -> ResolvedPlan:
+    """In place of a plan that check mode cannot make."""
     return ResolvedPlan("pip", [], notes=[problem], is_known=False)
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import typing as t
 
 import pytest
@@ -63,6 +64,32 @@ def test_e9_a_prediction_that_fails_undoes_nothing(tmp_path: pathlib.Path) -> No
     assert "0.3.2.99" in played.output
     assert "rollback failed" not in played.output
     assert "Undo:  nothing, since this is check mode" in played.output
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.slow
+def test_e9_what_a_clone_would_bring_is_said_not_to_be_foreseen(tmp_path: pathlib.Path) -> None:
+    """There is no clone yet, and it was said to have no pyproject.toml."""
+    repository = tmp_path / "repository"
+    for arguments in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message", "x"]):
+        name = ["-c", "user.name=x", "-c", "user.email=x@x.example"]
+        repository.mkdir(exist_ok=True)
+        subprocess.run(["git", *name, *arguments], cwd=repository, check=True)
+    wishes = {
+        "sage_root": str(tmp_path / "root"),
+        "sage_source": "git",
+        "sage_repository": str(repository),
+        "sage_no_index": True,
+        "sage_find_links": [str(tmp_path)],
+    }
+    install: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": ROLE}, "vars": wishes}
+    played = play(tmp_path, [a_play(install)], "--check")
+    assert played.status == 0, played.output
+    said = " ".join(played.output.split())
+    assert f"SAGE would be installed in {tmp_path}/root." in said
+    assert f"{repository} at HEAD would be cloned into {tmp_path}/root/src." in said
+    assert "What that changes among the distributions cannot be foreseen" in said
+    assert "none would be changed" not in said
     assert not (tmp_path / "root").exists()
 
 

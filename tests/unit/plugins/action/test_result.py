@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     import pathlib
 
 ROLE = "intellistream.sage.sage"
-INPUTS = {
+INPUTS: dict[str, dict[str, t.Any]] = {
     "environment_setup": {"python": "auto"},
     "submodule_sync": {"source": "index"},
     "python_deps": {"mode": "standard", "version": "", "extras": [], "extra_packages": [], "lock": ""},
@@ -29,12 +29,16 @@ MANY = ("bad", "worse", *(f"good{number:02}" for number in range(18)))
 SCREEN = 20
 
 
-def _finished(root: str) -> dict[str, t.Any]:
-    """A play after which every host has a finished installation by its record."""
+def _finished(root: str, **sources: str) -> dict[str, t.Any]:
+    """A play after which every host has a finished installation by its record.
+
+    :param sources: where its distributions came from.
+    """
+    inputs = {**INPUTS, "python_deps": {**INPUTS["python_deps"], **sources}}
     completed = [{"phase": phase, "status": "completed"} for phase in PHASES]
     begun = [*completed[:4], {"phase": "verification", "status": "started"}]
     tasks = [
-        {"intellistream.sage.sage_checkpoint": {"root": root, "inputs": INPUTS, "transitions": begun}},
+        {"intellistream.sage.sage_checkpoint": {"root": root, "inputs": inputs, "transitions": begun}},
         {"intellistream.sage.sage_verify": {"root": root, "commands": [{"argv": ["true"]}]}},
         {"intellistream.sage.sage_checkpoint": {"root": root, "transitions": completed[4:]}},
     ]
@@ -63,8 +67,9 @@ def test_e16_who_failed_why_what_was_undone_and_what_is_next_once_at_the_end(tmp
     # One that is finished serves for all that are to be.
     bad = "inventory_hostname in ['bad', 'worse']"
     root = f"{tmp_path}/{{{{ inventory_hostname if {bad} else 'done' }}}}"
-    plays = [{**_finished(root), "hosts": "good"}, _install(root)]
-    command_line = ("-e", json.dumps({"sage_keep_days": 7, "sage_index_url": "https://me:s3cret@x/", "other": 1}))
+    index = "https://me:s3cret@x/"
+    plays = [{**_finished(root, index_url=index), "hosts": "good"}, _install(root)]
+    command_line = ("-e", json.dumps({"sage_keep_days": 7, "sage_index_url": index, "other": 1}))
     played = play(tmp_path, plays, *command_line, hosts=HOSTS)
     assert played.status == 2, played.output
     lines = _closing(played)
@@ -84,7 +89,8 @@ def test_e16_who_failed_why_what_was_undone_and_what_is_next_once_at_the_end(tmp
     recap = played.output.partition("PLAY RECAP")[2]
     assert [f"failed={int(host in ('bad', 'worse'))}" in recap.partition(host)[2].splitlines()[0] for host in HOSTS]
     # With the callback it comes after the recap, and only there.
-    played = play(tmp_path, plays[1:], hosts=MANY, ANSIBLE_CALLBACKS_ENABLED="intellistream.sage.sage_closing")
+    plays = [_install(root, sage_index_url=index)]
+    played = play(tmp_path, plays, hosts=MANY, ANSIBLE_CALLBACKS_ENABLED="intellistream.sage.sage_closing")
     assert played.output.count("FAILED in environment_setup") == 1
     recap = played.output.partition("PLAY RECAP")[2]
     assert recap.rstrip().endswith("SAGE on 20 hosts: 2 failed, 18 installed already")
