@@ -134,7 +134,7 @@ def test_e9_a_predicted_rollback_reports_no_result(tmp_path: pathlib.Path) -> No
 def test_e27_what_is_there_already_is_not_said_to_be_finished_by_a_prediction(tmp_path: pathlib.Path) -> None:
     plan = {"distributions": [{"action": "keep"}], "installer": "pip", "known": True}
     told = {"phases": ["cleanup"], "plan": plan, "summary": True, "began": 1.5}
-    tasks = [
+    tasks: list[dict[str, t.Any]] = [
         {"intellistream.sage.sage_outcome": told, "register": "outcome"},
         {"ansible.builtin.debug": {"msg": "{{ outcome.text }}"}},
     ]
