@@ -84,6 +84,7 @@ findings:
         - V(script_differs), C(rollback.sh) is not what it has to be.
         - V(point_damaged), content of a rollback point is gone or was changed, so it cannot be used.
         - V(drift), what is installed is not as it was recorded.
+        - V(table_unusable), the table of what was verified is gone or was changed, so a rerun cannot look at it.
         - V(unfinished_installation), V(unfinished_rollback), V(unfinished_script), V(unrecorded_script), V(in_doubt),
           something was begun and has not ended.
         - V(stale_switch), V(overdue_switch), a dead-man's switch is armed for what has ended, or has not fired.

@@ -16,6 +16,7 @@ description:
   - Every file of those distributions is read, and compared with the hash that the distribution's C(RECORD) has of it.
     What was edited, emptied or removed is named, and M(intellistream.sage.sage_install) installs it anew. Byte code,
     and files of which C(RECORD) says nothing, are passed over. What cannot be read is a warning.
+  - Writes a table of these files into the record, by which a rerun sees what was edited since, without reading it.
   - Without that record M(intellistream.sage.sage_checkpoint) completes neither the phase V(verification) nor an
     installation, nor prepares it for a fleet run. A verification that failed and was ignored, or left out, is none.
   - Nothing of the directory and the home of the user who runs it may help or hinder. Commands run in C(/), with homes
@@ -166,6 +167,13 @@ evidence:
       type: list
       elements: dict
       sample: []
+    table:
+      description: The environment that a table of its files was written of, and the SHA-256 of that.
+      returned: with O(record), where files of an environment were looked at
+      type: dict
+      sample:
+        environment: /opt/sage/.sage/venv
+        sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 output:
   description: What the last command printed.
   returned: success

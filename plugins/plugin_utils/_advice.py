@@ -50,11 +50,12 @@ BY_FINDING = {
     ),
     "store_unreadable": Advice("Look at its owners, its modes, and the disk"),
     "drift": Advice(
-        "If that was meant, nothing has to be done. If not, install again: that puts back distributions that are gone "
-        "or have another version. To have edited files back, first move the environment (.sage/venv) aside and empty "
-        "uv's cache (uv cache clean), which is linked with it: an edit in place is there as well",
+        "Install again: that puts back distributions that are gone, have another version, or have files that were "
+        "edited. To keep an edit, take it out of the environment first. Where a rerun has nothing to do, only reading "
+        "shows the edit: add -e sage_resume=false",
         "install_sage",
     ),
+    "table_unusable": Advice("Install again, which verifies again and writes it anew", "install_sage"),
     "unfinished_installation": Advice("Install again, which continues; or roll back", "install_sage"),
     "unfinished_rollback": _ROLL_BACK,
     "unfinished_script": _ROLL_BACK,

@@ -266,7 +266,18 @@ class VerifiedCommand(t.TypedDict):
     output: str
 
 
-class Evidence(t.TypedDict):
+class VerifiedTable(t.TypedDict):
+    """Where the rows of a table lie, and the SHA-256 of its file in hex."""
+
+    environment: str
+    sha256: str
+
+
+class _EvidenceMore(t.TypedDict, total=False):
+    table: VerifiedTable
+
+
+class Evidence(_EvidenceMore):
     """What was looked at, and found to be as it has to be."""
 
     resources: list[str]

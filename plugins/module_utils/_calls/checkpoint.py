@@ -294,7 +294,7 @@ def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
     inputs = redact(request.inputs)
     host = base_host.facts()
     in_force = session.effective() if request.resume else None
-    verdict = judge(in_force, inputs, host, session.identity)
+    verdict = judge(in_force, inputs, host, session.identity, session.where)
     verdict = verdict.with_damage(session.where, [session.installation, in_force])
     if verdict.phase is None:
         return verdict

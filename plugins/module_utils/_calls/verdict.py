@@ -11,12 +11,16 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.results import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
-from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress, verified_table
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_verified
+from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import kind_of
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import integrity
 
 if t.TYPE_CHECKING:
@@ -33,6 +37,10 @@ if t.TYPE_CHECKING:
         PhaseReason,
         VerdictResult,
     )
+
+
+CARRIES = (carry_verified.parts,)
+_ALTERED: ByName[t.Callable[[str, bytes, str, t.Mapping[str, str]], dict[str, str]]] = ByName("_venv.verified:altered")
 
 
 class Verdict(t.NamedTuple):
@@ -71,17 +79,23 @@ class Verdict(t.NamedTuple):
 
 
 def judge(
-    installation: Installation | None, inputs: Inputs | None, host: Environment, here: Identity | None = None
+    installation: Installation | None,
+    inputs: Inputs | None,
+    host: Environment,
+    here: Identity | None = None,
+    state: PrivateDir | None = None,
 ) -> Verdict:
     """The verdict on an installation.
 
     :param inputs: what is wanted now, by phase; None to ask only whether the record still holds.
     :param host: facts of the host now, from M(_base.host.facts).
     :param here: whose record it is now, from M(_records.identity.here); None to leave out where it lies.
+    :param state: the checkpoint directory; None to leave out the table of what was verified.
     """
     if installation is None:
         return Verdict("none", PHASES[0], reasons=[{"phase": PHASES[0], "reason": "nothing has been installed yet"}])
     reasons: list[PhaseReason] = []
+    altered = _altered(state, installation)
     for name in PHASES:
         phase = installation.phases[name]
         phase_reasons = _changed_inputs(installation.inputs.get(name) or {}, inputs, name)
@@ -98,7 +112,8 @@ def judge(
         elif not phase.done and not reasons:
             phase_reasons.append("it has not run yet")
         if phase.done:
-            phase_reasons += drift(phase.result)
+            # What is gone or of another version altogether is not told a second time, file by file.
+            phase_reasons += drift(phase.result) or altered.get(name, [])
         reasons += [{"phase": name, "reason": reason} for reason in phase_reasons]
     first = reasons[0]["phase"] if reasons else None
     if first == PHASES[-1]:
@@ -107,6 +122,35 @@ def judge(
     if first is None:
         return Verdict("finished", None, reasons=[])
     return Verdict("outdated" if installation.status == "completed" else "unfinished", first, reasons=reasons)
+
+
+def _altered(state: PrivateDir | None, installation: Installation) -> dict[str, list[str]]:
+    """Phase → what is not as it was verified; the phase that brought it mends it.
+
+    Where that cannot be told, verification has to look again.
+    """
+    known = installation.table
+    if state is None or not known:
+        return {}
+    phase_of: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    for name, phase in installation.phases.items():
+        for result in phase.result if phase.done else ():
+            found = kind_of(result["spec"]).versions(result["facts"])
+            phase_of.update(dict.fromkeys(found, name))
+            versions.update(found)
+    try:
+        data = verified_table.read(state, installation.install_id, known["sha256"])
+        path = verified_table.path_of(state, installation.install_id)
+        sentences = _ALTERED.load()(known["environment"], data, path, versions)
+    except SageError as error:
+        return {PHASES[-2]: [f"nobody can tell whether files were edited since: {error.what}"]}
+    except OSError as error:
+        return {PHASES[-2]: [f"nobody can tell whether files were edited since: {error}"]}
+    reasons: dict[str, list[str]] = {}
+    for name, sentence in sentences.items():
+        reasons.setdefault(phase_of.get(name, PHASES[2]), []).append(sentence)
+    return reasons
 
 
 def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phase: str) -> list[str]:
@@ -131,7 +175,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
         record = Record(state, state.path if state is not None else root, root)
         installation = record.installation
         in_force = record.effective()
-        verdict = judge(in_force, redact(inputs), base_host.facts(), record.identity)
+        verdict = judge(in_force, redact(inputs), base_host.facts(), record.identity, state)
         verdict = verdict.with_damage(state, [installation, in_force])
         summary = progress.summary(installation, in_force)
         integrity.retract(summary["progress"], verdict.damaged)

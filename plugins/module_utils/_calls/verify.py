@@ -16,22 +16,28 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InputError,
     NotVerified,
     OutOfOrder,
+    SageError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.results import drift
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import (
     install,
     interpreter,
     inventory,
     plan,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._records import verified_table
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import tabulate
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv.content import Vouched
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Event,
         Evidence,
@@ -70,26 +76,94 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
         raise InputError("`distributions` and `imports` need `venv`.", untouched="everything.")
     results: list[Observed] = []
     name = ""
+    vouched: Vouched = {}
     if engine is not None:
         with engine.reading() as session:
             installation = _at_work(session, check_mode)
             name = installation.install_id if installation is not None else ""
             if installation is not None:
                 results = [each for phase in installation.phases.values() for each in phase.result]
+            vouched = _vouched(session, options["venv"])
     if not (results or options["distributions"] or options["imports"] or options["commands"]):
         raise InputError(
             "There is nothing to verify.",
             untouched="everything.",
             advice="Complete phases with `result`, or give `distributions`, `imports` or `commands`.",
         )
-    evidence, warnings = _look(results, options, index)
+    recorded = {} if engine is None or check_mode else _recorded_versions(results, options["venv"])
+    look_first = _Tabulating(options["venv"], recorded)
+    evidence, warnings = _look(results, options, index, vouched)
     output = ""
     if not check_mode:
         output = _run(evidence, options)
         if engine is not None:
+            table = look_first.table()
+            if table:
+                evidence["table"] = {"environment": options["venv"], "sha256": hashlib.sha256(table).hexdigest()}
             with engine.session() as session:
-                _record(session, name, evidence)
+                _record(session, name, evidence, table)
     return VerifyOutcome({"changed": engine is not None, "evidence": evidence, "output": output}, warnings=warnings)
+
+
+class _Tabulating:
+    """A table of what is verified: looked at before its content is, and written once that is right.
+
+    :param venv: path of the environment; empty for none.
+    :param recorded: names and versions that results of phases have there.
+    """
+
+    def __init__(self, venv: str | None, recorded: t.Mapping[str, str]) -> None:
+        self._venv = Tree.open(venv) if venv and recorded else None
+        if self._venv is not None:
+            self._looked, self._digests = tabulate.tabulate(self._venv, recorded.keys())
+
+    def table(self) -> bytes:
+        """Its file; empty where there is nothing to tell.
+
+        :raises NotVerified: something went in between.
+        """
+        if self._venv is None:
+            return b""
+        with self._venv as venv:
+            try:
+                return b"".join(footprint_table.write(tabulate.hashed(venv, self._looked, self._digests)))
+            except (OSError, SageError) as error:
+                reason = error.what if isinstance(error, SageError) else error
+                raise NotVerified(
+                    f"What was installed changed while it was verified: {reason}.",
+                    untouched="everything; verifying only reads.",
+                    advice="Let nobody else work on the environment, then run again.",
+                ) from error
+
+
+def _recorded_versions(results: t.Sequence[Observed], venv: str | None) -> dict[str, str]:
+    """Names and versions that results of phases have in an environment."""
+    versions: dict[str, str] = {}
+    for result in results:
+        if result["spec"].get("path") == venv:
+            versions.update(registry.kind_of(result["spec"]).versions(result["facts"]))
+    return versions
+
+
+def _vouched(session: Session, venv: str | None) -> Vouched:
+    """What need not be read again, by the newest table of the environment that can be used."""
+    state = session.where
+    for installation in reversed(session.recent(2) if state is not None else []):
+        known = installation.table
+        if state is None or not known or known["environment"] != venv:
+            continue
+        try:
+            data = verified_table.read(state, installation.install_id, known["sha256"])
+            table = footprint_table.read(data.splitlines(), verified_table.path_of(state, installation.install_id))
+        except (OSError, SageError):
+            continue
+        # What was written in the same moment as it was looked at has the same times, so they do not vouch for it.
+        return {
+            path: (row.inode, row.size, row.mtime, row.ctime, row.hash)
+            for path, row in table.rows.items()
+            if not table.is_racy(row)
+        }
+    return {}
 
 
 def _at_work(session: Session, check_mode: bool) -> Installation | None:
@@ -116,7 +190,9 @@ def _at_work(session: Session, check_mode: bool) -> Installation | None:
     )
 
 
-def _look(results: t.Sequence[Observed], options: install.Options, index: Index) -> tuple[Evidence, list[str]]:
+def _look(
+    results: t.Sequence[Observed], options: install.Options, index: Index, vouched: Vouched
+) -> tuple[Evidence, list[str]]:
     """Compare the system with the record and the plan; the evidence, and what is worth a warning.
 
     :raises NotVerified: it is not as it has to be.
@@ -129,7 +205,7 @@ def _look(results: t.Sequence[Observed], options: install.Options, index: Index)
         versions.update(kind.versions(result["facts"]))
     files, warnings = 0, []
     if options["venv"]:
-        pending = install.pending_install(options)
+        pending = install.pending_install(options, vouched)
         reasons += pending.verify()
         for distribution in options["distributions"]:
             pin = plan.pin_of(distribution)
@@ -137,13 +213,13 @@ def _look(results: t.Sequence[Observed], options: install.Options, index: Index)
                 versions[pin.name] = pending.inventory[pin.name].version
         planned = {plan.pin_of(distribution).name for distribution in options["distributions"]}
         others = [name for name in sorted(versions) if name not in planned]
-        present = inventory.compared(pending.venv, pending.inventory, others)
+        present = inventory.compared(pending.venv, pending.inventory, others, vouched)
         for version in map(present.get, sorted(versions)):
             if version is not None and not inventory.is_whole(version):
-                reasons.append(version.damage or f"files of {version.name} are missing or empty")
+                reasons.append(version.what_differs or f"files of {version.name} are missing or empty")
             elif version is not None:
                 files += inventory.count_files(version)
-                warnings += [f"{version.doubt}."] if version.doubt else []
+                warnings += [f"{version.what_is_unread}."] if version.what_is_unread else []
         if not reasons and options["distributions"] and options["check_dependencies"]:
             warnings += install.check_dependencies(pending, options, index)
     if reasons:
@@ -201,9 +277,10 @@ def _run(evidence: Evidence, options: install.Options) -> str:
     return output
 
 
-def _record(session: Session, name: str, evidence: Evidence) -> None:
+def _record(session: Session, name: str, evidence: Evidence, table: bytes) -> None:
     """Record the evidence for the installation that was looked at.
 
+    :param table: what the evidence has the hash of; empty for none.
     :raises OutOfOrder: it is not at work any more.
     """
     installation = _at_work(session, check_mode=False)
@@ -213,5 +290,8 @@ def _record(session: Session, name: str, evidence: Evidence) -> None:
             untouched="the record.",
             advice="Let only one run at a time work on a host.",
         )
+    if table and session.where is not None:
+        # On the disk before the ledger has its hash.
+        verified_table.write(session.where, name, table)
     session.add(t.cast("Event", {"event": "verified", **evidence}))
     session.commit()

@@ -19,7 +19,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import Finding, left_behind, wrong
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import measure
-from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log, lease, stray_processes
+from ansible_collections.intellistream.sage.plugins.module_utils._records import (
+    install_log,
+    lease,
+    stray_processes,
+    verified_table,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import VERSION, Ledger
@@ -118,6 +123,7 @@ def _look(engine: Engine, session: Session) -> Looked:
         findings += _store(state, history)
         findings += _switch(state, session)
         findings += _script(state, session, history, lines)
+        findings += _table(state, session)
         findings += _drift(session)
     resources = [resource for point in points for resource in point["resources"]]
     return Looked(
@@ -285,6 +291,19 @@ def _script(state: PrivateDir, session: Session, history: t.Sequence[Change], li
     killed = session.rollback_awaited or any(phase.status == "started" for phase in phases)
     severe = left_behind if killed else wrong
     return [severe("script_differs", f"{path} is not what the record says: it was edited, or is older", mendable=True)]
+
+
+def _table(state: PrivateDir, session: Session) -> list[Finding]:
+    """Whether what tells what was verified can be used: a rerun looks at nothing without it."""
+    in_force = session.effective()
+    known = in_force.table if in_force is not None else None
+    if in_force is None or not known:
+        return []
+    try:
+        verified_table.read(state, in_force.install_id, known["sha256"])
+    except SageError as error:
+        return [wrong("table_unusable", f"{error.what} {error.advice}")]
+    return []
 
 
 def _drift(session: Session) -> list[Finding]:

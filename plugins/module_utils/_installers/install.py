@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv.content import Vouched
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
         InstallResult,
         NamedVersion,
@@ -41,12 +42,12 @@ class PendingInstall:
     :ivar said: the last lines of what the tool printed.
     """
 
-    def __init__(self, venv: str, pins: t.Sequence[Pin]) -> None:
+    def __init__(self, venv: str, pins: t.Sequence[Pin], vouched: Vouched | None = None) -> None:
         self.venv = venv
         registered = inventory.read(venv)
         # All others are installed anew, whatever their content is.
         same = [pin.name for pin in pins if inventory.is_same(pin, registered.get(pin.name))]
-        self.inventory = inventory.compared(venv, registered, same)
+        self.inventory = inventory.compared(venv, registered, same, vouched)
         self.pins = [pin for pin in pins if not inventory.is_exact(pin, self.inventory.get(pin.name))]
         self.unchanged = len(pins) - len(self.pins)
         self.versions = {pin.name: pin.version for pin in self.pins}
@@ -96,7 +97,7 @@ class PendingInstall:
             elif installed.twice:
                 reasons.append(f"{pin.name} is registered twice")
             elif not inventory.is_whole(installed):
-                reasons.append(installed.damage or f"files of {pin.name} are missing")
+                reasons.append(installed.what_differs or f"files of {pin.name} are missing")
             elif not inventory.is_exact(same, installed._replace(editable=True) if pin.path else installed):
                 reasons.append(f"{pin.name} is {installed.version}, not {pin.version or 'from ' + str(pin.path)}")
             elif pin.editable != installed.editable:
@@ -106,10 +107,11 @@ class PendingInstall:
         return reasons
 
 
-def pending_install(options: Options) -> PendingInstall:
+def pending_install(options: Options, vouched: Vouched | None = None) -> PendingInstall:
     """Find out what has to be done.
 
     :param options: of the module, C(venv) and C(distributions).
+    :param vouched: what need not be read again, as for P(inventory.compared).
     :raises InputError: a distribution is named twice or incompletely.
     """
     pins = [plan.pin_of(distribution) for distribution in options["distributions"]]
@@ -117,7 +119,7 @@ def pending_install(options: Options) -> PendingInstall:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"`distributions` names {', '.join(twice)} more than once.", untouched="everything.")
-    return PendingInstall(os.path.abspath(options["venv"]), pins)
+    return PendingInstall(os.path.abspath(options["venv"]), pins, vouched)
 
 
 def available_tool(options: Options) -> find_uv.InstallerChoice:

@@ -10,7 +10,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.versions 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin, split, url_path
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import content, distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import content, damage, distributions
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.interpreter import Interpreter
@@ -39,18 +39,18 @@ class Installed(t.NamedTuple):
     twice: bool = False
     source: str | None = None
     editable: bool = False
-    damaged: tuple[content.FileDifference, ...] = ()
-    unread: tuple[content.FileDifference, ...] = ()
+    damaged: tuple[damage.FileDifference, ...] = ()
+    unread: tuple[damage.FileDifference, ...] = ()
 
     @property
-    def damage(self) -> str:
+    def what_differs(self) -> str:
         """What differs, for people; empty when nothing does."""
-        return content.sentence(f"{self.name} {self.version}", self.damaged) if self.damaged else ""
+        return damage.sentence(f"{self.name} {self.version}", self.damaged) if self.damaged else ""
 
     @property
-    def doubt(self) -> str:
+    def what_is_unread(self) -> str:
         """What could not be read, for people; empty when all could."""
-        return content.sentence(f"{self.name} {self.version}", self.unread) if self.unread else ""
+        return damage.sentence(f"{self.name} {self.version}", self.unread) if self.unread else ""
 
 
 Inventory = dict[str, Installed]
@@ -74,12 +74,15 @@ def read(venv: str) -> Inventory:
     return inventory
 
 
-def compared(venv: str, inventory: Inventory, names: t.Iterable[str]) -> Inventory:
+def compared(
+    venv: str, inventory: Inventory, names: t.Iterable[str], vouched: content.Vouched | None = None
+) -> Inventory:
     """The same inventory, with what differs from RECORD. Every file of these distributions is read.
 
     What cannot be read is not taken for damaged: to install through what bars it would make it worse.
 
     :param names: normalised; those that are not installed are passed over.
+    :param vouched: as for P(_venv.content.differences).
     """
     chosen = [inventory[name] for name in dict.fromkeys(names) if name in inventory and not inventory[name].twice]
     tree = Tree.open(venv) if chosen else None
@@ -89,11 +92,11 @@ def compared(venv: str, inventory: Inventory, names: t.Iterable[str]) -> Invento
         registered = [
             distributions.Distribution(one.name, one.version, os.path.relpath(one.info, venv)) for one in chosen
         ]
-        different = content.differences(tree, registered)
+        different = content.differences(tree, registered, vouched)
     found = {}
     for one, files in zip(chosen, different):
-        damaged = tuple(each for each in files if each.text in content.DAMAGE)
-        unread = tuple(each for each in files if each.text not in content.DAMAGE)
+        damaged = tuple(each for each in files if each.text in damage.DAMAGE)
+        unread = tuple(each for each in files if each.text not in damage.DAMAGE)
         found[one.name] = one._replace(damaged=damaged, unread=unread)
     return {**inventory, **found}
 

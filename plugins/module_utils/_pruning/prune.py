@@ -12,7 +12,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning import policy
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.release import release
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import Usage, measure, unpacked
-from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log
+from ansible_collections.intellistream.sage.plugins.module_utils._records import install_log, verified_table
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, contents, store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import remove_plain_copies
@@ -66,6 +66,7 @@ class Cleaning:
         self._doubled: list[str] = []
         self._strays: list[tuple[str, str]] = []
         self._logs: list[str] = []
+        self._tables: list[str] = []
         self._before = 0
         self._usage = Usage()
         self._decision = policy.RetentionDecision([], [], remaining=0, protected=[])
@@ -91,7 +92,13 @@ class Cleaning:
         self._doubled = [name for name in self._usage.doubled if self._spare(name)]
         self._strays = [stray for stray in self._usage.strays if stray[0] not in self._busy]
         self._logs = self._old_logs(history)
-        self.changed = any((self._decision.prune, self._decision.archive, self._doubled, self._strays, self._logs))
+        self._tables = self._old_tables(history)
+        self.changed = any(
+            (
+                *(self._decision.prune, self._decision.archive, self._doubled, self._strays),
+                *(self._logs, self._tables),
+            )
+        )
         if self._decision.prune:
             owners = sorted({self._points[name]["install_id"] for name in self._decision.prune})
             session.add({"event": "pruned", "installations": owners, "points": self._decision.prune})
@@ -110,6 +117,22 @@ class Cleaning:
             return install_log.before(self.session.where, min([*kept, history[-1].install_id]))
         except (OSError, SageError) as error:
             self._warn("The logs of installations were not looked at", error)
+            return []
+
+    def _old_tables(self, history: t.Sequence[Change]) -> list[str]:
+        """Tables of what was verified by installations that are not in force, and that nothing goes back to."""
+        if self.session.where is None or not history:
+            return []
+        pruned = set(self._decision.prune)
+        needed = {point["install_id"] for name, point in self._points.items() if name not in pruned}
+        in_force = self.session.effective()
+        # What the oldest of them goes back to.
+        before = [change.install_id for change in history if needed and change.install_id < min(needed)][-1:]
+        needed |= {history[-1].install_id, *before, *([in_force.install_id] if in_force is not None else [])}
+        try:
+            return [each for each in verified_table.tabulated(self.session.where) if each not in needed]
+        except (OSError, SageError) as error:
+            self._warn("The tables of what was verified were not looked at", error)
             return []
 
     def _spare(self, name: str) -> bool:
@@ -163,7 +186,7 @@ class Cleaning:
                 archived.append(name)
         if archived:
             self._refresh()
-        self.changed = bool(self._decision.prune or any(removed) or archived or self._logs)
+        self.changed = bool(self._decision.prune or any(removed) or archived or self._logs or self._tables)
         self._remove_logs()
         return archived
 
@@ -175,6 +198,13 @@ class Cleaning:
                     install_log.remove(self.session.where, install_id)
             except (OSError, SageError) as error:
                 self._warn(f"The log of installation {install_id} was not removed", error)
+
+        for install_id in self._tables:
+            try:
+                if self.session.where is not None:
+                    verified_table.remove(self.session.where, install_id)
+            except (OSError, SageError) as error:
+                self._warn(f"The table of installation {install_id} was not removed", error)
 
     def _refresh(self) -> None:
         """The script for emergencies never names what is gone."""

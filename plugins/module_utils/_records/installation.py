@@ -266,6 +266,11 @@ class Installation(Change):
         self.more: Facts = {}
 
     @property
+    def table(self) -> events.VerifiedTable | None:
+        """Of the files that were verified; None when there is none."""
+        return self.verified.get("table") if self.verified is not None else None
+
+    @property
     def unfinished(self) -> bool:
         """It can be continued."""
         return self.status in ("running", "failed")

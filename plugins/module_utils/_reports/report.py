@@ -63,7 +63,9 @@ def report(engine: Engine, inputs: Inputs | None, history: bool, drift: bool = F
 def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
     installation = session.installation
     in_force = session.effective()
-    verdict = judge(in_force, redact(inputs) if inputs is not None else None, host.facts(), session.identity)
+    verdict = judge(
+        in_force, redact(inputs) if inputs is not None else None, host.facts(), session.identity, session.where
+    )
     changes: list[Change] = [installation] if installation is not None else []
     count, broken = None, None
     if history:

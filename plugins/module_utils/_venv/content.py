@@ -10,34 +10,29 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import digest_of
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.damage import EDITED, GONE, ODD, FileDifference
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
 
-GONE, EDITED, ODD = "is gone", "was edited", "is no regular file any more"
-# What an installation mends; all else could not be compared.
-DAMAGE = (GONE, EDITED, ODD)
-# Paths that a sentence names.
-_MANY = 3
+
+# Inode, size, mtime and ctime of a file when its content was hashed, and that hash.
+Earlier = tuple[int, int, int, int, str]
+# Path → what vouches for its content, as long as all of that is the same.
+Vouched = t.Mapping[str, Earlier]
 
 
-class FileDifference(t.NamedTuple):
-    """A file that is not as RECORD says.
-
-    :ivar path: relative to the environment.
-    :ivar text: what is different, for people.
-    """
-
-    path: str
-    text: str
-
-
-def differences(venv: Tree, installed: t.Sequence[Distribution]) -> list[list[FileDifference]]:
+def differences(
+    venv: Tree, installed: t.Sequence[Distribution], vouched: Vouched | None = None
+) -> list[list[FileDifference]]:
     """What differs of each distribution, in their order. Every file is read, many by two processes.
 
     Rows that say nothing which could be compared, and paths outside of the environment, are passed over.
+
+    :param vouched: what need not be read again.
     """
+    earlier = vouched or {}
     prefix = os.path.realpath(venv.path)
     found: list[list[FileDifference]] = [[] for _each in installed]
     rows: list[tuple[int, str, Row]] = []
@@ -54,7 +49,7 @@ def differences(venv: Tree, installed: t.Sequence[Distribution]) -> list[list[Fi
             rows += [(number, path, recorded[path]) for path in sorted(recorded)]
 
     def compare(part: t.Sequence[tuple[int, str, Row]]) -> list[str]:
-        return [_difference(venv, path, row) for _number, path, row in part]
+        return [_difference(venv, path, row, earlier.get(path)) for _number, path, row in part]
 
     texts = split_over_two_processes(compare, rows, lambda numbered: max(numbered[2].size, 0))
     different = [(number, path, text) for (number, path, _row), text in zip(rows, texts) if text]
@@ -65,26 +60,7 @@ def differences(venv: Tree, installed: t.Sequence[Distribution]) -> list[list[Fi
     return found
 
 
-def sentence(label: str, different: t.Sequence[FileDifference]) -> str:
-    """What differs of one distribution, without a full stop; the first paths are named.
-
-    :param label: its name and version.
-    """
-    texts = {difference.text for difference in different}
-    plural = len(different) > 1
-    verb = ("are gone" if plural else GONE) if texts == {GONE} else ("were edited" if plural else EDITED)
-    if texts - set(DAMAGE):
-        verb = "cannot be read" if plural else different[0].text
-    elif ODD in texts:
-        verb = "differ from RECORD" if plural else ODD
-    elif len(texts) > 1:
-        verb += " or are gone"
-    more = f" and {len(different) - _MANY} more" if len(different) > _MANY else ""
-    paths = ", ".join(difference.path for difference in different[:_MANY])
-    return f"{len(different)} file{'s' if plural else ''} of {label} {verb}: {paths}{more}"
-
-
-def _difference(venv: Tree, path: str, row: Row) -> str:
+def _difference(venv: Tree, path: str, row: Row, earlier: Earlier | None) -> str:
     try:
         info = venv.lstat(path)
         if info is None:
@@ -95,6 +71,9 @@ def _difference(venv: Tree, path: str, row: Row) -> str:
             return "" if _linked_digest(venv, path, row) in row.digests else ODD
         if not stat.S_ISREG(info.st_mode):
             return ODD
+        now = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        if earlier is not None and now == earlier[:4] and earlier[4] in row.digests:
+            return ""
         # Several digests: RECORD has a second, wrong line for this file; one that is right is enough.
         if row.digest and row.size >= 0 and info.st_size != row.size:
             return EDITED

@@ -124,7 +124,9 @@ HEARTBEAT = 3
 # What others installed since is kept aside; what was rolled back in part and not kept is no exact way back (K1, K10).
 KEPT = 4
 # The content of what is installed is compared with RECORD, by two processes (E18, V8); what captures had the latter.
-CONTENT = 10
+CONTENT = 11
+# A verdict compares what was verified with a table of it (E18): as many files in all that judge.
+TABLE, TABLE_FILES = 21, 5
 # What is in force, looked up wherever the progress file is (E7), and whether that is ahead of the ledger (E18).
 IN_FORCE = 3
 
@@ -226,6 +228,7 @@ def test_no_module_sends_much_more_than_it_did(module: str) -> None:
     backups = BACKUPS if "_kind/interface" in names else 0
     backups += KEPT if "_kind/undo" in names else 0
     backups += CONTENT if "_venv/content" in names else 0
+    backups += TABLE if "_records/verified_table" in names else 0
     backups += 9 if "_timeline/integrity" in names else 0
     # Nothing that only looks had read the store.
     backups += 15 if "_timeline/integrity" in names and "_storage/store" not in names else 0
@@ -244,7 +247,7 @@ def test_the_one_call_of_a_rerun_only_looks() -> None:
     changes = {"_records/session", "_storage/store", "_timeline/points", "_undo/rollback", *DATES}
     assert not found & {*GOES_BACK, *CAPTURES, *changes}
     # As before module_utils was cut into folders, and what reads lists of captured files.
-    assert len(found) <= 29 + HEAD_FILES + BACKUPS_FILES + VERDICT_FILES + 1
+    assert len(found) <= 29 + HEAD_FILES + BACKUPS_FILES + VERDICT_FILES + 1 + TABLE_FILES
 
 
 @pytest.mark.parametrize("module", ["sage_venv", "sage_resolve", "sage_install", "sage_plan", "sage_wheelhouse"])
@@ -257,7 +260,7 @@ def test_what_records_carries_no_undo() -> None:
     assert not found & {*GOES_BACK, *DATES, "_undo/rollback", "_undo/redo", "_pruning/prune", "_pruning/policy"}
     assert found >= CAPTURES
     # 60 as before, three since a record knows whose it is, and what was moved, and one that syncs.
-    assert len(found) <= 64 + HEAD_FILES + LOG_FILES + LEASE_FILES + BACKUPS_FILES + VERDICT_FILES
+    assert len(found) <= 64 + HEAD_FILES + LOG_FILES + LEASE_FILES + BACKUPS_FILES + VERDICT_FILES + TABLE_FILES
 
 
 @pytest.mark.parametrize("module", ["sage_backup", "sage_rollback", "sage_retention", "sage_deadman", "sage_hook"])

@@ -15,7 +15,16 @@ import zipfile
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError, NotVerified
-from ansible_collections.intellistream.sage.plugins.modules import sage_verify
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.modules import (
+    sage_check,
+    sage_checkpoint,
+    sage_resume_info,
+    sage_retention,
+    sage_verify,
+)
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
 from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER, Bench
 
@@ -49,12 +58,13 @@ class Sage:
         os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
         return before
 
-    def verify(self) -> dict[str, t.Any]:
-        """A call of sage_verify without a record."""
+    def verify(self, **options: t.Any) -> dict[str, t.Any]:
+        """A call of sage_verify, without a record if nobody says otherwise."""
         spec = sage_verify.SPEC.options["distributions"]["options"]
         defaults = {name: option.get("default") for name, option in spec.items()}
+        distributions = [{**defaults, **one} for one in self.plan]
         return self.bench.call(
-            sage_verify, venv=self.bench.venv, distributions=[{**defaults, **one} for one in self.plan], record=False
+            sage_verify, **{"venv": self.bench.venv, "distributions": distributions, "record": False, **options}
         )
 
     def changing(self) -> list[str]:
@@ -182,3 +192,174 @@ def _rewrite(wheel: pathlib.Path) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content + b"# more\n" if name == module else content)
+
+
+class Finished(Sage):
+    """The same, recorded from the first phase to the last."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self.root = str(bench.base / "root")
+        self.end()
+
+    def end(self) -> None:
+        """Record all phases as done, verified by the module."""
+        result = {phase: [self._resource(group)] for phase, group in ((PHASES[2], "third_party"), (PHASES[3], "sage"))}
+        done = [{"phase": phase, "status": "completed", "result": result.get(phase, [])} for phase in PHASES[:4]]
+        self._checkpoint(inputs={}, resume=False, transitions=[*done, {"phase": PHASES[4], "status": "started"}])
+        self.verify()
+        self._checkpoint(transitions=[{"phase": phase, "status": "completed"} for phase in PHASES[4:]])
+
+    def verify(self, **options: t.Any) -> dict[str, t.Any]:
+        """A call of sage_verify that records."""
+        return super().verify(root=self.root, record=True, lock_timeout=5, **options)
+
+    def _checkpoint(self, **options: t.Any) -> dict[str, t.Any]:
+        return self.bench.call(sage_checkpoint, root=self.root, lock_timeout=5, **options)
+
+    def _resource(self, group: str) -> dict[str, t.Any]:
+        planned = [one for one in self.plan if one["group"] == group]
+        distributions = [{"name": one["name"], "version": one["version"]} for one in planned]
+        return {"kind": "venv", "path": self.bench.venv, "distributions": distributions}
+
+    def reasons(self) -> dict[str, str]:
+        """Phase → why it would run again; the verdicts that look and that begin agree."""
+        look = self.bench.call(sage_resume_info, root=self.root, inputs={})
+        assert look["finished"] == (not look["resume"]["reasons"])
+        begin = self.bench.call(sage_checkpoint, check=True, root=self.root, lock_timeout=5, inputs={})
+        assert begin["resume"]["reasons"] == look["resume"]["reasons"]
+        return {reason["phase"]: reason["reason"] for reason in look["resume"]["reasons"]}
+
+    @property
+    def table(self) -> pathlib.Path:
+        """The newest table of what was verified."""
+        return max(pathlib.Path(self.root).glob(".sage/checkpoints/verified/*.table"))
+
+
+@pytest.fixture
+def finished(bench: Bench) -> Finished:
+    return Finished(bench)
+
+
+@pytest.mark.parametrize("tool", ["uv"], indirect=True)
+def test_e18_a_rerun_sees_what_was_edited_and_which_phase_mends_it(finished: Finished) -> None:
+    assert finished.reasons() == {}
+    # As somebody who looks for a fault does.
+    with open(finished.file("tinydep/__init__.py"), "a", encoding="utf-8") as stream:
+        stream.write("print('here')\n")
+    os.truncate(finished.file("isage/__init__.py"), 0)
+    finished.file("isage_tools-0.1.dist-info/WHEEL").unlink()
+    reasons = finished.reasons()
+    site = finished.file("isage").parent.relative_to(finished.bench.venv)
+    assert reasons[PHASES[2]] == f"1 file of tinydep 1.1 was edited: {site}/tinydep/__init__.py"
+    assert "file" in reasons[PHASES[3]]
+    finished.bench.install(finished.plan)
+    assert finished.reasons() == {}
+    finished.end()
+    assert finished.reasons() == {}
+
+
+@EITHER
+def test_f21_the_same_content_with_another_inode_and_mtime_is_no_edit(finished: Finished) -> None:
+    for file in pathlib.Path(finished.bench.venv).rglob("*"):
+        if file.is_file() and not file.is_symlink() and "site-packages" in file.parts:
+            copy = file.with_name(f"{file.name}.copy")
+            shutil.copyfile(file, copy)
+            os.replace(copy, file)
+    assert finished.reasons() == {}
+    finished.edit()
+    assert list(finished.reasons()) == [PHASES[2]]
+
+
+@EITHER
+def test_e18_what_nobody_verified_makes_no_phase_run_again(finished: Finished) -> None:
+    """A service that writes into its package, byte code, somebody else's distribution."""
+    package = finished.file("isage")
+    (package / "cache.db").write_text("1")
+    (package / "__pycache__").mkdir(exist_ok=True)
+    (package / "__pycache__" / "x.cpython-313.pyc").write_bytes(b"1")
+    finished.bench.wheel("other", "1.0")
+    finished.bench.install([{"name": "other", "version": "1.0"}])
+    (finished.file("other") / "__init__.py").write_text("edited\n")
+    assert finished.reasons() == {}
+
+
+@EITHER
+@pytest.mark.parametrize("damage", ["gone", "altered", "cut", "another format"])
+def test_e18_without_a_usable_table_verification_runs_again(finished: Finished, damage: str) -> None:
+    table, content = finished.table, finished.table.read_bytes()
+    if damage == "gone":
+        table.unlink()
+    else:
+        table.write_bytes(
+            {"altered": content.replace(b"tinydep", b"tinydeq"), "cut": content[:-9], "another format": b"x"}[damage]
+        )
+    [(phase, reason)] = finished.reasons().items()
+    assert phase == PHASES[4]
+    assert reason.startswith("nobody can tell whether files were edited since: ")
+    assert str(table) in reason
+    checked = finished.bench.call(sage_check, root=finished.root, lock_timeout=5)
+    assert [finding["name"] for finding in checked["findings"]] == ["table_unusable"]
+    finished.end()
+    assert finished.reasons() == {}
+
+
+@EITHER
+def test_f3_what_was_written_in_the_moment_of_the_look_is_read(finished: Finished) -> None:
+    """The times of a file do not tell two writes of one moment apart."""
+    file = finished.file("tinydep/__init__.py")
+    os.utime(file)
+    finished.end()
+    content = finished.edit()
+    assert list(finished.reasons()) == [PHASES[2]]
+    # Content that is right is no edit, whenever it was written.
+    file.write_bytes(content)
+    assert finished.reasons() == {}
+
+
+@EITHER
+def test_f2_an_edit_that_hides_from_a_rerun_does_not_hide_from_the_check(finished: Finished) -> None:
+    """Of the same size, with an mtime that was set back: only reading shows it, which a rerun does not do."""
+    file = finished.file("tinydep/__init__.py")
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    finished.end()
+    finished.edit()
+    assert finished.reasons() == {}
+    findings = finished.bench.call(sage_check, root=finished.root, lock_timeout=5)["findings"]
+    assert [finding["name"] for finding in findings] == ["drift"]
+    assert f"{file}: was edited (tinydep 1.1)" in findings[0]["text"]
+    with pytest.raises(NotVerified, match="1 file of tinydep"):
+        finished.end()
+
+
+@EITHER
+def test_v8_what_a_table_vouches_for_is_not_read_again(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    digest = Tree.digest
+
+    def reading(tree: Tree, path: str) -> str:
+        read.append(path)
+        return digest(tree, path)
+
+    monkeypatch.setattr(Tree, "digest", reading)
+    monkeypatch.setattr(footprint_table, "GRANULE_NS", -(10**12))
+    finished.end()
+    assert not [path for path in read if path.endswith(".py")]
+    # Any other ctime counts, though size and mtime are the same.
+    finished.edit()
+    with pytest.raises(NotVerified, match="1 file of tinydep"):
+        finished.end()
+
+
+@EITHER
+def test_e18_tables_go_with_what_nothing_goes_back_to(finished: Finished) -> None:
+    for dummy in range(3):
+        finished.end()
+    tables = sorted(path.stem for path in finished.table.parent.iterdir() if path.suffix == ".table")
+    assert len(tables) == 4
+    # Nothing was captured, so nothing goes back: only what is in force has to be told from what somebody edited.
+    result = finished.bench.call(sage_retention, root=finished.root, lock_timeout=5)
+    assert result["changed"]
+    assert [path.stem for path in finished.table.parent.iterdir() if path.suffix == ".table"] == tables[-1:]
+    assert finished.reasons() == {}
+    assert not finished.bench.call(sage_retention, root=finished.root, lock_timeout=5)["changed"]
