@@ -172,7 +172,7 @@ evidence:
       returned: with O(record), where files of an environment were looked at
       type: dict
       sample:
-        environment: /opt/sage/.sage/venv
+        path: /opt/sage/.sage/venv
         sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 output:
   description: What the last command printed.

@@ -267,9 +267,9 @@ class VerifiedCommand(t.TypedDict):
 
 
 class VerifiedTable(t.TypedDict):
-    """Where the rows of a table lie, and the SHA-256 of its file in hex."""
+    """The path that the rows of a table are below, and the SHA-256 of its file in hex."""
 
-    environment: str
+    path: str
     sha256: str
 
 

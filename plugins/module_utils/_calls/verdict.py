@@ -142,7 +142,7 @@ def _altered(state: PrivateDir | None, installation: Installation) -> dict[str, 
     try:
         data = verified_table.read(state, installation.install_id, known["sha256"])
         path = verified_table.path_of(state, installation.install_id)
-        sentences = _ALTERED.load()(known["environment"], data, path, versions)
+        sentences = _ALTERED.load()(known["path"], data, path, versions)
     except SageError as error:
         return {PHASES[-2]: [f"nobody can tell whether files were edited since: {error.what}"]}
     except OSError as error:

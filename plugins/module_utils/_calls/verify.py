@@ -27,17 +27,17 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
     interpreter,
     inventory,
     plan,
+    tabulate,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records import verified_table
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import tabulate
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Vouched
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv.content import Vouched
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         Event,
         Evidence,
@@ -99,7 +99,7 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
         if engine is not None:
             table = look_first.table()
             if table:
-                evidence["table"] = {"environment": options["venv"], "sha256": hashlib.sha256(table).hexdigest()}
+                evidence["table"] = {"path": options["venv"], "sha256": hashlib.sha256(table).hexdigest()}
             with engine.session() as session:
                 _record(session, name, evidence, table)
     return VerifyOutcome({"changed": engine is not None, "evidence": evidence, "output": output}, warnings=warnings)
@@ -150,7 +150,7 @@ def _vouched(session: Session, venv: str | None) -> Vouched:
     state = session.where
     for installation in reversed(session.recent(2) if state is not None else []):
         known = installation.table
-        if state is None or not known or known["environment"] != venv:
+        if state is None or not known or known["path"] != venv:
             continue
         try:
             data = verified_table.read(state, installation.install_id, known["sha256"])

@@ -19,7 +19,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv.content import Vouched
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
         InstallResult,
         NamedVersion,
@@ -42,7 +41,7 @@ class PendingInstall:
     :ivar said: the last lines of what the tool printed.
     """
 
-    def __init__(self, venv: str, pins: t.Sequence[Pin], vouched: Vouched | None = None) -> None:
+    def __init__(self, venv: str, pins: t.Sequence[Pin], vouched: inventory.Vouched | None = None) -> None:
         self.venv = venv
         registered = inventory.read(venv)
         # All others are installed anew, whatever their content is.
@@ -107,7 +106,7 @@ class PendingInstall:
         return reasons
 
 
-def pending_install(options: Options, vouched: Vouched | None = None) -> PendingInstall:
+def pending_install(options: Options, vouched: inventory.Vouched | None = None) -> PendingInstall:
     """Find out what has to be done.
 
     :param options: of the module, C(venv) and C(distributions).

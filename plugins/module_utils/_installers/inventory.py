@@ -54,6 +54,7 @@ class Installed(t.NamedTuple):
 
 
 Inventory = dict[str, Installed]
+Vouched = content.Vouched
 
 
 def read(venv: str) -> Inventory:
@@ -74,9 +75,7 @@ def read(venv: str) -> Inventory:
     return inventory
 
 
-def compared(
-    venv: str, inventory: Inventory, names: t.Iterable[str], vouched: content.Vouched | None = None
-) -> Inventory:
+def compared(venv: str, inventory: Inventory, names: t.Iterable[str], vouched: Vouched | None = None) -> Inventory:
     """The same inventory, with what differs from RECORD. Every file of these distributions is read.
 
     What cannot be read is not taken for damaged: to install through what bars it would make it worse.

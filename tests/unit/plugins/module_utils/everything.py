@@ -148,7 +148,7 @@ def _verify(host: SageHost) -> None:
         "files": 3,
         "imports": ["pack"],
         "commands": [{"argv": ["pack", "check"], "output": "0" * 64}],
-        "table": {"environment": str(host.venv.path), "sha256": "0" * 64},
+        "table": {"path": str(host.venv.path), "sha256": "0" * 64},
     }
     with host.engine.session() as session:
         session.add(t.cast("Event", {"event": "verified", **evidence}))
