@@ -15,7 +15,7 @@ description:
     of proxies and the tokens in it.
   - Of what the host answers, nothing becomes a fact, a host, a group or a total of the controller. An answer that the
     module never gives makes the task fail, where Ansible takes any for a success.
-  - As long as it is at work, and when it ends, it counts as a call of its run: no other run takes over the root.
+  - As long as it is at work, and when it ends, it counts as a call of its run, so no other run takes over the root.
   - The role uses no module of ansible-core on hosts in any other way.
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
