@@ -23,6 +23,7 @@ _TAKE_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
 TOP = pathlib.Path(__file__).resolve().parents[4]
+PLAYBOOK = (sys.executable, "-m", "ansible", "playbook")
 
 
 class Played(t.NamedTuple):
@@ -34,6 +35,32 @@ class Played(t.NamedTuple):
 
     status: int
     output: str
+
+
+def need_ansible() -> None:
+    """Skip the test where Ansible cannot be run."""
+    try:
+        available = importlib.util.find_spec("ansible.cli.playbook") is not None
+    except ImportError:
+        available = False
+    if not available:
+        pytest.skip("needs ansible-core of a control node")
+
+
+def controller_environment(work: pathlib.Path) -> dict[str, str]:
+    """The environment of a run that has this collection and no other, and keeps what it keeps in a directory."""
+    collections = work / "ansible_collections" / "intellistream"
+    if not collections.exists():
+        collections.mkdir(parents=True)
+        (collections / "sage").symlink_to(TOP)
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(work),
+        "ANSIBLE_HOME": str(work / "home"),
+        "LC_ALL": "C.UTF-8",
+    }
+    environment.pop("PYTHONPATH", None)
+    return environment
 
 
 def play(
@@ -52,31 +79,18 @@ def play(
     :param answer: play it at a terminal, and answer this when a line ends in C([y/N]:).
     :param settings: environment variables.
     """
-    try:
-        available = importlib.util.find_spec("ansible.cli.playbook") is not None
-    except ImportError:
-        available = False
-    if not available:
-        pytest.skip("needs ansible-core of a control node")
-    collections = work / "ansible_collections" / "intellistream"
-    if not collections.exists():
-        collections.mkdir(parents=True)
-        (collections / "sage").symlink_to(TOP)
+    need_ansible()
     playbook = work / "playbook.json"
     playbook.write_text(json.dumps(plays))
     environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(work),
-        "ANSIBLE_HOME": str(work / "home"),
+        **controller_environment(work),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
         "ANSIBLE_LOCALHOST_WARNING": "0",
-        "LC_ALL": "C.UTF-8",
         **settings,
     }
-    environment.pop("PYTHONPATH", None)
     environment.pop("ANSIBLE_FORCE_COLOR", None)
-    command = [sys.executable, "-m", "ansible", "playbook"]
+    command = [*PLAYBOOK]
     if isinstance(hosts, pathlib.Path):
         command += ["-i", str(hosts)]
     else:

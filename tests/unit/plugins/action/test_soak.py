@@ -22,7 +22,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
-from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP
+from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import PLAYBOOK, controller_environment
 
 if t.TYPE_CHECKING:
     import pathlib
@@ -66,13 +66,8 @@ class Run(threading.Thread):
         }
         words = [part for name, text in variables.items() for part in ("-e", f"{name}={text}")]
         with subprocess.Popen(
-            [sys.executable, "-m", "ansible", "playbook", "-i", "host,", *words, "intellistream.sage.install_sage"],
-            env={
-                **{name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
-                "ANSIBLE_COLLECTIONS_PATH": str(self.top),
-                "ANSIBLE_HOME": str(self.top / "home"),
-                "LC_ALL": "C.UTF-8",
-            },
+            [*PLAYBOOK, "-i", "host,", *words, "intellistream.sage.install_sage"],
+            env=controller_environment(self.top),
             cwd=self.top,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -134,9 +129,8 @@ def _round(top: pathlib.Path, seed: int) -> None:
 
 @pytest.mark.slow
 def test_e3_runs_of_the_role_at_once_at_any_time(tmp_path: pathlib.Path) -> None:
-    collections = tmp_path / "ansible_collections" / "intellistream"
-    collections.mkdir(parents=True)
-    (collections / "sage").symlink_to(TOP)
+    # The runs that come at once find the collection there.
+    controller_environment(tmp_path)
     for version in VERSIONS:
         wheelhouse.make_wheel(tmp_path / "wheels", "tinydep", version)
         modules = {f"sage/{name}.py": "" for name in ("foundation", "stream", "runtime", "serving")}

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -18,7 +17,12 @@ import typing as t
 
 import pytest
 
-TOP = pathlib.Path(__file__).resolve().parents[4]
+from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import (
+    PLAYBOOK,
+    controller_environment,
+    need_ansible,
+)
+
 # One installation as the role makes it: calls with gaps, in which the other run may come.
 PLAY = """
 - hosts: all
@@ -67,9 +71,6 @@ class Controller:
         self.path = path
         self.root = path / "sage"
         (path / "play.yml").write_text(PLAY)
-        collections = path / "ansible_collections" / "intellistream"
-        collections.mkdir(parents=True)
-        (collections / "sage").symlink_to(TOP)
         self.gate = pathlib.Path(f"{self.root}.gate")
 
     def start(self, version: str, *names: str, playbook: str = "", **variables: t.Any) -> subprocess.Popen[str]:
@@ -81,16 +82,11 @@ class Controller:
         variables["ansible_python_interpreter"] = sys.executable
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "ansible", "playbook", "-i", f"{','.join(names or ('one',))},"),
+                *(*PLAYBOOK, "-i", f"{','.join(names or ('one',))},"),
                 *(part for name, text in variables.items() for part in ("-e", f"{name}={text}")),
                 playbook or str(self.path / "play.yml"),
             ],
-            env={
-                **{name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
-                "ANSIBLE_COLLECTIONS_PATH": str(self.path),
-                "ANSIBLE_HOME": str(self.path / "home"),
-                "LC_ALL": "C.UTF-8",
-            },
+            env=controller_environment(self.path),
             cwd=self.path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -111,12 +107,7 @@ class Controller:
 
 @pytest.fixture
 def controller(tmp_path: pathlib.Path) -> Controller:
-    try:
-        available = importlib.util.find_spec("ansible.cli.playbook") is not None
-    except ImportError:
-        available = False
-    if not available:
-        pytest.skip("needs ansible-core of a control node")
+    need_ansible()
     return Controller(tmp_path)
 
 
