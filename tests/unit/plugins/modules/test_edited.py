@@ -103,6 +103,7 @@ def test_v8_a_new_environment_gets_no_edit_out_of_the_cache(sage: Sage) -> None:
     sage.verify()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", ["uv"], indirect=True)
 def test_v8_an_environment_linked_from_a_damaged_cache_by_hand_is_mended(sage: Sage) -> None:
     """All times are older than the installation then: only the content tells."""
@@ -158,6 +159,7 @@ def test_k8_rows_that_say_nothing_and_shared_files_bar_nothing(sage: Sage) -> No
         sage.verify()
 
 
+@pytest.mark.slow
 @EITHER
 def test_k8_what_cannot_be_read_is_a_warning_and_never_installed_through(sage: Sage) -> None:
     """A package that is a link to somebody's sources: an installer would empty them."""
@@ -173,6 +175,7 @@ def test_k8_what_cannot_be_read_is_a_warning_and_never_installed_through(sage: S
     assert (sources / "__init__.py").read_text() == "mine\n"
 
 
+@pytest.mark.slow
 @EITHER
 def test_k9_what_is_wrong_where_it_comes_from_is_said(sage: Sage) -> None:
     """A wheel whose own RECORD is wrong differs whatever is done."""
@@ -259,6 +262,7 @@ def test_e18_a_rerun_sees_what_was_edited_and_which_phase_mends_it(finished: Fin
     assert finished.reasons() == {}
 
 
+@pytest.mark.slow
 @EITHER
 def test_f21_the_same_content_with_another_inode_and_mtime_is_no_edit(finished: Finished) -> None:
     for file in pathlib.Path(finished.bench.venv).rglob("*"):
@@ -271,6 +275,7 @@ def test_f21_the_same_content_with_another_inode_and_mtime_is_no_edit(finished: 
     assert list(finished.reasons()) == [PHASES[2]]
 
 
+@pytest.mark.slow
 @EITHER
 def test_e18_what_nobody_verified_makes_no_phase_run_again(finished: Finished) -> None:
     """A service that writes into its package, byte code, somebody else's distribution."""
@@ -285,7 +290,9 @@ def test_e18_what_nobody_verified_makes_no_phase_run_again(finished: Finished) -
 
 
 @EITHER
-@pytest.mark.parametrize("damage", ["gone", "altered", "cut", "another format"])
+@pytest.mark.parametrize(
+    "damage", ["gone", *(pytest.param(how, marks=pytest.mark.slow) for how in ("altered", "cut", "another format"))]
+)
 def test_e18_without_a_usable_table_verification_runs_again(finished: Finished, damage: str) -> None:
     table, content = finished.table, finished.table.read_bytes()
     if damage == "gone":
@@ -304,6 +311,7 @@ def test_e18_without_a_usable_table_verification_runs_again(finished: Finished, 
     assert finished.reasons() == {}
 
 
+@pytest.mark.slow
 @EITHER
 def test_f3_what_was_written_in_the_moment_of_the_look_is_read(finished: Finished) -> None:
     """The times of a file do not tell two writes of one moment apart."""
@@ -317,6 +325,7 @@ def test_f3_what_was_written_in_the_moment_of_the_look_is_read(finished: Finishe
     assert finished.reasons() == {}
 
 
+@pytest.mark.slow
 @EITHER
 def test_f2_an_edit_that_hides_from_a_rerun_does_not_hide_from_the_check(finished: Finished) -> None:
     """Of the same size, with an mtime that was set back: only reading shows it, which a rerun does not do."""
@@ -351,6 +360,7 @@ def test_v8_what_a_table_vouches_for_is_not_read_again(finished: Finished, monke
         finished.end()
 
 
+@pytest.mark.slow
 @EITHER
 def test_e18_tables_go_with_what_nothing_goes_back_to(finished: Finished) -> None:
     for dummy in range(3):
