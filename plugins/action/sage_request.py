@@ -16,7 +16,7 @@ from ansible.errors import AnsibleError
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
 from ansible_collections.intellistream.sage.plugins.modules.sage_request import SPEC
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs, _keywords, _request
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _derived, _inputs, _keywords, _request
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
 
 _SPECS = pathlib.Path(__file__).resolve().parents[2] / "roles" / "sage" / "meta" / "argument_specs.yml"
@@ -57,6 +57,11 @@ class ActionModule(SageAction):
         if problems:
             return {"failed": True, "msg": "\n".join([*problems, "Nothing was changed."])}
         result = {name[len(_request.PREFIX) :]: content for name, content in request.values.items()}
+        result["task_environment"] = _derived.task_environment(request.values)
+        result["lease_terms"] = _derived.lease_terms(request.values)
+        if entry == "main.yml":
+            result["phase_inputs"] = _derived.phase_inputs(request.values)
+            result["follows_branch"] = _derived.follows_branch(request.values)
         if request.unknown:
             self._display.warning(
                 f"{', '.join(request.unknown)}: no variable of the role intellistream.sage.sage, and not read by it."

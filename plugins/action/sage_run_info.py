@@ -28,7 +28,7 @@ class ActionModule(SageAction):
 
     def work(self, options: Result, task_vars: Result) -> Result:
         """What the task says of itself."""
-        _keywords.refuse(
+        lockstep = _keywords.refuse(
             self._task,
             len(task_vars["ansible_play_hosts_all"]),
             barrier=options["barrier"],
@@ -40,7 +40,6 @@ class ActionModule(SageAction):
                 untouched="everything; no host was asked.",
                 advice="Start it at a terminal, or set sage_rollback_policy to checkpoint, transaction or none.",
             )
-        lockstep = _keywords.in_lockstep(self._task)
         result: Result = {"changed": False, "check_mode": self.dry, "lockstep": lockstep, "began": time.time()}
         length = _window(options["window"], options["deadline"])
         if length is not None:

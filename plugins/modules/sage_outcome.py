@@ -93,8 +93,8 @@ options:
     description: The directory of the record, where it is not the usual one.
     type: str
     default: ''
-  seconds_left:
-    description: How much of a maintenance window is left.
+  window_end:
+    description: When the maintenance window ends, as RV(intellistream.sage.sage_run_info#module:window_end).
     type: float
 author:
   - IntelliStream (@intellistream)
@@ -227,7 +227,7 @@ SPEC = ArgumentSpec(
         "install_mode": {"type": "str", "default": ""},
         "checkpointing": {"type": "bool", "default": True},
         "checkpoint_dir": {"type": "str", "default": ""},
-        "seconds_left": {"type": "float"},
+        "window_end": {"type": "float"},
     }
 )
 

@@ -45,6 +45,27 @@ root:
   returned: success
   type: str
   sample: /opt/sage
+task_environment:
+  description: The environment of all tasks on the host, from C(sage_environment), proxies and C(sage_ca_certificate).
+  returned: success
+  type: dict
+  sample: {https_proxy: "http://proxy.example.org:3128"}
+lease_terms:
+  description: C(sage_lease) and C(sage_wait) in seconds, as C(seconds) and C(wait).
+  returned: success
+  type: dict
+  sample: {seconds: 600.0, wait: 0.0}
+phase_inputs:
+  description:
+    - By phase, what its result depends on, with a hash of the lock files. What a branch stands for is not in it yet.
+  returned: success, for C(main.yml)
+  type: dict
+  sample: {environment_setup: {python: auto}, submodule_sync: {source: index}}
+follows_branch:
+  description: Whether C(sage_repository_version) is looked up in each run, since it is no commit.
+  returned: success, for C(main.yml)
+  type: bool
+  sample: false
 """
 
 import typing as t

@@ -24,12 +24,13 @@ if t.TYPE_CHECKING:
 _ROLE = "intellistream.sage.sage"
 
 
-def refuse(task: Task, hosts: int, *, barrier: bool, all_or_nothing: bool) -> None:
+def refuse(task: Task, hosts: int, *, barrier: bool, all_or_nothing: bool) -> bool:
     """Refuse what would break the tasks that come after this one.
 
     :param hosts: how many hosts the play has.
     :param barrier: all hosts have to meet before some of these tasks.
     :param all_or_nothing: and none may be taken out of the play because another one failed.
+    :returns: whether all hosts finish a task before the next one begins.
     :raises InputError: there is such a keyword; it is named.
     """
     play = task.get_play()
@@ -38,10 +39,11 @@ def refuse(task: Task, hosts: int, *, barrier: bool, all_or_nothing: bool) -> No
     if hosts > 1 and any(_once(include, templar) for include in _including(task)):
         problems.append("run_once includes the role for the first host only; limit the hosts of the play instead")
     strategy = templar.template(play.strategy)
-    if (barrier or all_or_nothing) and not _is_linear(strategy):
+    in_lockstep = _is_linear(strategy)
+    if (barrier or all_or_nothing) and not in_lockstep:
         problems.append(f"with strategy: {strategy} hosts do not meet before all of them are decided about; use linear")
-    percentage = templar.template(play.max_fail_percentage)
-    if all_or_nothing and percentage is not None and float(percentage) < 100:
+    percentage = templar.template(play.max_fail_percentage) if all_or_nothing else None
+    if percentage is not None and float(percentage) < 100:
         problems.append(f"max_fail_percentage: {percentage} ends the play before it is decided; leave it out")
     if all_or_nothing and task.any_errors_fatal:
         problems.append(
@@ -54,6 +56,7 @@ def refuse(task: Task, hosts: int, *, barrier: bool, all_or_nothing: bool) -> No
             advice="Change the play, or use the playbooks of intellistream.sage. docs/keywords.md has all keywords.",
             problems=problems,
         )
+    return in_lockstep
 
 
 def becoming(context: PlayContext) -> dict[str, object]:
@@ -90,13 +93,6 @@ def refuse_another(task: Task, context: PlayContext, task_vars: t.Mapping[str, t
             advice="Give the role one word for all of its tasks: not a template whose value changes while it runs. "
             "docs/keywords.md has all keywords.",
         )
-
-
-def in_lockstep(task: Task) -> bool:
-    """Whether all hosts finish a task before the next one begins."""
-    play = task.get_play()
-    templar = Templar(task.get_loader(), variables=task.get_variable_manager().get_vars(play=play))
-    return _is_linear(templar.template(play.strategy))
 
 
 def _including(task: Task) -> t.Iterator[IncludeRole]:

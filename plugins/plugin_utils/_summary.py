@@ -10,6 +10,7 @@ finished installation a tenth of its time.
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell
@@ -37,7 +38,7 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
         lines += _changed(options["plan"], dry)
         if not dry:
             lines += _captured(outcome.captured)
-        lines += _window(record, options["seconds_left"])
+        lines += _window(record, options["window_end"])
     predicted = bool(options["phases"]) and dry
     progress = _mapping(record.get("progress"))
     if progress and not predicted:
@@ -100,9 +101,9 @@ def _captured(captured: Mapping[str, t.Any]) -> list[str]:
     return [f"Captured before that: {cell(files)} file{plural}, {do_filesizeformat(size, binary=True)}, in {took} s"]
 
 
-def _window(record: Mapping[str, t.Any], seconds_left: float | None) -> list[str]:
+def _window(record: Mapping[str, t.Any], end: float | None) -> list[str]:
     timing = record.get("timing")
-    if seconds_left is None or timing is None:
+    if end is None or timing is None:
         return []
     phases = _mapping(_mapping(timing).get("phases"))
     took = [
@@ -110,7 +111,7 @@ def _window(record: Mapping[str, t.Any], seconds_left: float | None) -> list[str
         for name, phase in ((name, _mapping(phase)) for name, phase in phases.items())
         if phase.get("took") is not None
     ]
-    return [f"Window: {round(seconds_left)} s are left." + (f" {', '.join(took)}." if took else "")]
+    return [f"Window: {round(end - time.time())} s are left." + (f" {', '.join(took)}." if took else "")]
 
 
 def _mapping(data: object) -> Mapping[str, t.Any]:

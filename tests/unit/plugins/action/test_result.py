@@ -147,8 +147,8 @@ def test_a_rerun_of_a_finished_installation_is_few_tasks_and_one_call(tmp_path: 
     assert "nothing was left to do" in played.output
     counted = json.loads(count.read_text())
     assert counted["counts"] == {"sage_resume_info": 1}
-    # The one that includes the role, and of the role three that are skipped.
-    assert len(counted["tasks"]) <= 9, counted["tasks"]
+    # The one that includes the role, and of the role two that are skipped.
+    assert len(counted["tasks"]) <= 8, counted["tasks"]
 
 
 @pytest.mark.slow

@@ -107,7 +107,10 @@ def _of_the_role(*tasks: dict[str, t.Any]) -> dict[str, t.Any]:
     return {
         "block": list(tasks),
         "environment": environment,
-        "vars": {"__sage_task_environment": names["__sage_task_environment"], "__sage_begun": {}, "__sage_run_id": ""},
+        "vars": {
+            **{name: names[name] for name in ("__sage_task_environment", "__sage_run_environment")},
+            **dict.fromkeys(("__sage_run_id", "__sage_install_id", "__sage_checkpoints"), ""),
+        },
     }
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import outcome
@@ -53,14 +54,14 @@ def _summary(dry: bool = False, **options: t.Any) -> list[str]:
         "root": "/s",
         "install_mode": "standard",
         "checkpointing": True,
-        "seconds_left": None,
+        "window_end": None,
         **options,
     }
     return summary(given, outcome(given, dry), dry, lambda install_id: f"back {install_id}").splitlines()
 
 
 def test_nothing_was_left_to_do() -> None:
-    lines = _summary(record=RECORD, plan=_plan(_distribution("isage")), seconds_left=9.0)
+    lines = _summary(record=RECORD, plan=_plan(_distribution("isage")), window_end=9.0)
     assert lines == ["SAGE 0.3.2.4 (standard) is installed in /s; nothing was left to do.", *PROGRESS]
     # What was taken back cannot be taken back again.
     record = {**RECORD, "progress": {**RECORD["progress"], "can_rollback": False}}
@@ -74,11 +75,11 @@ def test_an_installation_tells_what_changed() -> None:
         _distribution("wheel", "keep"),
         _distribution("own", "add", version=""),
     )
-    assert _summary(phases=["python_deps"], record=RECORD, plan=plan, seconds_left=100.4) == [
+    assert _summary(phases=["python_deps"], record=RECORD, plan=plan, window_end=time.time() + 3600.4) == [
         "SAGE 0.3.2.4 (standard) is installed in /s and verified.",
         "Changed 3 distributions with uv: isage 0.3.2.4, numpy 1.26.4 -> 2.0.0, own (built)",
         "Captured before that: 3 files, 4.0 KiB, in 0.1 s",
-        "Window: 100 s are left. python_deps took 12.5 s of 60 s expected, verification took 1.5 s of 10 s expected.",
+        "Window: 3600 s are left. python_deps took 12.5 s of 60 s expected, verification took 1.5 s of 10 s expected.",
         *PROGRESS,
     ]
     many = _plan(_distribution("isage", group="sage"), *(_distribution(f"d{number}") for number in range(8)))
@@ -115,7 +116,7 @@ def test_what_a_host_answers_is_no_other_line() -> None:
         "timing": {"phases": {"a\nb": {"took": "\x1b"}, "c": 3}},
     }
     plan = {"known": 1, "distributions": ["x", {"name": "a\nb"}], "installer": None}
-    lines = _summary(phases=["a\nb"], record=hostile, plan=plan, seconds_left=1.0)
+    lines = _summary(phases=["a\nb"], record=hostile, plan=plan, window_end=1.0)
     assert len(lines) == 6, lines
     assert "\x1b" not in "".join(lines)
-    assert _summary(record={"progress": ["x"], "timing": "y"}, phases=["x"], plan={"known": True}, seconds_left=0.0)
+    assert _summary(record={"progress": ["x"], "timing": "y"}, phases=["x"], plan={"known": True}, window_end=0.0)
