@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import typing as t
 
 import pytest
@@ -29,12 +31,14 @@ MANY = ("bad", "worse", *(f"good{number:02}" for number in range(18)))
 SCREEN = 20
 
 
-def _finished(root: str, **sources: str) -> dict[str, t.Any]:
+def _finished(root: str, clone: dict[str, str] | None = None, **sources: str) -> dict[str, t.Any]:
     """A play after which every host has a finished installation by its record.
 
+    :param clone: where SAGE was cloned from, if it was.
     :param sources: where its distributions came from.
     """
     inputs = {**INPUTS, "python_deps": {**INPUTS["python_deps"], **sources}}
+    inputs["submodule_sync"] = clone or inputs["submodule_sync"]
     completed = [{"phase": phase, "status": "completed"} for phase in PHASES]
     begun = [*completed[:4], {"phase": "verification", "status": "started"}]
     tasks = [
@@ -149,6 +153,29 @@ def test_a_rerun_of_a_finished_installation_is_few_tasks_and_one_call(tmp_path: 
     assert counted["counts"] == {"sage_resume_info": 1}
     # The one that includes the role, and of the role two that are skipped.
     assert len(counted["tasks"]) <= 8, counted["tasks"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_a_branch_is_looked_up_before_the_verdict(tmp_path: pathlib.Path) -> None:
+    root, repository = str(tmp_path / "root"), str(tmp_path / "repository")
+
+    def commit() -> str:
+        git = ("git", "-C", repository, "-c", "user.name=t", "-c", "user.email=t@t")
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "another"], check=True)
+        return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+    subprocess.run(["git", "init", "-q", "-b", "main", repository], check=True)
+    source = {"source": "git", "repository": repository, "version": "main", "commit": commit()}
+    wishes = {"sage_source": "git", "sage_repository": repository, "sage_repository_version": "main"}
+    plays = [_finished(root, source), _install(root, **wishes)]
+    played = play(tmp_path, plays)
+    assert played.status == 0, played.output
+    assert "nothing was left to do" in played.output
+    commit()
+    played = play(tmp_path, plays[1:], "--check")
+    assert "nothing was left to do" not in played.output
+    assert "phases | submodule_sync | Begin the phase" in played.output
 
 
 @pytest.mark.slow
