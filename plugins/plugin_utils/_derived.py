@@ -84,7 +84,7 @@ def _sources(values: Values) -> dict[str, t.Any]:
     """Where distributions come from, and which of them are chosen there: by the options, or by settings handed down."""
     names = ("index_url", "extra_index_urls", "find_links", "no_index")
     sources = {name: values[f"sage_{name}"] for name in names}
-    chosen = {name: text for name, text in values["sage_environment"].items() if _CHOOSING.fullmatch(name)}
+    chosen = {name: text for name, text in values["sage_environment"].items() if _CHOOSING.fullmatch(str(name))}
     return {name: given for name, given in {**sources, "environment": chosen}.items() if given}
 
 
