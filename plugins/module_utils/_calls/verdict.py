@@ -115,6 +115,9 @@ def judge(
             # What is gone or of another version altogether is not told a second time, file by file.
             phase_reasons += drift(phase.result) or altered.get(name, [])
         reasons += [{"phase": name, "reason": reason} for reason in phase_reasons]
+    if not reasons:
+        # Where a distribution is gone as a whole its phase has said so.
+        reasons = [{"phase": PHASES[2], "reason": reason} for reason in altered.get("", [])]
     first = reasons[0]["phase"] if reasons else None
     if first == PHASES[-1]:
         first = PHASES[-2]
@@ -125,7 +128,7 @@ def judge(
 
 
 def _altered(state: PrivateDir | None, installation: Installation) -> dict[str, list[str]]:
-    """Phase → what is not as it was verified; the phase that brought it mends it.
+    """Phase → what is not as it was verified; the phase that brought it mends it. C("") has what no RECORD lists now.
 
     Where that cannot be told, verification has to look again.
     """
@@ -149,7 +152,7 @@ def _altered(state: PrivateDir | None, installation: Installation) -> dict[str, 
         return {PHASES[-2]: [f"nobody can tell whether files were edited since: {error}"]}
     reasons: dict[str, list[str]] = {}
     for name, sentence in sentences.items():
-        reasons.setdefault(phase_of.get(name, PHASES[2]), []).append(sentence)
+        reasons.setdefault(phase_of.get(name, ""), []).append(sentence)
     return reasons
 
 

@@ -260,6 +260,10 @@ def test_e18_a_rerun_sees_what_was_edited_and_which_phase_mends_it(finished: Fin
     assert finished.reasons() == {}
     finished.end()
     assert finished.reasons() == {}
+    # What is gone as a whole is mended by its own phase, and nothing is told of its files.
+    shutil.rmtree(finished.file("isage"))
+    shutil.rmtree(finished.file("isage-0.1.dist-info"))
+    assert finished.reasons() == {PHASES[3]: "isage was 0.1, is gone"}
 
 
 @pytest.mark.slow
