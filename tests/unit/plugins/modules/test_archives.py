@@ -150,7 +150,7 @@ BACKUPS = {
 # What a rollback in part did not keep is on record, and a target before it says so (K1).
 UNKEPT = 0.2
 # What is installed is compared with RECORD, content included (E18, V8).
-CONTENT = {"sage_install": 2.5, "sage_plan": 2.0, "sage_resolve": 2.6, "sage_checkpoint_info": 0.9}
+CONTENT = {"sage_install": 2.5, "sage_plan": 2.0, "sage_resolve": 2.7, "sage_checkpoint_info": 0.9}
 KNOWS_UNKEPT = {"sage_checkpoint", "sage_retention"}
 # What was verified is compared with a table of it by all that judge, and pruned (E18).
 TABLE = {"sage_checkpoint": 3.3, "sage_checkpoint_info": 2.3, "sage_resume_info": 4.6, "sage_retention": 0.5}
