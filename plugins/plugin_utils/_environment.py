@@ -16,8 +16,12 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-# What a program reads as it starts, and what an undo finds a stray process by. No secret has such a name.
-_AT_START = re.compile(r"PYTHON[A-Z0-9]*|LANG|LANGUAGE|LC_[A-Z]+|LD_[A-Z_]+|SAGE_[A-Z_]+")
+# What a program reads as it starts, and what an undo finds a stray process by. These names and no others: keys of
+# services begin alike, SAGE_CHAT_API_KEY as well as LD_SDK_KEY.
+_AT_START = re.compile(
+    r"PYTHON[A-Z0-9]*|LANG|LANGUAGE|LC_[A-Z]+|LD_(LIBRARY_PATH|PRELOAD|AUDIT|BIND_NOW|DEBUG)"
+    r"|SAGE_(RUN|INSTALLATION|LEASE_FILE)"
+)
 # What every module that Ansible packs begins with; nothing that runs may come before it.
 _BEGINNING = b"from __future__ import annotations\n"
 

@@ -11,14 +11,22 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import OtherVersions, Recorded
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import ORIGINS
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    ORIGINS,
+    effective,
+    installations,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_drift, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.history import changes
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift import Drift
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Spec
-    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change, Installation
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+        Change,
+        Installation,
+        Phase,
+    )
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import DriftReport
 
@@ -48,8 +56,8 @@ def drift(session: Session) -> list[DriftReport]:
 def _results(session: Session, installation: Installation | None) -> dict[str, list[tuple[Spec, Facts]]]:
     """Kind → spec and facts of all that was looked at once it had changed."""
     results: dict[str, list[tuple[Spec, Facts]]] = {}
-    for phase in installation.phases.values() if installation is not None else ():
-        for result in phase.result if phase.done else ():
+    for phase in _in_force(session, installation):
+        for result in phase.result:
             results.setdefault(str(result["spec"]["kind"]), []).append((result["spec"], result["facts"]))
     begun = installation.seq if installation is not None else 0
     changes_since: list[Change] = [installation] if installation is not None else []
@@ -61,6 +69,21 @@ def _results(session: Session, installation: Installation | None) -> dict[str, l
             if kind is not None and kind.drifts_when_settled:
                 results.setdefault(name, []).append((settled["spec"], settled["facts"]))
     return results
+
+
+def _in_force(session: Session, installation: Installation | None) -> list[Phase]:
+    """The phases whose results are on the host: of what an attempt did not get to, or took back, those before it."""
+    if installation is None:
+        return []
+    phases = dict(installation.phases)
+    if installation.status != "completed":
+        attempts = installations(_history(session))
+        before = effective([attempt for attempt in attempts if attempt.install_id < installation.install_id])
+        begun = {point.get("phase") for point in installation.active_points}
+        for name, phase in before.phases.items() if before is not None else ():
+            if not phases[name].done and name not in begun:
+                phases[name] = phase
+    return [phase for phase in phases.values() if phase.done]
 
 
 def _history(session: Session) -> list[Change]:

@@ -168,7 +168,9 @@ def test_x8_the_environment_of_a_task_is_in_no_command_line(tmp_path: pathlib.Pa
             },
             "environment": {"PIP_INDEX_URL": f"{url}simple", "PIP_CONFIG_FILE": "/dev/null", "PIP_RETRIES": 0},
         }
-        token = {"API_TOKEN": SECRET, "SAGE_INSTALLATION": "1@/"}
+        # SAGE reads keys of services itself, and others' names begin like the linker's.
+        named = dict.fromkeys(("API_TOKEN", "SAGE_CHAT_API_KEY", "LD_SDK_KEY"), SECRET)
+        token = {**named, "SAGE_INSTALLATION": "1@/"}
         plays = [{"hosts": "all", "gather_facts": False, "environment": token, "tasks": [resolve]}]
         with _watched() as command_lines:
             played = play(tmp_path, plays, "-vvv")

@@ -130,6 +130,26 @@ def test_other_versions_and_removed_distributions(host: Host) -> None:
     ]
 
 
+@pytest.mark.parametrize("undone", [True, False])
+def test_e18_after_a_failed_attempt_what_is_in_force_is_looked_at(host: Host, undone: bool) -> None:
+    """An operator asks just after something failed."""
+    edited = host.venv.site / "tinydep" / "__init__.py"
+    edited.unlink()
+    before = host.drift()
+    assert before == [f"{SITE}/tinydep/__init__.py: is gone (tinydep 1.0)"]
+    host.checkpoint(inputs={"python_deps": {"version": "2"}})
+    host.checkpoint({"phase": "environment_setup", "status": "completed"})
+    if undone:
+        plan = host.spec(isage="0.2")
+        host.checkpoint({"phase": "python_deps", "status": "started", "capture": [plan]})
+        host.venv.install("isage", "0.2")
+        host.checkpoint({"phase": "python_deps", "status": "failed"})
+        rollback(host.engine, Back("python_deps"), False)
+    else:
+        host.checkpoint({"phase": "python_deps", "status": "failed"})
+    assert host.drift() == before
+
+
 def test_the_environment_is_gone(host: Host) -> None:
     host.venv.remove()
     assert host.drift() == [f": virtual environment {host.venv.path} is gone"]
