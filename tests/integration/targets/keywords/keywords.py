@@ -57,7 +57,8 @@ READ_ONCE: dict[str, dict[str, t.Any]] = {
     "become": {"become": True, "become_method": "group", "become_user": "root"},
     "check_mode": {"check_mode": True},
     "no_check_mode": {"check_mode": False},
-    "environment": {"environment": {"SAGE_TEST_PROBE": "handed-down"}},
+    # By this name a program has it as it starts: all others are handed to modules in private.
+    "environment": {"environment": {"PYTHONPROBE": "handed-down"}},
 }
 REFUSED: dict[str, t.Any] = {
     "strategy": "free",
@@ -146,7 +147,7 @@ class Hosts:
         (TOP / "cut").mkdir(parents=True)
         for host in HOSTS:
             wrapper = TOP / f"python-{host}"
-            log = f'echo "$(id -g) ${{SAGE_TEST_PROBE-none}}" >>"{TOP}/{host}.ran"'
+            log = f'echo "$(id -g) ${{PYTHONPROBE-none}}" >>"{TOP}/{host}.ran"'
             wrapper.write_text(f'#!/bin/sh\n{log}\nexec "{fleet.PYTHON}" "$@"\n')
             wrapper.chmod(0o755)
         self.old = self.look()
