@@ -12,9 +12,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers.ind
 from ansible_collections.intellistream.sage.plugins.module_utils._plans import group_plan, host_group
 from ansible_collections.intellistream.sage.plugins.modules.sage_plan import SPEC
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _plan_check
-from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction, on_controller
+from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
 from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell
 from ansible_collections.intellistream.sage.plugins.plugin_utils._index_pages import IndexPages
+from ansible_collections.intellistream.sage.plugins.plugin_utils._inputs import on_controller
 from ansible_collections.intellistream.sage.plugins.plugin_utils._plans import Plans
 
 

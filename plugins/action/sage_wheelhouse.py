@@ -29,7 +29,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._plans import f
 from ansible_collections.intellistream.sage.plugins.module_utils._plans.wheelhouse import Wheel
 from ansible_collections.intellistream.sage.plugins.modules.sage_wheelhouse import SPEC
 from ansible_collections.intellistream.sage.plugins.plugin_utils import _wheels
-from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction, on_controller
+from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
+from ansible_collections.intellistream.sage.plugins.plugin_utils._inputs import on_controller
 from ansible_collections.intellistream.sage.plugins.plugin_utils._plans import alone
 
 

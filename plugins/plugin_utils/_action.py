@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible import constants
@@ -160,8 +159,3 @@ def answered_otherwise(module: str) -> Result:
         "msg": f"The host's answer is none that {module} gives: whether anything was changed is not known. "
         "What to do: look at what runs as Python on this host (ansible_python_interpreter), then run again.",
     }
-
-
-def on_controller(path: str) -> str:
-    """The absolute path of a place on the controller."""
-    return os.path.realpath(os.path.expanduser(path))

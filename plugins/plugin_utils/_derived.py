@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _moments
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _inputs, _moments
 
 Values = t.Mapping[str, t.Any]
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -95,9 +95,9 @@ def _lock(values: Values) -> str:
     another's lock file costs it a few, once. A plan that the run itself makes follows from the other inputs.
     """
     if values["sage_lock"]:
-        paths = [_on_controller(values["sage_lock"])]
+        paths = [_inputs.on_controller(values["sage_lock"])]
     elif values["sage_lock_dir"] and values["sage_share_plan"] not in (True, "trusted"):
-        directory = glob.escape(_on_controller(values["sage_lock_dir"]))
+        directory = glob.escape(_inputs.on_controller(values["sage_lock_dir"]))
         paths = sorted(filter(os.path.isfile, glob.glob(os.path.join(directory, "pylock.*.toml"))))
     else:
         return ""
@@ -117,7 +117,3 @@ def _lock(values: Values) -> str:
             raise InputError(f"The lock file {path} cannot be read: {problem}.", untouched="everything.")
         texts.append(text)
     return hashlib.sha256("".join(texts).encode()).hexdigest() if texts else ""
-
-
-def _on_controller(path: str) -> str:
-    return os.path.realpath(os.path.expanduser(path))

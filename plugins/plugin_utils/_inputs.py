@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import json
+import os
 import re
 import typing as t
 
@@ -178,6 +179,11 @@ def _dict(_name: str, given: object) -> dict[str, t.Any]:
     if not isinstance(given, t.Mapping):
         raise Wrong(f"must be a mapping, not {_shown(given)}")
     return {str(key): found for key, found in given.items()}
+
+
+def on_controller(path: str) -> str:
+    """The absolute path of a place on the controller."""
+    return os.path.realpath(os.path.expanduser(path))
 
 
 _CONVERSIONS: dict[str, t.Callable[[str, object], t.Any]] = {

@@ -187,24 +187,21 @@ class Cleaning:
         if archived:
             self._refresh()
         self.changed = bool(self._decision.prune or any(removed) or archived or self._logs or self._tables)
-        self._remove_logs()
+        self._remove_logs_and_tables()
         return archived
 
-    def _remove_logs(self) -> None:
-        """Nobody asks for the log of what cannot be undone any more."""
-        for install_id in self._logs:
-            try:
-                if self.session.where is not None:
-                    install_log.remove(self.session.where, install_id)
-            except (OSError, SageError) as error:
-                self._warn(f"The log of installation {install_id} was not removed", error)
-
-        for install_id in self._tables:
-            try:
-                if self.session.where is not None:
-                    verified_table.remove(self.session.where, install_id)
-            except (OSError, SageError) as error:
-                self._warn(f"The table of installation {install_id} was not removed", error)
+    def _remove_logs_and_tables(self) -> None:
+        """Nobody asks for the log of what cannot be undone any more, nor for what was verified then."""
+        for what, remove, install_ids in (
+            ("log", install_log.remove, self._logs),
+            ("table", verified_table.remove, self._tables),
+        ):
+            for install_id in install_ids:
+                try:
+                    if self.session.where is not None:
+                        remove(self.session.where, install_id)
+                except (OSError, SageError) as error:
+                    self._warn(f"The {what} of installation {install_id} was not removed", error)
 
     def _refresh(self) -> None:
         """The script for emergencies never names what is gone."""
