@@ -7,16 +7,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import pathlib
 import typing as t
 
 import yaml
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleAction, AnsibleError
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.modules.sage_request import SPEC
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _derived, _inputs, _keywords, _request
+from ansible_collections.intellistream.sage.plugins.plugin_utils import (
+    _derived,
+    _inputs,
+    _keywords,
+    _moments,
+    _refusal,
+    _request,
+)
 from ansible_collections.intellistream.sage.plugins.plugin_utils._action import Result, SageAction
 
 _SPECS = pathlib.Path(__file__).resolve().parents[2] / "roles" / "sage" / "meta" / "argument_specs.yml"
@@ -42,6 +51,12 @@ class ActionModule(SageAction):
 
     def work(self, options: Result, task_vars: Result) -> Result:
         """Read, check, return."""
+        try:
+            return self._read(options, task_vars)
+        except InputError as error:
+            raise self._refused([" ".join(filter(None, (error.what, error.advice)))], task_vars) from error
+
+    def _read(self, options: Result, task_vars: Result) -> Result:
         entry = options["entry_point"]
         overruled = _request.from_facts(task_vars.get("ansible_facts") or {})
         if overruled:
@@ -55,7 +70,7 @@ class ActionModule(SageAction):
         request = _request.read(own, others, task_vars, lambda name: self._look_up(task_vars[name]), os.environ)
         problems = request.problems or _request.check(request.values, entry, self._play(task_vars))
         if problems:
-            return {"failed": True, "msg": "\n".join([*problems, "Nothing was changed."])}
+            raise self._refused(problems, task_vars)
         result = {name[len(_request.PREFIX) :]: content for name, content in request.values.items()}
         result["task_environment"] = _derived.task_environment(request.values)
         result["lease_terms"] = _derived.lease_terms(request.values)
@@ -77,6 +92,16 @@ class ActionModule(SageAction):
             return _plain(self._templar.template(variable))
         except AnsibleError as error:
             raise ValueError(f"cannot be computed: {' '.join(str(error).split())}") from error
+
+    def _refused(self, problems: list[str], task_vars: Result) -> AnsibleAction:
+        """What is wrong, told once in a run, however many hosts it is wrong for."""
+        host = str(task_vars["inventory_hostname"])
+        told = "\n".join([*map(redact, problems), _refusal.UNTOUCHED])
+        digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+        play = self._task.get_play()._uuid  # noqa: SLF001
+        first = _moments.first_to_say(os.path.join(self.run_directory, f"sage-refusal-{play}-{digest}"), host)
+        # Ansible shows an error once that several hosts have, and the message of each.
+        return AnsibleAction(told, result={"msg": told if host == first else _refusal.same_as(first)})
 
     def _play(self, task_vars: Result) -> _request.Play:
         serial = self._task.get_play().serial

@@ -39,7 +39,7 @@ def sage_closing(
 
     hosts = []
     for host, result in results.items():
-        refused = _closing.refusal(requests.get(host))
+        refused = _closing.refusal(host, requests)
         if refused is not None:
             hosts.append(_closing.HostResult(host, _closing.REFUSED, outcome=refused, begun=False))
             continue

@@ -12,7 +12,8 @@ short_description: Read and check the variables of the role once
 description:
   - Reads all variables C(sage_*) of the host, converts each by the type that the role documents, checks them, and
     returns what is asked for. The role takes it from there, and reads no variable again.
-  - Refuses with one line for each thing that is wrong, before any host is asked.
+  - Refuses with one line for each thing that is wrong, before any host is asked. Of many hosts for which
+    the same is wrong one says it, and the others name that one.
   - Refuses names that are nearly those of a variable, and warns of others that begin with C(sage_).
   - Refuses a host whose facts hold a name C(sage_*). They would outrank the inventory.
   - Runs on the controller and asks the host nothing.

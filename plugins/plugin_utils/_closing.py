@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _refusal
 from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell
 from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import (
     ABORTED,
@@ -41,8 +42,6 @@ _NAMED = 12  # hosts
 _NAMES = 100  # columns
 _UNITS = ("B", "KiB", "MiB", "GiB")
 _STEP = 1024
-# What its refusal ends with; the row below says so.
-_UNTOUCHED = "Nothing was changed."
 # Of one host; the task that failed tells all.
 _PROBLEMS = 3
 
@@ -94,16 +93,14 @@ def status_of(result: object, began: object, in_play: bool) -> str:
     return NOT_BEGUN if began is None and in_play else LOST
 
 
-def refusal(request: object) -> Result | None:
-    """What is wrong with the variables of a host, by what M(intellistream.sage.sage_request) returned.
+def refusal(host: str, requests: Result) -> Result | None:
+    """What is wrong with the variables of a host.
 
+    :param requests: what M(intellistream.sage.sage_request) returned, by host.
     :returns: as C(sage_result) has it; None where nothing is wrong with them.
     """
-    if not isinstance(request, dict) or not request.get("failed"):
-        return None
-    lines = [line for line in str(request.get("msg") or "").splitlines() if line != _UNTOUCHED]
-    reason = " ".join(lines[:_PROBLEMS]) or "its variables could not be read"
-    return {"reason": reason, "undone": "nothing was begun"}
+    reason = " ".join(_refusal.problems(host, requests)[:_PROBLEMS])
+    return {"reason": reason, "undone": "nothing was begun"} if reason else None
 
 
 def reached(record: object) -> str:

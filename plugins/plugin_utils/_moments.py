@@ -66,9 +66,18 @@ def window_end(path: str, length: float) -> float:
     :param length: of the window, in seconds.
     :returns: seconds since the epoch.
     """
+    return float(first_to_say(path, repr(time.time() + length)))
+
+
+def first_to_say(path: str, text: str) -> str:
+    """What the first caller said, for all.
+
+    :param path: of a file on the controller that has it; made where it is not there.
+    :param text: what this caller says.
+    """
     staged = f"{path}.{os.getpid()}"
-    with open(staged, "w", encoding="ascii") as stream:
-        stream.write(repr(time.time() + length))
+    with open(staged, "w", encoding="utf-8") as stream:
+        stream.write(text)
     try:
         # Never seen half written, and never replaced.
         os.link(staged, path)
@@ -76,8 +85,8 @@ def window_end(path: str, length: float) -> float:
         pass
     finally:
         os.unlink(staged)
-    with open(path, encoding="ascii") as stream:
-        return float(stream.read())
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()
 
 
 def _number(text: str) -> float | None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import typing as t
 
 import pytest
@@ -44,6 +45,33 @@ def test_e12_wrong_values_are_a_line_each_and_no_host_is_asked(tmp_path: pathlib
     ]
     assert re.fullmatch(r"sage_version cannot be computed: .*'nowhere' is undefined.*", lines[4])
     assert lines[6:] == ["sage_verison is no variable of this role; did you mean sage_version?", "Nothing was changed."]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("result_format", ["yaml", "json"])
+def test_e16_a_wrong_value_of_many_hosts_is_told_once(tmp_path: pathlib.Path, result_format: str) -> None:
+    """Twenty hosts with one wrong value were 136 lines."""
+    names = [f"host{number}" for number in range(1, 9)]
+    # Another value is wrong on the last one.
+    inventory = tmp_path / "hosts"
+    odd = "sage_install_mode=fulll"
+    interpreter = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+    inventory.write_text("\n".join([*(f"{name} {interpreter}" for name in names), f"other {interpreter} {odd}"]))
+    plays = [_play(roles=[ROLE])]
+    settings = {"ANSIBLE_CALLBACK_RESULT_FORMAT": result_format}
+    played = play(tmp_path, plays, "-e", "sage_keep_days=many", hosts=inventory, **settings)
+    assert played.status == 2
+    results = played.output.partition("PLAY RECAP")[0].split("fatal: ")[1:]
+    told = {text[1:].partition("]")[0]: text.partition("[ERROR]")[0] for text in results}
+    assert sorted(told) == sorted([*names, "other"])
+    problem = "sage_keep_days must be a whole number, not 'many'."
+    (first,) = [name for name in names if problem in told[name]]
+    for name in names:
+        assert name == first or f"The same as for {first}. Nothing was changed." in told[name], told[name]
+    assert "sage_install_mode must be one of" in told["other"]
+    assert problem in told["other"]
+    # Of several that are wrong, in Ansible's own line about errors.
+    assert played.output.count("[ERROR]: Task failed: ") == 2, played.output
 
 
 ENTRIES = {"rollback": "sage_rollback_force", "status": "sage_status_format", "clean": "sage_keep_days"}

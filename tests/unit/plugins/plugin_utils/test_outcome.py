@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
-from ansible_collections.intellistream.sage.plugins.plugin_utils import _closing
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _closing, _refusal
 from ansible_collections.intellistream.sage.plugins.plugin_utils._closing import Commands, HostResult
 from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import HostOutcome, outcome, reason
 
@@ -216,11 +216,18 @@ def test_e16_what_all_have_in_common_has_a_command_for_all() -> None:
 
 def test_e16_a_request_that_was_refused_says_why() -> None:
     failed = {"failed": True, "msg": "sage_a must be x.\nsage_b must be y.\nNothing was changed."}
-    refused = _closing.refusal(failed)
-    assert refused is not None
-    assert refused["reason"] == "sage_a must be x. sage_b must be y."
+    same = {"failed": True, "msg": _refusal.same_as("a")}
+    for host in ("a", "b"):
+        refused = _closing.refusal(host, {"a": failed, "b": same})
+        assert refused is not None
+        assert refused["reason"] == "sage_a must be x. sage_b must be y."
     for request in ({"root": "/x"}, {}, "forged", None):
-        assert _closing.refusal(request) is None
+        assert _closing.refusal("a", {"a": request}) is None
+    # Two that name each other tell nothing.
+    astray = {"a": {"failed": True, "msg": _refusal.same_as("b")}, "b": same}
+    refused = _closing.refusal("a", astray)
+    assert refused is not None
+    assert refused["reason"] == "The same as for a."
 
 
 def test_e16_commands_tell_what_they_leave_out() -> None:
