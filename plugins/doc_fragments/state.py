@@ -57,7 +57,7 @@ options:
       one_of_many:
         description:
           - The run takes the leases of several hosts, and has some. Of two such runs that each have what the other one
-            needs, one gives way at once, and the other waits a minute for that.
+            needs, one gives way at once, and the other waits a minute for that. O(lease.wait) does not count then.
         type: bool
         default: false
       hold:

@@ -50,7 +50,7 @@ class StateAction(SageAction):
                 # At once: whoever ran it again after Ctrl-C does not wait.
                 lease["dead"] = [*lease["dead"], owner["run"]]
                 continue
-            until = begun + (_patience(wait, _run.this_run()["run"], owner) if one_of_many else wait)
+            until = begun + (_patience(_run.this_run()["run"], owner) if one_of_many else wait)
             if time.monotonic() >= until:
                 return result
             if not told:
@@ -59,17 +59,16 @@ class StateAction(SageAction):
             time.sleep(min(_PAUSE, max(until - time.monotonic(), 0.0)))
 
 
-def _patience(wait: float, run: str, owner: Result) -> float:
+def _patience(run: str, owner: Result) -> float:
     """How long a run waits that has the leases of other hosts already.
 
     Two that come at once, and have some hosts in common, may each have got what the other one needs. Then the one with
-    the greater id gives way at once, and the other one waits for that: one of them goes on, and none waits for ever.
+    the greater id gives way at once, and the other one waits for that: one of them goes on. For a run that is at work
+    nobody waits like this, however long the user would: whoever it needs would wait for a third one's hosts as well. The
+    leases are given back, and that run is waited for without any.
 
-    :param wait: seconds, as the user has it.
     :param run: the id of this run.
     :param owner: of the lease that it needs.
     """
-    if float(owner.get("age") or 0) > _TAKES:
-        # It is at work, not on its way there.
-        return wait
-    return max(wait, _TAKES) if run < str(owner.get("run", "")) else 0.0
+    on_its_way = float(owner.get("age") or 0) <= _TAKES
+    return _TAKES if on_its_way and run < str(owner.get("run", "")) else 0.0

@@ -256,6 +256,53 @@ def test_e3_of_two_runs_with_a_part_of_their_hosts_in_common_one_goes_on(control
     assert "is at work:" in refused
 
 
+# The role's own file, which an atomic run begins with, and work that must not be done by two at once.
+OVERLAPPING = """
+- hosts: all
+  gather_facts: false
+  vars:
+    __sage_request: {lease_terms: {seconds: 600, wait: "{{ wait | float }}"}, fleet_parts: 1}
+  module_defaults:
+    group/intellistream.sage.state:
+      root: "{{ root }}.{{ inventory_hostname }}"
+  tasks:
+    - intellistream.sage.sage_run_info:
+      register: __sage_run
+    - ansible.builtin.shell: |
+        touch {{ root }}.{{ version }}
+        while ! ls {{ versions.split(',') | map('regex_replace', '^', root ~ '.') | join(' ') }}; do sleep 0.1; done
+      run_once: true
+    - ansible.builtin.include_role:
+        name: intellistream.sage.sage
+        tasks_from: fleet/take_leases.yml
+    - ansible.builtin.shell: "mkdir {{ root }}.work && sleep 1 && rmdir {{ root }}.work"
+      run_once: true
+    - intellistream.sage.sage_checkpoint:
+        lease: {seconds: 600, release: true}
+"""
+
+
+def test_e3_a_run_waits_for_those_with_a_part_of_its_hosts_as_for_any_other(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but one were refused, whatever their sage_wait. Each takes first what the one before it takes last."""
+    monkeypatch.setenv("ANSIBLE_FORKS", "1")
+    playbook = controller.path / "overlapping.yml"
+    playbook.write_text(OVERLAPPING)
+    hosts = {"1": ("a", "x", "y"), "2": ("b", "y", "x")}
+    if os.environ.get("SAGE_TEST_ALL"):
+        hosts = {"1": ("a", "x", "y"), "2": ("b", "y", "z"), "3": ("c", "z", "x")}
+    runs = [
+        controller.start(version, *names, playbook=str(playbook), wait=240, versions=",".join(hosts))
+        for version, names in hosts.items()
+    ]
+    ended = [controller.ends(run) for run in runs]
+    assert [succeeded for succeeded, dummy in ended] == [True] * len(hosts), ended
+    for name in {name for names in hosts.values() for name in names}:
+        lease = json.loads(pathlib.Path(f"{controller.root}.{name}/.sage/checkpoints/lease.json").read_bytes())
+        assert not lease["held"]
+
+
 def test_e3_two_names_of_one_host_in_one_run(controller: Controller) -> None:
     succeeded, text = controller.ends(controller.start("1", "one", "two"))
     assert not succeeded
