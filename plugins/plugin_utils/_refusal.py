@@ -30,7 +30,8 @@ def problems(host: str, requests: t.Mapping[str, t.Any]) -> list[str]:
     """
     message = _message(requests.get(host))
     match = _FORM.fullmatch(message)
-    message = (match and _message(requests.get(match[1]))) or message
+    if match:
+        message = _message(requests.get(match[1])) or message
     return [line.removesuffix(UNTOUCHED).strip() for line in message.splitlines() if line != UNTOUCHED]
 
 
