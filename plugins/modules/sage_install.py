@@ -141,6 +141,14 @@ said:
   type: list
   elements: str
   sample: [isage 0.3.2.3 -> 0.3.2.4]
+wrong_records:
+  description:
+    - Path relative to the environment → SHA-256 of files that are not as the C(RECORD) of their distribution says,
+      though they have just come from its archive. It is empty where C(RECORD) lists what is no file. A warning names
+      them. For O(intellistream.sage.sage_verify#module:wrong_records).
+  returned: success
+  type: dict
+  sample: {}
 """
 
 import typing as t
@@ -149,7 +157,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.installe
     index_of,
     installer_spec,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import printable, run
 from ansible_collections.intellistream.sage.plugins.module_utils._installers import install
 
 if t.TYPE_CHECKING:
@@ -185,6 +193,8 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
     outcome = install.carry_out(module.params, index_of(module), check_mode=module.check_mode)
     for requirement in outcome.unmet:
         module.warn(requirement)
+    for sentence in outcome.pending.wrong_records:
+        module.warn(f"{printable(sentence)}. It was published so: its RECORD is wrong. Tell those who publish it.")
     return outcome.result()
 
 

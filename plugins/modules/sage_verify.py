@@ -61,6 +61,13 @@ options:
       from_version:
         description: From the plan; not used.
         type: str
+  wrong_records:
+    description:
+      - Files that are right although C(RECORD) says otherwise, as
+        RV(intellistream.sage.sage_install#module:wrong_records) of each installation. They are named, and recorded for
+        later calls.
+    type: dict
+    default: {}
   check_dependencies:
     description:
       - Check that every one of O(distributions) has what it requires, with the installer's own check. What others lack
@@ -167,6 +174,11 @@ evidence:
       type: list
       elements: dict
       sample: []
+    wrong_records:
+      description: Files that are right although C(RECORD) says otherwise, as O(wrong_records).
+      returned: where there are any
+      type: dict
+      sample: {}
     table:
       description: The environment that a table of its files was written of, and the SHA-256 of that.
       returned: with O(record), where files of an environment were looked at
@@ -219,6 +231,7 @@ SPEC = installer_spec(
             },
         },
         "check_dependencies": {"type": "bool", "default": True},
+        "wrong_records": {"type": "dict", "default": {}},
         "imports": {"type": "list", "elements": "str", "default": []},
         "commands": {
             "type": "list",

@@ -275,6 +275,7 @@ class VerifiedTable(t.TypedDict):
 
 class _EvidenceMore(t.TypedDict, total=False):
     table: VerifiedTable
+    wrong_records: dict[str, str]
 
 
 class Evidence(_EvidenceMore):

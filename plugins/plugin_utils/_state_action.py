@@ -64,8 +64,8 @@ def _patience(run: str, owner: Result) -> float:
 
     Two that come at once, and have some hosts in common, may each have got what the other one needs. Then the one with
     the greater id gives way at once, and the other one waits for that: one of them goes on. For a run that is at work
-    nobody waits like this, however long the user would: whoever it needs would wait for a third one's hosts as well. The
-    leases are given back, and that run is waited for without any.
+    nobody waits like this, whatever the user says: others may need what is held meanwhile, even that run's next one.
+    The leases are given back, and it is waited for without any.
 
     :param run: the id of this run.
     :param owner: of the lease that it needs.

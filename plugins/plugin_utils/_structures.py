@@ -83,6 +83,7 @@ class InstallResult(PendingResult):
     changed: bool
     installer: str
     said: list[str]
+    wrong_records: dict[str, str]
 
 
 class PlanContent(t.TypedDict):

@@ -35,7 +35,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._registry impor
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
-    from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Vouched
+    from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Published, Vouched
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
@@ -77,6 +77,7 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
     results: list[Observed] = []
     name = ""
     vouched: Vouched = {}
+    published: dict[str, str] = {}
     if engine is not None:
         with engine.reading() as session:
             installation = _at_work(session, check_mode)
@@ -84,6 +85,8 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
             if installation is not None:
                 results = [each for phase in installation.phases.values() for each in phase.result]
             vouched = _vouched(session, options["venv"])
+            published = _published(session, options["venv"])
+    published.update({str(path): str(digest) for path, digest in options["wrong_records"].items()})
     if not (results or options["distributions"] or options["imports"] or options["commands"]):
         raise InputError(
             "There is nothing to verify.",
@@ -91,8 +94,8 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
             advice="Complete phases with `result`, or give `distributions`, `imports` or `commands`.",
         )
     recorded = {} if engine is None or check_mode else _recorded_versions(results, options["venv"])
-    look_first = _Tabulating(options["venv"], recorded)
-    evidence, warnings = _look(results, options, index, vouched)
+    look_first = _Tabulating(options["venv"], recorded, published)
+    evidence, warnings = _look(results, options, index, vouched, published)
     output = ""
     if not check_mode:
         output = _run(evidence, options)
@@ -110,12 +113,14 @@ class _Tabulating:
 
     :param venv: path of the environment; empty for none.
     :param recorded: names and versions that results of phases have there.
+    :param published: what is right although RECORD says otherwise.
     """
 
-    def __init__(self, venv: str | None, recorded: t.Mapping[str, str]) -> None:
+    def __init__(self, venv: str | None, recorded: t.Mapping[str, str], published: Published) -> None:
         self._venv = Tree.open(venv) if venv and recorded else None
         if self._venv is not None:
             self._looked, self._digests = tabulate.tabulate(self._venv, recorded.keys())
+            self._digests.update((path, {digest}) for path, digest in published.items() if digest)
 
     def table(self) -> bytes:
         """Its file; empty where there is nothing to tell.
@@ -166,6 +171,15 @@ def _vouched(session: Session, venv: str | None) -> Vouched:
     return {}
 
 
+def _published(session: Session, venv: str | None) -> dict[str, str]:
+    """What is right although RECORD says otherwise, as the newest verification of the environment found it."""
+    for installation in reversed(session.recent(2) if session.where is not None else []):
+        known = installation.table
+        if known and known["path"] == venv:
+            return installation.wrong_records
+    return {}
+
+
 def _at_work(session: Session, check_mode: bool) -> Installation | None:
     """The installation whose phase C(verification) is at work; in check mode, where no phase is, the current one.
 
@@ -191,7 +205,11 @@ def _at_work(session: Session, check_mode: bool) -> Installation | None:
 
 
 def _look(
-    results: t.Sequence[Observed], options: install.Options, index: Index, vouched: Vouched
+    results: t.Sequence[Observed],
+    options: install.Options,
+    index: Index,
+    vouched: Vouched,
+    published: Published,
 ) -> tuple[Evidence, list[str]]:
     """Compare the system with the record and the plan; the evidence, and what is worth a warning.
 
@@ -205,7 +223,7 @@ def _look(
         versions.update(kind.versions(result["facts"]))
     files, warnings = 0, []
     if options["venv"]:
-        pending = install.pending_install(options, vouched)
+        pending = install.pending_install(options, vouched, published)
         reasons += pending.verify()
         for distribution in options["distributions"]:
             pin = plan.pin_of(distribution)
@@ -213,7 +231,7 @@ def _look(
                 versions[pin.name] = pending.inventory[pin.name].version
         planned = {plan.pin_of(distribution).name for distribution in options["distributions"]}
         others = [name for name in sorted(versions) if name not in planned]
-        present = inventory.compared(pending.venv, pending.inventory, others, vouched)
+        present = inventory.compared(pending.venv, pending.inventory, others, vouched, published)
         for version in map(present.get, sorted(versions)):
             if version is not None and not inventory.is_whole(version):
                 reasons.append(version.what_differs or f"files of {version.name} are missing or empty")
@@ -238,7 +256,16 @@ def _look(
         "imports": list(options["imports"]),
         "commands": [],
     }
+    if published:
+        evidence["wrong_records"] = dict(sorted(published.items()))
+        warnings.append(_named(published))
     return evidence, warnings
+
+
+def _named(published: Published) -> str:
+    paths = ", ".join(sorted(published)[:_MANY])
+    more = f" and {len(published) - _MANY} more" if len(published) > _MANY else ""
+    return f"Right as they are, although the RECORD that was published with them says otherwise: {paths}{more}."
 
 
 def _run(evidence: Evidence, options: install.Options) -> str:

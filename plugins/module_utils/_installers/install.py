@@ -39,14 +39,24 @@ class PendingInstall:
     :ivar inventory: what was there at first, compared with RECORD.
     :ivar versions: of I(pins), by name; None until a build has told.
     :ivar said: the last lines of what the tool printed.
+    :ivar published: what came from the archive against its own RECORD.
+    :ivar wrong_records: that, a sentence for each distribution.
     """
 
-    def __init__(self, venv: str, pins: t.Sequence[Pin], vouched: inventory.Vouched | None = None) -> None:
+    def __init__(
+        self,
+        venv: str,
+        pins: t.Sequence[Pin],
+        vouched: inventory.Vouched | None = None,
+        published: inventory.Published | None = None,
+    ) -> None:
         self.venv = venv
+        self.published: dict[str, str] = dict(published or {})
+        self.wrong_records: list[str] = []
         registered = inventory.read(venv)
         # All others are installed anew, whatever their content is.
         same = [pin.name for pin in pins if inventory.is_same(pin, registered.get(pin.name))]
-        self.inventory = inventory.compared(venv, registered, same, vouched)
+        self.inventory = inventory.compared(venv, registered, same, vouched, self.published)
         self.pins = [pin for pin in pins if not inventory.is_exact(pin, self.inventory.get(pin.name))]
         self.unchanged = len(pins) - len(self.pins)
         self.versions = {pin.name: pin.version for pin in self.pins}
@@ -78,7 +88,8 @@ class PendingInstall:
 
     def installed_now(self) -> inventory.Inventory:
         """What is there now, I(pins) compared with RECORD."""
-        return inventory.compared(self.venv, inventory.read(self.venv), (pin.name for pin in self.pins))
+        names = [pin.name for pin in self.pins]
+        return inventory.compared(self.venv, inventory.read(self.venv), names, published=self.published)
 
     def verify(self) -> list[str]:
         """Reasons why the environment does not have what it was to get; none means it has.
@@ -106,11 +117,14 @@ class PendingInstall:
         return reasons
 
 
-def pending_install(options: Options, vouched: inventory.Vouched | None = None) -> PendingInstall:
+def pending_install(
+    options: Options, vouched: inventory.Vouched | None = None, published: inventory.Published | None = None
+) -> PendingInstall:
     """Find out what has to be done.
 
     :param options: of the module, C(venv) and C(distributions).
     :param vouched: what need not be read again, as for P(inventory.compared).
+    :param published: what differs from RECORD and is right, likewise.
     :raises InputError: a distribution is named twice or incompletely.
     """
     pins = [plan.pin_of(distribution) for distribution in options["distributions"]]
@@ -118,7 +132,7 @@ def pending_install(options: Options, vouched: inventory.Vouched | None = None) 
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"`distributions` names {', '.join(twice)} more than once.", untouched="everything.")
-    return PendingInstall(os.path.abspath(options["venv"]), pins, vouched)
+    return PendingInstall(os.path.abspath(options["venv"]), pins, vouched, published)
 
 
 def available_tool(options: Options) -> find_uv.InstallerChoice:
@@ -153,22 +167,22 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
             # An edit in place of one environment is in the tool's cache as well, and in all that is linked from there.
             installer.target = installer.target._replace(inventory=after)
             _install_batches(installer, damaged)
+            # Fresh from the archive: what differs even now was published so.
+            again = pending.installed_now()
+            for pin in damaged:
+                if pin.name in again and again[pin.name].damaged:
+                    pending.wrong_records.append(again[pin.name].what_differs)
+                    pending.published.update(inventory.contents(pending.venv, again[pin.name]))
     except InstallerError as error:
         error.untouched = error.untouched or _state_after_failure(pending)
         raise
     pending.said = installer.said
     reasons = pending.verify()
     if reasons:
-        advice = "Roll back to the rollback point made before this, then run again."
-        if any(installed.damaged for installed in pending.installed_now().values()):
-            advice += (
-                " Files that differ even then come so from where they were installed from: choose another version of "
-                "that distribution, or another index, and tell those who publish it."
-            )
         raise InstallerError(
             f"{installer.name} succeeded, but the environment does not match the plan: {'; '.join(reasons[:_MANY])}.",
             untouched="what is not part of the plan.",
-            advice=advice,
+            advice="Roll back to the rollback point made before this, then run again.",
             differences=reasons,
         )
     return installer.name
@@ -198,6 +212,7 @@ class InstallOutcome(t.NamedTuple):
             "changed": bool(self.pending.pins),
             "installer": self.installer,
             "said": [*_done(result), *self.pending.said],
+            "wrong_records": self.pending.published,
             **result,
         }
 

@@ -6,6 +6,7 @@ import csv
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.versions import same_version
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.marker import applies
@@ -31,6 +32,7 @@ class Installed(t.NamedTuple):
     :param editable: installed as a reference to I(source) rather than a copy.
     :param damaged: what P(compared) found to differ from RECORD; empty where that was not asked.
     :param unread: what it could not read.
+    :param published: absolute paths that are as an installation from the archive leaves them, whatever RECORD says.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Installed(t.NamedTuple):
     editable: bool = False
     damaged: tuple[damage.FileDifference, ...] = ()
     unread: tuple[damage.FileDifference, ...] = ()
+    published: t.Collection[str] = ()
 
     @property
     def what_differs(self) -> str:
@@ -55,6 +58,7 @@ class Installed(t.NamedTuple):
 
 Inventory = dict[str, Installed]
 Vouched = content.Vouched
+Published = content.Published
 
 
 def read(venv: str) -> Inventory:
@@ -75,13 +79,20 @@ def read(venv: str) -> Inventory:
     return inventory
 
 
-def compared(venv: str, inventory: Inventory, names: t.Iterable[str], vouched: Vouched | None = None) -> Inventory:
+def compared(
+    venv: str,
+    inventory: Inventory,
+    names: t.Iterable[str],
+    vouched: Vouched | None = None,
+    published: Published | None = None,
+) -> Inventory:
     """The same inventory, with what differs from RECORD. Every file of these distributions is read.
 
     What cannot be read is not taken for damaged: to install through what bars it would make it worse.
 
     :param names: normalised; those that are not installed are passed over.
     :param vouched: as for P(_venv.content.differences).
+    :param published: likewise.
     """
     chosen = [inventory[name] for name in dict.fromkeys(names) if name in inventory and not inventory[name].twice]
     tree = Tree.open(venv) if chosen else None
@@ -91,12 +102,13 @@ def compared(venv: str, inventory: Inventory, names: t.Iterable[str], vouched: V
         registered = [
             distributions.Distribution(one.name, one.version, os.path.relpath(one.info, venv)) for one in chosen
         ]
-        different = content.differences(tree, registered, vouched)
+        different = content.differences(tree, registered, vouched, published)
+    as_published = {os.path.normpath(os.path.join(venv, path)) for path in published or ()}
     found = {}
     for one, files in zip(chosen, different):
         damaged = tuple(each for each in files if each.text in damage.DAMAGE)
         unread = tuple(each for each in files if each.text not in damage.DAMAGE)
-        found[one.name] = one._replace(damaged=damaged, unread=unread)
+        found[one.name] = one._replace(damaged=damaged, unread=unread, published=as_published)
     return {**inventory, **found}
 
 
@@ -118,6 +130,18 @@ def _origin(info: str) -> tuple[str | None, bool]:
         return None, False
 
 
+def contents(venv: str, installed: Installed) -> dict[str, str]:
+    """What is at the paths that differ from RECORD, as P(Published) has it; nothing where that cannot be told."""
+    tree = Tree.open(venv)
+    if tree is None:
+        return {}
+    with tree:
+        try:
+            return {different.path: content.content(tree, different.path) for different in installed.damaged}
+        except (SageError, OSError):
+            return {}
+
+
 def is_whole(installed: Installed) -> bool:
     """Whether it is registered once, and every file its RECORD lists is there and has not lost its content.
 
@@ -130,7 +154,11 @@ def is_whole(installed: Installed) -> bool:
         return False
     site = os.path.dirname(installed.info)
     rows = _listed(installed)
-    return bool(rows) and all(_has_content(os.path.join(site, row[0]), row) for row in rows)
+    return bool(rows) and all(
+        _has_content(path, row) or os.path.normpath(path) in installed.published
+        for row in rows
+        for path in (os.path.join(site, row[0]),)
+    )
 
 
 def count_files(installed: Installed) -> int:

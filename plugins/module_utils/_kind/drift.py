@@ -34,11 +34,13 @@ class Recorded(t.NamedTuple):
     :ivar make: the resource of a spec.
     :ivar results: spec and facts of each, in the order they were recorded.
     :ivar others: path → what else the record says; None when nothing is known.
+    :ivar published: path below an environment → SHA-256, of what is right although its distribution says otherwise.
     """
 
     make: t.Callable[[Spec], Resource]
     results: list[tuple[Spec, Facts]]
     others: t.Callable[[str], OtherVersions | None]
+    published: t.Mapping[str, str] = {}
 
 
 # Every difference of one kind; what cannot be read is one, too.

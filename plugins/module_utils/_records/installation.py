@@ -271,6 +271,11 @@ class Installation(Change):
         return self.verified.get("table") if self.verified is not None else None
 
     @property
+    def wrong_records(self) -> dict[str, str]:
+        """Path → hash of verified files that are right although the RECORD of their distribution says otherwise."""
+        return dict(self.verified.get("wrong_records") or {}) if self.verified is not None else {}
+
+    @property
     def unfinished(self) -> bool:
         """It can be continued."""
         return self.status in ("running", "failed")

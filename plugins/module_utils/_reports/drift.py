@@ -48,7 +48,8 @@ def drift(session: Session) -> list[DriftReport]:
     for name, results in _results(session, installation).items():
         kind = registry.find(name)
         compare: ByName[Drift] = ByName(kind.drift if kind is not None else _PLAIN)
-        recorded = Recorded(registry.make, results, others=functools.partial(_others, session))
+        published = installation.wrong_records if installation is not None else {}
+        recorded = Recorded(registry.make, results, others=functools.partial(_others, session), published=published)
         lines.update((name, path, difference) for path, difference in compare.load()(recorded))
     return [{"kind": kind, "path": path, "what": difference} for kind, path, difference in sorted(lines)]
 

@@ -35,7 +35,6 @@ class Found(t.NamedTuple):
 
     :ivar fd: the open directory it is in, until the next file is looked for.
     :ivar row: what RECORD says about it, if anything.
-    :ivar edited: it does not look like what RECORD describes.
     """
 
     relative: str
@@ -43,7 +42,6 @@ class Found(t.NamedTuple):
     kind: str
     info: os.stat_result
     row: Row | None
-    edited: bool
 
 
 def chosen(venv: Tree, wanted: t.Collection[str]) -> list[Distribution]:
@@ -86,9 +84,9 @@ def capture(venv: Tree, wanted: t.Collection[str], where: PrivateDir, items: Ite
         taken = Taken(venv, store, items)
         for one in chosen(venv, wanted):
             items.section(one.name, one.version, one.info)
-            rows, installed_ns = files(venv, one)
-            for relative in taken.link(rows, installed_ns):
-                taken.take(unlike(venv, one, relative, rows[relative], installed_ns))
+            rows = files(venv, one)
+            for relative in taken.link(rows):
+                taken.take(unlike(venv, one, relative, rows[relative]))
         items.section()
         for found in loose(venv):
             taken.take(found)
@@ -107,17 +105,19 @@ def cannot(what: str, advice: str, **details: t.Any) -> CaptureError:
     return CaptureError(f"{what}.", untouched="everything.", advice=advice, **details)
 
 
-def _found(venv: Tree, relative: str, row: Row | None, installed_ns: int) -> Found | None:
+def _found(venv: Tree, relative: str, row: Row | None) -> Found | None:
     try:
         fd, name = venv.parent(relative)
         info = os.lstat(name, dir_fd=fd)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    if stat.S_ISDIR(info.st_mode) and row is not None:
+        # As some wheels list them.
+        return None
     kind = item.kind_of(info)
     if kind not in (FILE, LINK):
         raise cannot(f"{venv.name(relative)} is no regular file and cannot be captured", "Remove it, or reinstall.")
-    edited = row is None or not row.digest or info.st_size != row.size or info.st_mtime_ns > installed_ns
-    return Found(relative, fd, kind, info, row, edited)
+    return Found(relative, fd, kind, info, row)
 
 
 def listed(venv: Tree, one: Distribution) -> dict[str, Row]:
@@ -142,21 +142,19 @@ def listed(venv: Tree, one: Distribution) -> dict[str, Row]:
     return rows
 
 
-def files(venv: Tree, one: Distribution) -> tuple[dict[str, Row], int]:
-    """All that belongs to a distribution, and when it was installed."""
+def files(venv: Tree, one: Distribution) -> dict[str, Row]:
+    """All that belongs to a distribution."""
     rows = listed(venv, one)
-    last = venv.lstat(f"{one.info}/RECORD")
-    installed_ns = last.st_mtime_ns if last is not None else 0
     for relative, is_directory in venv.walk(one.info):
         if not is_directory and not distributions.is_bytecode(relative):
             rows.setdefault(relative, Row((), -1))
-    return rows, installed_ns
+    return rows
 
 
-def unlike(venv: Tree, one: Distribution, relative: str, row: Row, installed_ns: int) -> Found | None:
+def unlike(venv: Tree, one: Distribution, relative: str, row: Row) -> Found | None:
     """A file that does not look as RECORD says; None when it is gone."""
     try:
-        return _found(venv, relative, row, installed_ns)
+        return _found(venv, relative, row)
     except UnsafePath as error:
         raise cannot(f"{one.name} {one.version} cannot be captured: {error.what}", "Reinstall it.") from error
 
@@ -169,7 +167,7 @@ def loose(venv: Tree) -> t.Iterator[Found]:
         if info is not None and (name.lower().startswith(("activate", "deactivate")) or item.kind_of(info) == LINK):
             names.append(f"bin/{name}")
     for name in names:
-        found = _found(venv, name, None, 0)
+        found = _found(venv, name, None)
         if found is not None:
             yield found
 
@@ -188,8 +186,8 @@ class Linked(t.NamedTuple):
     others: list[str]
 
 
-def _link(venv: Tree, store: Tree, rows: t.Sequence[tuple[str, Row]], installed_ns: int) -> Linked:
-    """Link the files that look as RECORD says.
+def _link(venv: Tree, store: Tree, rows: t.Sequence[tuple[str, Row]]) -> Linked:
+    """Link the files that are as RECORD says. All are read: sizes and times can be those of other content.
 
     Nearly all files of an environment come through here, so nothing is done twice.
     """
@@ -206,7 +204,7 @@ def _link(venv: Tree, store: Tree, rows: t.Sequence[tuple[str, Row]], installed_
             info = os.lstat(name, dir_fd=here)
             digest = row.digest
             plain = stat.S_ISREG(info.st_mode) and digest and not scripts
-            if not plain or info.st_size != row.size or info.st_mtime_ns > installed_ns:
+            if not plain or info.st_size != row.size or venv.digest(relative) != digest:
                 raise FileNotFoundError
             try:
                 os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
@@ -244,11 +242,11 @@ class Taken:
                 name = name.rpartition("/")[0]
         return {name: os.fstat(self.venv.enter(name)).st_mode & 0o7777 for name in sorted(names)}
 
-    def link(self, rows: t.Mapping[str, Row], installed_ns: int) -> list[str]:
-        """Link all files that look as RECORD says, and return the others."""
+    def link(self, rows: t.Mapping[str, Row]) -> list[str]:
+        """Link all files that are as RECORD says, and return the others."""
         others: list[str] = []
         for part in split_over_two_processes(
-            lambda half: [_link(self.venv, self.store, half, installed_ns)], list(rows.items())
+            lambda half: [_link(self.venv, self.store, half)], list(rows.items()), lambda row: max(row[1].size, 0)
         ):
             # A second process's has come as JSON.
             linked = Linked(*part)
@@ -273,11 +271,11 @@ class Taken:
             fd, name = self.venv.parent(relative)
             return item.item_of(LINK, info, os.readlink(name, dir_fd=fd))
         self.bytes += info.st_size
-        digest = found.row.digest if found.row is not None else ""
-        if found.edited and found.row is not None and found.row.digests:
-            # It looks edited; its content decides. A second wrong line in RECORD is not an edit.
-            now = self.venv.digest(relative)
-            digest = now if now in found.row.digests else ""
+        digest = ""
+        if found.row is not None and found.row.digests:
+            # A second wrong line in RECORD is not an edit.
+            content = self.venv.digest(relative)
+            digest = content if content in found.row.digests else ""
         # Scripts are small, and people edit them.
         script = relative.startswith("bin/") and info.st_size < _SCRIPT
         if digest and not script and self._link(found):

@@ -21,18 +21,25 @@ if t.TYPE_CHECKING:
 Earlier = tuple[int, int, int, int, str]
 # Path → what vouches for its content, as long as all of that is the same.
 Vouched = t.Mapping[str, Earlier]
+# Path → SHA-256 in hex of what comes from the archive against its own RECORD; empty where that is no file.
+Published = t.Mapping[str, str]
 
 
 def differences(
-    venv: Tree, installed: t.Sequence[Distribution], vouched: Vouched | None = None
+    venv: Tree,
+    installed: t.Sequence[Distribution],
+    vouched: Vouched | None = None,
+    published: Published | None = None,
 ) -> list[list[FileDifference]]:
     """What differs of each distribution, in their order. Every file is read, many by two processes.
 
     Rows that say nothing which could be compared, and paths outside of the environment, are passed over.
 
     :param vouched: what need not be read again.
+    :param published: what is as it has to be although RECORD says otherwise.
     """
     earlier = vouched or {}
+    wrong_record = published or {}
     prefix = os.path.realpath(venv.path)
     found: list[list[FileDifference]] = [[] for _each in installed]
     rows: list[tuple[int, str, Row]] = []
@@ -55,9 +62,19 @@ def differences(
     different = [(number, path, text) for (number, path, _row), text in zip(rows, texts) if text]
     shared = _others_content(venv, {path for _number, path, text in different if text == EDITED})
     for number, path, text in different:
-        if path not in shared:
+        if path not in shared and (path not in wrong_record or wrong_record[path] != content(venv, path)):
             found[number].append(FileDifference(path, text))
     return found
+
+
+def content(venv: Tree, path: str) -> str:
+    """The SHA-256 of a file in hex; empty where there is none.
+
+    :raises OSError: it cannot be read.
+    :raises UnsafePath: a directory above it is a link.
+    """
+    info = venv.lstat(path)
+    return venv.digest(path) if info is not None and stat.S_ISREG(info.st_mode) else ""
 
 
 def _difference(venv: Tree, path: str, row: Row, earlier: Earlier | None) -> str:

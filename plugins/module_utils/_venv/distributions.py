@@ -122,9 +122,10 @@ def record(
     site = os.path.dirname(info)
     rows: dict[str, Row] = {}
     for path, checksum, length in _lines(os.fsdecode(data)):
-        if not path or "__pycache__/" in path or "\0" in path:
+        # What ends with a slash is a directory: that some wheels list, and pip keeps.
+        if not path or "__pycache__/" in path or "\0" in path or path.endswith("/"):
             continue
-        if path[0] not in "./" and "/." not in path and "//" not in path and not path.endswith("/"):
+        if path[0] not in "./" and "/." not in path and "//" not in path:
             relative = f"{site}/{path}"
         else:
             try:

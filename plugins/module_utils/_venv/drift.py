@@ -33,11 +33,12 @@ def compare(recorded: Recorded) -> list[DriftLine]:
         plain = {name: {"version": version} for name, version in versions.items()}
         lines += guarded(path, differences, recorded, spec, {**facts, "distributions": plain})
     for path, versions in environments.items():
-        lines += guarded(path, _environment, path, versions, recorded.others(path))
+        lines += guarded(path, _environment, path, versions, recorded)
     return lines
 
 
-def _environment(path: str, versions: dict[str, str], others: OtherVersions | None) -> t.Iterator[DriftLine]:
+def _environment(path: str, versions: dict[str, str], recorded: Recorded) -> t.Iterator[DriftLine]:
+    others = recorded.others(path)
     venv = Tree.open(path)
     if venv is None:
         return
@@ -46,7 +47,7 @@ def _environment(path: str, versions: dict[str, str], others: OtherVersions | No
         for name, version in sorted(versions.items()):
             for distribution in registered.get(name, ()):
                 if distribution.version == version:
-                    yield from guarded(venv.name(distribution.info), _content, venv, distribution)
+                    yield from guarded(venv.name(distribution.info), _content, venv, distribution, recorded.published)
         if others is not None:
             known = {**others.expected, **dict.fromkeys(versions, "")}
             yield from _strangers(path, registered, others._replace(expected=known))
@@ -63,9 +64,9 @@ def _strangers(path: str, registered: dict[str, list[Distribution]], others: Oth
             yield DriftLine(path, f"{name} was {was}, is {now or 'gone'}")
 
 
-def _content(venv: Tree, distribution: Distribution) -> t.Iterator[DriftLine]:
+def _content(venv: Tree, distribution: Distribution, published: t.Mapping[str, str]) -> t.Iterator[DriftLine]:
     label = f"{distribution.name} {distribution.version}"
-    [different] = content.differences(venv, [distribution])
+    [different] = content.differences(venv, [distribution], published=published)
     for difference in different[:_MANY]:
         yield DriftLine(venv.name(difference.path), f"{difference.text} ({label})")
     if len(different) > _MANY:

@@ -149,6 +149,7 @@ def _verify(host: SageHost) -> None:
         "imports": ["pack"],
         "commands": [{"argv": ["pack", "check"], "output": "0" * 64}],
         "table": {"path": str(host.venv.path), "sha256": "0" * 64},
+        "wrong_records": {"lib/python3.11/site-packages/pack/data.txt": ""},
     }
     with host.engine.session() as session:
         session.add(t.cast("Event", {"event": "verified", **evidence}))

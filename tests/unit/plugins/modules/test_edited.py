@@ -10,11 +10,10 @@ import os
 import pathlib
 import shutil
 import typing as t
-import zipfile
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError, NotVerified
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import NotVerified
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
@@ -175,42 +174,24 @@ def test_k8_what_cannot_be_read_is_a_warning_and_never_installed_through(sage: S
     assert (sources / "__init__.py").read_text() == "mine\n"
 
 
-@pytest.mark.slow
-@EITHER
-def test_k9_what_is_wrong_where_it_comes_from_is_said(sage: Sage) -> None:
-    """A wheel whose own RECORD is wrong differs whatever is done."""
-    wheelhouse.make_wheel(sage.bench.wheels, "liar", "1.0", ())
-    [wheel] = pathlib.Path(sage.bench.wheels).glob("liar-*.whl")
-    _rewrite(wheel)
-    with pytest.raises(InstallerError, match=r"1 file of liar 1\.0 was edited: .*choose another version") as caught:
-        sage.bench.install([{"name": "liar", "version": "1.0"}])
-    assert caught.value.details["differences"]
-
-
-def _rewrite(wheel: pathlib.Path) -> None:
-    """Give the first module of a wheel another content than its RECORD says."""
-    with zipfile.ZipFile(wheel) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    module = next(name for name in members if name.endswith("__init__.py"))
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content + b"# more\n" if name == module else content)
-
-
 class Finished(Sage):
-    """The same, recorded from the first phase to the last."""
+    """The same, recorded from the first phase to the last.
+
+    :ivar warnings: of the last verification.
+    """
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self.root = str(bench.base / "root")
         self.end()
 
-    def end(self) -> None:
-        """Record all phases as done, verified by the module."""
+    def end(self, **verification: t.Any) -> None:
+        """Record all phases as done, verified by the module with these options."""
         result = {phase: [self._resource(group)] for phase, group in ((PHASES[2], "third_party"), (PHASES[3], "sage"))}
         done = [{"phase": phase, "status": "completed", "result": result.get(phase, [])} for phase in PHASES[:4]]
         self._checkpoint(inputs={}, resume=False, transitions=[*done, {"phase": PHASES[4], "status": "started"}])
-        self.verify()
+        self.verify(**verification)
+        self.warnings = list(self.bench.warnings)
         self._checkpoint(transitions=[{"phase": phase, "status": "completed"} for phase in PHASES[4:]])
 
     def verify(self, **options: t.Any) -> dict[str, t.Any]:
