@@ -65,6 +65,12 @@ options:
           - Keep the lease after this call, even if no installation is at work.
         type: bool
         default: false
+      prunes:
+        description:
+          - Keep the lease after this call where it leaves captures that M(intellistream.sage.sage_retention) may remove,
+            which the run then calls next.
+        type: bool
+        default: false
       release:
         description:
           - Give the lease back with this call, even if an installation is unfinished.

@@ -230,7 +230,9 @@ def _check_window(
 
 def _details(session: Session, changed: bool, captured: t.Sequence[PointCaptured]) -> CheckpointDetails:
     """What is told only where it means something, since what it imports would cost every call."""
-    details: CheckpointDetails = {"prunable": prunable(session)} if changed else {}
+    details: CheckpointDetails = {}
+    if changed:
+        details["prunable"] = session.prunable = prunable(session)
     if captured:
         from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import brief
 

@@ -43,6 +43,7 @@ STATE_OPTIONS = ArgumentSpec(
                 "seconds": {"type": "float", "default": 600},
                 "wait": {"type": "float", "default": 0},
                 "hold": {"type": "bool", "default": False},
+                "prunes": {"type": "bool", "default": False},
                 "one_of_many": {"type": "bool", "default": False},
                 "release": {"type": "bool", "default": False},
                 "brief": {"type": "bool", "default": False},

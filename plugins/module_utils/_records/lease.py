@@ -43,6 +43,7 @@ class Run(t.NamedTuple):
     :ivar host: the name that the inventory has for this host.
     :ivar seconds: of silence, until its lease counts as dead.
     :ivar hold: it keeps the lease after this call, whatever is at work.
+    :ivar prunes: it keeps the lease after this call where captures can be pruned, which is what it does next.
     :ivar release: it has ended with this call, whatever is unfinished.
     :ivar brief: it has the lease for this call only, unless it had it before.
     :ivar dead: ids of runs whose processes their controller knows to be gone.
@@ -57,6 +58,7 @@ class Run(t.NamedTuple):
     host: str = ""
     seconds: float = 600.0
     hold: bool = False
+    prunes: bool = False
     release: bool = False
     brief: bool = False
     dead: t.Sequence[str] = ()

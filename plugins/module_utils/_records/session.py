@@ -85,6 +85,7 @@ class Session(Record):
     :ivar said: lines that installers said since the last call, for the log of the installation.
     :ivar follows_run: only the run that began an installation, or that went on with it last, may move its phases.
     :ivar ends_run: the run is not at work any more once the session ends, although an installation may be unfinished.
+    :ivar prunable: somebody looked, and captures can be pruned.
     """
 
     def __init__(self, where: PrivateDir | None, path: str, root: str, writes: bool, run: str = "") -> None:
@@ -93,6 +94,7 @@ class Session(Record):
         self._begins = False
         self.run = run
         self.ends_run = False
+        self.prunable = False
         self.follows_run = True
         self._time = ""
         self._next_id = ""
@@ -267,7 +269,7 @@ class Session(Record):
         stands = standing(self.installation)
         awaits = stands is not None and stands.asks
         ended = run.release or self.ends_run
-        return not (awaits or ended) and (run.hold or self.at_work)
+        return not (awaits or ended) and (run.hold or (run.prunes and self.prunable) or self.at_work)
 
     @property
     def changed(self) -> bool:

@@ -10,8 +10,10 @@ work, and whoever waits gets its turn. What is there in the end is what the last
 
 from __future__ import annotations
 
+import collections
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +34,7 @@ pytest.importorskip("ansible.cli.playbook", reason="needs ansible-core of a cont
 SECONDS = float(os.environ.get("SAGE_SOAK_MINUTES", "0")) * 60
 FIRST = int(os.environ.get("SAGE_SOAK_FROM", "0"))
 VERSIONS = ("1.0", "2.0", "3.0")
+_CHANGED = re.compile(r"Changed \d+ distributions? with \w+: isage (?:(\d\.\d) -> )?(\d\.\d)")
 CLI = "from sage import VERSION\n\n\ndef main():\n    print('core : ok', VERSION)\n"
 
 
@@ -39,7 +42,6 @@ class Run(threading.Thread):
     """A run of the role on one root.
 
     :ivar killed: seconds after which its controller is killed; None for never.
-    :ivar ended: when it ended.
     """
 
     def __init__(self, top: pathlib.Path, root: str, version: str, chance: random.Random, calm: bool = False) -> None:
@@ -49,7 +51,7 @@ class Run(threading.Thread):
         self.waits = calm or chance.random() < 0.4
         self.records = calm or chance.random() < 0.8
         self.killed = chance.uniform(1, 15) if not calm and chance.random() < 0.25 else None
-        self.status, self.output, self.ended = -1, "", 0.0
+        self.status, self.output = -1, ""
 
     def run(self) -> None:
         """Come, work, end."""
@@ -78,7 +80,7 @@ class Run(threading.Thread):
             if timer:
                 timer.start()
             self.output, dummy = process.communicate()
-            self.status, self.ended = process.returncode, time.monotonic()
+            self.status = process.returncode
             if timer:
                 timer.cancel()
 
@@ -92,17 +94,33 @@ def _says(root: str) -> str:
     return subprocess.run([f"{root}/.sage/venv/bin/sage"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def _judge(runs: t.Sequence[Run], root: str) -> None:
-    """What came of runs on one root."""
+def _in_force(runs: t.Sequence[Run], before: str) -> str:
+    """The version that a chain of changes ends with, as the runs told them."""
+    versions = collections.Counter([before])
+    for run in runs:
+        for was, now in _CHANGED.findall(run.output):
+            versions.update([now])
+            versions.subtract([was])
+    [version] = [version for version, count in versions.items() if count]
+    return str(version)
+
+
+def _judge(runs: t.Sequence[Run], root: str, before: str) -> None:
+    """What came of runs on one root.
+
+    :param before: the version that was in force; empty for none.
+    """
     told = "\n\n".join(map(str, runs))
     ended = [run for run in runs if run.status != -signal.SIGKILL]
-    succeeded = sorted((run for run in ended if run.status == 0), key=lambda run: run.ended)
+    succeeded = [run for run in ended if run.status == 0]
     assert succeeded or len(ended) < len(runs), f"nobody got through:\n{told}"
     for run in ended:
         assert run.status == 0 or " is at work: " in " ".join(run.output.split()), told
         assert run.status == 0 or (not run.waits and len(runs) > 1), f"one that waited was refused:\n{told}"
     if len(ended) == len(runs):
-        assert _says(root) == f"core : ok {succeeded[-1].version}", told
+        # Of two runs the one that was at work first may be the last to print its end.
+        assert _says(root) == f"core : ok {_in_force(succeeded, before)}", told
+        assert not any("were not removed" in run.output for run in succeeded), told
 
 
 def _round(top: pathlib.Path, seed: int) -> None:
@@ -110,6 +128,7 @@ def _round(top: pathlib.Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     roots = [f"{top}/root{number}" for number in range(chance.choice((1, 2)))]
     runs = [Run(top, chance.choice(roots), chance.choice(VERSIONS), chance) for dummy in range(chance.randint(2, 4))]
+    before = {root: _says(root).rpartition(" ")[2] if os.path.exists(f"{root}/.sage/venv") else "" for root in roots}
     for run in runs:
         run.start()
     for run in runs:
@@ -118,7 +137,7 @@ def _round(top: pathlib.Path, seed: int) -> None:
         there = [run for run in runs if run.root == root]
         if not there:
             continue
-        _judge(there, root)
+        _judge(there, root, before[root])
         if any(run.status == -signal.SIGKILL for run in there):
             # Whoever comes next finds nothing that it cannot go on from.
             last = Run(top, root, chance.choice(VERSIONS), chance, calm=True)

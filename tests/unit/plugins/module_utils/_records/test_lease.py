@@ -344,6 +344,19 @@ def test_e3_a_lease_that_is_held_is_had_before_anything_begins(host: SageHost) -
     _as(host, SECOND).begin("1")
 
 
+def test_e3_a_run_prunes_before_another_one_may_begin(host: SageHost) -> None:
+    """Else it would wait for that one, or leave what is no longer kept."""
+    prunes = FIRST._replace(prunes=True)
+    _as(host, prunes).install("1")
+    # Of the only one nothing is to be removed.
+    _as(host, SECOND).install("2")
+    _as(host, prunes).install("3")
+    with pytest.raises(Leased, match="alice"):
+        _as(host, SECOND).begin("4")
+    retain(_as(host, FIRST).engine, Limits(installations=1), False)
+    _as(host, SECOND).begin("4")
+
+
 def test_e3_a_switch_that_fires_belongs_to_the_run_that_armed_it(host: SageHost) -> None:
     _as(host, FIRST).begin("1")
     with host.engine.session() as session:
