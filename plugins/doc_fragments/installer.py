@@ -8,7 +8,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The tool and the index, which all of them have; C(RESOLVING): what to resolve, for those that do."""
+    """The tool and the index, which all of them have; C(RESOLVING): what to resolve, for those that do.
+
+    C(DISTRIBUTIONS): what a planned distribution is, for those that take some.
+    """
 
     DOCUMENTATION = r"""
 options:
@@ -100,4 +103,38 @@ options:
     type: list
     elements: str
     default: []
+"""
+
+    DISTRIBUTIONS = r"""
+options:
+  distributions:
+    suboptions:
+      name:
+        description: Name of the distribution.
+        type: str
+        required: true
+      version:
+        description: Its version; may be left out with O(distributions[].path).
+        type: str
+      hashes:
+        description: Hashes of acceptable files, such as V(sha256:...). With none any file of the version will do.
+        type: list
+        elements: str
+        default: []
+      path:
+        description: Source directory that it is installed from, instead of from the index.
+        type: path
+      editable:
+        description: A reference to O(distributions[].path) is installed rather than a copy.
+        type: bool
+        default: false
+      group:
+        description: From the plan; not used.
+        type: str
+      action:
+        description: From the plan; not used, what has to be done is found out anew.
+        type: str
+      from_version:
+        description: From the plan; not used.
+        type: str
 """

@@ -67,8 +67,8 @@ options:
         default: false
       prunes:
         description:
-          - Keep the lease after this call where it leaves captures that M(intellistream.sage.sage_retention) may remove,
-            which the run then calls next.
+          - Keep the lease after this call where it leaves captures that M(intellistream.sage.sage_retention) may
+            remove, which the run then calls next.
         type: bool
         default: false
       release:

@@ -28,35 +28,6 @@ options:
     type: list
     elements: dict
     required: true
-    suboptions:
-      name:
-        description: Name of the distribution.
-        type: str
-        required: true
-      version:
-        description: Its version; may be left out with O(distributions[].path).
-        type: str
-      hashes:
-        description: Hashes of acceptable files, such as V(sha256:...). With none any file of the version will do.
-        type: list
-        elements: str
-        default: []
-      path:
-        description: Source directory to install it from, instead of from the index.
-        type: path
-      editable:
-        description: Install a reference to O(distributions[].path) rather than a copy.
-        type: bool
-        default: false
-      group:
-        description: From the plan; not used.
-        type: str
-      action:
-        description: From the plan; not used, what has to be done is found out anew.
-        type: str
-      from_version:
-        description: From the plan; not used.
-        type: str
   lock:
     description:
       - Text of the lock file that O(distributions) were planned from. One that M(intellistream.sage.sage_plan) made
@@ -72,6 +43,7 @@ options:
 extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.installer
+  - intellistream.sage.installer.distributions
 attributes:
   check_mode:
     support: full
@@ -154,6 +126,7 @@ wrong_records:
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
+    DISTRIBUTION,
     index_of,
     installer_spec,
 )
@@ -172,16 +145,7 @@ SPEC = installer_spec(
             "type": "list",
             "elements": "dict",
             "required": True,
-            "options": {
-                "name": {"type": "str", "required": True},
-                "version": {"type": "str"},
-                "hashes": {"type": "list", "elements": "str", "default": []},
-                "path": {"type": "path"},
-                "editable": {"type": "bool", "default": False},
-                "group": {"type": "str"},
-                "action": {"type": "str"},
-                "from_version": {"type": "str"},
-            },
+            "options": DISTRIBUTION,
         },
     },
     places=("venv",),

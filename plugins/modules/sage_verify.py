@@ -32,35 +32,6 @@ options:
     type: list
     elements: dict
     default: []
-    suboptions:
-      name:
-        description: Name of the distribution.
-        type: str
-        required: true
-      version:
-        description: Its version; may be left out with O(distributions[].path).
-        type: str
-      hashes:
-        description: Hashes of acceptable files, such as V(sha256:...). With none any file of the version will do.
-        type: list
-        elements: str
-        default: []
-      path:
-        description: Source directory it was installed from, instead of from the index.
-        type: path
-      editable:
-        description: Whether a reference to O(distributions[].path) was installed rather than a copy.
-        type: bool
-        default: false
-      group:
-        description: From the plan; not used.
-        type: str
-      action:
-        description: From the plan; not used.
-        type: str
-      from_version:
-        description: From the plan; not used.
-        type: str
   wrong_records:
     description:
       - Files that are right although C(RECORD) says otherwise, as
@@ -105,6 +76,7 @@ extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.state
   - intellistream.sage.installer
+  - intellistream.sage.installer.distributions
 attributes:
   check_mode:
     support: full
@@ -201,6 +173,7 @@ head:
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.installer_options import (
+    DISTRIBUTION,
     index_of,
     installer_spec,
 )
@@ -219,16 +192,7 @@ SPEC = installer_spec(
             "type": "list",
             "elements": "dict",
             "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "version": {"type": "str"},
-                "hashes": {"type": "list", "elements": "str", "default": []},
-                "path": {"type": "path"},
-                "editable": {"type": "bool", "default": False},
-                "group": {"type": "str"},
-                "action": {"type": "str"},
-                "from_version": {"type": "str"},
-            },
+            "options": DISTRIBUTION,
         },
         "check_dependencies": {"type": "bool", "default": True},
         "wrong_records": {"type": "dict", "default": {}},

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Text of others as one cell of a table: it cannot end its line, look like another column, or move the cursor."""
+"""What hosts and people said: data of any type, and as one cell of a table, which text cannot end, leave or move."""
 
 from __future__ import annotations
 
+import typing as t
 import unicodedata
 
 # Columns of a terminal.
@@ -25,8 +26,7 @@ def cell(text: object, most: int = MOST) -> str:
     """
     if text is None:
         return ""
-    words = str(text)[: most * _LOOKED_AT].split()
-    shown = " ".join("".join(map(_shown, word)) for word in words)
+    shown = " ".join("".join(map(_shown, word)) for word in str(text)[: most * _LOOKED_AT].split())
     if len(str(text)) <= most * _LOOKED_AT and width(shown) <= most:
         return shown
     cut, columns = "", 0
@@ -36,6 +36,21 @@ def cell(text: object, most: int = MOST) -> str:
             break
         cut += character
     return cut + _ENDING
+
+
+def mapping(data: object) -> t.Mapping[str, t.Any]:
+    """It, or an empty one where it is none."""
+    return data if isinstance(data, dict) else {}
+
+
+def sequence(data: object) -> list[t.Any]:
+    """It, if it is a list, or an empty one."""
+    return data if isinstance(data, list) else []
+
+
+def words(data: object) -> str:
+    """It, if it is text, or none."""
+    return data if isinstance(data, str) else ""
 
 
 def width(text: str) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, mapping, sequence, words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +30,6 @@ _TELLS = re.compile(
     r"(?i)error|exception|not found|no such|no matching|denied|refused|cannot|can't|could not|invalid|timed? ?out"
 )
 _REASON = 220
-# What Ansible says of a task that hung, and what that means in a maintenance window.
-_TIMED_OUT = "Timed out"
-_CUT_OFF = "It was cut off, so that an undo fits into the window."
 
 
 class HostOutcome(t.NamedTuple):
@@ -85,9 +82,9 @@ def outcome(options: Mapping[str, t.Any], dry: bool) -> HostOutcome:
     :param options: of M(intellistream.sage.sage_outcome).
     :param dry: nothing was done.
     """
-    record, failure, rollback = (_mapping(options[name]) for name in ("record", "failure", "rollback"))
+    record, failure, rollback = (mapping(options[name]) for name in ("record", "failure", "rollback"))
     status = options["status"] or (PREDICTED if dry else INSTALLED if options["phases"] else UNCHANGED)
-    install_id = _text(record.get("install_id"))
+    install_id = words(record.get("install_id"))
     directory = options["checkpoints"]
     undo_failed = bool(rollback.get("failed"))
     return HostOutcome(
@@ -101,7 +98,7 @@ def outcome(options: Mapping[str, t.Any], dry: bool) -> HostOutcome:
         undone=_undone(status, options["not_undone"], rollback, bool(_in_force(record, rollback))),
         undo_failed=undo_failed,
         stays=cell(options["stays"], _REASON),
-        captured=_mapping(record.get("captured_total")),
+        captured=mapping(record.get("captured_total")),
         log=f"{directory}/logs/{install_id}.log" if install_id and directory and not dry else "",
     )
 
@@ -113,7 +110,7 @@ def _changed(
         return False
     if status == PREDICTED or "altered" not in record:
         changing = any(
-            _mapping(each).get("action") != "keep" for each in _list(_mapping(options["plan"]).get("distributions"))
+            mapping(each).get("action") != "keep" for each in sequence(mapping(options["plan"]).get("distributions"))
         )
         return changing and status != FAILED
     stands = status == INSTALLED or bool(_in_force(record, rollback)) or bool(rollback.get("failed"))
@@ -122,11 +119,11 @@ def _changed(
 
 def _in_force(record: Mapping[str, object], rollback: Mapping[str, object]) -> list[object]:
     """Rollback points of the installation that were not undone."""
-    return [point for point in _list(record.get("rollback_points")) if point not in _list(rollback.get("undone"))]
+    return [point for point in sequence(record.get("rollback_points")) if point not in sequence(rollback.get("undone"))]
 
 
 def _version(options: Mapping[str, t.Any], record: Mapping[str, object]) -> str:
-    output = _text(options["verified"]) or _text(_mapping(record.get("data")).get("verification"))
+    output = words(options["verified"]) or words(mapping(record.get("data")).get("verification"))
     match = _VERSION.search(output)
     return cell(match[1], 24) if match else ""
 
@@ -134,10 +131,10 @@ def _version(options: Mapping[str, t.Any], record: Mapping[str, object]) -> str:
 def reason(failure: Mapping[str, object]) -> str:
     """Why, in one line: of what a tool printed the line that tells most; what was called is in the log."""
     message = _lines(_parts(failure)[0])
-    printed = [line for line in [*message[1:], *_lines(_text(failure.get("output")))] if line not in _SAYS_NOTHING]
+    printed = [line for line in [*message[1:], *_lines(words(failure.get("output")))] if line not in _SAYS_NOTHING]
     headline = message[0] if message else ""
-    if failure.get("late") and _TIMED_OUT in headline:
-        return cell(f"{headline} {_CUT_OFF}", _REASON)
+    if failure.get("cut_off"):
+        return cell(f"{headline} {failure['cut_off']}", _REASON)
     cause = _cause(printed)
     # A command line has names of temporary files, which differ from host to host.
     if cause and (_SAID in headline or cause == headline):
@@ -162,10 +159,10 @@ def advice(failure: Mapping[str, object]) -> str:
 
 def _parts(failure: Mapping[str, object]) -> tuple[str, str]:
     """What happened, and what to do, of an error of the collection or of another message."""
-    error = _mapping(failure.get("error"))
-    if _text(error.get("what")):
-        return _text(error.get("what")), _text(error.get("advice"))
-    message, _separator, to_do = _text(failure.get("message")).partition("What to do: ")
+    error = mapping(failure.get("error"))
+    if words(error.get("what")):
+        return words(error.get("what")), words(error.get("advice"))
+    message, _separator, to_do = words(failure.get("message")).partition("What to do: ")
     return message.partition("Left as it was: ")[0], to_do
 
 
@@ -177,11 +174,11 @@ def _undone(status: str, not_undone: str, rollback: Mapping[str, object], phases
     if status not in BAD:
         return ""
     if rollback.get("failed"):
-        return cell(f"THE ROLLBACK FAILED: {_text(rollback.get('msg')) or 'without a word'}", _REASON)
+        return cell(f"THE ROLLBACK FAILED: {words(rollback.get('msg')) or 'without a word'}", _REASON)
     plan = rollback.get("plan")
     if not isinstance(plan, dict):
         return cell(not_undone, _REASON)
-    counts = {name: len(_list(plan.get(name))) for name in ("erase", "install", "restore", "remove")}
+    counts = {name: len(sequence(plan.get(name))) for name in ("erase", "install", "restore", "remove")}
     parts = [
         f"{number} {noun}{'' if number == 1 else 's'} {verb}"
         for number, noun, verb in (
@@ -198,21 +195,9 @@ def _undone(status: str, not_undone: str, rollback: Mapping[str, object], phases
             if phases_stay
             else "nothing, since nothing had been changed"
         )
-    doubts = _list(rollback.get("inexact"))
+    doubts = sequence(rollback.get("inexact"))
     ending = (
         "exactly as before" if rollback.get("exact") is True else f"as captured; not certain: {(doubts or ['-'])[0]}"
     )
     ending += ". The phases before it stay" if phases_stay else ""
     return cell(f"{', '.join(parts)}; {ending}", _REASON)
-
-
-def _mapping(data: object) -> Mapping[str, t.Any]:
-    return data if isinstance(data, dict) else {}
-
-
-def _list(data: object) -> list[object]:
-    return data if isinstance(data, list) else []
-
-
-def _text(data: object) -> str:
-    return data if isinstance(data, str) else ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, pad, width
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, mapping, pad, width, words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,19 +87,19 @@ def row(host: str, record: object, answer: object) -> HostStatus:
     :param record: what M(intellistream.sage.sage_checkpoint_info) returned; anything else counts as no answer.
     :param answer: what the decision log says of the fleet run that the host asks about.
     """
-    told = _mapping(record)
-    sage = _text(told.get("version"))
+    told = mapping(record)
+    sage = words(told.get("version"))
     if not isinstance(told.get("exists"), bool):
         return HostStatus(
             host,
             sage,
             status="unknown",
-            why=_text(told.get("msg")) or "did not answer",
+            why=words(told.get("msg")) or "did not answer",
             next="reach the host, ask again",
         )
     if not told["exists"]:
         return HostStatus(host, sage, status="none", why="nothing has been installed", next="install_sage")
-    broken = _text(_mapping(told.get("ledger")).get("message"))
+    broken = words(mapping(told.get("ledger")).get("message"))
     if broken:
         return HostStatus(host, sage, status="failed", why=broken, next="look at the record; docs/troubleshooting.md")
     if told.get("install_id") is None and told.get("status") is None:
@@ -110,7 +110,7 @@ def row(host: str, record: object, answer: object) -> HostStatus:
             why="nothing has been installed; there are points to go back to",
             next="install_sage",
         )
-    fleet = _fleet(told, _text(_mapping(answer).get("msg")))
+    fleet = _fleet(told, words(mapping(answer).get("msg")))
     if fleet is not None:
         return HostStatus(host, sage, *fleet)
     return HostStatus(host, sage, *_damaged(told, *_installation(told)))
@@ -121,18 +121,18 @@ def _damaged(told: Mapping[str, object], status: str, why: str, following: str) 
     points = told.get("damaged")
     if status != "completed" or not isinstance(points, list) or not points:
         return status, why, following
-    first = _mapping(points[0])
+    first = mapping(points[0])
     problems = first.get("problems")
-    problem = _text(problems[0]) if isinstance(problems, list) and problems else ""
+    problem = words(problems[0]) if isinstance(problems, list) and problems else ""
     more = f" and {len(points) - 1} more" if len(points) > 1 else ""
-    return "drift", f"rollback point {_text(first.get('point'))}{more} cannot be used: {problem}", "check_sage"
+    return "drift", f"rollback point {words(first.get('point'))}{more} cannot be used: {problem}", "check_sage"
 
 
 def _fleet(told: Mapping[str, object], answer: str) -> tuple[str, str, str] | None:
     """Status, why and next of a host that a fleet run left with something to do."""
-    fleet = _mapping(told.get("fleet"))
-    run, since = _text(fleet.get("run")), _text(fleet.get("since"))[:19]
-    state = _text(fleet.get("state"))
+    fleet = mapping(told.get("fleet"))
+    run, since = words(fleet.get("run")), words(fleet.get("since"))[:19]
+    state = words(fleet.get("state"))
     others = "stayed" if fleet.get("rollback") else "committed"
     if state == "in_doubt":
         return "doubt", f"in doubt since {since}. {answer}", "finish_sage"
@@ -149,12 +149,12 @@ def _fleet(told: Mapping[str, object], answer: str) -> tuple[str, str, str] | No
 
 def _installation(told: Mapping[str, object]) -> tuple[str, str, str]:
     """Status, why and next by the record and the verdict on it."""
-    status = _OF_RECORD.get(_text(told.get("status")), "unknown")
-    resume = _mapping(told.get("resume"))
-    phase = _text(resume.get("phase"))
+    status = _OF_RECORD.get(words(told.get("status")), "unknown")
+    resume = mapping(told.get("resume"))
+    phase = words(resume.get("phase"))
     reasons = resume.get("reasons")
-    reason = _text(_mapping(reasons[0]).get("reason")) if isinstance(reasons, list) and reasons else ""
-    in_force = _text(told.get("in_force"))
+    reason = words(mapping(reasons[0]).get("reason")) if isinstance(reasons, list) and reasons else ""
+    in_force = words(told.get("in_force"))
     because = f"{phase}: {reason}" if phase else ""
     continues = f"install_sage, from {phase}" if phase else "nothing to do"
     if status == "failed":
@@ -170,12 +170,12 @@ def _installation(told: Mapping[str, object]) -> tuple[str, str, str]:
 
 def _failure(told: Mapping[str, object]) -> str:
     """What the role wrote down about the phase that failed."""
-    for name, phase in _mapping(told.get("phases")).items():
-        facts = _mapping(phase)
+    for name, phase in mapping(told.get("phases")).items():
+        facts = mapping(phase)
         if facts.get("status") == "failed":
             data = facts.get("data")
-            message = _text(_mapping(data).get("message") if isinstance(data, dict) else data)
-            return cell(f"{_text(name)}: {message or 'it failed'}", _FAILURE)
+            message = words(mapping(data).get("message") if isinstance(data, dict) else data)
+            return cell(f"{words(name)}: {message or 'it failed'}", _FAILURE)
     return ""
 
 
@@ -196,12 +196,12 @@ def details(row: HostStatus, record: object, answer: object, history: bool) -> d
 
     :param history: with all installations.
     """
-    told = _mapping(record)
+    told = mapping(record)
     keys = (*_DETAILS, *_HISTORY) if history else _DETAILS
     data = {key: told[key] for key in keys if key in told} or {"msg": row.why}
-    fleet = _mapping(told.get("fleet"))
+    fleet = mapping(told.get("fleet"))
     if fleet:
-        decision = _mapping(answer).get("msg")
+        decision = mapping(answer).get("msg")
         data["fleet"] = {**fleet, "decision": decision} if fleet.get("asks") and decision else fleet
     return {**data, "summary": {"status": row.status, "why": row.why, "next": row.next, "version": row.sage or None}}
 
@@ -212,11 +212,3 @@ def counts(rows: Sequence[HostStatus], shown: int) -> str:
     told = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in numbers.items() if number)
     hidden = f"; {shown} shown" if shown < len(rows) else ""
     return f"{len(rows)} host{'' if len(rows) == 1 else 's'}: {told}{hidden}"
-
-
-def _mapping(data: object) -> Mapping[str, object]:
-    return data if isinstance(data, dict) else {}
-
-
-def _text(data: object) -> str:
-    return data if isinstance(data, str) else ""

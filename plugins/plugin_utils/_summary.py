@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, mapping
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
             lines += _captured(outcome.captured)
         lines += _window(record, options["window_end"])
     predicted = bool(options["phases"]) and dry
-    progress = _mapping(record.get("progress"))
+    progress = mapping(record.get("progress"))
     if progress and not predicted:
         began, ended = (cell(progress.get(name)) for name in ("start_time", "last_update"))
         install_id = cell(progress.get("install_id"))
@@ -66,7 +66,7 @@ def _changed(plan: Mapping[str, t.Any], dry: bool) -> list[str]:
     if not plan.get("known"):
         notes = " ".join(map(cell, plan.get("notes") or ()))
         return [f"What that changes among the distributions cannot be foreseen: {notes}"] if dry and notes else []
-    distributions = [_mapping(each) for each in plan.get("distributions") or ()]
+    distributions = [mapping(each) for each in plan.get("distributions") or ()]
     changed = [each for each in distributions if each.get("action") != "keep"]
     if not changed:
         return [
@@ -105,14 +105,10 @@ def _window(record: Mapping[str, t.Any], end: float | None) -> list[str]:
     timing = record.get("timing")
     if end is None or timing is None:
         return []
-    phases = _mapping(_mapping(timing).get("phases"))
+    phases = mapping(mapping(timing).get("phases"))
     took = [
         f"{cell(name)} took {cell(phase.get('took'))} s of {cell(phase.get('expected'))} s expected"
-        for name, phase in ((name, _mapping(phase)) for name, phase in phases.items())
+        for name, phase in ((name, mapping(phase)) for name, phase in phases.items())
         if phase.get("took") is not None
     ]
     return [f"Window: {round(end - time.time())} s are left." + (f" {', '.join(took)}." if took else "")]
-
-
-def _mapping(data: object) -> Mapping[str, t.Any]:
-    return data if isinstance(data, dict) else {}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.plugin_utils._advice import BY_FINDING, UNKNOWN, Advice
-from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, pad, width
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, mapping, pad, sequence, width, words
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ class HostAnswers(t.NamedTuple):
             "__sage_record",
             "__sage_earlier",
         )
-        return cls(*(_mapping(variables.get(name)) for name in names))
+        return cls(*(mapping(variables.get(name)) for name in names))
 
 
 class _Table:
@@ -131,11 +131,11 @@ def rollback(told: Mapping[str, HostAnswers], target: str, in_doubt: Sequence[st
     """
     table = _Table([*told], f"ROLLBACK to {cell(target)}")
     for host, said in told.items():
-        prediction, error = said.predicted, _mapping(said.predicted.get("error"))
+        prediction, error = said.predicted, mapping(said.predicted.get("error"))
         conflicts = error.get("conflicts", prediction.get("conflicts"))
-        plan = _mapping(error.get("plan", prediction.get("plan")))
+        plan = mapping(error.get("plan", prediction.get("plan")))
         if host in in_doubt:
-            fleet = _mapping(said.begun.get("fleet"))
+            fleet = mapping(said.begun.get("fleet"))
             run = cell(fleet.get("run"))
             table.row(
                 host,
@@ -146,10 +146,10 @@ def rollback(told: Mapping[str, HostAnswers], target: str, in_doubt: Sequence[st
         elif error and conflicts:
             table.row(host, "REFUSED: somebody changed what would be overwritten")
         elif "plan" not in prediction:
-            refusal = f"REFUSED: {_text(prediction['msg'])}" if "msg" in prediction else "did not answer"
+            refusal = f"REFUSED: {words(prediction['msg'])}" if "msg" in prediction else "did not answer"
             table.row(host, refusal)
         else:
-            table.row(host, _text(prediction.get("msg")))
+            table.row(host, words(prediction.get("msg")))
         table.some_below(conflicts, "conflict: " if error else "overruled: ")
         for key, mark in _MARKS.items():
             table.some_below(plan.get(key), mark)
@@ -176,16 +176,16 @@ def rolled_back(told: Mapping[str, HostAnswers], stopped_because: str, command: 
             table.row(host, _not_rolled_back(said, stopped_because))
             continue
         how = "unchanged" if not result.get("undone") else "exact" if result.get("exact") is True else "as captured"
-        table.row(host, f"{how}: {_text(result.get('msg'))}")
+        table.row(host, f"{how}: {words(result.get('msg'))}")
         point = result.get("redo_point")
         if is_id(point):
             table.below_whole(f"Bring it back with: {command(host, str(point))}")
-        for line in _list(result.get("inexact")):
+        for line in sequence(result.get("inexact")):
             table.below(line, "not certain: ")
-        for line in _list(result.get("kept")):
-            table.below(line, "" if _KEPT_AS in _text(line) else "kept: ")
-        for line in _list(_mapping(result.get("plan")).get("remove")):
-            if _KEPT_AS in _text(line):
+        for line in sequence(result.get("kept")):
+            table.below(line, "" if _KEPT_AS in words(line) else "kept: ")
+        for line in sequence(mapping(result.get("plan")).get("remove")):
+            if _KEPT_AS in words(line):
                 table.below(line)
     return table.text()
 
@@ -194,7 +194,7 @@ def _not_rolled_back(said: HostAnswers, stopped_because: str) -> str:
     """Why there is no result of a host."""
     prediction, prepared = said.predicted, said.prepared
     if "msg" in said.rolled_back:
-        return f"FAILED: {_text(said.rolled_back['msg'])}"
+        return f"FAILED: {words(said.rolled_back['msg'])}"
     if "plan" not in prediction and "msg" in prediction:
         return "REFUSED, nothing was changed"
     if "plan" in prediction and not prediction.get("undone"):
@@ -208,15 +208,15 @@ def doubt(told: Mapping[str, HostAnswers], check_mode: bool) -> str:
     """What became of hosts that fleet runs left in doubt."""
     table = _Table([*told], "PREDICTION: nothing was changed" if check_mode else "RESULT")
     for host, said in told.items():
-        fleet = _mapping(said.learned.get("fleet"))
+        fleet = mapping(said.learned.get("fleet"))
         if "phases" not in said.begun:
-            table.row(host, _text(said.begun.get("msg")) or "did not answer")
-        elif _mapping(said.begun.get("fleet")).get("asks") and not fleet:
-            table.row(host, f"still in doubt: {_text(said.answer.get('msg')) or 'the decision was not delivered'}")
+            table.row(host, words(said.begun.get("msg")) or "did not answer")
+        elif mapping(said.begun.get("fleet")).get("asks") and not fleet:
+            table.row(host, f"still in doubt: {words(said.answer.get('msg')) or 'the decision was not delivered'}")
         elif "msg" in said.rolled_back:
-            table.row(host, _text(said.rolled_back["msg"]))
+            table.row(host, words(said.rolled_back["msg"]))
         elif fleet:
-            table.row(host, f"run {_text(fleet.get('run'))}: {_text(fleet.get('state'))}")
+            table.row(host, f"run {words(fleet.get('run'))}: {words(fleet.get('state'))}")
         else:
             table.row(host, "nothing to do")
     return table.text()
@@ -231,9 +231,9 @@ def clean(told: Mapping[str, HostAnswers], check_mode: bool) -> str:
     for host, said in told.items():
         result = said.cleaned
         if "pruned" not in result:
-            table.row(host, _text(result.get("msg")) or "did not answer")
+            table.row(host, words(result.get("msg")) or "did not answer")
             continue
-        pruned, archived = _list(result.get("pruned")), _list(result.get("archived"))
+        pruned, archived = sequence(result.get("pruned")), sequence(result.get("archived"))
         cells = [
             str(len(pruned)).ljust(7),
             str(len(archived)).ljust(10),
@@ -246,7 +246,7 @@ def clean(told: Mapping[str, HostAnswers], check_mode: bool) -> str:
             table.below(point, f"{removed.lower()} ", 2)
         for point in archived:
             table.below(point, f"{compressed.lower()} ", 2)
-        for line in [*_list(result.get("protected")), *_list(result.get("warnings"))]:
+        for line in [*sequence(result.get("protected")), *sequence(result.get("warnings"))]:
             table.below(line, "", 2)
     return table.text()
 
@@ -260,7 +260,7 @@ def removal(told: Mapping[str, HostAnswers], command: Callable[[str, str], str])
     for host, said in told.items():
         if not _removal(table, host, said.removable, ("removes", "stays")):
             continue
-        for line in _list(said.removable.get("unknown")):
+        for line in sequence(said.removable.get("unknown")):
             table.below(line, "not known: ")
         alternative = said.removable.get("alternative")
         if is_id(alternative) and said.removable.get("removed"):
@@ -289,19 +289,19 @@ def removed(told: Mapping[str, HostAnswers], kept: Callable[[str], str]) -> str:
 def _removal(table: _Table, host: str, result: Mapping[str, object], marks: tuple[str, str]) -> bool:
     """What goes and what stays on a host; whether it said so."""
     if "removed" not in result:
-        refused = f"REFUSED: {_text(result['msg'])}" if "msg" in result else "did not answer"
+        refused = f"REFUSED: {words(result['msg'])}" if "msg" in result else "did not answer"
         table.row(host, refused)
         return False
-    going = [*map(_mapping, _list(result.get("removed")))]
+    going = [*map(mapping, sequence(result.get("removed")))]
     sizes = [part.get("bytes") for part in going]
     size = sum(t.cast("int", number) for number in sizes if _is_size(number))
     table.row(host, f"{_file_size(size)} in all" if going else "nothing to remove")
     for part in going:
         number = part.get("bytes")
         size_of_part = f", {_file_size(number)}" if _is_size(number) and number else ""
-        table.below(f"{_text(part.get('path'))} ({_text(part.get('description'))}{size_of_part})", f"{marks[0]}: ")
-    for part in map(_mapping, _list(result.get("stays"))):
-        reason = f"{_text(part.get('path'))} ({_text(part.get('description'))}): {_text(part.get('reason'))}"
+        table.below(f"{words(part.get('path'))} ({words(part.get('description'))}{size_of_part})", f"{marks[0]}: ")
+    for part in map(mapping, sequence(result.get("stays"))):
+        reason = f"{words(part.get('path'))} ({words(part.get('description'))}): {words(part.get('reason'))}"
         table.below(reason, f"{marks[1]}: ")
     return True
 
@@ -317,13 +317,13 @@ def check(answers: Mapping[str, HostAnswers], check_mode: bool, command: Callabl
     wrong = 0
     for host, answer in answers.items():
         result = answer.checked
-        findings = [_mapping(each) for each in _list(result.get("findings"))]
+        findings = [mapping(each) for each in sequence(result.get("findings"))]
         if "findings" not in result:
-            table.row(host, _text(result.get("msg")) or "did not answer")
-        elif findings or _list(result.get("repaired")):
-            table.row(host, _text(result.get("msg")))
+            table.row(host, words(result.get("msg")) or "did not answer")
+        elif findings or sequence(result.get("repaired")):
+            table.row(host, words(result.get("msg")))
         else:
-            table.row(host, f"{_text(result.get('msg'))}{_looked_at(result)}")
+            table.row(host, f"{words(result.get('msg'))}{_looked_at(result)}")
         wrong += result.get("intact") is not True
         table.some_below(result.get("repaired"), mended)
         for advice, group in _by_advice(findings):
@@ -341,13 +341,13 @@ def _by_advice(findings: Sequence[Mapping[str, object]]) -> list[tuple[Advice, l
     """Findings with one advice together, in the order of the first."""
     groups: dict[Advice, list[Mapping[str, object]]] = {}
     for finding in findings:
-        advice = BY_FINDING.get(_text(finding.get("name")), UNKNOWN)
+        advice = BY_FINDING.get(words(finding.get("name")), UNKNOWN)
         groups.setdefault(advice, []).append(finding)
     return list(groups.items())
 
 
 def _looked_at(result: Mapping[str, object]) -> str:
-    checked = _mapping(result.get("checked"))
+    checked = mapping(result.get("checked"))
     if result.get("exists") is not True:
         return ""
     lines, points, files = (cell(checked.get(name), 12) for name in ("lines", "points", "files"))
@@ -359,10 +359,10 @@ def unfinished(told: Mapping[str, HostAnswers]) -> str:
     """What is asked about before unfinished installations are continued, with the answers there are."""
     lines = ["An unfinished installation was found."]
     for host, said in told.items():
-        progress, verdict = _mapping(said.earlier.get("progress")), _mapping(said.earlier.get("resume"))
-        completed = ", ".join(cell(phase, 40) for phase in _list(progress.get("completed_phases"))) or "none"
-        reasons = _list(verdict.get("reasons"))
-        reason = cell(_mapping(reasons[0]).get("reason") if reasons else "", _MESSAGE)
+        progress, verdict = mapping(said.earlier.get("progress")), mapping(said.earlier.get("resume"))
+        completed = ", ".join(cell(phase, 40) for phase in sequence(progress.get("completed_phases"))) or "none"
+        reasons = sequence(verdict.get("reasons"))
+        reason = cell(mapping(reasons[0]).get("reason") if reasons else "", _MESSAGE)
         lines += [
             f"  {cell(host)}",
             f"    Install id:    {cell(progress.get('install_id'))}",
@@ -379,30 +379,30 @@ def changes(told: Mapping[str, HostAnswers]) -> str:
     for host, said in told.items():
         record = said.record
         lines += ["", cell(host)]
-        broken = _text(_mapping(record.get("ledger")).get("message"))
+        broken = words(mapping(record.get("ledger")).get("message"))
         if "transactions" not in record:
-            lines.append(f"  {cell(_text(record.get('msg')) or 'did not answer', _MESSAGE)}")
+            lines.append(f"  {cell(words(record.get('msg')) or 'did not answer', _MESSAGE)}")
         elif broken:
             lines.append(f"  {cell(broken, _MESSAGE)}")
         elif not record["transactions"]:
             lines.append("  nothing has been installed")
-        for change in map(_mapping, _list(record.get("transactions"))):
+        for change in map(mapping, sequence(record.get("transactions"))):
             lines += _change(change)
     return "\n".join(lines) + "\n"
 
 
 def _change(change: Mapping[str, object]) -> list[str]:
-    origin = _text(change.get("origin"))
+    origin = words(change.get("origin"))
     made = _ORIGINS.get(origin) or cell(change.get("status"))
     lines = [f"  {_moment(change)}  {cell(change.get('tid'))}  {made}"]
-    packages = _list(change.get("packages"))
+    packages = sequence(change.get("packages"))
     if origin == "installation" and not change.get("changed"):
         lines.append("    changed nothing")
     else:
         if origin == "installation":
             packages = packages or ["no package was changed"]
         lines += [f"    {line}" for line in _first(packages)]
-    for point in map(_mapping, _list(change.get("rollback_points"))):
+    for point in map(mapping, sequence(change.get("rollback_points"))):
         described = cell(point.get("description") or point.get("phase") or "made by hand")
         files = cell(point.get("files"), 20)
         size = _file_size(point.get("bytes"))
@@ -424,13 +424,13 @@ _OF_IDS = dict.fromkeys(map(ord, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 
 def _first(texts: object) -> list[str]:
     """The first lines of a list, as cells, and how many more there are."""
-    lines = _list(texts)
+    lines = sequence(texts)
     more = [f"... and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
     return [*(cell(line, _MESSAGE) for line in lines[:_LINES]), *more]
 
 
 def _moment(data: Mapping[str, object]) -> str:
-    return cell(_text(data.get("time"))[:19].replace("T", " "))
+    return cell(words(data.get("time"))[:19].replace("T", " "))
 
 
 def _size(number: object) -> str:
@@ -447,15 +447,3 @@ def _file_size(number: object) -> str:
 
 def _is_size(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 80
-
-
-def _mapping(data: object) -> Mapping[str, object]:
-    return data if isinstance(data, dict) else {}
-
-
-def _list(data: object) -> list[object]:
-    return data if isinstance(data, list) else []
-
-
-def _text(data: object) -> str:
-    return data if isinstance(data, str) else ""

@@ -33,6 +33,18 @@ _RESOLVING: Spec = {
     "constraints": {"type": "list", "elements": "str", "default": []},
 }
 
+# Of one planned distribution.
+DISTRIBUTION: Spec = {
+    "name": {"type": "str", "required": True},
+    "version": {"type": "str"},
+    "hashes": {"type": "list", "elements": "str", "default": []},
+    "path": {"type": "path"},
+    "editable": {"type": "bool", "default": False},
+    "group": {"type": "str"},
+    "action": {"type": "str"},
+    "from_version": {"type": "str"},
+}
+
 
 def installer_spec(
     options: Spec, rules: Spec | None = None, *, places: tuple[str, ...], resolving: bool = False

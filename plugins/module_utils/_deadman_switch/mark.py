@@ -12,8 +12,8 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnknownFormat
 from ansible_collections.intellistream.sage.plugins.module_utils._base.host import boot_id
+from ansible_collections.intellistream.sage.plugins.module_utils._records.lease import fields_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -84,18 +84,9 @@ def read(state: PrivateDir | None) -> Mark | None:
     content = state.read(NAME) if state is not None else None
     if content is None:
         return None
-    try:
-        fields = json.loads(content)
-        number = fields.pop("format")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    fields = fields_of(content, NAME, FORMAT, "everything; the dead-man's switch stays armed.")
+    if fields is None:
         return None
-    if number != FORMAT:
-        raise UnknownFormat(
-            f"{NAME} has format {number!r}, this version reads {FORMAT}",
-            untouched="everything; the dead-man's switch stays armed.",
-            format=number,
-            known=FORMAT,
-        )
     try:
         own_fields = {name: fields.pop(name) for name in Mark._fields if name != "more"}
     except KeyError:

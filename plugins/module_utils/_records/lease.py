@@ -120,6 +120,22 @@ class Lease(t.NamedTuple):
             return 0.0
 
 
+def fields_of(content: bytes, name: str, known: int, untouched: str = "everything.") -> dict[str, t.Any] | None:
+    """The object in a small JSON file without its format; None if it is no such file.
+
+    :raises UnknownFormat: another version wrote it.
+    """
+    try:
+        fields: dict[str, t.Any] = json.loads(content)
+        number = fields.pop("format")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if number != known:
+        text = f"{name} has format {number!r}, this version reads {known}"
+        raise UnknownFormat(text, untouched=untouched, format=number, known=known)
+    return fields
+
+
 def read(state: PrivateDir | None) -> Lease | None:
     """The lease that there is; None when nobody ever had one, or it cannot be understood.
 
@@ -133,15 +149,14 @@ def read(state: PrivateDir | None) -> Lease | None:
         return None
     with stream:
         content, touched = stream.read(), os.fstat(stream.fileno()).st_mtime
-    try:
-        fields = json.loads(content)
-        number = fields.pop("format")
-        if number == FORMAT:
-            own_fields = {name: fields.pop(name) for name in Lease._fields if name not in _NOT_WRITTEN}
-            return Lease(**own_fields, more=fields, touched=touched)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    fields = fields_of(content, NAME, FORMAT)
+    if fields is None:
         return None
-    raise UnknownFormat(f"{NAME} has format {number!r}, this version reads {FORMAT}", format=number, known=FORMAT)
+    try:
+        own_fields = {name: fields.pop(name) for name in Lease._fields if name not in _NOT_WRITTEN}
+    except KeyError:
+        return None
+    return Lease(**own_fields, more=fields, touched=touched)
 
 
 def refuse(state: PrivateDir | None, root: str, caller: Run | None, ends: bool = True) -> None:

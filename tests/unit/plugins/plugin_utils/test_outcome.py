@@ -99,8 +99,8 @@ def test_e25_a_failure_is_a_change_as_far_as_it_was_not_undone(
     ("failure", "told"),
     [
         (
-            {"message": "Task failed: Timed out after 200 second(s).", "late": True},
-            "Task failed: Timed out after 200 second(s). It was cut off, so that an undo fits into the window.",
+            {"message": "Task failed: Timed out after 200 second(s).", "late": True, "cut_off": "It was cut off."},
+            "Task failed: Timed out after 200 second(s). It was cut off.",
         ),
         (
             {"message": "`pip` exited with 1. It said last:\nLooking\nERROR: No matching x\n--"},
