@@ -172,7 +172,7 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
             for pin in damaged:
                 if pin.name in again and again[pin.name].damaged:
                     pending.wrong_records.append(again[pin.name].what_differs)
-                    pending.published.update(inventory.contents(pending.venv, again[pin.name]))
+                    pending.published.update(inventory.accept(pending.venv, again[pin.name]))
     except InstallerError as error:
         error.untouched = error.untouched or _state_after_failure(pending)
         raise

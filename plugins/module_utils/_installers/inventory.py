@@ -130,14 +130,20 @@ def _origin(info: str) -> tuple[str | None, bool]:
         return None, False
 
 
-def contents(venv: str, installed: Installed) -> dict[str, str]:
-    """What is at the paths that differ from RECORD, as P(Published) has it; nothing where that cannot be told."""
+def accept(venv: str, installed: Installed) -> dict[str, str]:
+    """Take what differs from RECORD for right: as P(Published) has it, or nothing where that cannot be told."""
     tree = Tree.open(venv)
     if tree is None:
         return {}
     with tree:
         try:
-            return {different.path: content.content(tree, different.path) for different in installed.damaged}
+            digests = {different.path: content.content(tree, different.path) for different in installed.damaged}
+            for path in filter(digests.get, digests):
+                # Its ctime is newer than RECORD then, so that a capture reads it.
+                directory, name = tree.parent(path)
+                info = os.lstat(name, dir_fd=directory)
+                os.utime(name, ns=(info.st_atime_ns, info.st_mtime_ns), dir_fd=directory, follow_symlinks=False)
+            return digests
         except (SageError, OSError):
             return {}
 

@@ -84,8 +84,8 @@ def capture(venv: Tree, wanted: t.Collection[str], where: PrivateDir, items: Ite
         taken = Taken(venv, store, items)
         for one in chosen(venv, wanted):
             items.section(one.name, one.version, one.info)
-            rows = files(venv, one)
-            for relative in taken.link(rows):
+            rows, unchanged_ns = files(venv, one)
+            for relative in taken.link(rows, unchanged_ns):
                 taken.take(unlike(venv, one, relative, rows[relative]))
         items.section()
         for found in loose(venv):
@@ -142,13 +142,18 @@ def listed(venv: Tree, one: Distribution) -> dict[str, Row]:
     return rows
 
 
-def files(venv: Tree, one: Distribution) -> dict[str, Row]:
-    """All that belongs to a distribution."""
+def files(venv: Tree, one: Distribution) -> tuple[dict[str, Row], int]:
+    """All that belongs to a distribution, and the ctime in ns up to which a file has not changed since it came.
+
+    Installers write RECORD last. No program but the system's clock sets a ctime back, which any change of a file moves.
+    """
     rows = listed(venv, one)
+    last = venv.lstat(f"{one.info}/RECORD")
+    unchanged_ns = last.st_ctime_ns if last is not None else 0
     for relative, is_directory in venv.walk(one.info):
         if not is_directory and not distributions.is_bytecode(relative):
             rows.setdefault(relative, Row((), -1))
-    return rows
+    return rows, unchanged_ns
 
 
 def unlike(venv: Tree, one: Distribution, relative: str, row: Row) -> Found | None:
@@ -186,8 +191,8 @@ class Linked(t.NamedTuple):
     others: list[str]
 
 
-def _link(venv: Tree, store: Tree, rows: t.Sequence[tuple[str, Row]]) -> Linked:
-    """Link the files that are as RECORD says. All are read: sizes and times can be those of other content.
+def _link(venv: Tree, store: Tree, rows: t.Sequence[tuple[str, Row]], unchanged_ns: int) -> Linked:
+    """Link the files that are as RECORD says. What may have changed since is read, if only its links did.
 
     Nearly all files of an environment come through here, so nothing is done twice.
     """
@@ -204,7 +209,9 @@ def _link(venv: Tree, store: Tree, rows: t.Sequence[tuple[str, Row]]) -> Linked:
             info = os.lstat(name, dir_fd=here)
             digest = row.digest
             plain = stat.S_ISREG(info.st_mode) and digest and not scripts
-            if not plain or info.st_size != row.size or venv.digest(relative) != digest:
+            if not plain or info.st_size != row.size:
+                raise FileNotFoundError
+            if info.st_ctime_ns > unchanged_ns and venv.digest(relative) != digest:
                 raise FileNotFoundError
             try:
                 os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
@@ -242,11 +249,11 @@ class Taken:
                 name = name.rpartition("/")[0]
         return {name: os.fstat(self.venv.enter(name)).st_mode & 0o7777 for name in sorted(names)}
 
-    def link(self, rows: t.Mapping[str, Row]) -> list[str]:
+    def link(self, rows: t.Mapping[str, Row], unchanged_ns: int) -> list[str]:
         """Link all files that are as RECORD says, and return the others."""
         others: list[str] = []
         for part in split_over_two_processes(
-            lambda half: [_link(self.venv, self.store, half)], list(rows.items()), lambda row: max(row[1].size, 0)
+            lambda half: [_link(self.venv, self.store, half, unchanged_ns)], list(rows.items())
         ):
             # A second process's has come as JSON.
             linked = Linked(*part)

@@ -152,7 +152,7 @@ UNKEPT = 0.2
 # What is installed is compared with RECORD, content included (E18, V8).
 CONTENT = {"sage_install": 2.5, "sage_plan": 2.0, "sage_resolve": 2.7, "sage_checkpoint_info": 0.9}
 # What was published with a wrong RECORD is told from what was damaged (V5, K8).
-WRONG_RECORDS = {"sage_checkpoint_info": 0.2, "sage_resolve": 0.3}
+WRONG_RECORDS = {"sage_checkpoint_info": 0.2, "sage_resolve": 0.5, "sage_retention": 0.1}
 KNOWS_UNKEPT = {"sage_checkpoint", "sage_retention"}
 # What was verified is compared with a table of it by all that judge, and pruned (E18).
 TABLE = {"sage_checkpoint": 3.3, "sage_checkpoint_info": 2.3, "sage_resume_info": 4.6, "sage_retention": 0.5}
