@@ -296,7 +296,7 @@ def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
     inputs = redact(request.inputs)
     host = base_host.facts()
     in_force = session.effective() if request.resume else None
-    verdict = judge(in_force, inputs, host, session.identity, session.where)
+    verdict = judge(in_force, inputs, host, session.identity, session.where, session.installation)
     verdict = verdict.with_damage(session.where, [session.installation, in_force])
     if verdict.phase is None:
         return verdict

@@ -84,6 +84,7 @@ def judge(
     host: Environment,
     here: Identity | None = None,
     state: PrivateDir | None = None,
+    latest: Installation | None = None,
 ) -> Verdict:
     """The verdict on an installation.
 
@@ -91,11 +92,13 @@ def judge(
     :param host: facts of the host now, from M(_base.host.facts).
     :param here: whose record it is now, from M(_records.identity.here); None to leave out where it lies.
     :param state: the checkpoint directory; None to leave out the table of what was verified.
+    :param latest: the installation that began last, where that one was undone; None when it is the same.
     """
     if installation is None:
         return Verdict("none", PHASES[0], reasons=[{"phase": PHASES[0], "reason": "nothing has been installed yet"}])
     reasons: list[PhaseReason] = []
     altered = _altered(state, installation)
+    named = _named_by_verification(installation, latest)
     for name in PHASES:
         phase = installation.phases[name]
         phase_reasons = _changed_inputs(installation.inputs.get(name) or {}, inputs, name)
@@ -114,6 +117,8 @@ def judge(
         if phase.done:
             # What is gone or of another version altogether is not told a second time, file by file.
             phase_reasons += drift(phase.result) or altered.get(name, [])
+        if name == PHASES[2] and named and not phase_reasons:
+            phase_reasons.append(f"verification found: {named}")
         reasons += [{"phase": name, "reason": reason} for reason in phase_reasons]
     if not reasons:
         # Where a distribution is gone as a whole its phase has said so.
@@ -156,6 +161,21 @@ def _altered(state: PrivateDir | None, installation: Installation) -> dict[str, 
     return reasons
 
 
+def _named_by_verification(installation: Installation, latest: Installation | None) -> str:
+    """What a verification that failed has found to differ, first of all; to verify once more would not mend it.
+
+    :param latest: counts where it had changed nothing, so that it looked at what is in force.
+    """
+    for attempt in (installation, latest):
+        if attempt is None or (attempt is latest is not installation and attempt.altered):
+            continue
+        failure = attempt.phases[PHASES[-2]].failure
+        differences = failure.get("differences") if isinstance(failure, dict) else None
+        if isinstance(differences, list) and differences:
+            return str(differences[0])
+    return ""
+
+
 def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phase: str) -> list[str]:
     """What is wanted of a phase now, and was not when it was recorded."""
     if inputs is None:
@@ -178,7 +198,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
         record = Record(state, state.path if state is not None else root, root)
         installation = record.installation
         in_force = record.effective()
-        verdict = judge(in_force, redact(inputs), base_host.facts(), record.identity, state)
+        verdict = judge(in_force, redact(inputs), base_host.facts(), record.identity, state, installation)
         verdict = verdict.with_damage(state, [installation, in_force])
         summary = progress.summary(installation, in_force)
         integrity.retract(summary["progress"], verdict.damaged)

@@ -245,8 +245,7 @@ def _look(
         raise NotVerified(
             f"What was installed is not as it has to be: {'; '.join(distinct[:_MANY])}.",
             untouched="everything; verifying only reads.",
-            advice="Install again from the first phase on, in the role by `sage_resume: false`: what was edited or is "
-            "gone is installed anew. Or roll back.",
+            advice="Run again: what was edited or is gone is installed anew, by the role from python_deps on. Or roll back.",
             differences=distinct,
         )
     evidence: Evidence = {

@@ -63,9 +63,8 @@ def report(engine: Engine, inputs: Inputs | None, history: bool, drift: bool = F
 def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
     installation = session.installation
     in_force = session.effective()
-    verdict = judge(
-        in_force, redact(inputs) if inputs is not None else None, host.facts(), session.identity, session.where
-    )
+    wanted = redact(inputs) if inputs is not None else None
+    verdict = judge(in_force, wanted, host.facts(), session.identity, session.where, installation)
     changes: list[Change] = [installation] if installation is not None else []
     count, broken = None, None
     if history:

@@ -181,6 +181,39 @@ def test_a_result_that_cannot_be_judged_is_a_reason() -> None:
     assert "nonsense" in verdict.reasons[0]["reason"]
 
 
+NAMED = {"message": "not as it has to be", "differences": ["1 file of yaml 6.0 was edited: lib/yaml.py"]}
+
+
+def _failed(data: t.Any, *, undone: list[str] | None = None, status: str | None = None) -> Installation:
+    """Everything but the verification went well."""
+    one = _installation(*[(name, "completed") for name in PHASES[:4]], (PHASES[4], "started"))
+    one.apply(recorded({"event": "phase", "phase": PHASES[4], "status": "failed", "data": data}), "t")
+    if undone is not None:
+        one.apply(recorded({"event": "undone", "outcome": "exact", "phases": undone, "status": status}), "t")
+    return one
+
+
+def test_k9_what_verification_names_is_mended_by_the_phase_that_installs() -> None:
+    """A rerun verified once more, for ever."""
+    named = {"phase": "python_deps", "reason": "verification found: 1 file of yaml 6.0 was edited: lib/yaml.py"}
+    assert judge(_failed(NAMED), INPUTS, HOST).reasons == [named, {"phase": PHASES[4], "reason": "it failed"}]
+    undone = _failed(NAMED, undone=[PHASES[4]])
+    assert judge(undone, INPUTS, HOST).reasons[0] == named
+    # It ran since, so what was named may be mended.
+    undone.apply(recorded({"event": "phase", "phase": PHASES[2], "status": "started", "data": None}), "t")
+    assert "verification found" not in str(judge(undone, INPUTS, HOST).reasons)
+    for data in ("it said no", {"message": "it said no", "differences": []}, None):
+        assert judge(_failed(data), INPUTS, HOST).phase == PHASES[4]
+
+
+def test_k9_what_an_attempt_named_that_was_undone_counts_where_it_had_changed_nothing() -> None:
+    latest = _failed(NAMED, undone=[PHASES[4]], status="rolled_back")
+    assert judge(_finished(), INPUTS, HOST, latest=latest).phase == "python_deps"
+    point = {"event": "captured", "point": "x.1", "phase": "python_deps", "specs": [], "resources": []}
+    latest.apply(recorded(point), "t")
+    assert judge(_finished(), INPUTS, HOST, latest=latest).phase is None
+
+
 @pytest.mark.parametrize("status", ["failed", "started", "rolled_back"])
 def test_e10_who_ends_an_installation_verifies_it(status: str) -> None:
     one = _installation(*[(name, "completed") for name in PHASES[:-1]], ("cleanup", status))
