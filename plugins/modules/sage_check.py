@@ -61,7 +61,7 @@ exists:
   type: bool
   sample: true
 intact:
-  description: Whether nothing is wrong. What was left behind, and the next run looks after, is not.
+  description: Whether nothing is wrong. What is noted, and what was left behind and the next run looks after, is not.
   returned: success
   type: bool
   sample: true
@@ -84,6 +84,9 @@ findings:
         - V(script_differs), C(rollback.sh) is not what it has to be.
         - V(point_damaged), content of a rollback point is gone or was changed, so it cannot be used.
         - V(drift), what is installed is not as it was recorded.
+        - V(foreign), somebody else's distribution is in the environment, or is another one than when it was captured.
+        - V(unverified), files of what is installed could not be verified.
+        - V(mode_changed), modes or owners of installed files are others than when they were verified.
         - V(table_unusable), the table of what was verified is gone or was changed, so a rerun cannot look at it.
         - V(unfinished_installation), V(unfinished_rollback), V(unfinished_script), V(unrecorded_script), V(in_doubt),
           something was begun and has not ended.
@@ -93,7 +96,7 @@ findings:
       type: str
       sample: point_damaged
     severity:
-      description: V(wrong), or V(left) behind by a run.
+      description: V(wrong), V(note) where nothing has to be done, or V(left) behind by a run.
       type: str
       sample: wrong
     text:

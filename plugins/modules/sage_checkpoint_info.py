@@ -290,6 +290,10 @@ drift:
       description: What is different.
       type: str
       sample: was edited (numpy 2.3.4)
+    theirs:
+      description: It is about what others installed, and no installation puts it right.
+      type: bool
+      sample: false
 ledger:
   description: The state of the ledger.
   returned: success

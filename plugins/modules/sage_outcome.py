@@ -39,6 +39,11 @@ options:
     description: What C(sage verify) printed.
     type: str
     default: ''
+  unverified:
+    description: What could not be verified, where that is not in O(record).
+    type: list
+    elements: str
+    default: []
   failure:
     description: What failed, as it is recorded, with C(phase), C(message), C(output) and C(error).
     type: dict
@@ -168,6 +173,12 @@ stays:
   returned: success
   type: str
   sample: ''
+unverified:
+  description: What of the installed files could not be verified, a line for each distribution.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 captured:
   description: What all captures of the installation took, C(files), C(bytes) and C(seconds).
   returned: success
@@ -214,6 +225,7 @@ SPEC = ArgumentSpec(
         "record": {"type": "dict", "default": {}},
         "plan": {"type": "dict", "default": {}},
         "verified": {"type": "str", "default": ""},
+        "unverified": {"type": "list", "elements": "str", "default": []},
         "failure": {"type": "dict", "default": {}},
         "rollback": {"type": "dict", "default": {}},
         "not_undone": {"type": "str", "default": "nothing"},

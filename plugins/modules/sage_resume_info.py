@@ -108,6 +108,14 @@ captured_total:
       description: Time that it took.
       type: float
       sample: 0.41
+unverified:
+  description:
+    - What could not be verified of what is installed, a sentence for each distribution. Files that cannot be read, that
+      have no hash in C(RECORD), or that C(RECORD) does not list any more.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 altered:
   description: Whether the installation has changed the system, and not all of that was undone.
   returned: success

@@ -14,8 +14,9 @@ description:
   - Looks at what the finished phases of the installation left, compares an environment with its plan, imports modules
     and runs commands, and records what it looked at.
   - Every file of those distributions is read, and compared with the hash that the distribution's C(RECORD) has of it.
-    What was edited, emptied or removed is named, and M(intellistream.sage.sage_install) installs it anew. Byte code,
-    and files of which C(RECORD) says nothing, are passed over. What cannot be read is a warning.
+    What was edited, emptied or removed is named, and M(intellistream.sage.sage_install) installs it anew. Byte code
+    is passed over. What cannot be read, has no hash in C(RECORD), or is not in it any more, is not verified, which is a
+    warning and recorded.
   - Writes a table of these files into the record, by which a rerun sees what was edited since, without reading it.
   - Without that record M(intellistream.sage.sage_checkpoint) completes neither the phase V(verification) nor an
     installation, nor prepares it for a fleet run. A verification that failed and was ignored, or left out, is none.
@@ -149,6 +150,17 @@ evidence:
     wrong_records:
       description: Files that are right although C(RECORD) says otherwise, as O(wrong_records).
       returned: where there are any
+      type: dict
+      sample: {}
+    unverified:
+      description: What could not be verified, a sentence for each distribution.
+      returned: where there is such
+      type: list
+      elements: str
+      sample: []
+    cut:
+      description: Path of each C(RECORD) that lists less than was verified before, and its SHA-256.
+      returned: where there is such
       type: dict
       sample: {}
     table:

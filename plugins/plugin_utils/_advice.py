@@ -49,10 +49,17 @@ BY_FINDING = {
         "are as good as before, and so is what is installed"
     ),
     "store_unreadable": Advice("Look at its owners, its modes, and the disk"),
+    "foreign": Advice("It is not the role's, and stays as it is"),
+    "unverified": Advice(
+        "Where a file cannot be read, remove what bars that, such as a link. Where RECORD lacks what it had, remove "
+        "that directory ending in .dist-info, and the distribution is installed anew. Then install again",
+        "install_sage",
+    ),
+    "mode_changed": Advice("Put them back with chmod and chown, where nobody wants them so"),
     "drift": Advice(
         "Install again: that puts back distributions that are gone, have another version, or have files that were "
-        "edited. To keep an edit, take it out of the environment first. Where a rerun has nothing to do, only reading "
-        "shows the edit: add -e sage_resume=false",
+        "edited. To keep an edit, take it out of the environment first. What cannot be read is not installed over: "
+        "remove what bars it before, such as a link",
         "install_sage",
     ),
     "table_unusable": Advice("Install again, which verifies again and writes it anew", "install_sage"),

@@ -122,6 +122,10 @@ def table(hosts: Sequence[HostResult], commands: Commands) -> str:
         succeeded = [host for host in hosts if host.status == status]
         if succeeded:
             lines.append(f"{title}: {_successes(succeeded)}")
+    for alike in _alike_unverified(hosts):
+        sentences = alike[0].outcome["unverified"]
+        lines.append(f"NOT ALL VERIFIED: {_names([host.host for host in alike])}")
+        lines += [f"  {cell(sentence, 240)}" for sentence in sentences]
     for status in (NOT_BEGUN, ABORTED, LOST, REFUSED, FAILED):
         for alike in _alike([host for host in hosts if host.status == status]):
             lines += ["", *_entry(status, alike, commands, whole or len(alike) == len(hosts))]
@@ -166,6 +170,16 @@ def _alike(hosts: Sequence[HostResult]) -> list[list[HostResult]]:
         if host.root:
             words = [word.replace(host.root, "") for word in words]
         groups.setdefault((*lost, *words), []).append(host)
+    return list(groups.values())
+
+
+def _alike_unverified(hosts: Sequence[HostResult]) -> list[list[HostResult]]:
+    """Hosts where not all could be verified, those together that say the same."""
+    groups: dict[str, list[HostResult]] = {}
+    for host in hosts:
+        sentences = host.outcome.get("unverified")
+        if host.status in (INSTALLED, UNCHANGED) and isinstance(sentences, list) and sentences:
+            groups.setdefault(str(sentences), []).append(host)
     return list(groups.values())
 
 

@@ -274,8 +274,16 @@ class VerifiedTable(t.TypedDict):
 
 
 class _EvidenceMore(t.TypedDict, total=False):
+    """What not every evidence has.
+
+    :ivar unverified: sentences on files that could not be verified, without full stops.
+    :ivar cut: path of each RECORD that lists less than was verified before → its SHA-256.
+    """
+
     table: VerifiedTable
     wrong_records: dict[str, str]
+    unverified: list[str]
+    cut: dict[str, str]
 
 
 class Evidence(_EvidenceMore):

@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, mapping, sequence, words
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 INSTALLED, UNCHANGED, PREDICTED, FAILED, ABORTED = "installed", "unchanged", "predicted", "failed", "aborted"
 # Nothing is in force that this run wanted.
@@ -48,6 +48,7 @@ class HostOutcome(t.NamedTuple):
     :ivar stays: what stays in force although it failed.
     :ivar captured: files, bytes and seconds of all captures.
     :ivar log: path on the host; empty without a record.
+    :ivar unverified: what of the installed files could not be verified, a line for each distribution.
     """
 
     status: str
@@ -62,6 +63,7 @@ class HostOutcome(t.NamedTuple):
     stays: str = ""
     captured: Mapping[str, object] = {}
     log: str = ""
+    unverified: Sequence[str] = ()
 
     @property
     def message(self) -> str:
@@ -100,7 +102,13 @@ def outcome(options: Mapping[str, t.Any], dry: bool) -> HostOutcome:
         stays=cell(options["stays"], _REASON),
         captured=mapping(record.get("captured_total")),
         log=f"{directory}/logs/{install_id}.log" if install_id and directory and not dry else "",
+        unverified=_unverified(options, record) if status in (INSTALLED, UNCHANGED) else [],
     )
+
+
+def _unverified(options: Mapping[str, t.Any], record: Mapping[str, object]) -> list[str]:
+    sentences = options["unverified"] or sequence(record.get("unverified"))
+    return [cell(sentence, _REASON) for sentence in sentences]
 
 
 def _changed(

@@ -160,8 +160,10 @@ def _installation(told: Mapping[str, object]) -> tuple[str, str, str]:
     if status == "failed":
         return status, _failure(told) or because, continues
     if status == "rolled_back":
+        failure = _failure(told)
         if not in_force:
-            return status, "everything was rolled back", continues
+            return status, f"everything was rolled back{'; ' + failure if failure else ''}", continues
+        because = failure or because
         return status, f"as {in_force}{': ' + because if because else ''}", continues
     if status == "completed" and phase:
         return "drift", because, continues
@@ -172,8 +174,10 @@ def _failure(told: Mapping[str, object]) -> str:
     """What the role wrote down about the phase that failed."""
     for name, phase in mapping(told.get("phases")).items():
         facts = mapping(phase)
-        if facts.get("status") == "failed":
-            data = facts.get("data")
+        # After the undo its status says that alone.
+        failed = facts.get("status") == "failed"
+        data = facts.get("failure") or (facts.get("data") if failed else None)
+        if failed or (data and facts.get("status") == "rolled_back"):
             message = words(mapping(data).get("message") if isinstance(data, dict) else data)
             return cell(f"{words(name)}: {message or 'it failed'}", _FAILURE)
     return ""

@@ -482,7 +482,8 @@ class CapturedTotal(t.TypedDict):
 class InstallationSummary(t.TypedDict):
     """An installation in short. C(phases) are statuses, C(data) is what callers said; both by phase.
 
-    C(altered): it changed the system, and not all of that was undone.
+    C(altered): it changed the system, and not all of that was undone. C(unverified): sentences on files that could not
+    be verified.
     """
 
     install_id: str | None
@@ -492,6 +493,7 @@ class InstallationSummary(t.TypedDict):
     rollback_points: list[str]
     captured_total: CapturedTotal
     altered: bool
+    unverified: list[str]
 
 
 class LookResult(InstallationSummary):
@@ -625,11 +627,12 @@ class LedgerReport(t.TypedDict):
 
 
 class DriftReport(t.TypedDict):
-    """One difference between the record and the host; C(what) is for people."""
+    """One difference between the record and the host; C(what) is for people, C(theirs) of what others installed."""
 
     kind: str
     path: str
     what: str
+    theirs: bool
 
 
 class _StateReport(t.TypedDict, total=False):

@@ -33,7 +33,8 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
     :param take_back: gives the command line that rolls back an installation of the host, by its id.
     """
     record = options["record"]
-    lines = [_headline(options, outcome.version, dry)]
+    lines = [_headline(options, outcome, dry)]
+    lines += [f"Not verified: {sentence}." for sentence in outcome.unverified]
     if options["phases"]:
         lines += _changed(options["plan"], dry)
         if not dry:
@@ -53,12 +54,13 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
     return "\n".join(lines)
 
 
-def _headline(options: Mapping[str, t.Any], version: str, dry: bool) -> str:
+def _headline(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool) -> str:
     root, phases = options["root"], options["phases"]
     if phases and dry:
         return f"SAGE would be installed in {root}. Phases to run: {', '.join(map(cell, phases))}."
-    ending = " and verified." if phases else "; nothing was left to do."
-    return f"SAGE {version} ({options['install_mode']}) is installed in {root}{ending}"
+    verified = " and verified, but for what follows." if outcome.unverified else " and verified."
+    ending = verified if phases else "; nothing was left to do."
+    return f"SAGE {outcome.version} ({options['install_mode']}) is installed in {root}{ending}"
 
 
 def _changed(plan: Mapping[str, t.Any], dry: bool) -> list[str]:

@@ -40,6 +40,7 @@ if t.TYPE_CHECKING:
 
 
 CARRIES = (carry_verified.parts,)
+_ENDED_BADLY = {"failed": "it failed", "started": "it was interrupted", "rolled_back": "it was rolled back"}
 _ALTERED: ByName[t.Callable[[str, bytes, str, t.Mapping[str, str]], dict[str, str]]] = ByName("_venv.verified:altered")
 
 
@@ -106,12 +107,8 @@ def judge(
             phase_reasons += base_host.differences(installation.environment, host)
             new_root = identity.new_root(installation.began_as, here) if here is not None else ""
             phase_reasons += [new_root] if new_root else []
-        if phase.status == "failed":
-            phase_reasons.append("it failed")
-        elif phase.status == "started":
-            phase_reasons.append("it was interrupted")
-        elif phase.status == "rolled_back":
-            phase_reasons.append("it was rolled back")
+        if phase.status in _ENDED_BADLY:
+            phase_reasons.append(_ENDED_BADLY[phase.status])
         elif not phase.done and not reasons:
             phase_reasons.append("it has not run yet")
         if phase.done:

@@ -34,6 +34,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.inventory import Published, Vouched
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
@@ -76,7 +77,7 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
         raise InputError("`distributions` and `imports` need `venv`.", untouched="everything.")
     results: list[Observed] = []
     name = ""
-    vouched: Vouched = {}
+    known = _Known()
     published: dict[str, str] = {}
     if engine is not None:
         with engine.reading() as session:
@@ -84,7 +85,7 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
             name = installation.install_id if installation is not None else ""
             if installation is not None:
                 results = [each for phase in installation.phases.values() for each in phase.result]
-            vouched = _vouched(session, options["venv"])
+            known = _known(session, options["venv"])
             published = _published(session, options["venv"])
     published.update({str(path): str(digest) for path, digest in options["wrong_records"].items()})
     if not (results or options["distributions"] or options["imports"] or options["commands"]):
@@ -94,8 +95,14 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
             advice="Complete phases with `result`, or give `distributions`, `imports` or `commands`.",
         )
     recorded = {} if engine is None or check_mode else _recorded_versions(results, options["venv"])
-    look_first = _Tabulating(options["venv"], recorded, published)
-    evidence, warnings = _look(results, options, index, vouched, published)
+    look_first = _Tabulating(options["venv"], recorded, known, published)
+    evidence, unverified, warnings = _look(results, options, index, known.vouched, published)
+    unverified += look_first.unlisted
+    if unverified:
+        evidence["unverified"] = unverified
+        warnings += [f"Not verified: {sentence}." for sentence in unverified]
+    if look_first.cut:
+        evidence["cut"] = look_first.cut
     output = ""
     if not check_mode:
         output = _run(evidence, options)
@@ -108,19 +115,55 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
     return VerifyOutcome({"changed": engine is not None, "evidence": evidence, "output": output}, warnings=warnings)
 
 
+class _Known(t.NamedTuple):
+    """What an earlier verification tells.
+
+    :ivar table: of the environment, the newest one that can be used; None when there is none.
+    :ivar cut: path of each RECORD that told less than before → its SHA-256 by then.
+    """
+
+    table: Table | None = None
+    cut: t.Mapping[str, str] = {}
+
+    @property
+    def vouched(self) -> Vouched:
+        """What need not be read again."""
+        if self.table is None:
+            return {}
+        # What was written in the same moment as it was looked at has the same times, so they do not vouch for it.
+        return {
+            path: (row.inode, row.size, row.mtime, row.ctime, row.hash)
+            for path, row in self.table.rows.items()
+            if not self.table.is_racy(row)
+        }
+
+
 class _Tabulating:
     """A table of what is verified: looked at before its content is, and written once that is right.
 
     :param venv: path of the environment; empty for none.
     :param recorded: names and versions that results of phases have there.
+    :param known: what an earlier verification tells.
     :param published: what is right although RECORD says otherwise.
+    :ivar unlisted: what is in no RECORD any more, in words.
+    :ivar cut: path of each RECORD that it was taken out of → its SHA-256 now.
     """
 
-    def __init__(self, venv: str | None, recorded: t.Mapping[str, str], published: Published) -> None:
+    def __init__(self, venv: str | None, recorded: t.Mapping[str, str], known: _Known, published: Published) -> None:
+        self.unlisted: list[str] = []
+        self.cut: dict[str, str] = {}
         self._venv = Tree.open(venv) if venv and recorded else None
-        if self._venv is not None:
-            self._looked, self._digests = tabulate.tabulate(self._venv, recorded.keys())
-            self._digests.update((path, {digest}) for path, digest in published.items() if digest)
+        if self._venv is None:
+            return
+        self._looked, self._digests = tabulate.tabulate(self._venv, recorded.keys())
+        self._digests.update((path, {digest}) for path, digest in published.items() if digest)
+        if known.table is None:
+            return
+        unlisted = tabulate.unlisted(self._venv, recorded.keys(), known.table, known.cut, self._looked)
+        if unlisted.paths:
+            self.unlisted = [unlisted.sentence]
+            self.cut = unlisted.records
+            self._looked = tabulate.with_rows(self._venv, self._looked, unlisted.paths)
 
     def table(self) -> bytes:
         """Its file; empty where there is nothing to tell.
@@ -150,25 +193,20 @@ def _recorded_versions(results: t.Sequence[Observed], venv: str | None) -> dict[
     return versions
 
 
-def _vouched(session: Session, venv: str | None) -> Vouched:
-    """What need not be read again, by the newest table of the environment that can be used."""
+def _known(session: Session, venv: str | None) -> _Known:
+    """The newest table of the environment that can be used, and what was said of it."""
     state = session.where
     for installation in reversed(session.recent(2) if state is not None else []):
         known = installation.table
-        if state is None or not known or known["path"] != venv:
+        if state is None or not known or known["path"] != venv or installation.verified is None:
             continue
         try:
             data = verified_table.read(state, installation.install_id, known["sha256"])
             table = footprint_table.read(data.splitlines(), verified_table.path_of(state, installation.install_id))
         except (OSError, SageError):
             continue
-        # What was written in the same moment as it was looked at has the same times, so they do not vouch for it.
-        return {
-            path: (row.inode, row.size, row.mtime, row.ctime, row.hash)
-            for path, row in table.rows.items()
-            if not table.is_racy(row)
-        }
-    return {}
+        return _Known(table, installation.verified.get("cut", {}))
+    return _Known()
 
 
 def _published(session: Session, venv: str | None) -> dict[str, str]:
@@ -210,8 +248,8 @@ def _look(
     index: Index,
     vouched: Vouched,
     published: Published,
-) -> tuple[Evidence, list[str]]:
-    """Compare the system with the record and the plan; the evidence, and what is worth a warning.
+) -> tuple[Evidence, list[str], list[str]]:
+    """Compare the system with the record and the plan; the evidence, what could not be verified, other warnings.
 
     :raises NotVerified: it is not as it has to be.
     """
@@ -221,7 +259,7 @@ def _look(
         kind = registry.kind_of(result["spec"])
         resources.append(f"{result['spec']['kind']} {registry.make(result['spec']).path}")
         versions.update(kind.versions(result["facts"]))
-    files, warnings = 0, []
+    files, unverified, warnings = 0, [], []
     if options["venv"]:
         pending = install.pending_install(options, vouched, published)
         reasons += pending.verify()
@@ -236,8 +274,8 @@ def _look(
             if version is not None and not inventory.is_whole(version):
                 reasons.append(version.what_differs or f"files of {version.name} are missing or empty")
             elif version is not None:
-                files += inventory.count_files(version)
-                warnings += [f"{version.what_is_unread}."] if version.what_is_unread else []
+                files += inventory.count_files(version) - len(version.unread)
+                unverified += [version.what_is_unread] if version.what_is_unread else []
         if not reasons and options["distributions"] and options["check_dependencies"]:
             warnings += install.check_dependencies(pending, options, index)
     if reasons:
@@ -245,7 +283,8 @@ def _look(
         raise NotVerified(
             f"What was installed is not as it has to be: {'; '.join(distinct[:_MANY])}.",
             untouched="everything; verifying only reads.",
-            advice="Run again: what was edited or is gone is installed anew, by the role from python_deps on. Or roll back.",
+            advice="Run again: what was edited or is gone is installed anew, by the role from python_deps on. Or roll "
+            "back.",
             differences=distinct,
         )
     evidence: Evidence = {
@@ -258,7 +297,7 @@ def _look(
     if published:
         evidence["wrong_records"] = dict(sorted(published.items()))
         warnings.append(_named(published))
-    return evidence, warnings
+    return evidence, unverified, warnings
 
 
 def _named(published: Published) -> str:

@@ -12,7 +12,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import remove_private
-from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import WRONG
+from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import NOTED, WRONG
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.look import Looked, look
 from ansible_collections.intellistream.sage.plugins.module_utils._records import lease
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import script
@@ -62,8 +62,10 @@ def check(engine: Engine, repair: bool, check_mode: bool) -> CheckResult:
 
 def _summary(looked: Looked, repaired: int) -> str:
     count = sum(finding.severity == WRONG for finding in looked.findings)
-    others = len(looked.findings) - count
+    notes = sum(finding.severity == NOTED for finding in looked.findings)
+    others = len(looked.findings) - count - notes
     parts = [f"{count} wrong"] if count else []
+    parts += [f"{notes} to note"] if notes else []
     parts += [f"{others} left behind"] if others else []
     parts += [f"{repaired} mended"] if repaired else []
     return ", ".join(parts) or ("nothing is wrong" if looked.exists else "nothing was recorded here")

@@ -9,6 +9,8 @@ if t.TYPE_CHECKING:
 
 # Something is not as it was recorded, or a promise does not hold.
 WRONG = "wrong"
+# It is so on purpose, or somebody else's, and nothing has to be done.
+NOTED = "note"
 # A run has left it behind; the next one that comes looks after it.
 LEFT = "left"
 
@@ -17,7 +19,7 @@ class Finding(t.NamedTuple):
     """One thing that is not as it has to be.
 
     :ivar name: what it is, a word of the documentation of M(intellistream.sage.sage_check).
-    :ivar severity: V(wrong) or V(left).
+    :ivar severity: V(wrong), V(note) or V(left).
     :ivar text: a sentence, without its full stop, that names the path.
     :ivar mendable: it can be mended without guessing.
     """
@@ -35,6 +37,11 @@ class Finding(t.NamedTuple):
 def wrong(name: str, text: str, mendable: bool = False) -> Finding:
     """Something that is wrong."""
     return Finding(name, WRONG, text=text.rstrip("."), mendable=mendable)
+
+
+def noted(name: str, text: str) -> Finding:
+    """Something that is worth a word."""
+    return Finding(name, NOTED, text=text.rstrip("."))
 
 
 def left_behind(name: str, text: str, mendable: bool = False) -> Finding:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     ForeignRecord,
     LedgerBroken,
@@ -17,7 +18,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
-from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import Finding, left_behind, wrong
+from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import (
+    Finding,
+    left_behind,
+    noted,
+    wrong,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage import measure
 from ansible_collections.intellistream.sage.plugins.module_utils._records import (
     install_log,
@@ -29,8 +35,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import VERSION, Ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import NAME as PROGRESS
+from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import unverified
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import DONE
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
+from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_modes
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.drift import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import script
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, contents
@@ -41,8 +49,13 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
 
+    # Of all files that are not as they were verified, and of those whose modes alone are not, path and what is
+    # different; and whether some of the latter can be written by more users.
+    Different = tuple[list[tuple[str, str]], list[tuple[str, str]], bool]
+
 # With M(_timeline.integrity), which reads archives by name.
-CARRIES = (archive,)
+CARRIES = (archive, carry_modes.parts)
+_DIFFERENT: ByName[t.Callable[[str, bytes, str], Different]] = ByName("_venv.modes:different")
 # Seconds after which a switch that is due should have fired.
 _LATE = 120.0
 # What is said of a progress file that is not what the ledger says.
@@ -51,6 +64,10 @@ _PROGRESS = {
     "corrupt": ("progress_altered", "is damaged"),
     "edited": ("progress_altered", "was edited"),
 }
+# The words of what came without a hash in its RECORD.
+_UNHASHED = "no hash in RECORD"
+# Files that a finding about many names.
+_MANY = 3
 _AHEAD = "the ledger has lost its last lines, or an older copy of it was put back"
 
 
@@ -123,8 +140,9 @@ def _look(engine: Engine, session: Session) -> Looked:
         findings += _store(state, history)
         findings += _switch(state, session)
         findings += _script(state, session, history, lines)
-        findings += _table(state, session)
-        findings += _drift(session)
+        drifted = _drift(session)
+        findings += drifted
+        findings += _verified(state, session, [finding.text for finding in drifted])
     resources = [resource for point in points for resource in point["resources"]]
     return Looked(
         not session.empty,
@@ -293,17 +311,37 @@ def _script(state: PrivateDir, session: Session, history: t.Sequence[Change], li
     return [severe("script_differs", f"{path} is not what the record says: it was edited, or is older", mendable=True)]
 
 
-def _table(state: PrivateDir, session: Session) -> list[Finding]:
-    """Whether what tells what was verified can be used: a rerun looks at nothing without it."""
+def _verified(state: PrivateDir, session: Session, said: t.Sequence[str]) -> list[Finding]:
+    """Whether what was verified is still so, by its table: a rerun looks at nothing else. And what could not be.
+
+    :param said: what is told of files already, with their paths.
+    """
     in_force = session.effective()
-    known = in_force.table if in_force is not None else None
-    if in_force is None or not known:
+    if in_force is None:
         return []
+    findings = []
+    for sentence in unverified(in_force):
+        # What cannot be compared since a distribution came so is no damage.
+        text = f"not verified: {sentence}"
+        findings.append(noted("unverified", text) if _UNHASHED in sentence else wrong("unverified", text))
+    known = in_force.table
+    if not known or session.interrupted or session.script_was_run:
+        return findings
     try:
-        verified_table.read(state, in_force.install_id, known["sha256"])
+        data = verified_table.read(state, in_force.install_id, known["sha256"])
+        path = verified_table.path_of(state, in_force.install_id)
+        files, modes, is_unsafe = _DIFFERENT.load()(known["path"], data, path)
     except SageError as error:
-        return [wrong("table_unusable", f"{error.what} {error.advice}")]
-    return []
+        return [*findings, wrong("table_unusable", f"{error.what} {error.advice}")]
+    for path, text in files:
+        if not any(line.startswith(f"{path}: ") for line in said):
+            findings.append(wrong("drift", f"{path}: {text}, since it was verified"))
+    if modes:
+        listed = "; ".join(f"{path}: {text}" for path, text in modes[:_MANY])
+        more = f"; and {len(modes) - _MANY} more" if len(modes) > _MANY else ""
+        text = f"modes or owners changed since they were verified: {listed}{more}"
+        findings.append(wrong("mode_changed", text) if is_unsafe else noted("mode_changed", text))
+    return findings
 
 
 def _drift(session: Session) -> list[Finding]:
@@ -311,10 +349,8 @@ def _drift(session: Session) -> list[Finding]:
         # In the middle of a rollback nothing is as any record has it.
         return []
     try:
-        return [
-            wrong("drift", f"{line['path']}: {line['what']}" if line["path"] else line["what"])
-            for line in drift(session)
-        ]
+        lines = [(f"{line['path']}: " * bool(line["path"]) + line["what"], line["theirs"]) for line in drift(session)]
+        return [noted("foreign", text) if theirs else wrong("drift", text) for text, theirs in lines]
     except NeedsLibrary:
         raise
     except SageError as error:

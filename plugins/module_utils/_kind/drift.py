@@ -11,10 +11,14 @@ if t.TYPE_CHECKING:
 
 
 class DriftLine(t.NamedTuple):
-    """One difference, for people."""
+    """One difference, for people.
+
+    :ivar theirs: it is about what others installed: no result names it, and no installation puts it right.
+    """
 
     path: str
     text: str
+    theirs: bool = False
 
 
 class OtherVersions(t.NamedTuple):

@@ -100,6 +100,7 @@ def summary(installation: Installation | None, in_force: Installation | None) ->
             "rollback_points": [],
             "captured_total": captured_total([]),
             "altered": False,
+            "unverified": [],
         }
         return nothing
     return {
@@ -110,7 +111,13 @@ def summary(installation: Installation | None, in_force: Installation | None) ->
         "rollback_points": [point["point"] for point in installation.active_points],
         "captured_total": captured_total(installation.points),
         "altered": installation.in_force,
+        "unverified": unverified(in_force or installation),
     }
+
+
+def unverified(installation: Installation) -> list[str]:
+    """What could not be verified of it, a sentence for each distribution."""
+    return list(installation.verified.get("unverified", [])) if installation.verified is not None else []
 
 
 def captured_total(points: t.Sequence[Point | PointCaptured]) -> CapturedTotal:

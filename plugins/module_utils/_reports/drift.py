@@ -44,14 +44,17 @@ def drift(session: Session) -> list[DriftReport]:
     :raises NeedsLibrary: this Python has not what a kind needs.
     """
     installation = session.effective()
-    lines: set[tuple[str, str, str]] = set()
+    lines: set[tuple[str, str, str, bool]] = set()
     for name, results in _results(session, installation).items():
         kind = registry.find(name)
         compare: ByName[Drift] = ByName(kind.drift if kind is not None else _PLAIN)
         published = installation.wrong_records if installation is not None else {}
         recorded = Recorded(registry.make, results, others=functools.partial(_others, session), published=published)
-        lines.update((name, path, difference) for path, difference in compare.load()(recorded))
-    return [{"kind": kind, "path": path, "what": difference} for kind, path, difference in sorted(lines)]
+        lines.update((name, *line) for line in compare.load()(recorded))
+    return [
+        {"kind": kind, "path": path, "what": difference, "theirs": theirs}
+        for kind, path, difference, theirs in sorted(lines)
+    ]
 
 
 def _results(session: Session, installation: Installation | None) -> dict[str, list[tuple[Spec, Facts]]]:

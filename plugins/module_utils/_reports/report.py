@@ -29,6 +29,8 @@ if t.TYPE_CHECKING:
 
 # Its distribution on the index.
 _SAGE = "isage"
+# So many attempts are looked through for where it is.
+_ATTEMPTS = 5
 
 
 def report(engine: Engine, inputs: Inputs | None, history: bool, drift: bool = False) -> Report:
@@ -101,7 +103,7 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
         result["timing"] = check.timing(installation)
         result["install_id"] = installation.install_id
         result["status"] = installation.status
-        result["version"] = _version(in_force or installation)
+        result["version"] = _version(_attempts(session, in_force or installation))
         result["progress"] = progress.view(installation, in_force)
         integrity.retract(result["progress"], damaged)
         result["progress_file"] = session.progress_condition()
@@ -109,10 +111,23 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
     return result
 
 
-def _version(installation: Installation) -> str | None:
-    """What is in the environment now, whatever the record says."""
-    specs = [result["spec"] for phase in installation.phases.values() for result in phase.result]
-    for spec in reversed(specs):
+def _attempts(session: Session, first: Installation) -> t.Iterator[Installation]:
+    """This one, and only then those before it."""
+    yield first
+    try:
+        yield from reversed(session.recent(_ATTEMPTS))
+    except LedgerBroken:
+        # What is further back tells nothing then.
+        return
+
+
+def _version(attempts: t.Iterable[Installation]) -> str | None:
+    """What is in the environment now, whatever the record says.
+
+    :param attempts: one of them says where that is; one that failed before it came to SAGE does not.
+    """
+    results = (result for attempt in attempts for phase in reversed(attempt.phases.values()) for result in phase.result)
+    for spec in (result["spec"] for result in results):
         kind = registry.find(str(spec.get("kind")))
         # Others are not looked at: that costs, and cannot tell.
         if kind is None or _SAGE not in dict(kind.brought(spec)):

@@ -116,7 +116,7 @@ def _found(venv: Tree, relative: str, row: Row | None) -> Found | None:
         return None
     kind = item.kind_of(info)
     if kind not in (FILE, LINK):
-        raise cannot(f"{venv.name(relative)} is no regular file and cannot be captured", "Remove it, or reinstall.")
+        raise cannot(f"{venv.name(relative)} is no regular file and cannot be captured", "Remove it, then run again.")
     return Found(relative, fd, kind, info, row)
 
 
@@ -136,7 +136,8 @@ def listed(venv: Tree, one: Distribution) -> dict[str, Row]:
     if rows is None:
         raise cannot(
             f"{one.name} {one.version} in {venv.path} has no RECORD, so its files are unknown and cannot be captured",
-            f"Reinstall or remove {one.name}, then run again.",
+            f"Remove the directory {venv.name(one.info)}, then run again: {one.name} is installed anew, over its "
+            "files.",
             distribution=one.name,
         )
     return rows

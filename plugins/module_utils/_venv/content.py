@@ -10,12 +10,23 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import digest_of
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.damage import EDITED, GONE, ODD, FileDifference
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.damage import (
+    EDITED,
+    GONE,
+    MODE,
+    ODD,
+    UNHASHED,
+    FileDifference,
+    is_barred,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
 
+
+# RECORD and its signatures, which cannot have a hash in it.
+_NEVER_HASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 
 # Inode, size, mtime and ctime of a file when its content was hashed, and that hash.
 Earlier = tuple[int, int, int, int, str]
@@ -33,7 +44,8 @@ def differences(
 ) -> list[list[FileDifference]]:
     """What differs of each distribution, in their order. Every file is read, many by two processes.
 
-    Rows that say nothing which could be compared, and paths outside of the environment, are passed over.
+    What a row without a hash names is no damage, see M(_venv.damage). Paths outside of the environment, and what is no
+    file and has no hash, are passed over.
 
     :param vouched: what need not be read again.
     :param published: what is as it has to be although RECORD says otherwise.
@@ -54,9 +66,10 @@ def differences(
             found[number].append(FileDifference(record_path, GONE))
         else:
             rows += [(number, path, recorded[path]) for path in sorted(recorded)]
+    linked = {number for number, distribution in enumerate(installed) if _is_linked(venv, distribution)}
 
     def compare(part: t.Sequence[tuple[int, str, Row]]) -> list[str]:
-        return [_difference(venv, path, row, earlier.get(path)) for _number, path, row in part]
+        return [_difference(venv, path, row, earlier.get(path), number in linked) for number, path, row in part]
 
     texts = split_over_two_processes(compare, rows, lambda numbered: max(numbered[2].size, 0))
     different = [(number, path, text) for (number, path, _row), text in zip(rows, texts) if text]
@@ -77,17 +90,29 @@ def content(venv: Tree, path: str) -> str:
     return venv.digest(path) if info is not None and stat.S_ISREG(info.st_mode) else ""
 
 
-def _difference(venv: Tree, path: str, row: Row, earlier: Earlier | None) -> str:
+def _is_linked(venv: Tree, distribution: Distribution) -> bool:
+    """Whether it consists of links: uv can be told to link to its cache. A link among files is somebody's own."""
+    try:
+        infos = [venv.lstat(f"{distribution.info}/{name}") for name in ("METADATA", "WHEEL")]
+    except (SageError, OSError):
+        return False
+    return all(info is not None and stat.S_ISLNK(info.st_mode) for info in infos)
+
+
+def _difference(venv: Tree, path: str, row: Row, earlier: Earlier | None, linked: bool) -> str:
     try:
         info = venv.lstat(path)
         if info is None:
             return GONE
         if not row.digests:
-            return ""
+            plain = stat.S_ISREG(info.st_mode) and path.rpartition("/")[2] not in _NEVER_HASHED
+            return UNHASHED if plain else ""
         if stat.S_ISLNK(info.st_mode):
-            return "" if _linked_digest(venv, path, row) in row.digests else ODD
+            return "" if linked and _linked_digest(venv, path, row) in row.digests else ODD
         if not stat.S_ISREG(info.st_mode):
             return ODD
+        if is_barred(venv, path, info):
+            return MODE
         now = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
         if earlier is not None and now == earlier[:4] and earlier[4] in row.digests:
             return ""
@@ -102,7 +127,7 @@ def _difference(venv: Tree, path: str, row: Row, earlier: Earlier | None) -> str
 
 
 def _linked_digest(venv: Tree, path: str, row: Row) -> str:
-    """The digest of what a link leads to: uv can be told to link to its cache. Empty when it cannot be the content."""
+    """The digest of what a link leads to. Empty when it cannot be the content."""
     directory, name = venv.parent(path)
     info = os.stat(name, dir_fd=directory)
     if not stat.S_ISREG(info.st_mode) or info.st_size != row.size:

@@ -12,7 +12,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.drift imp
     differences,
     guarded,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import content, distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import content, damage, distributions
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution
@@ -59,14 +59,16 @@ def _strangers(path: str, registered: dict[str, list[Distribution]], others: Oth
         was = others.expected.get(name)
         if was is None:
             how = "is left of a change that was rolled back" if name in others.undone else "was added by somebody"
-            yield DriftLine(path, f"{name} {now} {how}")
+            yield DriftLine(path, f"{name} {now} {how}", theirs=True)
         elif was and now != was:
-            yield DriftLine(path, f"{name} was {was}, is {now or 'gone'}")
+            yield DriftLine(path, f"{name} was {was}, is {now or 'gone'}", theirs=True)
 
 
 def _content(venv: Tree, distribution: Distribution, published: t.Mapping[str, str]) -> t.Iterator[DriftLine]:
     label = f"{distribution.name} {distribution.version}"
-    [different] = content.differences(venv, [distribution], published=published)
+    [found] = content.differences(venv, [distribution], published=published)
+    # What came without a hash differs from nothing.
+    different = [difference for difference in found if difference.text != damage.UNHASHED]
     for difference in different[:_MANY]:
         yield DriftLine(venv.name(difference.path), f"{difference.text} ({label})")
     if len(different) > _MANY:

@@ -13,8 +13,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv import di
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.damage import (
     EDITED,
     GONE,
+    MODE,
     ODD,
     FileDifference,
+    is_barred,
     sentence,
 )
 
@@ -28,8 +30,8 @@ _FORMAT, _REGULAR, _LINKED = 0o170000, 0o100000, 0o120000
 def altered(path: str, data: bytes, name: str, versions: t.Mapping[str, str]) -> dict[str, str]:
     """What is not as it was verified: name of the distribution → a sentence.
 
-    A path that has its size, but another inode or mtime, is read: a backup that was put back, or a reinstallation,
-    leaves the same content.
+    A path that has its size, but another inode, mtime or ctime, is read: a backup that was put back, a reinstallation
+    or a new link leaves the same content, and a write that puts the mtime back moves the ctime.
 
     :param path: of the environment.
     :param data: the table's file.
@@ -43,13 +45,23 @@ def altered(path: str, data: bytes, name: str, versions: t.Mapping[str, str]) ->
         # That is told by whoever looks at the environment.
         return {}
     with venv:
-        different = [
-            FileDifference(relative, text)
-            for relative, row in table.rows.items()
-            for text in (_difference(venv, table, relative, row),)
-            if text
-        ]
+        different = differences(venv, table)
         return _by_distribution(venv, different, versions) if different else {}
+
+
+def differences(venv: Tree, table: Table) -> list[FileDifference]:
+    """All paths that are not as they were verified, and those that could not be verified then and can be now."""
+    found = [(path, _difference(venv, table, path, row)) for path, row in table.rows.items()]
+    found += [(path, _seen(venv, path)) for path in table.unseen]
+    return [FileDifference(path, text) for path, text in found if text]
+
+
+def _seen(venv: Tree, path: str) -> str:
+    """What is to be said of a path that could not be looked at when all else was verified; nothing while that is so."""
+    try:
+        return GONE if venv.lstat(path) is None else "was not verified, and can be now"
+    except (OSError, UnsafePath):
+        return ""
 
 
 def _difference(venv: Tree, table: Table, path: str, row: TableRow) -> str:
@@ -64,8 +76,11 @@ def _difference(venv: Tree, table: Table, path: str, row: TableRow) -> str:
                 return EDITED
             # What was written in the same moment has the same mtime, so that does not vouch for it.
             vouches = row.mtime < table.began - GRANULE_NS
-            if vouches and info.st_mtime_ns == row.mtime and info.st_ino == row.inode:
+            times = (info.st_ino, info.st_mtime_ns, info.st_ctime_ns)
+            if vouches and times == (row.inode, row.mtime, row.ctime):
                 return ""
+            if is_barred(venv, path, info):
+                return MODE
             return "" if venv.digest(path) == row.hash else EDITED
         if row.type == LINK:
             return "" if file_format == _LINKED and os.readlink(name, dir_fd=directory) == row.target else EDITED

@@ -156,6 +156,9 @@ WRONG_RECORDS = {"sage_checkpoint_info": 0.2, "sage_resolve": 0.5, "sage_retenti
 KNOWS_UNKEPT = {"sage_checkpoint", "sage_retention"}
 # What was verified is compared with a table of it by all that judge, and pruned (E18).
 TABLE = {"sage_checkpoint": 3.3, "sage_checkpoint_info": 2.3, "sage_resume_info": 4.6, "sage_retention": 0.5}
+# What could not be verified is told by distribution, modes that bar are damage, and the verdict begins where what
+# a verification named is mended (K1, K9, E18).
+UNVERIFIED = {"sage_checkpoint": 0.6, "sage_checkpoint_info": 0.8, "sage_resume_info": 1.0, "sage_resolve": 0.7}
 
 
 @pytest.mark.slow
@@ -205,6 +208,7 @@ def test_no_archive_grows_much(tmp_path: pathlib.Path) -> None:
         + CONTENT.get(module, 0)
         + TABLE.get(module, 0)
         + WRONG_RECORDS.get(module, 0)
+        + UNVERIFIED.get(module, 0)
         for module in BEFORE
     }
     assert not {module: grown for module, grown in growth.items() if grown > allowed[module]}

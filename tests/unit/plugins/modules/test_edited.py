@@ -312,13 +312,16 @@ def test_f3_what_was_written_in_the_moment_of_the_look_is_read(finished: Finishe
 
 @pytest.mark.slow
 @EITHER
-def test_f2_an_edit_that_hides_from_a_rerun_does_not_hide_from_the_check(finished: Finished) -> None:
-    """Of the same size, with an mtime that was set back: only reading shows it, which a rerun does not do."""
+def test_f2_an_edit_that_keeps_size_and_mtime_hides_from_nobody(finished: Finished) -> None:
+    """The ctime tells that something was written; where that alone moved, the content decides."""
     file = finished.file("tinydep/__init__.py")
     os.utime(file, (1_000_000_000, 1_000_000_000))
     finished.end()
-    finished.edit()
+    os.chmod(file, 0o640)
     assert finished.reasons() == {}
+    os.chmod(file, 0o644)
+    finished.edit()
+    assert list(finished.reasons()) == [PHASES[2]]
     findings = finished.bench.call(sage_check, root=finished.root, lock_timeout=5)["findings"]
     assert [finding["name"] for finding in findings] == ["drift"]
     assert f"{file}: was edited (tinydep 1.1)" in findings[0]["text"]
@@ -343,6 +346,102 @@ def test_v8_what_a_table_vouches_for_is_not_read_again(finished: Finished, monke
     finished.edit()
     with pytest.raises(NotVerified, match="1 file of tinydep"):
         finished.end()
+
+
+def _findings(finished: Finished) -> dict[str, str]:
+    """Name of each finding → severity and text."""
+    checked = finished.bench.call(sage_check, root=finished.root, lock_timeout=5)
+    return {finding["name"]: f"{finding['severity']}: {finding['text']}" for finding in checked["findings"]}
+
+
+@EITHER
+def test_k1_what_record_does_not_list_any_more_is_said_until_it_is_installed_anew(finished: Finished) -> None:
+    """A RECORD that was cut short took files out of the verification, without a word."""
+    record = finished.file("tinydep-1.1.dist-info/RECORD")
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(line for line in lines if not line.startswith("tinydep/__init__.py,")))
+    assert "RECORD" in finished.reasons()[PHASES[2]]
+    path = finished.file("tinydep/__init__.py").relative_to(finished.bench.venv)
+    sentence = f"1 file of tinydep 1.1 is not in RECORD any more: {path}"
+    for dummy in range(2):
+        finished.end()
+        look = finished.bench.call(sage_resume_info, root=finished.root, inputs={})
+        assert (look["finished"], look["unverified"]) == (True, [sentence])
+        assert _findings(finished) == {"unverified": f"wrong: not verified: {sentence}"}
+    # It is watched all the same.
+    content = finished.edit()
+    assert "was edited" in finished.reasons()[PHASES[2]]
+    # As the advice says.
+    shutil.rmtree(record.parent)
+    finished.bench.install(finished.plan)
+    finished.end()
+    assert finished.file("tinydep/__init__.py").read_bytes() == content
+    assert finished.bench.call(sage_resume_info, root=finished.root, inputs={})["unverified"] == []
+    assert _findings(finished) == {}
+
+
+@EITHER
+def test_k1_what_bars_the_way_is_said_and_what_it_hid_is_mended(finished: Finished) -> None:
+    package = finished.file("tinydep")
+    os.rename(package, finished.bench.base / "elsewhere")
+    package.symlink_to(finished.bench.base / "elsewhere")
+    assert "cannot be read" in finished.reasons()[PHASES[2]]
+    finished.end()
+    look = finished.bench.call(sage_resume_info, root=finished.root, inputs={})
+    assert look["finished"]
+    assert "file of tinydep 1.1 cannot be read" in look["unverified"][0]
+    assert _findings(finished)["unverified"].startswith("wrong: not verified: ")
+    package.unlink()
+    package.mkdir()
+    assert "gone" in finished.reasons()[PHASES[2]]
+    finished.bench.install(finished.plan)
+    finished.end()
+    assert _findings(finished) == {}
+
+
+@pytest.mark.slow
+@EITHER
+def test_k1_what_came_without_hashes_is_noted(finished: Finished) -> None:
+    record = finished.file("tinydep-1.1.dist-info/RECORD")
+    lines = record.read_text().splitlines()
+    record.write_text("".join(f"{line.partition(',')[0]},,\n" for line in lines))
+    finished.end()
+    noted = _findings(finished)
+    assert list(noted) == ["unverified"]
+    assert "files of tinydep 1.1 have no hash in RECORD" in noted["unverified"]
+    assert noted["unverified"].startswith("note: ")
+    finished.edit()
+    assert "was edited" in finished.reasons()[PHASES[2]]
+
+
+@EITHER
+def test_e18_modes_that_bar_are_mended_and_others_are_named(finished: Finished) -> None:
+    module = finished.file("tinydep/__init__.py")
+    module.chmod(0)
+    assert "has a mode that bars its use" in finished.reasons()[PHASES[2]]
+    assert "has a mode that bars its use" in _findings(finished)["drift"]
+    assert [one["name"] for one in finished.bench.install(finished.plan)["replaced"]] == ["tinydep"]
+    finished.end()
+    finished.file("tinydep/__init__.py").chmod(0o640)
+    assert finished.reasons() == {}
+    assert _findings(finished)["mode_changed"].startswith("note: ")
+    finished.file("tinydep/__init__.py").chmod(0o666)
+    assert _findings(finished)["mode_changed"].startswith("wrong: ")
+    finished.file("tinydep/__init__.py").chmod(0o644)
+    assert _findings(finished) == {}
+
+
+@EITHER
+def test_k1_a_link_in_a_files_place_is_installed_anew(finished: Finished) -> None:
+    """With the same content, which somebody else may change later."""
+    module = finished.file("tinydep/__init__.py")
+    os.rename(module, finished.bench.base / "mine.py")
+    module.symlink_to(finished.bench.base / "mine.py")
+    with pytest.raises(NotVerified, match=r"1 file of tinydep 1\.1 is no regular file any more"):
+        Sage.verify(finished)
+    assert finished.bench.install(finished.plan)["changed"]
+    assert not finished.file("tinydep/__init__.py").is_symlink()
+    assert (finished.bench.base / "mine.py").exists()
 
 
 @pytest.mark.slow

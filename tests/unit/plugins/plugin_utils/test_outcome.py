@@ -34,6 +34,7 @@ def _outcome(dry: bool = False, **options: t.Any) -> HostOutcome:
         "plan": {},
         "failure": {},
         "rollback": {},
+        "unverified": [],
         "not_undone": "nothing",
         "checkpoints": "/s/.sage/checkpoints",
         **options,
@@ -48,6 +49,19 @@ def test_e25_an_installation_that_changed_sage() -> None:
     assert told.log == "/s/.sage/checkpoints/logs/20251115_143000.log"
     assert told.captured == {"files": 3, "bytes": 4096, "seconds": 0.1}
     assert not told.message
+
+
+def test_k1_what_could_not_be_verified_is_told_by_the_record_or_the_caller() -> None:
+    sentence = "1 file of yaml 6.0 cannot be read: lib/yaml.py"
+    for told in (
+        _outcome(record={**RECORD, "unverified": [sentence]}),
+        _outcome(phases=["verification"], unverified=[sentence]),
+    ):
+        assert told.unverified == [sentence]
+    assert _outcome(status="failed", record={**RECORD, "unverified": [sentence]}).unverified == []
+    hosts = [HostResult(name, "installed", {"unverified": [sentence]}) for name in ("a", "b")]
+    lines = _closing.table([*hosts, HostResult("c", "installed", {"unverified": "x"})], COMMANDS).splitlines()
+    assert lines[1:3] == ["NOT ALL VERIFIED: a, b", f"  {sentence}"]
 
 
 def test_e25_nothing_was_to_do_or_nothing_changed() -> None:

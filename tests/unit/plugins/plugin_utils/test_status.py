@@ -70,6 +70,19 @@ def test_e17_columns_and_the_count() -> None:
     assert lines[-1] == "6 hosts: 1 failed, 1 doubt, 1 drift, 1 unknown, 1 none, 1 completed"
 
 
+def test_e17_after_an_undo_the_error_is_why() -> None:
+    """It said that it was rolled back, and of a version that is in force nothing."""
+    undone = {"python_deps": {"status": "rolled_back", "data": None, "failure": {"message": "no route to the index"}}}
+    row = _status.row("h", {**FAILED, "phases": undone}, {})
+    assert (row.status, row.why) == ("failed", "python_deps: no route to the index")
+    row = _status.row("h", {**FAILED, "status": "rolled_back", "phases": undone}, {})
+    assert row.why == "as 20251115_143000: python_deps: no route to the index"
+    # By hand, of what had gone well.
+    good = {"python_deps": {"status": "rolled_back", "data": "x", "failure": None}}
+    row = _status.row("h", {**DONE, "status": "rolled_back", "phases": good}, {})
+    assert row.why == "as 20251115_143000"
+
+
 def test_e17_only_what_is_asked_for_is_shown_and_all_is_counted() -> None:
     rows = [_status.row(f"h{number:03}", FAILED if number % 70 == 1 else DONE, {}) for number in range(200)]
     lines = _status.table(rows, ["failed", "doubt", "drift"]).splitlines()

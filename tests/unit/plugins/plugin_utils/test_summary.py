@@ -52,6 +52,7 @@ def _summary(dry: bool = False, **options: t.Any) -> list[str]:
         **dict.fromkeys(("status", "verified", "stays", "not_undone"), ""),
         **{name: {} for name in ("plan", "failure", "rollback", "record")},
         "phases": [],
+        "unverified": [],
         "checkpoints": "/s/.sage/checkpoints",
         "root": "/s",
         "install_mode": "standard",
@@ -68,6 +69,14 @@ def test_nothing_was_left_to_do() -> None:
     # What was taken back cannot be taken back again.
     record = {**RECORD, "progress": {**RECORD["progress"], "can_rollback": False}}
     assert _summary(record=record)[1:] == PROGRESS[:2]
+
+
+def test_k1_what_could_not_be_verified_is_not_said_to_be() -> None:
+    sentence = "1 file of yaml 6.0 is not in RECORD any more: lib/yaml.py"
+    first, second, *dummy = _summary(phases=["verification"], record={**RECORD, "unverified": [sentence]})
+    assert first == "SAGE 0.3.2.4 (standard) is installed in /s and verified, but for what follows."
+    assert second == f"Not verified: {sentence}."
+    assert _summary(record={**RECORD, "unverified": [sentence]})[1] == second
 
 
 def test_an_installation_tells_what_changed() -> None:

@@ -233,7 +233,7 @@ def test_every_finding_has_an_advice_and_is_documented() -> None:
     """The engine, the controller's advice, the module's documentation and the page have the same words."""
     top = pathlib.Path(__file__).resolve().parents[4]
     look = (top / "plugins/module_utils/_fsck/look.py").read_text()
-    found = set(re.findall(r'(?:wrong|left_behind|severe)\(\s*"(\w+)"', look)) | set(
+    found = set(re.findall(r'(?:wrong|noted|left_behind|severe)\(\s*"(\w+)"', look)) | set(
         re.findall(r'\("(progress_\w+)"', look)
     )
     assert found == set(BY_FINDING)

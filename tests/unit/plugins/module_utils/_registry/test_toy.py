@@ -99,7 +99,7 @@ def test_what_somebody_else_changed(host: ToyHost) -> None:
     host.upgrade("2")
     assert host.drift() == []
     host.change("mine")
-    assert host.drift() == [{"kind": "toy", "path": str(host.link), "what": "it was 2, is mine"}]
+    assert host.drift() == [{"kind": "toy", "path": str(host.link), "what": "it was 2, is mine", "theirs": False}]
     with pytest.raises(ConflictError, match="is mine, the change left 2"):
         rollback(host.engine, RollbackRequest(), False)
     assert host.release == "mine"

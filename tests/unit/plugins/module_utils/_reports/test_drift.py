@@ -115,7 +115,11 @@ def test_edits_deletions_and_additions(host: Host) -> None:
         f"{SITE}/tinydep/data/1.0.txt: is gone (tinydep 1.0)",
     ]
     told = report(host.engine, None, False, True)
-    assert [set(one) for one in told["drift"] or []] == [{"kind", "path", "what"}] * 5
+    assert [set(one) for one in told["drift"] or []] == [{"kind", "path", "what", "theirs"}] * 5
+    assert {line["what"] for line in told["drift"] or [] if line["theirs"]} == {
+        "numpy 2.0 was added by somebody",
+        "older was 0.9, is 1.0",
+    }
     assert "drift" not in report(host.engine, None, False)
 
 

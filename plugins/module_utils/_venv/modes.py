@@ -1,0 +1,63 @@
+"""What is not as it was verified, modes and owners included: more than a rerun has to look at."""
+
+from __future__ import annotations
+
+import stat
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import verified
+
+if t.TYPE_CHECKING:
+    import os
+
+# Bits of a mode that let others write, or run as its owner.
+_DANGEROUS = stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID | stat.S_ISGID
+
+
+class Different(t.NamedTuple):
+    """What is not as it was verified, for M(_fsck).
+
+    :ivar files: absolute path and what is different of each file.
+    :ivar modes: the same of those whose mode or owner alone is another one.
+    :ivar unsafe: some of these can be written by more users than before, or belong to others.
+    """
+
+    files: list[tuple[str, str]]
+    modes: list[tuple[str, str]]
+    unsafe: bool
+
+
+def different(path: str, data: bytes, name: str) -> Different:
+    """What is not as it was verified, modes included that bar nobody's work.
+
+    :param path: of the environment.
+    :param data: the table's file.
+    :param name: of that file, for messages.
+    :raises StoreError: the table cannot be used.
+    """
+    table = footprint_table.read(data.splitlines(), name)
+    venv = Tree.open(path)
+    if venv is None:
+        return Different([], [], unsafe=False)
+    with venv:
+        found = dict(verified.differences(venv, table))
+        modes, unsafe = [], False
+        for relative, row in table.rows.items():
+            info = _regular(venv, relative) if row.type == FILE and relative not in found else None
+            if info is None or (stat.S_IMODE(info.st_mode), info.st_uid) == (row.mode, row.uid):
+                continue
+            now = f"mode {stat.S_IMODE(info.st_mode):04o} and owner {info.st_uid}"
+            modes.append((venv.name(relative), f"{now}, was {row.mode:04o} and {row.uid}"))
+            unsafe = unsafe or info.st_uid != row.uid or bool(info.st_mode & ~row.mode & _DANGEROUS)
+        return Different([(venv.name(relative), text) for relative, text in found.items()], modes, unsafe)
+
+
+def _regular(venv: Tree, path: str) -> os.stat_result | None:
+    try:
+        return venv.lstat(path)
+    except (OSError, UnsafePath):
+        return None
