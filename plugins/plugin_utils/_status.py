@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.plugin_utils import _outcome
 from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, mapping, pad, width, words
 
 if t.TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _failure(told: Mapping[str, object]) -> str:
         failed = facts.get("status") == "failed"
         data = facts.get("failure") or (facts.get("data") if failed else None)
         if failed or (data and facts.get("status") == "rolled_back"):
-            message = words(mapping(data).get("message") if isinstance(data, dict) else data)
+            message = _outcome.reason(data) if isinstance(data, dict) else words(data)
             return cell(f"{words(name)}: {message or 'it failed'}", _FAILURE)
     return ""
 
