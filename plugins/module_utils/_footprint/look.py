@@ -64,7 +64,7 @@ def row_at(directory: int, name: str) -> TableRow | None:
     """The row of one path, with extended attributes; None where nothing is."""
     try:
         info = os.lstat(name, dir_fd=directory)
-        return _row(info, _target(info, name, directory), attributes_of(directory, name))
+        return row_of(info, _target(info, name, directory), attributes_of(directory, name))
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -99,7 +99,7 @@ def _target(info: os.stat_result, name: str, directory: int) -> str:
     return ""
 
 
-def _row(info: os.stat_result, target: str, attributes: str) -> TableRow:
+def row_of(info: os.stat_result, target: str, attributes: str) -> TableRow:
     mode = info.st_mode
     return TableRow(
         _TYPES[stat.S_IFMT(mode)],
@@ -138,7 +138,7 @@ class _Look:
         else:
             attributes = attributes_of(directory, name)
         target = "" if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode) else _target(info, name, directory)
-        self.rows[path] = _row(info, target, attributes)
+        self.rows[path] = row_of(info, target, attributes)
 
     def _below(self, path: str, name: str, directory: int, device: int, depth: int) -> None:
         if depth > _DEEPEST:

@@ -64,7 +64,8 @@ class Table(t.NamedTuple):
 
     :ivar rows: path relative to the tree → row; the tree's own path is C(""). Directories come before what is in them.
     :ivar began: when the look began, nanoseconds since 1970.
-    :ivar file_system: tells one from another as long as both are mounted, see M(_footprint.look).
+    :ivar file_system: that the tree is on, see M(_footprint.look.file_system): only there a number is an inode's.
+    :ivar generation: of the links that hold content of these rows, see M(_footprint.farm); empty where nothing is held.
     :ivar boundaries: directories and files of the tree where another mount or subvolume begins.
     :ivar unseen: path → why what is below could not be looked at.
     """
@@ -72,6 +73,7 @@ class Table(t.NamedTuple):
     rows: dict[str, TableRow]
     began: int = 0
     file_system: str = ""
+    generation: str = ""
     boundaries: tuple[str, ...] = ()
     unseen: t.Mapping[str, str] = {}
 
@@ -105,9 +107,9 @@ def untouched(row: TableRow | None, earlier: TableRow | None) -> bool:
         return row is earlier
     if not same_metadata(row, earlier):
         return False
-    if row.type != FILE:
+    if row.type == DIRECTORY:
         return True
-    return (row.inode, row.size, row.mtime) == (earlier.inode, earlier.size, earlier.mtime)
+    return row.mtime == earlier.mtime and (row.type != FILE or (row.inode, row.size) == (earlier.inode, earlier.size))
 
 
 def encode_attributes(attributes: t.Mapping[str, bytes]) -> str:
@@ -146,7 +148,7 @@ def _unescape(word: bytes) -> str:
 
 def write(table: Table) -> t.Iterator[bytes]:
     """The lines of a table's file."""
-    yield b"sage-table %d %d %s\n" % (FORMAT, table.began, _escape(table.file_system))
+    yield b"sage-table %d %d %s %s\n" % (FORMAT, table.began, _escape(table.file_system), _escape(table.generation))
     for path in table.boundaries:
         yield b"boundary %s\n" % _escape(path)
     for path, reason in table.unseen.items():
@@ -179,7 +181,7 @@ def read(lines: t.Iterable[bytes], name: str) -> Table:
     rows: dict[str, TableRow] = {}
     boundaries: list[str] = []
     unseen: dict[str, str] = {}
-    began, file_system, ended = 0, "", False
+    began, file_system, generation, ended = 0, "", "", False
     iterator = iter(lines)
     try:
         head = next(iterator, b"").split()
@@ -187,7 +189,7 @@ def read(lines: t.Iterable[bytes], name: str) -> Table:
             raise ValueError("it does not begin as one")
         if int(head[1]) != FORMAT:
             raise _unusable(name, f"it has format {int(head[1])}, and this version reads {FORMAT}")
-        began, file_system = int(head[2]), _unescape(head[3])
+        began, file_system, generation = int(head[2]), _unescape(head[3]), _unescape(head[4])
         for line in iterator:
             words = line.split()
             if len(words) == _FIELDS and words[0] in _TYPES:
@@ -204,7 +206,7 @@ def read(lines: t.Iterable[bytes], name: str) -> Table:
         raise _unusable(name, f"{error}") from error
     if not ended:
         raise _unusable(name, "its end is missing")
-    return Table(rows, began, file_system, boundaries=tuple(boundaries), unseen=unseen)
+    return Table(rows, began, file_system, generation, boundaries=tuple(boundaries), unseen=unseen)
 
 
 def _row(words: list[bytes]) -> TableRow:

@@ -1,0 +1,194 @@
+"""The way back, path by path: before the change, as the change left it, now. Nothing is touched here.
+
+It is a three-way merge. What is as it was needs nothing; what is as the change left it goes back; what somebody changed
+since is a conflict, unless nobody owns it: a log, a data file of a service goes on living. Conflicts are decided by
+group, for half of somebody's upgrade must be neither kept nor undone.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
+    DIRECTORY,
+    FILE,
+    Table,
+    same_metadata,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
+
+# What becomes of a path.
+RESTORE, REMOVE = "restore", "remove"
+
+
+class Touched(t.NamedTuple):
+    """One path that changes touched.
+
+    :ivar before: as it was before the first of them; None where nothing was.
+    :ivar after: as the last of them left it; None where it left nothing.
+    :ivar generation: of the link that may hold the content of P(before).
+    :ivar between: somebody changed it between two of them, which the later one then replaced.
+    """
+
+    before: TableRow | None
+    after: TableRow | None
+    generation: str
+    between: bool = False
+
+
+class Step(t.NamedTuple):
+    """What becomes of one path.
+
+    :ivar action: C(restore) or C(remove).
+    :ivar touched: what is known of the path.
+    :ivar now: what is there; None where nothing is.
+    """
+
+    path: str
+    action: str
+    touched: Touched
+    now: TableRow | None
+
+
+class Decision(t.NamedTuple):
+    """A computed way back.
+
+    :ivar steps: what is to be done, sorted by path.
+    :ivar conflicts: paths that somebody changed since, and paths of the same groups.
+    :ivar living: paths that nobody owns and that were written to since: left alone.
+    :ivar lost: paths whose content from before is not held.
+    """
+
+    steps: list[Step]
+    conflicts: list[str]
+    living: list[str]
+    lost: list[str]
+
+
+Groups = t.Callable[[str], t.Iterable[str]]
+
+
+def merge(footprints: t.Sequence[Footprint]) -> dict[str, Touched]:
+    """What several changes touched as if they were one.
+
+    :param footprints: oldest first.
+    """
+    merged: dict[str, Touched] = {}
+    for footprint in footprints:
+        for path in footprint.paths():
+            before, after = footprint.before.rows.get(path), footprint.after.rows.get(path)
+            known = merged.get(path)
+            if known is None:
+                merged[path] = Touched(before, after, footprint.before.generation)
+            else:
+                between = known.between or not _same_content(before, known.after)
+                merged[path] = known._replace(after=after, between=between)
+    return merged
+
+
+def decide(
+    place: Place, touched: t.Mapping[str, Touched], now: Table, farm: Farm, groups: Groups, force: bool = False
+) -> Decision:
+    """Decide what becomes of every path that changes touched.
+
+    :param now: a look at the tree.
+    :param groups: path → the groups that own it, before, after or now; none where nobody does.
+    :param force: conflicts go back as well; what is there is then kept aside.
+    """
+    steps: list[Step] = []
+    disputed: set[str] = set()
+    living: list[str] = []
+    lost: list[str] = []
+    for path in sorted(touched):
+        sides, row = touched[path], now.rows.get(path)
+        if is_as_before(place, path, row, sides, farm):
+            continue
+        step = Step(path, RESTORE if sides.before is not None else REMOVE, sides, row)
+        if sides.between or not _is_as_left(place, path, row, sides, now):
+            if not any(True for _group in groups(path)):
+                living.append(path)
+                continue
+            disputed.add(path)
+        if sides.before is not None and sides.before.type == FILE and farm.path(sides.before, sides.generation) is None:
+            lost.append(path)
+        steps.append(step)
+    conflicts = _spread(disputed, [step.path for step in steps], groups)
+    if not force:
+        steps = [step for step in steps if step.path not in conflicts]
+    return Decision(steps, sorted(conflicts), living, lost)
+
+
+def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, farm: Farm) -> bool:
+    """Whether a path is as it was before the changes: the very inode that is held, or the same in all that tells."""
+    before = sides.before
+    if row is None or before is None:
+        return row is before
+    if not same_metadata(row, before):
+        return False
+    if before.type != FILE:
+        return before.type == DIRECTORY or row.mtime == before.mtime
+    if (row.size, row.mtime) != (before.size, before.mtime):
+        return False
+    if not before.hash:
+        return row.inode == before.inode and farm.holds_inode(before)
+    return place.digest(path) == before.hash
+
+
+def _is_as_left(place: Place, path: str, row: TableRow | None, sides: Touched, now: Table) -> bool:
+    """Whether nobody touched a path since the change."""
+    after = sides.after
+    if row is None or after is None:
+        return row is after
+    if row.type == after.type == DIRECTORY:
+        # What others do with a directory is theirs; what is in it has rows of its own.
+        return True
+    if not same_metadata(row, after):
+        return False
+    if row.type != FILE:
+        return True
+    unmoved = (row.inode, row.size, row.mtime, row.ctime) == (after.inode, after.size, after.mtime, after.ctime)
+    # Content decides before any time does.
+    return (unmoved and not now.is_racy(after)) or (row.size == after.size and place.digest(path) == after.hash)
+
+
+def _same_content(first: TableRow | None, second: TableRow | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    if first.type == second.type == DIRECTORY:
+        return True
+    return same_metadata(first, second) and first.hash == second.hash
+
+
+def _spread(disputed: set[str], paths: t.Sequence[str], groups: Groups) -> set[str]:
+    """Disputed paths, and all that belong to groups of theirs, groups that share a path being one."""
+    parent: dict[str, str] = {}
+
+    def find(group: str) -> str:
+        while parent.setdefault(group, group) != group:
+            group = parent[group]
+        return group
+
+    members: dict[str, list[str]] = {}
+    for path in paths:
+        owners = list(groups(path))
+        members[path] = owners
+        for owner in owners[1:]:
+            parent[find(owner)] = find(owners[0])
+    roots = {find(owner) for path in disputed for owner in members.get(path, ())}
+    return disputed | {path for path, owners in members.items() if any(find(owner) in roots for owner in owners)}
+
+
+def check(steps: t.Iterable[Step], farm: Farm) -> None:
+    """Check all held content that steps will use.
+
+    :raises StoreError: some is gone, or not what was captured; nothing was changed.
+    """
+    for step in steps:
+        before = step.touched.before
+        if before is not None and before.type == FILE:
+            farm.digest(before, step.touched.generation)

@@ -1,0 +1,239 @@
+"""Content of a tree's files, kept between points: links where the inode may be shared, copies elsewhere.
+
+A link is named by what it holds, C(inode.size.mtime): as long as it lives, no other content can have that inode. A copy
+is named by its hash, for its inode says nothing of the file that it was made of. Links lie in a directory per generation:
+a farm that was copied elsewhere begins a new one, since inodes have other numbers there; tables say of which they are.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, digest_of
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
+
+CANNOT_LINK = frozenset(
+    (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT)
+)
+_COPIES = "copies"
+_STAGED = ".copy"
+_FICLONE = 0x40049409
+_CHUNK = 1 << 20
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Copied(t.NamedTuple):
+    """A copy that was made.
+
+    :ivar info: the inode that was read, before it was.
+    :ivar size: bytes that were read: others if it was being written.
+    :ivar digest: SHA-256 of these, in hex.
+    """
+
+    info: os.stat_result
+    size: int
+    digest: str
+
+
+class Farm:
+    """What is held of a tree's content.
+
+    :ivar tree: the directory that it lies in.
+    :ivar generation: of links made now.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.generation = f"links-{footprint_look.file_system(tree.fd)}-{os.fstat(tree.fd).st_ino:x}"
+
+    def names(self) -> set[str]:
+        """The names of all links of this generation."""
+        names: set[str] = set()
+        for directory, is_directory in self.tree.listing(self.generation):
+            if is_directory:
+                with os.scandir(self.tree.enter(f"{self.generation}/{directory}")) as links:
+                    names.update(link.name for link in links)
+        return names
+
+    def holds_inode(self, row: TableRow) -> bool:
+        """Whether a link of this generation holds the very inode of a row, and it was not written to since."""
+        info = self.tree.lstat(_of_link(self.generation, row))
+        return info is not None and (info.st_ino, info.st_size, info.st_mtime_ns) == (row.inode, row.size, row.mtime)
+
+    def newest(self, row: TableRow) -> TableRow | None:
+        """A row with the size and times that its inode has now; None where no link holds that inode.
+
+        Who has a file open goes on writing to it, also when it has only the farm's name any more.
+        """
+        link = _of_link(self.generation, row)
+        info = self.tree.lstat(link)
+        if info is None or info.st_ino != row.inode:
+            return None
+        renewed = row._replace(size=info.st_size, mtime=info.st_mtime_ns)
+        if link_name(renewed) != link_name(row):
+            fd, name = self.tree.parent(link)
+            os.rename(name, link_name(renewed), src_dir_fd=fd, dst_dir_fd=fd)
+        return renewed
+
+    def path(self, row: TableRow, generation: str) -> str | None:
+        """Where the content of a file's row is; None where it is not held.
+
+        :param generation: of the table that the row is from.
+        """
+        if row.hash:
+            copy = _of_copy(row.hash)
+            info = self.tree.lstat(copy)
+            if info is not None and info.st_size == row.size:
+                return copy
+        return self.link_of(row, generation)
+
+    def link_of(self, row: TableRow, generation: str) -> str | None:
+        """Where a link holds the content of a row; None where none does."""
+        link = _of_link(generation, row)
+        info = self.tree.lstat(link)
+        if info is None or (info.st_size, info.st_mtime_ns) != (row.size, row.mtime):
+            return None
+        # Of another generation only the name tells: the inode is another.
+        return link if generation != self.generation or info.st_ino == row.inode else None
+
+    def digest(self, row: TableRow, generation: str) -> str:
+        """The SHA-256 of what is held of a row, in hex.
+
+        :raises StoreError: it is not held, or not what the row's hash says.
+        """
+        path = self.path(row, generation)
+        if path is None:
+            raise self._damaged(_of_link(generation, row), "gone")
+        digest = digest_of(self.tree.open_file(path))
+        if row.hash and digest != row.hash:
+            raise self._damaged(path, "not what was captured")
+        return digest
+
+    def link(self, directory: int, name: str, row: TableRow) -> os.stat_result | None:
+        """Hold a file by a link.
+
+        :returns: the inode, with its new ctime; None when a link is impossible, or the file is not the row's any more.
+        """
+        path = _of_link(self.generation, row)
+        try:
+            fd, link = self.tree.parent(path, make=True)
+            os.link(name, link, src_dir_fd=directory, dst_dir_fd=fd, follow_symlinks=False)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if error.errno in CANNOT_LINK:
+                return None
+            raise
+        info = os.lstat(link, dir_fd=fd)
+        if stat.S_ISREG(info.st_mode) and (info.st_ino, info.st_size, info.st_mtime_ns) == (
+            row.inode,
+            row.size,
+            row.mtime,
+        ):
+            return info
+        # Something else took the file's name since the look, or what has this name here was damaged.
+        os.unlink(link, dir_fd=fd)
+        return None
+
+    def copy(self, directory: int, name: str) -> Copied:
+        """Hold a file by a copy, sharing its blocks where the file system can; not synced yet.
+
+        :raises OSError: it cannot be read, or there is no room.
+        """
+        reading = os.open(name, _READ, dir_fd=directory)
+        try:
+            info = os.fstat(reading)
+            if not stat.S_ISREG(info.st_mode):
+                raise OSError(errno.EINVAL, "no regular file", name)
+            self.tree.unlink(_STAGED)
+            fd, staged = self.tree.parent(_STAGED)
+            writing = os.open(staged, _NEW, 0o600, dir_fd=fd)
+            try:
+                digest, size = _fill(reading, writing)
+            finally:
+                os.close(writing)
+        finally:
+            os.close(reading)
+        to, final = self.tree.parent(_of_copy(digest), make=True)
+        os.rename(_STAGED, final, src_dir_fd=self.tree.fd, dst_dir_fd=to)
+        return Copied(info, size, digest)
+
+    def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> None:
+        """Write what is held of a row to a new file, 0600.
+
+        :raises StoreError: it is not held, or not what was captured; the file is not there then.
+        """
+        path = self.path(row, generation)
+        if path is None:
+            self.digest(row, generation)
+            return
+        reading = self.tree.open_file(path)
+        try:
+            writing = os.open(name, _NEW, 0o600, dir_fd=directory)
+            try:
+                digest = _fill(reading, writing)[0]
+            finally:
+                os.close(writing)
+        finally:
+            os.close(reading)
+        if row.hash and digest != row.hash:
+            os.unlink(name, dir_fd=directory)
+            raise self._damaged(path, "not what was captured")
+
+    def _damaged(self, path: str, how: str) -> StoreError:
+        return StoreError(
+            f"Captured content in {self.tree.path} is {how}.",
+            untouched="everything; nothing was restored from it.",
+            advice="Restore the store from a copy, or roll back to another point.",
+            file=self.tree.name(path),
+        )
+
+
+def _fill(reading: int, writing: int) -> tuple[str, int]:
+    """Copy one open file to another; the SHA-256 and size of what was copied. Holes stay holes."""
+    try:
+        fcntl.ioctl(writing, _FICLONE, reading)
+        reading, cloned = writing, True
+    except OSError:
+        cloned = False
+    sha, size = hashlib.sha256(), 0
+    while True:
+        data = os.read(reading, _CHUNK)
+        if not data:
+            break
+        sha.update(data)
+        size += len(data)
+        if cloned:
+            continue
+        if data.count(0) == len(data):
+            os.lseek(writing, len(data), os.SEEK_CUR)
+            continue
+        view = memoryview(data)
+        while view:
+            view = view[os.write(writing, view) :]
+    if not cloned:
+        os.ftruncate(writing, size)
+    return sha.hexdigest(), size
+
+
+def _of_link(generation: str, row: TableRow) -> str:
+    return f"{generation}/{row.inode & 0xFF:02x}/{row.inode:x}.{row.size:x}.{row.mtime:x}"
+
+
+def link_name(row: TableRow) -> str:
+    """The name of the link that holds a row's inode, as M(Farm.names) has it."""
+    return f"{row.inode:x}.{row.size:x}.{row.mtime:x}"
+
+
+def _of_copy(digest: str) -> str:
+    return f"{_COPIES}/{digest[:2]}/{digest}"

@@ -1,0 +1,132 @@
+"""Before a change: look at a tree, and hold the content of its files.
+
+What is said of content is held, not hoped for: a file is linked only where all names of its inode are the tree's and
+the farm's own, for whoever else has a name may write to it; all others are copied. So is what was written within the
+granule of the look, and what people and programs write in place.
+"""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import farm as footprint_farm
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
+
+
+class HoldPolicy(t.NamedTuple):
+    """What a kind of resource says of its trees.
+
+    :ivar links: files may be linked at all.
+    :ivar shared: a file may be linked although its inode has names outside of the tree, since these are ours as well.
+    :ivar is_edited: path → whether such files are written in place, and so are copied.
+    """
+
+    links: bool = False
+    shared: bool = False
+    is_edited: t.Callable[[str], bool] = bool
+
+
+class HoldPlan(t.NamedTuple):
+    """What holding a tree will do.
+
+    :ivar links: paths to link.
+    :ivar copies: paths to copy.
+    :ivar bytes: of the copies, at most.
+    """
+
+    links: list[str]
+    copies: list[str]
+    bytes: int
+
+
+def plan(table: Table, farm: Farm, policy: HoldPolicy, earlier: Table | None = None) -> tuple[Table, HoldPlan]:
+    """What has to be done to hold all files of a table; changes nothing.
+
+    :param earlier: the newest table that was held by this farm. What it has copied and nobody touched is held.
+    :returns: the table, with hashes of what is held by copies already, and the rest.
+    """
+    linked = farm.names() if policy.links else set()
+    names = collections.Counter(row.inode for row in table.rows.values() if row.type == FILE and row.links > 1)
+    result = HoldPlan([], [], bytes=0)
+    rows = dict(table.rows)
+    size = 0
+    for path, row in table.rows.items():
+        if row.type != FILE:
+            continue
+        known = earlier.rows.get(path) if earlier is not None else None
+        if known is not None and known.hash and _vouched(row, known, table, earlier):
+            candidate = row._replace(hash=known.hash)
+            if farm.path(candidate, farm.generation) is not None:
+                rows[path] = candidate
+                continue
+        held = footprint_farm.link_name(row) in linked
+        foreign = row.links - (names[row.inode] or 1) - held
+        linkable = policy.links and (policy.shared or foreign <= 0)
+        if linkable and not table.is_racy(row) and not policy.is_edited(path):
+            if not held:
+                result.links.append(path)
+            continue
+        result.copies.append(path)
+        size += row.size
+    return table._replace(rows=rows, generation=farm.generation), result._replace(bytes=size)
+
+
+def _vouched(row: TableRow, known: TableRow, table: Table, earlier: Table | None) -> bool:
+    """Whether the hash of an earlier row is that of a row: nothing can have written to it without moving its ctime."""
+    if earlier is None or earlier.is_racy(known) or earlier.file_system != table.file_system:
+        return False
+    return (row.inode, row.size, row.mtime, row.ctime) == (known.inode, known.size, known.mtime, known.ctime)
+
+
+def hold(place: Place, table: Table, work: HoldPlan, farm: Farm) -> Table:
+    """Do what M(plan) found; synced by whoever records the table.
+
+    :returns: the table as it is held: with the ctimes that links have brought, without what went meanwhile.
+    :raises OSError: a file cannot be read, or there is no room.
+    """
+    rows = dict(table.rows)
+    copies = list(work.copies)
+    for path in work.links:
+        info = None
+        try:
+            info = farm.link(*place.at(path), rows[path])
+        except (FileNotFoundError, NotADirectoryError):
+            del rows[path]
+            continue
+        if info is None:
+            copies.append(path)
+        else:
+            rows[path] = rows[path]._replace(ctime=info.st_ctime_ns, links=info.st_nlink)
+    for path in copies:
+        try:
+            directory, name = place.at(path)
+            copied = farm.copy(directory, name)
+        except (FileNotFoundError, NotADirectoryError):
+            del rows[path]
+            continue
+        except OSError:
+            # Something else has its name by now.
+            row = place.row(path)
+            if row is not None and row.type == FILE:
+                raise
+            if row is None:
+                del rows[path]
+            else:
+                rows[path] = row
+            continue
+        row = footprint_look.row_of(copied.info, "", footprint_look.attributes_of(directory, name))
+        rows[path] = row._replace(size=copied.size, hash=copied.digest)
+    # Other names of an inode that was linked under one of them.
+    return table._replace(rows=rows)
+
+
+def unlinked(table: Table) -> t.Iterator[str]:
+    """Files of a table whose content nobody hashed: held by a link, or not at all."""
+    return (path for path, row in table.rows.items() if row.type == FILE and not row.hash)

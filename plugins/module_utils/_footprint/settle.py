@@ -1,0 +1,107 @@
+"""After a change: look again. The difference of two looks is what the change touched, whoever touched it.
+
+What was replaced is hashed now, and what came as well, so that from here on content decides and no time stamp does.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
+    DIRECTORY,
+    FILE,
+    Table,
+    same_metadata,
+    untouched,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
+
+
+class Footprint(t.NamedTuple):
+    """What a change touched.
+
+    :ivar before: rows of paths as they were, where something was there.
+    :ivar after: rows of the same paths as the change left them, where something is there. A path is in one or both.
+    :ivar unheld: files of P(before) whose content is lost, and how that came, for people.
+    :ivar renewed: files of P(before) that were written to before the change took them away, by whoever had them open:
+        what is held, and what P(before) says of them, is their last content.
+    :ivar elsewhere: paths where another mount or subvolume begins than before: of these and what is below nothing is
+        said.
+    """
+
+    before: Table
+    after: Table
+    unheld: dict[str, str]
+    renewed: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+    def paths(self) -> list[str]:
+        """All touched paths, a directory before what is in it."""
+        return sorted({*self.before.rows, *self.after.rows}, key=lambda path: path.split("/") if path else [])
+
+
+def settle(place: Place, before: Table, farm: Farm) -> Footprint:
+    """Look at what a change left.
+
+    :param before: as it was held.
+    """
+    after = place.look(before)
+    elsewhere = tuple(sorted({*before.boundaries} ^ {*after.boundaries}))
+    touched_before: dict[str, TableRow] = {}
+    touched_after: dict[str, TableRow] = {}
+    unheld: dict[str, str] = {}
+    renewed: list[str] = []
+    for path in [*before.rows, *(path for path in after.rows if path not in before.rows)]:
+        if any(not top or path == top or path.startswith(f"{top}/") for top in elsewhere):
+            continue
+        was, is_now = before.rows.get(path), after.rows.get(path)
+        if _is_untouched(place, path, was, is_now, before, farm):
+            continue
+        if was is not None:
+            in_place = is_now is not None and is_now.inode == was.inode
+            newest = farm.newest(was) if was.type == FILE and not was.hash and not in_place else None
+            if newest is not None and newest != was:
+                renewed.append(path)
+                was = newest
+            touched_before[path] = was
+            try:
+                if was.type == FILE:
+                    touched_before[path] = was._replace(hash=farm.digest(was, before.generation))
+            except StoreError:
+                unheld[path] = "was written in place" if in_place else "was not held"
+        if is_now is not None:
+            touched_after[path] = is_now._replace(hash=place.digest(path)) if is_now.type == FILE else is_now
+    return Footprint(
+        before._replace(rows=touched_before),
+        after._replace(rows=touched_after),
+        unheld,
+        tuple(renewed),
+        elsewhere,
+    )
+
+
+def _is_untouched(
+    place: Place, path: str, was: TableRow | None, is_now: TableRow | None, before: Table, farm: Farm
+) -> bool:
+    """Whether a path is as it was held.
+
+    Only a link that lives makes an inode a name. What is held as a copy is the same if its ctime tells so, which nobody
+    can set, else by its hash.
+    """
+    if was is None or is_now is None or was.type != FILE:
+        # That something was made in a directory and removed again shows in its time alone.
+        return untouched(is_now, was) and (
+            was is None or is_now is None or was.mtime == is_now.mtime or was.type != DIRECTORY
+        )
+    if not same_metadata(is_now, was) or is_now.size != was.size or is_now.mtime != was.mtime:
+        return False
+    if not was.hash:
+        return is_now.inode == was.inode and farm.holds_inode(was)
+    if (is_now.inode, is_now.ctime) == (was.inode, was.ctime) and not before.is_racy(was):
+        return True
+    return place.digest(path) == was.hash
