@@ -1,7 +1,8 @@
 """The way back, carried out: each path is staged, and put in place by one rename or exchange.
 
-It can be killed anywhere and run again: who decides anew finds what was put back as it was before the change, and the
-rest as it was left. Each step looks at what it takes away: what somebody wrote since the decision is put back, and named.
+It can be killed anywhere and run again: who decides anew finds what was put back as it was before the change, the rest
+as it was left, and what is half done among the paths that P(begun) tells. Each step looks at what it takes away: what
+somebody wrote since the decision is put back and named.
 
 Order: what is below a directory that becomes something else goes first; then directories from the top, then files, then
 what is to go, then directories from the bottom. No step leads through a link.
@@ -21,6 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import metadata
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import RESTORE
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
@@ -30,17 +32,37 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
     FIFO,
     FILE,
     LINK,
+    Table,
+    TableRow,
     same_metadata,
 )
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Step
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
 # Of a fixed length, so that it fits where the name that it stands for does.
 STAGED = ".intellistream-sage.undo"
+COPYING = ".intellistream-sage.copy"
+# A table of what was at the paths of a way back that began and did not end.
+_BEGUN = "begun"
+# Instead of numbers of inodes: of a file that is made here, and of one that is somebody's.
+_MADE, _DISPUTED = 0, -1
 _RENAME_EXCHANGE = 2
+
+
+def begun(stage: Tree) -> dict[str, TableRow]:
+    """What was at the paths at which a way back was at work that did not come to its end; empty if there is none.
+
+    :param stage: that of the way back.
+    :raises StoreError: what it wrote down is damaged.
+    """
+    try:
+        stream = os.fdopen(stage.open_file(_BEGUN), "rb")
+    except FileNotFoundError:
+        return {}
+    with stream:
+        return footprint_table.read(stream, stage.name(_BEGUN)).rows
 
 
 class Application:
@@ -90,7 +112,7 @@ class Application:
         :param disputed: paths where what is there now is somebody's, and is moved aside.
         :raises OSError: a step failed. What was done stays, and a rerun goes on.
         """
-        self._discard_staged(steps)
+        self._begin(steps, disputed)
         self._pending = {step.path for step in steps}
         directories = [step for step in steps if _goal(step) == DIRECTORY]
         for step in reversed(steps):
@@ -113,16 +135,46 @@ class Application:
         for step in reversed(directories):
             if step.touched.before is not None:
                 metadata.apply_to(*self._place.at(step.path), step.touched.before)
+        self._stage.unlink(_BEGUN)
 
-    def _discard_staged(self, steps: t.Sequence[Step]) -> None:
-        """What a killed run left beside the paths that it was at work on."""
-        for directory in {step.path.rpartition("/")[0] for step in steps}:
+    def _begin(self, steps: t.Sequence[Step], disputed: t.Container[str]) -> None:
+        """Clear away what a killed run left, and write down where this one will be at work."""
+        rows = begun(self._stage)
+        known = {_identity(row) for row in rows.values()}
+        for step in steps:
+            row = step.now if step.now is not None else step.touched.before
+            if step.touched.before is not None:
+                known.add(_identity(step.touched.before._replace(inode=_MADE)))
+            if row is not None:
+                # What is disputed is not known from here on, and is kept.
+                rows[step.path] = row._replace(inode=_DISPUTED) if step.path in disputed else row
+        self._discard(self._stage.fd, rows, known)
+        for directory in {path.rpartition("/")[0] for path in rows if path}:
             try:
-                self._place.parent.unlink(self._place.relative(f"{directory}/{STAGED}" if directory else STAGED))
-            except UnsafePath:
-                # The changes, or somebody, put a link there.
+                self._discard(self._place.at(f"{directory}/{STAGED}" if directory else STAGED)[0], rows, known)
+            except (FileNotFoundError, NotADirectoryError, UnsafePath):
+                # The changes, or somebody, put something else there.
                 continue
-        self._stage.unlink(STAGED)
+        if "" in rows:
+            self._discard(self._place.parent.fd, rows, known)
+        fd = os.open(COPYING, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._stage.fd)
+        with os.fdopen(fd, "wb") as stream:
+            stream.writelines(footprint_table.write(Table(rows)))
+            stream.flush()
+            os.fsync(fd)
+        os.rename(COPYING, _BEGUN, src_dir_fd=self._stage.fd, dst_dir_fd=self._stage.fd)
+
+    def _discard(self, fd: int, rows: t.Mapping[str, TableRow], known: set[tuple[object, ...]]) -> None:
+        """Remove what is under a name of an undo's own; what it took out and did not look at any more is kept aside."""
+        _unlink(fd, COPYING)
+        row = footprint_look.row_at(fd, STAGED)
+        if row is None:
+            return
+        if {_identity(row), _identity(row._replace(inode=_MADE))} & known or (row.type == FILE and row.links > 1):
+            os.unlink(STAGED, dir_fd=fd)
+            return
+        kin = (path for path, other in rows.items() if (other.size, other.mtime) == (row.size, row.mtime))
+        self._keep(fd, STAGED, next(kin, STAGED))
 
     def _clear(self, step: Step, steps: t.Sequence[Step], disputed: t.Container[str]) -> None:
         """Make way where a directory becomes something else, or something else a directory."""
@@ -243,8 +295,10 @@ class Application:
             source = self._farm.tree.parent(held) if held is not None else None
         if source is not None and self._link_in(source, fd, before, twin is not None):
             return
-        self._farm.copy_out(before, generation, fd, STAGED)
-        metadata.apply_to(fd, STAGED, before)
+        _unlink(fd, COPYING)
+        self._farm.copy_out(before, generation, fd, COPYING)
+        metadata.apply_to(fd, COPYING, before)
+        os.rename(COPYING, STAGED, src_dir_fd=fd, dst_dir_fd=fd)
 
     def _link_in(self, source: tuple[int, str], fd: int, before: TableRow, is_twin: bool) -> bool:
         """Stage another name of an inode; False where it must not or cannot be."""
@@ -360,6 +414,11 @@ class Application:
 
 def _goal(step: Step) -> str:
     return step.touched.before.type if step.touched.before is not None else ""
+
+
+def _identity(row: TableRow) -> tuple[object, ...]:
+    """Tells whether something is what a table has: of a file by its inode with this time, else by all that it says."""
+    return (row.inode, row.size, row.mtime) if row.type == FILE else (row.type, row.target)
 
 
 def _unlink(fd: int, name: str) -> None:

@@ -92,13 +92,20 @@ def merge(footprints: t.Sequence[Footprint]) -> dict[str, Touched]:
 
 
 def decide(
-    place: Place, touched: t.Mapping[str, Touched], now: Table, farm: Farm, groups: Groups, force: bool = False
+    place: Place,
+    touched: t.Mapping[str, Touched],
+    now: Table,
+    farm: Farm,
+    groups: Groups,
+    force: bool = False,
+    begun: t.Container[str] = (),
 ) -> Decision:
     """Decide what becomes of every path that changes touched.
 
     :param now: a look at the tree.
     :param groups: path → the groups that own it, before, after or now; none where nobody does.
     :param force: conflicts go back as well; what is there is then kept aside.
+    :param begun: paths at which a way back was at work that was killed: what it leaves half done is nobody's change.
     """
     steps: list[Step] = []
     disputed: set[str] = set()
@@ -109,7 +116,8 @@ def decide(
         if is_as_before(place, path, row, sides, farm):
             continue
         step = Step(path, RESTORE if sides.before is not None else REMOVE, sides, row)
-        if sides.between or not _is_as_left(place, path, row, sides, now):
+        half_done = path in begun and _is_half_done(place, path, row, sides)
+        if not half_done and (sides.between or not _is_as_left(place, path, row, sides, now)):
             if not any(True for _group in groups(path)):
                 living.append(path)
                 continue
@@ -154,6 +162,22 @@ def _is_as_left(place: Place, path: str, row: TableRow | None, sides: Touched, n
     unmoved = (row.inode, row.size, row.mtime, row.ctime) == (after.inode, after.size, after.mtime, after.ctime)
     # Content decides before any time does.
     return (unmoved and not now.is_racy(after)) or (row.size == after.size and place.digest(path) == after.hash)
+
+
+def _is_half_done(place: Place, path: str, row: TableRow | None, sides: Touched) -> bool:
+    """Whether a killed way back may have left a path like this: taken away, made, or with some of its metadata."""
+    if row is None:
+        return True
+    if row.type == DIRECTORY:
+        return sides.before is not None and sides.before.type == DIRECTORY
+    ends = [side for side in (sides.before, sides.after) if side is not None]
+    digest = place.digest(path) if row.type == FILE else ""
+    return (
+        any((side.type, side.target, side.size, side.hash) == (*row[:1], row.target, row.size, digest) for side in ends)
+        and row.uid in {side.uid for side in ends}
+        and row.gid in {side.gid for side in ends}
+        and row.mode & 0o1777 in {side.mode & 0o1777 for side in ends}
+    )
 
 
 def _same_content(first: TableRow | None, second: TableRow | None) -> bool:

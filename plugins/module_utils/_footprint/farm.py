@@ -1,8 +1,9 @@
 """Content of a tree's files, kept between points: links where the inode may be shared, copies elsewhere.
 
 A link is named by what it holds, C(inode.size.mtime): as long as it lives, no other content can have that inode. A copy
-is named by its hash, for its inode says nothing of the file that it was made of. Links lie in a directory per generation:
-a farm that was copied elsewhere begins a new one, since inodes have other numbers there; tables say of which they are.
+is named by its hash, for its inode says nothing of the file that it was made of. Links lie in a directory per
+generation: a farm that was copied elsewhere begins a new one, since inodes have other numbers there; tables say of
+which they are.
 """
 
 from __future__ import annotations
