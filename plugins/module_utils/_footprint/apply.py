@@ -39,7 +39,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Step
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
 
 # Of a fixed length, so that it fits where the name that it stands for does.
 STAGED = ".intellistream-sage.undo"
@@ -77,11 +77,11 @@ class Application:
     :ivar impossible: path → why it cannot be made again.
     """
 
-    def __init__(self, place: Place, farm: Farm, before: Table, now: Table, stage: Tree, aside: Tree) -> None:
+    def __init__(self, place: Place, farms: Farms, before: Table, now: Table, stage: Tree, aside: Tree) -> None:
         self._place = place
         # Descriptors of its own: those of a tree last until it leads to another directory.
         self._twins = Place(Tree(place.parent.path, os.dup(place.parent.fd)), place.name)
-        self._farm = farm
+        self._farms = farms
         self._stage = stage
         self._aside = aside
         # How many names of an inode are known to be the tree's.
@@ -208,7 +208,7 @@ class Application:
         before, now = step.touched.before, self._place.row(step.path)
         if before is None or now is None or not self._is_content_there(before, now, step):
             return False
-        if now.type == FILE and now.links > self._names[now.inode] + self._farm.holds_inode(now):
+        if now.type == FILE and now.links > self._names[now.inode] + self._farms.holds_inode(now):
             # To change somebody else's mode or time is not ours to do.
             return False
         metadata.apply_to(*self._place.at(step.path), before)
@@ -246,7 +246,7 @@ class Application:
         if now.size != before.size:
             return False
         # Of what the farm holds the hash was checked before.
-        is_held = now.inode == before.inode and self._farm.holds_inode(before)
+        is_held = now.inode == before.inode and self._farms.holds_inode(before)
         return is_held or self._place.digest(step.path) == before.hash
 
     def _make(self, path: str, before: TableRow, generation: str, directory: int) -> int | None:
@@ -290,13 +290,12 @@ class Application:
         source: tuple[int, str] | None = None
         if twin is not None:
             source = self._twins.at(twin)
-        elif not before.hash or generation == self._farm.generation:
-            held = self._farm.link_of(before, generation)
-            source = self._farm.tree.parent(held) if held is not None else None
+        else:
+            source = self._farms.link_at(before, generation)
         if source is not None and self._link_in(source, fd, before, twin is not None):
             return
         _unlink(fd, COPYING)
-        self._farm.copy_out(before, generation, fd, COPYING)
+        self._farms.copy_out(before, generation, fd, COPYING)
         metadata.apply_to(fd, COPYING, before)
         os.rename(COPYING, STAGED, src_dir_fd=fd, dst_dir_fd=fd)
 

@@ -17,7 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
@@ -95,7 +95,7 @@ def decide(
     place: Place,
     touched: t.Mapping[str, Touched],
     now: Table,
-    farm: Farm,
+    farms: Farms,
     groups: Groups,
     force: bool = False,
     begun: t.Container[str] = (),
@@ -113,7 +113,7 @@ def decide(
     lost: list[str] = []
     for path in sorted(touched):
         sides, row = touched[path], now.rows.get(path)
-        if is_as_before(place, path, row, sides, farm):
+        if is_as_before(place, path, row, sides, farms):
             continue
         step = Step(path, RESTORE if sides.before is not None else REMOVE, sides, row)
         half_done = path in begun and _is_half_done(place, path, row, sides)
@@ -122,7 +122,7 @@ def decide(
                 living.append(path)
                 continue
             disputed.add(path)
-        if sides.before is not None and sides.before.type == FILE and farm.path(sides.before, sides.generation) is None:
+        if sides.before is not None and sides.before.type == FILE and not farms.holds(sides.before, sides.generation):
             lost.append(path)
         steps.append(step)
     conflicts = _spread(disputed, [step.path for step in steps], groups)
@@ -131,7 +131,7 @@ def decide(
     return Decision(steps, sorted(conflicts), living, lost)
 
 
-def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, farm: Farm) -> bool:
+def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, farms: Farms) -> bool:
     """Whether a path is as it was before the changes: the very inode that is held, or the same in all that tells."""
     before = sides.before
     if row is None or before is None:
@@ -143,7 +143,7 @@ def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, 
     if (row.size, row.mtime) != (before.size, before.mtime):
         return False
     if not before.hash:
-        return row.inode == before.inode and farm.holds_inode(before)
+        return row.inode == before.inode and farms.holds_inode(before)
     return place.digest(path) == before.hash
 
 
@@ -207,7 +207,7 @@ def _spread(disputed: set[str], paths: t.Sequence[str], groups: Groups) -> set[s
     return disputed | {path for path, owners in members.items() if any(find(owner) in roots for owner in owners)}
 
 
-def check(steps: t.Iterable[Step], farm: Farm) -> None:
+def check(steps: t.Iterable[Step], farms: Farms) -> None:
     """Check all held content that steps will use.
 
     :raises StoreError: some is gone, or not what was captured; nothing was changed.
@@ -215,4 +215,4 @@ def check(steps: t.Iterable[Step], farm: Farm) -> None:
     for step in steps:
         before = step.touched.before
         if before is not None and before.type == FILE:
-            farm.digest(before, step.touched.generation)
+            farms.digest(before, step.touched.generation)

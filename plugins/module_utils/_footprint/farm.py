@@ -200,6 +200,44 @@ class Farm:
         )
 
 
+class Farms:
+    """Several farms as one, for going back through changes whose content lies apart.
+
+    :param farms: asked in this order.
+    """
+
+    def __init__(self, farms: t.Iterable[Farm]) -> None:
+        self._farms = list(farms)
+
+    def holds_inode(self, row: TableRow) -> bool:
+        """Whether one of them holds the very inode of a row, see M(Farm.holds_inode)."""
+        return any(farm.holds_inode(row) for farm in self._farms)
+
+    def holds(self, row: TableRow, generation: str) -> bool:
+        """Whether one of them has the content of a file's row."""
+        return self._of(row, generation) is not None
+
+    def digest(self, row: TableRow, generation: str) -> str:
+        """The SHA-256 of what is held of a row, see M(Farm.digest)."""
+        return (self._of(row, generation) or self._farms[-1]).digest(row, generation)
+
+    def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> None:
+        """Write what is held of a row to a new file, see M(Farm.copy_out)."""
+        (self._of(row, generation) or self._farms[-1]).copy_out(row, generation, directory, name)
+
+    def link_at(self, row: TableRow, generation: str) -> tuple[int, str] | None:
+        """A name of a row's inode, to be linked at once: an open directory and the name there; None without one."""
+        farm = self._of(row, generation)
+        # In another generation the inode is another one: a copy of it is as good, and leaves the farm its own.
+        if farm is None or generation != farm.generation:
+            return None
+        link = farm.link_of(row, generation)
+        return farm.tree.parent(link) if link is not None else None
+
+    def _of(self, row: TableRow, generation: str) -> Farm | None:
+        return next((farm for farm in self._farms if farm.path(row, generation) is not None), None)
+
+
 def _fill(reading: int, writing: int) -> tuple[str, int]:
     """Copy one open file to another; the SHA-256 and size of what was copied. Holes stay holes."""
     try:

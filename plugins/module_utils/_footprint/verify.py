@@ -10,7 +10,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Touched
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
@@ -48,7 +48,7 @@ def _children(table: Table) -> dict[str, set[str]]:
 
 
 def differences(
-    place: Place, touched: t.Mapping[str, Touched], now: Table, farm: Farm, passed_over: t.Container[str] = ()
+    place: Place, touched: t.Mapping[str, Touched], now: Table, farms: Farms, passed_over: t.Container[str] = ()
 ) -> dict[str, str]:
     """Path → how it differs from before the changes, for people; empty is exact.
 
@@ -58,7 +58,7 @@ def differences(
     found: dict[str, str] = {}
     for path, sides in touched.items():
         row = now.rows.get(path)
-        if path in passed_over or is_as_before(place, path, row, sides, farm):
+        if path in passed_over or is_as_before(place, path, row, sides, farms):
             continue
         found[path] = _how(row, sides.before)
     return found

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, hold, settle, verify
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.apply import Application
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm, Farms
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 
 if TYPE_CHECKING:
@@ -119,13 +119,13 @@ class Bench:
         touched = decide.merge(footprints)
         now = self.place.look()
         begun = apply.begun(self.stage)
-        self.decision = decision = decide.decide(self.place, touched, now, self.farm, groups, force, begun)
-        decide.check(decision.steps, self.farm)
-        with Application(self.place, self.farm, before, now, self.stage, self.aside) as application:
+        self.decision = decision = decide.decide(self.place, touched, now, Farms([self.farm]), groups, force, begun)
+        decide.check(decision.steps, Farms([self.farm]))
+        with Application(self.place, Farms([self.farm]), before, now, self.stage, self.aside) as application:
             application.run(decision.steps, decision.conflicts)
         self.application = application
         after = verify.put_times_back(self.place, touched, before, self.place.look())
-        return verify.differences(self.place, touched, after, self.farm)
+        return verify.differences(self.place, touched, after, Farms([self.farm]))
 
     def undo_all(self, before: Table, footprints: list[Footprint]) -> None:
         """Undo changes that nobody disputes; the tree is said to be as before."""
