@@ -204,12 +204,12 @@ class DpkgResource(Resource):
                 "known": view.database.known(),
             }
 
-    def after(self, manifest: Facts) -> Facts:
+    def after(self, layer: Layer) -> Facts:
         database = Database()
         settle.succeeded(database)
         auto = database.auto()
         facts: Facts = {"packages": {}, "inexact": {}, "known": database.known()}
-        for one in manifest["changes"]:
+        for one in layer.manifest["changes"]:
             package = database.get(one["name"], one["arch"])
             if package is None:
                 continue

@@ -1,21 +1,20 @@
-"""Taking named files, links and directories with all below into a store."""
+"""Taking named paths, and all below them, into a store: a table of each, and copies of the files by their hashes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
-from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
-from ansible_collections.intellistream.sage.plugins.module_utils._content.item import (
-    ABSENT,
-    DIRECTORY,
-    FILE,
-    LINK,
-    Item,
-)
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, settle
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, Table
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
 
 if t.TYPE_CHECKING:
@@ -23,70 +22,130 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
+# People edit these in place, so none is linked.
+_POLICY = hold.HoldPolicy(links=False)
+
+
+def look(path: str) -> Table:
+    """A table of a path; an empty one where nothing is."""
+    parent = listing.parent(path)
+    if parent is None:
+        return Table({})
+    with parent:
+        return Place(parent, os.path.basename(path)).look()
+
 
 def need(paths: t.Sequence[str]) -> tuple[int, int]:
     """(files, bytes) that M(capture) would write."""
-    files = size = 0
-    for path in paths:
-        tree = listing.parent(path)
-        if tree is None:
-            continue
-        with tree:
-            for relative in listing.below(tree, path):
-                info = tree.lstat(relative)
-                files += info is not None
-                size += info.st_size if info is not None and content_item.kind_of(info) == FILE else 0
-    return files, size
+    rows = [row for path in paths for row in look(path).rows.values()]
+    return len(rows), sum(row.size for row in rows)
 
 
 def capture(paths: t.Sequence[str], where: PrivateDir, items: ItemWriter) -> Facts:
     """Capture these paths; returns facts for the manifest.
 
-    :raises CaptureError: one of them is something else.
+    :raises CaptureError: one of them lies too deeply.
+    :raises OSError: a file cannot be read.
     """
-    files = size = 0
-    copied: list[str] = []
+    facts: Facts = {"files": 0, "copies": 0, "bytes": 0, "tables": {}}
     with Tree.of(where) as store:
+        farm = Farm(store)
         for number, path in enumerate(paths):
-            items.section(path)
-            tree = listing.parent(path)
-            if tree is None:
-                items.add("", Item(ABSENT))
+            table = _held(path, farm)
+            files = [row for row in table.rows.values() if row.type == FILE]
+            facts["files"] += len(table.rows)
+            facts["copies"] += len(files)
+            facts["bytes"] += sum(row.size for row in files)
+            facts["tables"][path] = _write(where, f"{number}.before", footprint_table.write(table))
+        storage_store.flush(store, [])
+    return facts
+
+
+def _held(path: str, farm: Farm) -> Table:
+    parent = listing.parent(path)
+    if parent is None:
+        return Table({}, generation=farm.generation)
+    with parent:
+        place = Place(parent, os.path.basename(path))
+        table, work = hold.plan(place.look(), farm, _POLICY)
+        return hold.hold(place, table, work, farm)
+
+
+def _write(where: PrivateDir, name: str, lines: t.Iterable[bytes]) -> str:
+    """Write a file of the store, durably; returns its SHA-256 in hex."""
+    content = b"".join(lines)
+    where.write(name, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(where: PrivateDir, name: str, digest: str) -> t.Iterator[bytes]:
+    content = where.read(name)
+    if content is None or hashlib.sha256(content).hexdigest() != digest:
+        raise StoreError(
+            f"{where.path}/{name} is {'gone' if content is None else 'not what was recorded'}.",
+            untouched="everything.",
+            advice="Restore the store from a copy, or roll back to another point.",
+            file=f"{where.path}/{name}",
+        )
+    return iter(content.splitlines(keepends=True))
+
+
+def tables(layer: Layer) -> t.Iterator[tuple[str, Table]]:
+    """Each captured path and what was there.
+
+    :raises StoreError: a table is gone or was changed.
+    """
+    for number, (path, digest) in enumerate(layer.manifest["tables"].items()):
+        yield path, footprint_table.read(_read(layer.where, f"{number}.before", digest), f"{number}.before")
+
+
+def settled(layer: Layer) -> Facts:
+    """Look at what the change after a capture left, and note what it touched; returns what the ledger keeps of that."""
+    digests = dict((layer.after or {}).get("footprints") or {})
+    known = dict(touched(layer)) if digests else {}
+    for number, (path, footprint) in enumerate(touched(layer._replace(after=None))):
+        if path not in known or not known[path].is_like(footprint):
+            digests[path] = _write(layer.where, f"{number}.footprint", settle.write(footprint))
+    return {"footprints": digests}
+
+
+def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
+    """Each captured path and what the change touched there: as it was settled, else by a look now.
+
+    :raises StoreError: what was noted is gone or was changed.
+    """
+    known = (layer.after or {}).get("footprints") or {}
+    with Tree.of(layer.where) as store:
+        farm = Farm(store)
+        for number, (path, before) in enumerate(tables(layer)):
+            if path in known:
+                name = f"{number}.footprint"
+                yield path, settle.read(_read(layer.where, name, known[path]), name)
                 continue
-            with tree:
-                for relative in listing.below(tree, path):
-                    below = relative.partition("/")[2]
-                    at = f"{number}/{below}" if below else str(number)
-                    item = _capture_one(tree, relative, store, at)
-                    items.add(below, item)
-                    files += item.kind != ABSENT
-                    size += item.size
-                    copied += [at] if item.kind == FILE else []
-        storage_store.flush(store, copied)
-    return {"files": files, "copies": len(copied), "bytes": size}
+            parent = listing.parent(path)
+            if parent is None:
+                yield path, Footprint(before, before._replace(rows={}), {}, late=True)
+                continue
+            with parent:
+                yield path, settle.settle(Place(parent, os.path.basename(path)), before, farm)._replace(late=True)
 
 
-def _capture_one(tree: Tree, relative: str, store: Tree, at: str) -> Item:
-    info = tree.lstat(relative)
-    kind = content_item.kind_of(info)
-    if info is None:
-        return Item(ABSENT)
-    if kind == FILE:
-        info, digest, xattrs = content_item.copy(tree, relative, store, at)
-        return content_item.item_of(FILE, info, digest)._replace(xattrs=xattrs)
-    if kind == LINK:
-        fd, name = tree.parent(relative)
-        return content_item.item_of(LINK, info, os.readlink(name, dir_fd=fd))
-    if kind == DIRECTORY:
-        store.enter(at, make=True)
-        attributes = content_item.xattrs_of(tree.enter(relative))
-        return content_item.item_of(DIRECTORY, info, "")._replace(xattrs=attributes)
-    raise CaptureError(
-        f"{tree.name(relative)} is a device, pipe or socket and cannot be captured.",
-        untouched="everything.",
-        advice="Leave it out of the paths to capture, or remove it.",
-        path=tree.name(relative),
-    )
+def lost(layer: Layer, thorough: bool) -> t.Iterator[str]:
+    """What is gone or hurt of a capture's content.
+
+    :param thorough: read all of it.
+    """
+    with Tree.of(layer.where) as store:
+        farm = Farm(store)
+        for path, table in tables(layer):
+            for relative, row in table.rows.items():
+                if row.type != FILE:
+                    continue
+                held = farm.path(row, table.generation)
+                if held is None:
+                    yield f"the captured content of {listing.join(path, relative)} is gone from {store.path}"
+                elif thorough and store.digest(held) != row.hash:
+                    yield f"{store.name(held)} is not what was captured of {listing.join(path, relative)}"
 
 
 def requirements(layer: Layer) -> bytes | None:
@@ -100,11 +159,11 @@ def project(layer: Layer) -> bytes | None:
 
 
 def _named(layer: Layer, name: str) -> bytes | None:
-    if layer.items is None:
-        return None
-    for section in layer.items.sections:
-        item = next((item for path, item in layer.items.read(section) if not path), None)
-        if os.path.basename(section.name) == name and item is not None and item.kind == FILE:
-            with Tree(layer.where.path, os.dup(layer.where.fd)) as store:
-                return store.read(str(section.number))
+    with Tree.of(layer.where) as store:
+        farm = Farm(store)
+        for path, table in tables(layer):
+            row = table.rows.get("")
+            held = farm.path(row, table.generation) if row is not None and row.type == FILE else None
+            if os.path.basename(path) == name and held is not None:
+                return store.read(held)
     return None

@@ -35,11 +35,8 @@ class FilesKind(Kind):
         return _RESOURCE.load()(list(spec.get("paths") or ([spec["path"]] if spec.get("path") else [])))
 
     def stored(self, items: ItemReader) -> t.Iterator[tuple[str, Item]]:
-        for section in items.sections:
-            for path, item in items.read(section):
-                if item.kind == "file":
-                    # Each captured path by its number.
-                    yield f"{section.number}/{path}" if path else str(section.number), item
+        # Its tables tell what it holds, see M(_files.resource.FilesResource.lost).
+        return iter(())
 
     def of_root(self, root: str) -> Facts:
         return {"kind": self.name, "paths": [f"{root}/{where}{name}" for where in ("", "src/") for name in _SAYING]}

@@ -15,14 +15,16 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
     from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 _NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
 _CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir, ItemWriter], Facts]] = ByName("_files.capture:capture")
+_SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_files.capture:settled")
+_TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_files.capture:touched")
+_LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_files.capture:lost")
 _UNDO: ByName[t.Callable[[t.Sequence[Layer], UndoOptions], Undo]] = ByName("_files.undo:FilesUndo")
-# From here on, what a change left is not listed in the ledger.
-_SETTLED = 1000
 
 
 class FilesResource(Resource):
@@ -65,17 +67,14 @@ class FilesResource(Resource):
     def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
         return _CAPTURE.load()(self.paths, where, items)
 
-    def after(self, manifest: Facts) -> Facts | None:
-        return self.observe() if manifest["files"] <= _SETTLED else None
+    def after(self, layer: Layer) -> Facts | None:
+        return _SETTLED.load()(layer)
 
     def unchanged(self, layer: Layer) -> bool:
-        if layer.items is None or layer.manifest["files"] > _SETTLED:
-            return False
-        captured = {
-            section.name: {path: listing.brief_of(item) for path, item in layer.items.read(section)}
-            for section in layer.items.sections
-        }
-        return captured == {path: listing.briefs(path) for path in self.paths}
+        return all(footprint.is_empty() for dummy, footprint in _TOUCHED.load()(layer._replace(after=None)))
+
+    def lost(self, layer: Layer, thorough: bool) -> list[str]:
+        return list(_LOST.load()(layer, thorough))
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(layers, options)

@@ -13,6 +13,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
     DIRECTORY,
     FILE,
     Table,
+    is_racy,
     same_metadata,
 )
 
@@ -32,13 +33,17 @@ class Touched(t.NamedTuple):
     :ivar before: as it was before the first of them; None where nothing was.
     :ivar after: as the last of them left it; None where it left nothing.
     :ivar generation: of the link that may hold the content of P(before).
+    :ivar settled: when the last of them was looked at, nanoseconds since 1970.
+    :ivar late: P(after) is what was there when somebody looked for the first time, long after the change.
     :ivar between: somebody changed it between two of them, which the later one then replaced.
     """
 
     before: TableRow | None
     after: TableRow | None
     generation: str
+    settled: int = 0
     between: bool = False
+    late: bool = False
 
 
 class Step(t.NamedTuple):
@@ -62,12 +67,14 @@ class Decision(t.NamedTuple):
     :ivar conflicts: paths that somebody changed since, and paths of the same groups.
     :ivar living: paths that nobody owns and that were written to since: left alone.
     :ivar lost: paths whose content from before is not held.
+    :ivar strays: what nobody owns in directories that go: kept aside.
     """
 
     steps: list[Step]
     conflicts: list[str]
     living: list[str]
     lost: list[str]
+    strays: list[str]
 
 
 Groups = t.Callable[[str], t.Iterable[str]]
@@ -83,11 +90,18 @@ def merge(footprints: t.Sequence[Footprint]) -> dict[str, Touched]:
         for path in footprint.paths():
             before, after = footprint.before.rows.get(path), footprint.after.rows.get(path)
             known = merged.get(path)
-            if known is None:
-                merged[path] = Touched(before, after, footprint.before.generation)
+            if known is not None and known.late:
+                # Nobody looked at once, so that nobody knows who did what in between.
+                merged[path] = known._replace(after=after, settled=footprint.after.began, late=footprint.late)
+            elif known is None:
+                merged[path] = Touched(
+                    before, after, footprint.before.generation, footprint.after.began, late=footprint.late
+                )
             else:
                 between = known.between or not _same_content(before, known.after)
-                merged[path] = known._replace(after=after, between=between)
+                merged[path] = known._replace(
+                    after=after, settled=footprint.after.began, between=between, late=footprint.late
+                )
     return merged
 
 
@@ -97,8 +111,10 @@ def decide(
     now: Table,
     farms: Farms,
     groups: Groups,
+    *,
     force: bool = False,
     begun: t.Container[str] = (),
+    is_ours: t.Callable[[str, TableRow | None], bool] | None = None,
 ) -> Decision:
     """Decide what becomes of every path that changes touched.
 
@@ -106,6 +122,7 @@ def decide(
     :param groups: path → the groups that own it, before, after or now; none where nobody does.
     :param force: conflicts go back as well; what is there is then kept aside.
     :param begun: paths at which a way back was at work that was killed: what it leaves half done is nobody's change.
+    :param is_ours: path, what is there now → whether a killed way back to another state may have put that there.
     """
     steps: list[Step] = []
     disputed: set[str] = set()
@@ -113,11 +130,12 @@ def decide(
     lost: list[str] = []
     for path in sorted(touched):
         sides, row = touched[path], now.rows.get(path)
-        if is_as_before(place, path, row, sides, farms):
+        if is_as_before(place, path, row, sides, farms) or _is_theirs(row, sides):
             continue
         step = Step(path, RESTORE if sides.before is not None else REMOVE, sides, row)
         half_done = path in begun and _is_half_done(place, path, row, sides)
-        if not half_done and (sides.between or not _is_as_left(place, path, row, sides, now)):
+        half_done = half_done or (is_ours is not None and is_ours(path, row))
+        if not half_done and (sides.between or not _is_as_left(place, path, row, sides)):
             if not any(True for _group in groups(path)):
                 living.append(path)
                 continue
@@ -126,9 +144,42 @@ def decide(
             lost.append(path)
         steps.append(step)
     conflicts = _spread(disputed, [step.path for step in steps], groups)
+    strays: list[str] = []
+    for path in _in_the_way(now, steps):
+        owned = any(True for _group in groups(path))
+        (conflicts.add if owned else strays.append)(path)
+        steps.append(Step(path, REMOVE, Touched(None, now.rows[path], ""), now.rows[path]))
     if not force:
         steps = [step for step in steps if step.path not in conflicts]
-    return Decision(steps, sorted(conflicts), living, lost)
+    return Decision(sorted(steps), sorted(conflicts), living, lost, strays)
+
+
+def _is_theirs(row: TableRow | None, sides: Touched) -> bool:
+    """Whether a directory differs only by what others did to it: of its own metadata the changes touched nothing."""
+    before, after = sides.before, sides.after
+    if row is None or before is None or after is None or not row.type == before.type == after.type == DIRECTORY:
+        return False
+    return same_metadata(before, after)
+
+
+def _in_the_way(now: Table, steps: t.Sequence[Step]) -> list[str]:
+    """What others put into directories that go, or that become something else."""
+    going = {step.path for step in steps if step.action == REMOVE}
+    directories = {
+        step.path
+        for step in steps
+        if step.now is not None
+        and step.now.type == DIRECTORY
+        and (step.touched.before is None or step.touched.before.type != DIRECTORY)
+    }
+    found: list[str] = []
+    # A directory comes before what is in it.
+    for path, row in now.rows.items():
+        if path and path.rpartition("/")[0] in directories and path not in going:
+            found.append(path)
+            if row.type == DIRECTORY:
+                directories.add(path)
+    return found
 
 
 def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, farms: Farms) -> bool:
@@ -147,21 +198,21 @@ def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, 
     return place.digest(path) == before.hash
 
 
-def _is_as_left(place: Place, path: str, row: TableRow | None, sides: Touched, now: Table) -> bool:
+def _is_as_left(place: Place, path: str, row: TableRow | None, sides: Touched) -> bool:
     """Whether nobody touched a path since the change."""
     after = sides.after
     if row is None or after is None:
         return row is after
-    if row.type == after.type == DIRECTORY:
-        # What others do with a directory is theirs; what is in it has rows of its own.
-        return True
     if not same_metadata(row, after):
         return False
     if row.type != FILE:
+        # What is in a directory has rows of its own.
         return True
     unmoved = (row.inode, row.size, row.mtime, row.ctime) == (after.inode, after.size, after.mtime, after.ctime)
     # Content decides before any time does.
-    return (unmoved and not now.is_racy(after)) or (row.size == after.size and place.digest(path) == after.hash)
+    return (unmoved and not is_racy(after, sides.settled)) or (
+        row.size == after.size and place.digest(path) == after.hash
+    )
 
 
 def _is_half_done(place: Place, path: str, row: TableRow | None, sides: Touched) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
     DIRECTORY,
     FILE,
@@ -32,6 +33,7 @@ class Footprint(t.NamedTuple):
         what is held, and what P(before) says of them, is their last content.
     :ivar elsewhere: paths where another mount or subvolume begins than before: of these and what is below nothing is
         said.
+    :ivar late: nobody looked when the change had ended; this is a look made long after it. Not recorded.
     """
 
     before: Table
@@ -39,6 +41,18 @@ class Footprint(t.NamedTuple):
     unheld: dict[str, str]
     renewed: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    late: bool = False
+
+    def is_empty(self) -> bool:
+        """Whether nothing was touched but directories' times: what was made was removed again."""
+        return all(
+            path in self.after.rows and untouched(self.after.rows[path], row) and row.type == DIRECTORY
+            for path, row in self.before.rows.items()
+        ) and all(path in self.before.rows for path in self.after.rows)
+
+    def is_like(self, other: Footprint) -> bool:
+        """Whether another look found the same."""
+        return (self.before.rows, self.after.rows, *self[2:5]) == (other.before.rows, other.after.rows, *other[2:5])
 
     def paths(self) -> list[str]:
         """All touched paths, a directory before what is in it."""
@@ -105,3 +119,33 @@ def _is_untouched(
     if (is_now.inode, is_now.ctime) == (was.inode, was.ctime) and not before.is_racy(was):
         return True
     return place.digest(path) == was.hash
+
+
+def write(footprint: Footprint) -> t.Iterator[bytes]:
+    """The lines of a footprint's file: two tables, and what else is known."""
+    yield from footprint_table.write(footprint.before)
+    yield from footprint_table.write(footprint.after)
+    for path, reason in footprint.unheld.items():
+        yield b"unheld %s %s\n" % (footprint_table.escape(reason), footprint_table.escape(path))
+    for word, paths in ((b"renewed", footprint.renewed), (b"elsewhere", footprint.elsewhere)):
+        for path in paths:
+            yield b"%s %s\n" % (word, footprint_table.escape(path))
+
+
+def read(lines: t.Iterable[bytes], name: str) -> Footprint:
+    """A footprint from its file, whose hash was checked.
+
+    :raises StoreError: it is none.
+    """
+    iterator = iter(lines)
+    before, after = footprint_table.read(iterator, name), footprint_table.read(iterator, name)
+    unheld: dict[str, str] = {}
+    others: dict[bytes, list[str]] = {b"renewed": [], b"elsewhere": []}
+    for line in iterator:
+        words = line.split()
+        path = footprint_table.unescape(words[-1])
+        if words[0] == b"unheld":
+            unheld[path] = footprint_table.unescape(words[1])
+        else:
+            others[words[0]].append(path)
+    return Footprint(before, after, unheld, tuple(others[b"renewed"]), tuple(others[b"elsewhere"]))

@@ -79,7 +79,7 @@ class Table(t.NamedTuple):
 
     def is_racy(self, row: TableRow) -> bool:
         """Whether something may have been written after the look that its times do not show (as in git's index)."""
-        return max(row.mtime, row.ctime) >= self.began - GRANULE_NS
+        return is_racy(row, self.began)
 
     def within(self, directory: str) -> t.Iterator[str]:
         """The paths of a directory and all below it."""
@@ -90,6 +90,11 @@ class Table(t.NamedTuple):
         for path in self.rows:
             if path == directory or path.startswith(below):
                 yield path
+
+
+def is_racy(row: TableRow, began: int) -> bool:
+    """Whether a row's times are so close to the beginning of a look, or after it, that they do not tell of a write."""
+    return max(row.mtime, row.ctime) >= began - GRANULE_NS
 
 
 def same_metadata(first: TableRow, second: TableRow) -> bool:
@@ -130,7 +135,7 @@ def _percent(name: str) -> str:
     return re.sub("[%,= ]", lambda odd: f"%{ord(odd[0]):02x}", name)
 
 
-def _escape(text: str) -> bytes:
+def escape(text: str) -> bytes:
     """A path or target as one word for a shell; a dash where it is empty."""
     raw = os.fsencode(text)
     if not raw:
@@ -140,7 +145,7 @@ def _escape(text: str) -> bytes:
     return _ODD.sub(lambda odd: b"\\0%03o" % odd[0][0], raw) if _ODD.search(raw) else raw
 
 
-def _unescape(word: bytes) -> str:
+def unescape(word: bytes) -> str:
     if word == _NONE:
         return ""
     return os.fsdecode(_ESCAPE.sub(lambda code: bytes([int(code[1], 8)]), word) if b"\\" in word else word)
@@ -148,11 +153,11 @@ def _unescape(word: bytes) -> str:
 
 def write(table: Table) -> t.Iterator[bytes]:
     """The lines of a table's file."""
-    yield b"sage-table %d %d %s %s\n" % (FORMAT, table.began, _escape(table.file_system), _escape(table.generation))
+    yield b"sage-table %d %d %s %s\n" % (FORMAT, table.began, escape(table.file_system), escape(table.generation))
     for path in table.boundaries:
-        yield b"boundary %s\n" % _escape(path)
+        yield b"boundary %s\n" % escape(path)
     for path, reason in table.unseen.items():
-        yield b"unseen %s %s\n" % (_escape(reason), _escape(path))
+        yield b"unseen %s %s\n" % (escape(reason), escape(path))
     for path, row in table.rows.items():
         yield b"%s %04o %d %d %d %d %d %d %d %s %s %s %s\n" % (
             row.type.encode(),
@@ -166,8 +171,8 @@ def write(table: Table) -> t.Iterator[bytes]:
             row.links,
             row.hash.encode() or _NONE,
             row.attributes.encode() or _NONE,
-            _escape(row.target),
-            _escape(path),
+            escape(row.target),
+            escape(path),
         )
     yield b"end %d\n" % len(table.rows)
 
@@ -175,6 +180,7 @@ def write(table: Table) -> t.Iterator[bytes]:
 def read(lines: t.Iterable[bytes], name: str) -> Table:
     """A table from its file.
 
+    :param lines: an iterator goes on behind the table's last line.
     :param name: of the file, for messages.
     :raises StoreError: it is no whole table, or one of another format.
     """
@@ -189,17 +195,18 @@ def read(lines: t.Iterable[bytes], name: str) -> Table:
             raise ValueError("it does not begin as one")
         if int(head[1]) != FORMAT:
             raise _unusable(name, f"it has format {int(head[1])}, and this version reads {FORMAT}")
-        began, file_system, generation = int(head[2]), _unescape(head[3]), _unescape(head[4])
+        began, file_system, generation = int(head[2]), unescape(head[3]), unescape(head[4])
         for line in iterator:
             words = line.split()
             if len(words) == _FIELDS and words[0] in _TYPES:
-                rows[_unescape(words[12])] = _row(words)
+                rows[unescape(words[12])] = _row(words)
             elif words[0] == b"boundary":
-                boundaries.append(_unescape(words[1]))
+                boundaries.append(unescape(words[1]))
             elif words[0] == b"unseen":
-                unseen[_unescape(words[2])] = _unescape(words[1])
+                unseen[unescape(words[2])] = unescape(words[1])
             elif words[0] == b"end":
                 ended = int(words[1]) == len(rows)
+                break
             else:
                 raise ValueError("a line is none of a table")
     except (ValueError, IndexError, TypeError) as error:
@@ -214,7 +221,7 @@ def _row(words: list[bytes]) -> TableRow:
     uid, gid, size, mtime, inode, ctime, links = map(int, words[2:9])
     attributes = "" if words[10] == _NONE else words[10].decode()
     digest = "" if words[9] == _NONE else words[9].decode()
-    target = _unescape(words[11])
+    target = unescape(words[11])
     return TableRow(words[0].decode(), mode, uid, gid, size, mtime, inode, ctime, links, target, attributes, digest)
 
 

@@ -60,11 +60,11 @@ def differences(
         row = now.rows.get(path)
         if path in passed_over or is_as_before(place, path, row, sides, farms):
             continue
-        found[path] = _how(row, sides.before)
+        found[path] = how(row, sides.before)
     return found
 
 
-def _how(row: TableRow | None, before: TableRow | None) -> str:
+def how(row: TableRow | None, before: TableRow | None) -> str:
     """How a row differs from one from before, in a few words."""
     if before is None:
         return "is still there"

@@ -244,10 +244,9 @@ class Resource(abc.ABC):
         :raises CaptureError: something cannot be captured.
         """
 
-    def after(self, manifest: Facts) -> Facts | None:
+    def after(self, layer: Layer) -> Facts | None:
         """What the change after a capture left, for C(Layer.after); None when an undo knows that by itself.
 
-        :param manifest: what the capture returned.
         :raises ChangeFailed: the change did not succeed, although nobody said so.
         """
         return None

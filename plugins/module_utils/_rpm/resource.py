@@ -277,10 +277,10 @@ class RpmResource(Resource):
                 advice="Wait for that to end, then run again.",
             )
 
-    def after(self, manifest: Facts) -> Facts:
+    def after(self, layer: Layer) -> Facts:
         from ansible_collections.intellistream.sage.plugins.module_utils._rpm.settle import left
 
-        return left(self._ts, manifest, self.state)
+        return left(self._ts, layer.manifest, self.state)
 
     def unchanged(self, layer: Layer) -> bool:
         return not layer.manifest.get("changes")

@@ -272,7 +272,7 @@ def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
     unchanged = None not in resources
     with ExitStack() as stack:
         try:
-            captures = layers(state, point, stack)
+            captures = layers(state, point, stack, after=point.get("after") or ())
         except StoreError:
             if any(resource is not None and resource.settles for resource in resources):
                 raise
@@ -280,7 +280,7 @@ def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
         for layer, resource in zip(captures, resources):
             if resource is None:
                 continue
-            facts = resource.after(layer.manifest) if resource.settles else None
+            facts = resource.after(layer) if resource.settles else None
             if facts is not None:
                 before[registry.key(layer.spec)] = {"spec": layer.spec, "facts": facts}
             unchanged = unchanged and resource.unchanged(layer)

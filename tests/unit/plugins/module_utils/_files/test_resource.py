@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     CaptureError,
     ConflictError,
     InputError,
+    RollbackError,
     SageError,
     StoreError,
 )
@@ -152,11 +154,34 @@ def test_state_is_private(root: Path, data: Path) -> None:
                 assert os.stat(os.path.join(directory, name)).st_mode & 0o077 == 0
 
 
-def test_device_pipe_socket_are_refused(root: Path, data: Path) -> None:
-    os.mkfifo(data / "tree/pipe")
-    with pytest.raises(CaptureError, match="pipe"):
-        capture(root, data / "tree")
-    assert not list((root / ".sage/checkpoints/store").glob("*/*"))
+def test_f23_a_pipe_comes_back(root: Path, data: Path) -> None:
+    os.mkfifo(data / "tree/pipe", 0o640)
+    os.utime(data / "tree/pipe", ns=(1, 7))
+    before = snapshot(data)
+    capture(root, data / "tree")
+    (data / "tree/pipe").unlink()
+    undo(root)
+    assert changes(before, snapshot(data)) == {}
+
+
+def test_a_socket_bars_nothing(root: Path, data: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    here = os.getcwd()
+    try:
+        os.chdir(data / "tree")
+        listener.bind("socket")
+    finally:
+        os.chdir(here)
+        listener.close()
+    before = snapshot(data)
+    capture(root, data / "tree")
+    (data / "tree/sub/one").write_text("2")
+    undo(root)
+    assert changes(before, snapshot(data)) == {}
+    capture(root, data / "tree")
+    (data / "tree/socket").unlink()
+    with pytest.raises(RollbackError, match="tree/socket is gone"):
+        undo(root)
 
 
 def test_paths_that_lead_elsewhere_are_refused(root: Path, data: Path) -> None:
@@ -180,7 +205,7 @@ def test_link_of_another_user_above_is_refused(root: Path, data: Path, tmp_path:
 
 def test_short_of_space_is_refused(root: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
-        f_bavail, f_frsize, f_files, f_favail = 10, 4096, 1000, 1000
+        f_bavail, f_frsize, f_files, f_favail, f_fsid = 10, 4096, 1000, 1000, 1
 
     monkeypatch.setattr(os, "fstatvfs", lambda fd: Full)
     with pytest.raises(CaptureError) as caught:
@@ -191,7 +216,7 @@ def test_short_of_space_is_refused(root: Path, data: Path, monkeypatch: pytest.M
 
 def test_damaged_store_is_refused(root: Path, data: Path) -> None:
     capture(root, data / "file")
-    stored = next((root / ".sage/checkpoints/store").glob("*/*/0/0"))
+    stored = next((root / ".sage/checkpoints/store").glob("*/*/0/copies/*/*"))
     stored.write_text("Content\n")
     (data / "file").write_text("other")
     with pytest.raises(StoreError):
