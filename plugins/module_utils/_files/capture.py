@@ -20,7 +20,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
-    from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
 
 # People edit these in place, so none is linked.
 _POLICY = hold.HoldPolicy(links=False)
@@ -41,7 +40,7 @@ def need(paths: t.Sequence[str]) -> tuple[int, int]:
     return len(rows), sum(row.size for row in rows)
 
 
-def capture(paths: t.Sequence[str], where: PrivateDir, items: ItemWriter) -> Facts:
+def capture(paths: t.Sequence[str], where: PrivateDir) -> Facts:
     """Capture these paths; returns facts for the manifest.
 
     :raises CaptureError: one of them lies too deeply.

@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 _NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
-_CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir, ItemWriter], Facts]] = ByName("_files.capture:capture")
+_CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir], Facts]] = ByName("_files.capture:capture")
 _SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_files.capture:settled")
 _TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_files.capture:touched")
 _LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_files.capture:lost")
@@ -65,7 +65,7 @@ class FilesResource(Resource):
         return _NEED.load()(self.paths)
 
     def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
-        return _CAPTURE.load()(self.paths, where, items)
+        return _CAPTURE.load()(self.paths, where)
 
     def after(self, layer: Layer) -> Facts | None:
         return _SETTLED.load()(layer)

@@ -9,8 +9,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
 from ansible_collections.intellistream.sage.plugins.module_utils._files import capture
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import decide, verify
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.apply import Application
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, verify
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm, Farms
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
@@ -86,10 +85,26 @@ class FilesUndo(Undo):
         with contextlib.ExitStack() as stack:
             yield Farms([Farm(stack.enter_context(Tree.of(layer.where))) for layer in self._layers])
 
+    @contextlib.contextmanager
+    def _stage(self, top: _Top, create: bool = False) -> t.Iterator[Tree]:
+        """Where files of one of the paths are made ready.
+
+        :raises FileNotFoundError: no way back was begun.
+        """
+        number = sorted(each.path for each in self._tops).index(top.path)
+        with self._layers[-1].where.child("stage", create) as stages, stages.child(str(number), create) as stage:
+            with Tree.of(stage) as tree:
+                yield tree
+            if create:
+                stage.clear()
+
     def _decide(self, top: _Top, farms: Farms) -> None:
         touched = self._touched[top.path]
         for name in [name for name, sides in touched.items() if sides.before is None]:
             top.before.pop(name, None)
+        begun: t.Mapping[str, TableRow] = {}
+        with contextlib.suppress(FileNotFoundError), self._stage(top) as stage:
+            begun = apply.begun(stage)
         parent = listing.parent(top.path)
         if parent is None:
             steps = [
@@ -138,31 +153,25 @@ class FilesUndo(Undo):
                 decide.check(decision.steps, farms)
 
     def execute(self) -> None:
-        newest = self._layers[-1].where
-        with self._farms() as farms, newest.child("stage", create=True) as stage, Tree.of(stage) as staging:
+        with self._farms() as farms:
             for top in self._tops:
-                self._execute(top, farms, staging)
-        os.rmdir("stage", dir_fd=newest.fd)
+                if self._decisions[top.path].steps:
+                    with self._stage(top, create=True) as stage:
+                        self._execute(top, farms, stage)
 
-    def _execute(self, top: _Top, farms: Farms, staging: Tree) -> None:
+    def _execute(self, top: _Top, farms: Farms, stage: Tree) -> None:
         decision = self._decisions[top.path]
-        if not decision.steps:
-            return
         if any(step.action == decide.RESTORE for step in decision.steps):
             os.makedirs(os.path.dirname(top.path), exist_ok=True)
         parent = listing.parent(top.path)
         if parent is None:
             return
-        before = Table(top.before)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(parent)
-            aside = stack.enter_context(self._layers[-1].where.child("aside", create=True))
+        before, now = Table(top.before), self._looks.get(top.path) or Table({})
+        newest = self._layers[-1].where
+        with parent, newest.child("aside", create=True) as aside, Tree.of(aside) as kept:
             place = Place(parent, os.path.basename(top.path))
-            now = self._looks.get(top.path) or Table({})
-            application = stack.enter_context(
-                Application(place, farms, before, now, staging, stack.enter_context(Tree.of(aside)))
-            )
-            application.run(decision.steps, {*decision.conflicts, *decision.strays})
+            with apply.Application(place, farms, before, now, stage, kept) as application:
+                application.run(decision.steps, {*decision.conflicts, *decision.strays})
             verify.put_times_back(place, self._touched[top.path], before, place.look())
 
     def verify(self) -> list[str]:

@@ -119,7 +119,9 @@ class Bench:
         touched = decide.merge(footprints)
         now = self.place.look()
         begun = apply.begun(self.stage)
-        self.decision = decision = decide.decide(self.place, touched, now, Farms([self.farm]), groups, force=force, begun=begun)
+        self.decision = decision = decide.decide(
+            self.place, touched, now, Farms([self.farm]), groups, force=force, begun=begun
+        )
         decide.check(decision.steps, Farms([self.farm]))
         with Application(self.place, Farms([self.farm]), before, now, self.stage, self.aside) as application:
             application.run(decision.steps, decision.conflicts)
