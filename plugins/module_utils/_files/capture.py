@@ -123,10 +123,10 @@ def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
                 continue
             parent = listing.parent(path)
             if parent is None:
-                yield path, Footprint(before, before._replace(rows={}), {}, late=True)
+                yield path, Footprint(before, before._replace(rows={}), {}, late=before)
                 continue
             with parent:
-                yield path, settle.settle(Place(parent, os.path.basename(path)), before, farm)._replace(late=True)
+                yield path, settle.settle(Place(parent, os.path.basename(path)), before, farm)._replace(late=before)
 
 
 def lost(layer: Layer, thorough: bool) -> t.Iterator[str]:

@@ -68,9 +68,7 @@ class FilesUndo(Undo):
                     top.known.setdefault(name, []).append(row)
                 if self._stays(layer, path, tables[path]):
                     continue
-                top.footprints.append(
-                    footprint._replace(before=_moved(footprint.before, prefix), after=_moved(footprint.after, prefix))
-                )
+                top.footprints.append(footprint.below(prefix))
         return list(tops.values())[::-1]
 
     def _stays(self, layer: Layer, path: str, table: Table) -> bool:
@@ -196,8 +194,3 @@ def _inside(path: str, directory: str) -> bool:
 
 def _below(prefix: str, relative: str) -> str:
     return f"{prefix}/{relative}" if prefix and relative else prefix or relative
-
-
-def _moved(table: Table, prefix: str) -> Table:
-    """A table whose paths are relative to a directory further up."""
-    return table._replace(rows={_below(prefix, path): row for path, row in table.rows.items()})

@@ -92,16 +92,24 @@ def merge(footprints: t.Sequence[Footprint]) -> dict[str, Touched]:
             known = merged.get(path)
             if known is not None and known.late:
                 # Nobody looked at once, so that nobody knows who did what in between.
-                merged[path] = known._replace(after=after, settled=footprint.after.began, late=footprint.late)
+                merged[path] = known._replace(
+                    after=after, settled=footprint.after.began, late=footprint.late is not None
+                )
             elif known is None:
                 merged[path] = Touched(
-                    before, after, footprint.before.generation, footprint.after.began, late=footprint.late
+                    before, after, footprint.before.generation, footprint.after.began, late=footprint.late is not None
                 )
             else:
                 between = known.between or not _same_content(before, known.after)
                 merged[path] = known._replace(
-                    after=after, settled=footprint.after.began, between=between, late=footprint.late
+                    after=after, settled=footprint.after.began, between=between, late=footprint.late is not None
                 )
+    for footprint in reversed(footprints):
+        # What looks untouched now may have been touched, and put back by a later change or an undo.
+        for path in merged if footprint.late is not None else ():
+            if footprint.covers(path) and path not in footprint.before.rows and path not in footprint.after.rows:
+                row = footprint.late.rows.get(path) if footprint.late is not None else None
+                merged[path] = merged[path]._replace(before=row, generation=footprint.before.generation, between=False)
     return merged
 
 

@@ -33,7 +33,9 @@ class Footprint(t.NamedTuple):
         what is held, and what P(before) says of them, is their last content.
     :ivar elsewhere: paths where another mount or subvolume begins than before: of these and what is below nothing is
         said.
-    :ivar late: nobody looked when the change had ended; this is a look made long after it. Not recorded.
+    :ivar late: where nobody looked when the change had ended, and this is a look made long after it: all that was
+        captured, since any of it may have been touched. Not recorded.
+    :ivar within: where in the tree what was captured begins. Not recorded.
     """
 
     before: Table
@@ -41,7 +43,8 @@ class Footprint(t.NamedTuple):
     unheld: dict[str, str]
     renewed: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
-    late: bool = False
+    late: Table | None = None
+    within: str = ""
 
     def is_empty(self) -> bool:
         """Whether nothing was touched but directories' times: what was made was removed again."""
@@ -54,9 +57,30 @@ class Footprint(t.NamedTuple):
         """Whether another look found the same."""
         return (self.before.rows, self.after.rows, *self[2:5]) == (other.before.rows, other.after.rows, *other[2:5])
 
+    def covers(self, path: str) -> bool:
+        """Whether a path is part of what was captured."""
+        return not self.within or path == self.within or path.startswith(f"{self.within}/")
+
+    def below(self, directory: str) -> Footprint:
+        """The same, by paths relative to a directory further up.
+
+        :param directory: relative to that one.
+        """
+        return self._replace(
+            before=_moved(self.before, directory),
+            after=_moved(self.after, directory),
+            late=_moved(self.late, directory) if self.late is not None else None,
+            within=directory,
+        )
+
     def paths(self) -> list[str]:
         """All touched paths, a directory before what is in it."""
         return sorted({*self.before.rows, *self.after.rows}, key=lambda path: path.split("/") if path else [])
+
+
+def _moved(table: Table, directory: str) -> Table:
+    rows = {f"{directory}/{path}" if path and directory else path or directory: row for path, row in table.rows.items()}
+    return table._replace(rows=rows)
 
 
 def settle(place: Place, before: Table, farm: Farm) -> Footprint:

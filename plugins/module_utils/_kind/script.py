@@ -19,7 +19,8 @@ class ScriptCapture(t.NamedTuple):
     :ivar number: of the capture in the script.
     :ivar path: of the resource, as the ledger has it.
     :ivar specs: of all that the same rollback point captured.
-    :ivar untouched: what M(Script.untouched) returned.
+    :ivar content: where its content is, relative to the store.
+    :ivar observed: what M(Script.observed) returned.
     """
 
     number: int
@@ -27,7 +28,8 @@ class ScriptCapture(t.NamedTuple):
     spec: Spec
     manifest: Facts
     specs: t.Sequence[Spec]
-    untouched: t.Sequence[str] = ()
+    content: str = ""
+    observed: t.Sequence[t.Any] = ()
 
 
 class ScriptLines(t.NamedTuple):
@@ -67,9 +69,9 @@ class Script(abc.ABC):
         They also know C(kind), C(path) and the numbers of the captures, C(layers).
         """
 
-    def untouched(self, layer: Layer) -> list[str]:
-        """Captured paths that the change has not touched: what was done to them since is somebody else's."""
-        return []
+    def observed(self, layer: Layer) -> t.Sequence[t.Any]:
+        """What M(lines) needs to know of one capture beside what is recorded of it."""
+        return ()
 
 
 def escape(name: str) -> bytes:

@@ -36,6 +36,7 @@ odd=$(printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020')
 odd=$odd$(printf '\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037 \177\\x')
 odd=${odd%x}
 yes='' force='' dry='' changing='' resumed='' resumed_killed='' any_killed='' conflicts='' erased=''
+by_module='Roll back with intellistream.sage.sage_rollback.'
 restore_store='Somebody changed the store. Restore it from a copy; without it nothing can be put back.'
 plan_install='' plan_erase='' plan_restore='' plan_remove=''
 

@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import CHECKPOINTS, STATE_DIR
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.shell import SHELL
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
     Script,
@@ -119,7 +120,7 @@ def current(session: Session, state: PrivateDir, history: t.Sequence[Change]) ->
             instead = "It cannot be put back here. For an earlier version of SAGE install that one: give sage_version."
         if any(point.get("redo") for point in chosen.points):
             reason = "a rollback that reached further back lies in between."
-        points: list[dict[str, t.Any]] = [{**point, "untouched": _untouched(state, point)} for point in chosen.points]
+        points: list[dict[str, t.Any]] = [{**point, "observed": observed(state, point)} for point in chosen.points]
     except (InputError, StoreError, UnknownFormat, FileNotFoundError):
         # Pruned, archived or damaged: the module can tell more about that than a script.
         reason = "what was captured is archived, removed or damaged."
@@ -160,19 +161,15 @@ def _enough(session: Session) -> t.Sequence[Change]:
     return [installation]
 
 
-def _untouched(state: PrivateDir, point: Point) -> dict[int, list[str]]:
-    """Number of a resource → what the change has not touched of it; what somebody did to that since is theirs."""
-    untouched: dict[int, list[str]] = {}
-    after = point.get("after")
-    if not after:
-        return untouched
+def observed(state: PrivateDir, point: Point) -> dict[int, t.Sequence[t.Any]]:
+    """Number of a resource → what its kind has to look at, see P(_kind.script.Script.observed)."""
+    found: dict[int, t.Sequence[t.Any]] = {}
     with contextlib.ExitStack() as stack:
-        for number, layer in enumerate(layers(state, point, stack, after=after)):
+        for number, layer in enumerate(layers(state, point, stack, after=point.get("after") or ())):
             kind = registry.find(layer.spec["kind"])
             if kind is not None and kind.script:
-                script: ByName[t.Callable[[], Script]] = ByName(kind.script)
-                untouched[number] = script.load()().untouched(layer)
-    return untouched
+                found[number] = _script(kind).observed(layer)
+    return found
 
 
 def _headers(state: PrivateDir, chosen: targets.ResolvedTarget) -> dict[tuple[str, int], dict[str, t.Any]]:
@@ -198,8 +195,8 @@ def render(
     :param target: C(tid) and ISO C(time) of what is gone back to; C(generation), another for every script; C(machine),
         a hash of the machine id, or empty; C(unsupported), if the script cannot go back: why; C(command), the one by
         which Ansible can, and C(instead), what to do where it cannot either.
-    :param points: what is undone, oldest first; without any the script says so. C(untouched): number of a resource →
-        what P(_kind.script.Script.untouched) found.
+    :param points: what is undone, oldest first; without any the script says so. C(observed): number of a resource →
+        what P(_kind.script.Script.observed) found.
     :param headers: (point id, number of the resource) → header of the capture.
     """
     resources = _resources(points, headers)
@@ -243,7 +240,7 @@ def render(
 def _body() -> bytes:
     """The same for everybody: what the script does, and how each kind does it."""
     scripts = [_script(kind).functions for kind in registry.carried() if kind.script]
-    return "\n".join((NAMES, COMPARE, WORK, REMOVAL, *scripts, RUN)).encode()
+    return "\n".join((NAMES, COMPARE, WORK, REMOVAL, SHELL, *scripts, RUN)).encode()
 
 
 def _script(kind: Kind) -> Script:
@@ -267,7 +264,8 @@ def _resources(
                 spec=spec,
                 manifest=headers[point["point"], position],
                 specs=point["specs"],
-                untouched=point.get("untouched", {}).get(position, ()),
+                content=f"{point['install_id']}/{point['point']}/{position}",
+                observed=point.get("observed", {}).get(position, ()),
             )
             capture = _Capture(number, point, position=position, record=record, facts=facts)
             key = (record["kind"], "" if kind is not None and kind.joined else record["path"])

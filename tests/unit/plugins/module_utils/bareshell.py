@@ -18,7 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup i
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import part_names
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import render
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import observed, render
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
@@ -32,7 +32,23 @@ if TYPE_CHECKING:
 
 # What the script may use; all of it is in coreutils.
 COREUTILS = (
-    *("base64", "cat", "chmod", "chown", "cp", "cut", "date", "id", "ln", "mkdir", "mv", "od", "readlink", "rm"),
+    *(
+        "base64",
+        "cat",
+        "chmod",
+        "chown",
+        "cp",
+        "cut",
+        "date",
+        "id",
+        "ln",
+        "mkdir",
+        "mkfifo",
+        "mv",
+        "od",
+        "readlink",
+        "rm",
+    ),
     *("rmdir", "sha256sum", "sort", "stat", "sync", "tail", "touch", "tr", "uniq"),
 )
 SHELLS = [["dash"], ["bash", "--posix"]]
@@ -95,10 +111,11 @@ class Host:
                 with contents.point_dir(session.where, point["install_id"], point["point"]) as where:
                     for number, taken in enumerate(point["resources"]):
                         headers[point["point"], number] = contents.read_manifest(where, taken)
+            points = [{**point, "observed": observed(session.where, point)} for point in chosen.points]
         store = f"{self.engine.path}/store"
         target = {"tid": chosen.tid, "time": chosen.time, "generation": generation, "store": store, "machine": ""}
         target["command"] = "ansible-playbook"
-        script = render(self.engine.path, target, chosen.points, headers)
+        script = render(self.engine.path, target, points, headers)
         # Nothing but the tools that are named: the script itself looks where all of the system's are.
         searched = f"PATH={part_names.SEARCHED}\n".encode()
         assert searched in script
