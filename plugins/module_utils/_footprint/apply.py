@@ -208,9 +208,14 @@ class Application:
         before, now = step.touched.before, self._place.row(step.path)
         if before is None or now is None or not self._is_content_there(before, now, step):
             return False
-        if now.type == FILE and now.links > self._names[now.inode] + self._farms.holds_inode(now):
-            # To change somebody else's mode or time is not ours to do.
-            return False
+        if now.type == FILE:
+            is_held = self._farms.holds_inode(now)
+            if now.links > self._names[now.inode] + is_held or (is_held and now.mtime != before.mtime):
+                # To change somebody else's mode or time is not ours to do; the time of what is held names its content.
+                return False
+            twins = (self._place.row(name) for name in self._twins_of(step.path, before))
+            if any(twin is not None and twin.inode != now.inode for twin in twins):
+                return False
         metadata.apply_to(*self._place.at(step.path), before)
         self._mended.add(now.inode)
         self._pending.discard(step.path)
@@ -285,19 +290,19 @@ class Application:
 
     def _make_file(self, fd: int, path: str, before: TableRow, generation: str) -> None:
         """A file: another name of one that was put back already, of what the farm holds, or a copy of that."""
-        names = (name for name in self._names_before.get(before.inode, ()) if name not in self._pending)
-        twin = next((name for name in names if self._twins.digest(name) == before.hash), None)
-        source: tuple[int, str] | None = None
-        if twin is not None:
-            source = self._twins.at(twin)
-        else:
-            source = self._farms.link_at(before, generation)
+        twin = next((name for name in self._twins_of(path, before) if self._twins.digest(name) == before.hash), None)
+        source = self._twins.at(twin) if twin is not None else self._farms.link_at(before, generation)
         if source is not None and self._link_in(source, fd, before, twin is not None):
             return
         _unlink(fd, COPYING)
         self._farms.copy_out(before, generation, fd, COPYING)
         metadata.apply_to(fd, COPYING, before)
         os.rename(COPYING, STAGED, src_dir_fd=fd, dst_dir_fd=fd)
+
+    def _twins_of(self, path: str, before: TableRow) -> t.Iterator[str]:
+        """Other names that a file had, and that are as before."""
+        names = self._names_before.get(before.inode, ())
+        return (name for name in names if name != path and name not in self._pending)
 
     def _link_in(self, source: tuple[int, str], fd: int, before: TableRow, is_twin: bool) -> bool:
         """Stage another name of an inode; False where it must not or cannot be."""
@@ -318,6 +323,7 @@ class Application:
                 os.unlink(STAGED, dir_fd=fd)
                 return False
             metadata.apply_to(fd, STAGED, before)
+            self._mended.add(row.inode)
         return True
 
     def _move_in(self, staged_in: int, directory: int, name: str) -> None:

@@ -66,7 +66,7 @@ class Decision(t.NamedTuple):
     :ivar steps: what is to be done, sorted by path.
     :ivar conflicts: paths that somebody changed since, and paths of the same groups.
     :ivar living: paths that nobody owns and that were written to since: left alone.
-    :ivar lost: paths whose content from before is not held.
+    :ivar lost: paths whose content from before is not held: P(check) refuses their steps.
     :ivar strays: what nobody owns in directories that go: kept aside.
     """
 
@@ -224,18 +224,16 @@ def _is_as_left(place: Place, path: str, row: TableRow | None, sides: Touched) -
 
 
 def _is_half_done(place: Place, path: str, row: TableRow | None, sides: Touched) -> bool:
-    """Whether a killed way back may have left a path like this: taken away, made, or with some of its metadata."""
+    """Whether a killed way back may have left a path like this: taken away, made, or with other metadata."""
     if row is None:
         return True
     if row.type == DIRECTORY:
         return sides.before is not None and sides.before.type == DIRECTORY
-    ends = [side for side in (sides.before, sides.after) if side is not None]
     digest = place.digest(path) if row.type == FILE else ""
-    return (
-        any((side.type, side.target, side.size, side.hash) == (*row[:1], row.target, row.size, digest) for side in ends)
-        and row.uid in {side.uid for side in ends}
-        and row.gid in {side.gid for side in ends}
-        and row.mode & 0o1777 in {side.mode & 0o1777 for side in ends}
+    return any(
+        (side.type, side.target, side.size, side.hash) == (row.type, row.target, row.size, digest)
+        for side in (sides.before, sides.after)
+        if side is not None
     )
 
 

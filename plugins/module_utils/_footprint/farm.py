@@ -76,13 +76,18 @@ class Farm:
 
         Who has a file open goes on writing to it, also when it has only the farm's name any more.
         """
-        link = _of_link(self.generation, row)
-        info = self.tree.lstat(link)
+        try:
+            fd, name = self.tree.parent(_of_link(self.generation, row))
+            if _lstat(fd, name) is None:
+                # Who was killed after this renaming looks for the older name again.
+                name = next((other for other in os.listdir(fd) if other.startswith(f"{row.inode:x}.")), name)
+            info = _lstat(fd, name)
+        except FileNotFoundError:
+            return None
         if info is None or info.st_ino != row.inode:
             return None
         renewed = row._replace(size=info.st_size, mtime=info.st_mtime_ns)
-        if link_name(renewed) != link_name(row):
-            fd, name = self.tree.parent(link)
+        if link_name(renewed) != name:
             os.rename(name, link_name(renewed), src_dir_fd=fd, dst_dir_fd=fd)
         return renewed
 
@@ -263,6 +268,13 @@ def _fill(reading: int, writing: int) -> tuple[str, int]:
     if not cloned:
         os.ftruncate(writing, size)
     return sha.hexdigest(), size
+
+
+def _lstat(fd: int, name: str) -> os.stat_result | None:
+    try:
+        return os.lstat(name, dir_fd=fd)
+    except FileNotFoundError:
+        return None
 
 
 def _of_link(generation: str, row: TableRow) -> str:

@@ -15,6 +15,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint impo
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE
 
 if t.TYPE_CHECKING:
+    import os
+
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
@@ -30,7 +32,7 @@ class HoldPolicy(t.NamedTuple):
 
     links: bool = False
     shared: bool = False
-    is_edited: t.Callable[[str], bool] = bool
+    is_edited: t.Callable[[str], bool] = lambda _path: False
 
 
 class HoldPlan(t.NamedTuple):
@@ -93,8 +95,8 @@ def hold(place: Place, table: Table, work: HoldPlan, farm: Farm) -> Table:
     """
     rows = dict(table.rows)
     copies = list(work.copies)
+    linked: dict[int, os.stat_result] = {}
     for path in work.links:
-        info = None
         try:
             info = farm.link(*place.at(path), rows[path])
         except (FileNotFoundError, NotADirectoryError):
@@ -103,7 +105,7 @@ def hold(place: Place, table: Table, work: HoldPlan, farm: Farm) -> Table:
         if info is None:
             copies.append(path)
         else:
-            rows[path] = rows[path]._replace(ctime=info.st_ctime_ns, links=info.st_nlink)
+            linked[info.st_ino] = info
     for path in copies:
         try:
             directory, name = place.at(path)
@@ -123,7 +125,11 @@ def hold(place: Place, table: Table, work: HoldPlan, farm: Farm) -> Table:
             continue
         row = footprint_look.row_of(copied.info, "", footprint_look.attributes_of(directory, name))
         rows[path] = row._replace(size=copied.size, hash=copied.digest)
-    # Other names of an inode that was linked under one of them.
+    # Under all names that an inode has here.
+    for path, row in rows.items():
+        if row.type == FILE and not row.hash and row.inode in linked:
+            info = linked[row.inode]
+            rows[path] = row._replace(ctime=info.st_ctime_ns, links=info.st_nlink)
     return table._replace(rows=rows)
 
 

@@ -147,12 +147,14 @@ class Changes:
     """Things that some program does to a tree, at random.
 
     :param foreign: a file outside of it, which gets names in it.
+    :param in_place: files get other times in place, too: of what is held by a link this looks like a write.
     """
 
-    def __init__(self, top: Path, choice: random.Random, foreign: Path) -> None:
+    def __init__(self, top: Path, choice: random.Random, foreign: Path, in_place: bool) -> None:
         self._top = top
         self._choice = choice
         self._foreign = foreign
+        self._in_place = in_place
         new: list[Callable[[Path], object]] = [
             self._write,
             self._write,
@@ -170,7 +172,7 @@ class Changes:
             self._link,
             self._move,
             self._set_attribute,
-            lambda path: os.utime(path, ns=(7, 7), follow_symlinks=False),
+            self._touch,
         ]
 
     def change(self, steps: int) -> None:
@@ -215,6 +217,12 @@ class Changes:
             staged.write_bytes(self._choice.randbytes(path.stat().st_size))
             shutil.copystat(path, staged)
             os.rename(staged, path)
+
+    def _touch(self, path: Path) -> None:
+        if _is_file(path) and not self._in_place:
+            shutil.copy2(path, path.with_name("staged"))
+            os.rename(path.with_name("staged"), path)
+        os.utime(path, ns=(7, 7), follow_symlinks=False)
 
     def _link(self, path: Path) -> None:
         target = self._free()
