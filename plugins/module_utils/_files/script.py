@@ -69,7 +69,7 @@ class FilesScript(Script):
             for path, footprint in capture.touched(layer):
                 before = footprint.before if path in settled else tables[path]
                 after = footprint.after.rows if path in settled else {}
-                # Where nobody looked, all that was captured may have been touched, and what was not there may have come.
+                # Where nobody looked, all that was captured may have been touched; what was not there may have come.
                 names = footprint.paths() if path in settled else list(before.rows) or [""]
                 touched = [
                     _TouchedPath(

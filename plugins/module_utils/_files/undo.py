@@ -14,6 +14,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
+from ansible_collections.intellistream.sage.plugins.module_utils._storage.archive import remove
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
@@ -90,11 +91,15 @@ class FilesUndo(Undo):
         :raises FileNotFoundError: no way back was begun.
         """
         number = sorted(each.path for each in self._tops).index(top.path)
-        with self._layers[-1].where.child("stage", create) as stages, stages.child(str(number), create) as stage:
-            with Tree.of(stage) as tree:
-                yield tree
-            if create:
-                stage.clear()
+        newest = self._layers[-1].where
+        with (
+            newest.child("stage", create) as stages,
+            stages.child(str(number), create) as stage,
+            Tree.of(stage) as tree,
+        ):
+            yield tree
+        if create:
+            remove(newest, "stage")
 
     def _decide(self, top: _Top, farms: Farms) -> None:
         touched = self._touched[top.path]
@@ -171,6 +176,10 @@ class FilesUndo(Undo):
             with apply.Application(place, farms, before, now, stage, kept) as application:
                 application.run(decision.steps, {*decision.conflicts, *decision.strays})
             verify.put_times_back(place, self._touched[top.path], before, place.look())
+            empty = not aside.names()
+        if empty:
+            # Retention keeps for long what lies in it.
+            remove(newest, "aside")
 
     def verify(self) -> list[str]:
         found: list[str] = []

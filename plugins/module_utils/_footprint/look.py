@@ -71,7 +71,7 @@ def row_at(directory: int, name: str) -> TableRow | None:
 
 def file_system(fd: int) -> str:
     """Tells the file system that is open from others: the kernel's identifier of it, in hex."""
-    return f"{os.fstatvfs(fd).f_fsid:x}"
+    return f"{os.fstatvfs(fd).f_fsid or 0:x}"
 
 
 def attributes_of(directory: int, name: str) -> str:

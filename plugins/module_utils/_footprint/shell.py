@@ -1,9 +1,9 @@
 """C(rollback.sh): paths that changes touched, by the same three-way merge as M(_footprint.decide).
 
-What will be done stands in the script as a list, C(touched), one line a path: the captured path that it lies in, the path,
-where in the store its content is, what it was before the first change (facts, hash, target), and what the last one left
-(the same). Facts are C(mode:owner:group:size:time), the mode with the type as stat's C(%f) has it, in hex; C(-) where
-nothing was, C(?) where nobody looked.
+What will be done stands in the script as a list, C(touched), one line a path: the captured path that it lies in, the
+path, where in the store its content is, what it was before the first change (facts, hash, target), and what the last one
+left (the same). Facts are C(mode:owner:group:size:time), the mode with the type as stat's C(%f) has it, in hex; C(-)
+where nothing was, C(?) where nobody looked.
 """
 
 from __future__ import annotations
@@ -197,7 +197,8 @@ paths_check() {
         take_up "$line"
         case $before in
         8*)
-            [ "$held" != - ] && [ -f "$store/$held" ] && [ ! -L "$store/$held" ] && sum_of "$store/$held" "$before_hash" ||
+            content=$store/$held
+            [ "$held" != - ] && [ -f "$content" ] && [ ! -L "$content" ] && sum_of "$content" "$before_hash" ||
                 refuse "the captured content of $path_encoded is not what was captured." "$restore_store"
             ;;
         c* | 6* | 2*) refuse "$path_encoded was a socket or a device." "$by_module" ;;

@@ -436,8 +436,8 @@ main() {
             ;;
         esac
     done
-    for tool in base64 cat chmod chown cp cut date id ln mkdir mkfifo mv od readlink rm rmdir sha256sum sort stat sync tail \
-        touch tr uniq; do
+    for tool in base64 cat chmod chown cp cut date id ln mkdir mkfifo mv od readlink rm rmdir sha256sum sort stat sync \
+        tail touch tr uniq; do
         command -v "$tool" >/dev/null 2>&1 ||
             refuse "$tool of the coreutils is missing." "Install it in a directory of $PATH."
     done

@@ -14,7 +14,6 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,
@@ -191,15 +190,23 @@ def test_a_capture_comes_with_its_transition(engine: Engine, tmp_path: pathlib.P
 def test_a_capture_that_fails_leaves_nothing(engine: Engine, tmp_path: pathlib.Path) -> None:
     _call(engine, ("environment_setup", "started"))
     before = _state(engine)
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SageError):
+    deepest = tmp_path / "deep"
+    deepest.mkdir()
+    here = os.open(deepest, os.O_RDONLY)
+    for _level in range(500):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    with pytest.raises(CaptureError, match="more than 400 directories"):
         _call(
             engine,
             ("environment_setup", "completed"),
             {
                 "phase": "python_deps",
                 "status": "started",
-                "capture": [{"kind": "files", "paths": [str(tmp_path / "pipe")]}],
+                "capture": [{"kind": "files", "paths": [str(deepest)]}],
             },
         )
     assert _state(engine) == before

@@ -49,6 +49,11 @@ def host(tmp_path: Path) -> Host:
     return prepared(tmp_path)
 
 
+def _holding(host: Host, content: bytes) -> Path:
+    """The copy that holds a content."""
+    return next(path for path in host.state.glob("store/*/*/1/copies/*/*") if path.read_bytes() == content)
+
+
 def _store_file(host: Host) -> Path:
     return next(host.state.glob(f"store/*/*/0/{SITE}/pack/__init__.py"))
 
@@ -80,7 +85,7 @@ REFUSALS: dict[str, Callable[[Host], object]] = {
     "content below a link": lambda host: _swap(_store_file(host).parent, host.top / "elsewhere"),
     "setuid content": lambda host: _store_file(host).chmod(0o4755),
     "copied content": lambda host: _edit(next(host.state.glob("store/*/*/0/bin/pack")), b"1.0", b"6.6"),
-    "content of files": lambda host: next(host.state.glob("store/*/*/1/*/sub/one")).write_text("3"),
+    "content of files": lambda host: _holding(host, b"1").write_text("3"),
     "store gone": lambda host: (host.state / "store").rename(host.top / "moved"),
     "venv is a link": lambda host: _swap(host.venv.path, host.top / "elsewhere"),
     "link in the venv": lambda host: _swap(host.venv.site / "pack", host.top / "elsewhere"),
