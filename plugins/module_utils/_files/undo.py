@@ -92,12 +92,8 @@ class FilesUndo(Undo):
         """
         number = sorted(each.path for each in self._tops).index(top.path)
         newest = self._layers[-1].where
-        with (
-            newest.child("stage", create) as stages,
-            stages.child(str(number), create) as stage,
-            Tree.of(stage) as tree,
-        ):
-            yield tree
+        with newest.child("stage", create) as stages, stages.child(str(number), create) as own, Tree.of(own) as stage:
+            yield stage
         if create:
             remove(newest, "stage")
 

@@ -1,9 +1,9 @@
 """C(rollback.sh): paths that changes touched, by the same three-way merge as M(_footprint.decide).
 
 What will be done stands in the script as a list, C(touched), one line a path: the captured path that it lies in, the
-path, where in the store its content is, what it was before the first change (facts, hash, target), and what the last one
-left (the same). Facts are C(mode:owner:group:size:time), the mode with the type as stat's C(%f) has it, in hex; C(-)
-where nothing was, C(?) where nobody looked.
+path, where in the store its content is, what it was before the first change (facts, hash, target), and what the last
+one left (the same). Facts are C(mode:owner:group:size:time), the mode with the type as stat's C(%f) has it, in hex;
+C(-) where nothing was, C(?) where nobody looked.
 """
 
 from __future__ import annotations

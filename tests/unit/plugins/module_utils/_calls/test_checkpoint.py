@@ -14,6 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import (
     CheckpointRequest,

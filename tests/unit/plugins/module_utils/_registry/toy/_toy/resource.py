@@ -45,7 +45,7 @@ class ToyResource(Resource):
     def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
         return {**self.observe(), "files": 0, "bytes": 0}
 
-    def after(self, manifest: Facts) -> Facts:
+    def after(self, layer: Layer) -> Facts:
         return self.observe()
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
