@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, hold, settle, verify
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.apply import Application
@@ -239,10 +240,11 @@ class Changes:
             os.setxattr(path, f"user.{self._choice.randrange(2)}", self._choice.randbytes(3))
 
 
-def killed(action: Callable[[], object], nth: int, calls: Sequence[str] = CALLS) -> bool:
+def killed(action: Callable[[], object], nth: int, error: OSError | None = None, calls: Sequence[str] = CALLS) -> bool:
     """Carry out an action in a child that ends before its C(nth) call, as SIGKILL would end it.
 
-    :returns: whether it ended there; else the action came to its end.
+    :param error: the call fails with it instead.
+    :returns: whether it came to this call.
     """
     child = os.fork()
     if child:
@@ -257,8 +259,10 @@ def killed(action: Callable[[], object], nth: int, calls: Sequence[str] = CALLS)
             def call(*args: Any, **kwargs: Any) -> Any:
                 nonlocal seen
                 seen += 1
-                if seen == nth:
+                if seen == nth and error is None:
                     os._exit(KILLED)
+                if seen == nth and error is not None:
+                    raise error
                 return real(*args, **kwargs)
 
             return call
@@ -266,8 +270,12 @@ def killed(action: Callable[[], object], nth: int, calls: Sequence[str] = CALLS)
         for name in calls:
             setattr(os, name, counted(getattr(os, name)))
         apply._swap = counted(apply._swap)
-        action()
-        code = 0
+        try:
+            action()
+        except (OSError, SageError):
+            if error is None:
+                raise
+        code = KILLED if seen >= nth else 0
     except Exception:  # noqa: BLE001
         traceback.print_exc()
     finally:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, table
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._footprint.bench import (
+    CALLS,
     Bench,
     killed,
     remove,
@@ -281,6 +283,53 @@ def test_f11_killed_at_each_call(tmp_path: Path) -> None:
             assert not list((bench.store / "aside").iterdir()), nth
         shutil.rmtree(where)
     assert nth > 40
+
+
+ERRORS = [
+    OSError(number, os.strerror(number))
+    for number in (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EACCES, errno.EROFS)
+]
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: errno.errorcode[error.errno])
+def test_an_undo_that_fails_at_each_call_goes_on_when_run_again(tmp_path: Path, error: OSError) -> None:
+    nth, failed = 0, True
+    while failed:
+        nth += EACH
+        where = tmp_path / str(nth)
+        _plant(where / "tree")
+        with Bench(where, links=bool(nth % 2)) as bench:
+            state, before, footprint = _transact(bench, functools.partial(_everything, bench.top))
+            undo = functools.partial(bench.undo, before, [footprint])
+            failed = killed(undo, nth, error, (*CALLS, "lstat", "fstat", "readlink", "scandir", "dup", "listxattr"))
+            bench.undo_all(before, [footprint])
+            assert snapshot(bench.top) == state, nth
+            assert not bench.leftovers(), nth
+            assert not list((bench.store / "aside").iterdir()), nth
+        shutil.rmtree(where)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: errno.errorcode[error.errno])
+def test_a_capture_that_fails_at_each_call_goes_on_when_run_again(tmp_path: Path, error: OSError) -> None:
+    """Or it does not fail, and holds all the same."""
+    nth, failed = 0, True
+    while failed:
+        nth += EACH
+        where = tmp_path / str(nth)
+        _plant(where / "tree")
+        calls = (*CALLS, "lstat", "fstat", "readlink", "scandir", "dup", "listxattr", "read")
+        with Bench(where, links=bool(nth % 2)) as bench:
+            state = snapshot(bench.top)
+            failed = killed(bench.capture, nth, error, calls)
+            before = bench.capture()
+            _everything(bench.top)
+            failed = killed(functools.partial(bench.settle, before), nth, error, calls) or failed
+            bench.undo_all(before, [bench.settle(before)])
+            assert snapshot(bench.top) == state, nth
+            assert not bench.leftovers(), nth
+        shutil.rmtree(where)
 
 
 @pytest.mark.crash
