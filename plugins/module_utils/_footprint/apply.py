@@ -19,7 +19,7 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, unsafe
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import metadata
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
@@ -93,6 +93,8 @@ class Application:
                 self._names_before.setdefault(row.inode, []).append(path)
         # Paths that are not as before yet.
         self._pending: set[str] = set()
+        # Directories that get their metadata back, and their inodes.
+        self._directories: dict[str, int] = {}
         # Inodes that got other metadata here; other names of theirs show these as well.
         self._mended: set[int] = set()
         self.late: list[str] = []
@@ -120,7 +122,7 @@ class Application:
             if step.now is not None and _goal(step) != step.now.type and DIRECTORY in (_goal(step), step.now.type):
                 self._clear(step, steps, disputed)
         for step in directories:
-            self._make_directory(step.path)
+            self._make_directory(step)
         restored = [step for step in steps if step.action == RESTORE and _goal(step) != DIRECTORY]
         # First those that need nothing new: others may become further names of their inodes.
         missing = [step for step in restored if not self._mend(step)]
@@ -133,8 +135,9 @@ class Application:
             if step.action != RESTORE and step.now is not None and step.now.type == DIRECTORY:
                 self._remove_directory(step.path)
         for step in reversed(directories):
-            if step.touched.before is not None:
-                metadata.apply_to(*self._place.at(step.path), step.touched.before)
+            before, inode = step.touched.before, self._directories.get(step.path)
+            if before is None or inode is None or not metadata.apply_to(*self._place.at(step.path), before, inode):
+                self.late.append(step.path)
         self._stage.unlink(_BEGUN)
 
     def _begin(self, steps: t.Sequence[Step], disputed: t.Container[str]) -> None:
@@ -196,12 +199,18 @@ class Application:
         else:
             self._remove_directory(step.path)
 
-    def _make_directory(self, path: str) -> None:
-        directory, name = self._place.at(path, make=True)
+    def _make_directory(self, step: Step) -> None:
+        directory, name = self._place.at(step.path, make=True)
+        expected = step.now.inode if step.now is not None and step.now.type == DIRECTORY else None
         try:
             os.mkdir(name, 0o700, dir_fd=directory)
         except FileExistsError:
-            pass
+            if expected is None:
+                # Somebody made it a moment ago; it is not ours to give away.
+                return
+        else:
+            expected = os.lstat(name, dir_fd=directory).st_ino
+        self._directories[step.path] = expected
 
     def _mend(self, step: Step) -> bool:
         """Put metadata back where the content is there, and all names of the inode are ours; False where not."""
@@ -216,7 +225,9 @@ class Application:
             twins = (self._place.row(name) for name in self._twins_of(step.path, before))
             if any(twin is not None and twin.inode != now.inode for twin in twins):
                 return False
-        metadata.apply_to(*self._place.at(step.path), before)
+        if not metadata.apply_to(*self._place.at(step.path), before, now.inode):
+            self.late.append(step.path)
+            return True
         self._mended.add(now.inode)
         self._pending.discard(step.path)
         return True
@@ -252,7 +263,7 @@ class Application:
             return False
         # Of what the farm holds the hash was checked before.
         is_held = now.inode == before.inode and self._farms.holds_inode(before)
-        return is_held or self._place.digest(step.path) == before.hash
+        return is_held or self._place.digest(step.path, now.inode) == before.hash
 
     def _make(self, path: str, before: TableRow, generation: str, directory: int) -> int | None:
         """Make what is to be put back, under the name C(STAGED).
@@ -292,11 +303,12 @@ class Application:
         """A file: another name of one that was put back already, of what the farm holds, or a copy of that."""
         twin = next((name for name in self._twins_of(path, before) if self._twins.digest(name) == before.hash), None)
         source = self._twins.at(twin) if twin is not None else self._farms.link_at(before, generation)
-        if source is not None and self._link_in(source, fd, before, twin is not None):
+        if source is not None and self._link_in(source, fd, path, before, twin is not None):
             return
         _unlink(fd, COPYING)
-        self._farms.copy_out(before, generation, fd, COPYING)
-        metadata.apply_to(fd, COPYING, before)
+        inode = self._farms.copy_out(before, generation, fd, COPYING)
+        if not metadata.apply_to(fd, COPYING, before, inode):
+            raise unsafe(self._place.full(path), "somebody swaps files beside it")
         os.rename(COPYING, STAGED, src_dir_fd=fd, dst_dir_fd=fd)
 
     def _twins_of(self, path: str, before: TableRow) -> t.Iterator[str]:
@@ -304,7 +316,7 @@ class Application:
         names = self._names_before.get(before.inode, ())
         return (name for name in names if name != path and name not in self._pending)
 
-    def _link_in(self, source: tuple[int, str], fd: int, before: TableRow, is_twin: bool) -> bool:
+    def _link_in(self, source: tuple[int, str], fd: int, path: str, before: TableRow, is_twin: bool) -> bool:
         """Stage another name of an inode; False where it must not or cannot be."""
         try:
             os.link(source[1], STAGED, src_dir_fd=source[0], dst_dir_fd=fd, follow_symlinks=False)
@@ -317,12 +329,12 @@ class Application:
             os.unlink(STAGED, dir_fd=fd)
             return False
         if metadata.differ(row, before):
-            names = os.lstat(STAGED, dir_fd=fd).st_nlink
-            if not is_twin and names > 2 + self._names[row.inode]:
-                # Somebody else's name: to change its mode or time would change theirs.
+            if is_twin or row.links > 2 + self._names[row.inode]:
+                # Somebody swapped it, or has a name of it: to change its mode or time would change theirs.
                 os.unlink(STAGED, dir_fd=fd)
                 return False
-            metadata.apply_to(fd, STAGED, before)
+            if not metadata.apply_to(fd, STAGED, before, row.inode):
+                raise unsafe(self._place.full(path), "somebody swaps files beside it")
             self._mended.add(row.inode)
         return True
 

@@ -174,20 +174,21 @@ class Farm:
         os.rename(_STAGED, final, src_dir_fd=self.tree.fd, dst_dir_fd=to)
         return Copied(info, size, digest)
 
-    def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> None:
+    def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> int:
         """Write what is held of a row to a new file, 0600.
 
+        :returns: its inode.
         :raises StoreError: it is not held, or not what was captured; the file is not there then.
         """
         path = self.path(row, generation)
         if path is None:
-            self.digest(row, generation)
-            return
+            raise self._damaged(_of_link(generation, row), "gone")
         reading = self.tree.open_file(path)
         try:
             writing = os.open(name, _NEW, 0o600, dir_fd=directory)
             try:
                 digest = _fill(reading, writing)[0]
+                inode = os.fstat(writing).st_ino
             finally:
                 os.close(writing)
         finally:
@@ -195,6 +196,7 @@ class Farm:
         if row.hash and digest != row.hash:
             os.unlink(name, dir_fd=directory)
             raise self._damaged(path, "not what was captured")
+        return inode
 
     def _damaged(self, path: str, how: str) -> StoreError:
         return StoreError(
@@ -226,9 +228,9 @@ class Farms:
         """The SHA-256 of what is held of a row, see M(Farm.digest)."""
         return (self._of(row, generation) or self._farms[-1]).digest(row, generation)
 
-    def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> None:
+    def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> int:
         """Write what is held of a row to a new file, see M(Farm.copy_out)."""
-        (self._of(row, generation) or self._farms[-1]).copy_out(row, generation, directory, name)
+        return (self._of(row, generation) or self._farms[-1]).copy_out(row, generation, directory, name)
 
     def link_at(self, row: TableRow, generation: str) -> tuple[int, str] | None:
         """A name of a row's inode, to be linked at once: an open directory and the name there; None without one."""

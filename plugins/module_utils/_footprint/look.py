@@ -31,7 +31,7 @@ _TYPES = {
 # Each level keeps a descriptor open; nothing that people install is a tenth as deep.
 _DEEPEST = 400
 # What has none, and where they cannot be had.
-_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.ENOENT, errno.EACCES, errno.EPERM)
+NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.ENOENT, errno.EACCES, errno.EPERM)
 
 
 def look(directory: int, name: str, earlier: Table | None = None) -> Table:
@@ -77,14 +77,18 @@ def file_system(fd: int) -> str:
 def attributes_of(directory: int, name: str) -> str:
     """The extended attributes of a path in an open directory, as P(_footprint.table.encode_attributes) has them."""
     # No call takes a name and a directory. By /proc no link is followed either.
-    path = f"/proc/self/fd/{directory}/{name}"
+    return attributes_at(f"/proc/self/fd/{directory}/{name}", follow=False)
+
+
+def attributes_at(path: str, follow: bool = True) -> str:
+    """The extended attributes of a path, as P(_footprint.table.encode_attributes) has them."""
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(path, follow_symlinks=follow)
         if not names:
             return ""
-        attributes = {each: os.getxattr(path, each, follow_symlinks=False) for each in names}
+        attributes = {each: os.getxattr(path, each, follow_symlinks=follow) for each in names}
     except OSError as error:
-        if error.errno in _NO_ATTRIBUTES or error.errno == errno.ENODATA:
+        if error.errno in NO_ATTRIBUTES or error.errno == errno.ENODATA:
             return ""
         raise
     return footprint_table.encode_attributes(attributes)
@@ -99,10 +103,15 @@ def _target(info: os.stat_result, name: str, directory: int) -> str:
     return ""
 
 
+def type_of(info: os.stat_result) -> str:
+    """The letter of a row's type."""
+    return _TYPES[stat.S_IFMT(info.st_mode)]
+
+
 def row_of(info: os.stat_result, target: str, attributes: str) -> TableRow:
     mode = info.st_mode
     return TableRow(
-        _TYPES[stat.S_IFMT(mode)],
+        type_of(info),
         mode & 0o7777,
         info.st_uid,
         info.st_gid,
@@ -151,6 +160,8 @@ class _Look:
         try:
             fd = os.open(name, _DIRECTORY, dir_fd=directory)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 self.unseen[path] = error.strerror or str(error)
                 return

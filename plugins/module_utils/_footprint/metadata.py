@@ -22,51 +22,52 @@ def differ(row: TableRow, goal: TableRow) -> bool:
     return not same_metadata(row, goal) or row.mtime != goal.mtime
 
 
-def apply_to(directory: int, name: str, goal: TableRow) -> None:
+def apply_to(directory: int, name: str, goal: TableRow, inode: int | None = None) -> bool:
     """Give a path of an open directory the metadata of a row. What this user may not give it, a later look names.
 
-    The path must be one that nobody else can swap, or be looked at again: it is used by name, no link is followed.
+    Who may write to the directory can swap the name at any time: what it led to once is held, checked and changed.
 
+    :param inode: that must be there. Without it anything of the row's type is taken, which is no harm without content.
+    :returns: whether it was there.
     :raises OSError: the path is gone, or the file system is read-only.
     """
-    info = os.lstat(name, dir_fd=directory)
-    if (info.st_uid, info.st_gid) != (goal.uid, goal.gid):
-        try:
-            os.chown(name, goal.uid, goal.gid, dir_fd=directory, follow_symlinks=False)
-        except PermissionError:
-            pass
-    if goal.type != LINK:
-        # After a change of owner, which takes setuid bits and capabilities away.
-        if stat.S_IMODE(os.lstat(name, dir_fd=directory).st_mode) != goal.mode:
-            _by_descriptor(directory, name, goal.mode)
-        _apply_attributes(directory, name, goal)
-    if os.lstat(name, dir_fd=directory).st_mtime_ns != goal.mtime:
-        os.utime(name, ns=(goal.mtime, goal.mtime), dir_fd=directory, follow_symlinks=False)
-
-
-def _by_descriptor(directory: int, name: str, mode: int) -> None:
-    """Change a mode; by a descriptor that a link cannot lead astray, whatever the path's type."""
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        if not stat.S_ISLNK(os.fstat(fd).st_mode):
-            os.chmod(f"/proc/self/fd/{fd}", mode)
+        info = os.fstat(fd)
+        if footprint_look.type_of(info) != goal.type or inode not in (None, info.st_ino):
+            return False
+        # Leads to what is open, also if that is a link, and nowhere else.
+        opened = f"/proc/self/fd/{fd}"
+        if (info.st_uid, info.st_gid) != (goal.uid, goal.gid):
+            try:
+                os.chown(opened, goal.uid, goal.gid)
+            except PermissionError:
+                pass
+        if goal.type != LINK:
+            # After a change of owner, which takes setuid bits and capabilities away.
+            if stat.S_IMODE(os.fstat(fd).st_mode) != goal.mode:
+                os.chmod(opened, goal.mode)
+            _apply_attributes(opened, goal)
+        if os.fstat(fd).st_mtime_ns != goal.mtime:
+            os.utime(opened, ns=(goal.mtime, goal.mtime))
+        return True
     finally:
         os.close(fd)
 
 
-def _apply_attributes(directory: int, name: str, goal: TableRow) -> None:
+def _apply_attributes(opened: str, goal: TableRow) -> None:
     """Set just the attributes of a row, ACLs among them."""
-    now = decode_attributes(footprint_look.attributes_of(directory, name))
-    wanted = decode_attributes(goal.attributes)
-    path = f"/proc/self/fd/{directory}/{name}"
-    for attribute in sorted({*now, *wanted}):
-        if now.get(attribute) == wanted.get(attribute):
+    now = decode_attributes(footprint_look.attributes_at(opened))
+    goals = decode_attributes(goal.attributes)
+    for attribute in sorted({*now, *goals}):
+        if now.get(attribute) == goals.get(attribute):
             continue
         try:
-            if attribute in wanted:
-                os.setxattr(path, attribute, wanted[attribute], follow_symlinks=False)
+            if attribute in goals:
+                os.setxattr(opened, attribute, goals[attribute])
             else:
-                os.removexattr(path, attribute, follow_symlinks=False)
-        except OSError:
+                os.removexattr(opened, attribute)
+        except OSError as error:
+            if error.errno not in footprint_look.NO_ATTRIBUTES:
+                raise
             # Of a name space that is not this user's: a later look names it.
-            continue

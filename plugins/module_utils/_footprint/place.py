@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import typing as t
 
@@ -11,8 +12,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint impo
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Place:
@@ -55,9 +54,17 @@ class Place:
         except (FileNotFoundError, NotADirectoryError, UnsafePath):
             return None
 
-    def digest(self, path: str) -> str:
-        """The SHA-256 of a file in hex; empty where no file is, or it cannot be read."""
+    def digest(self, path: str, inode: int | None = None) -> str:
+        """The SHA-256 of a file in hex; empty where no file is, another inode than this, or it cannot be read."""
         try:
-            return digest_of(self.parent.open_file(self.relative(path)))
-        except (OSError, UnsafePath):
+            fd = self.parent.open_file(self.relative(path))
+            if inode not in (None, os.fstat(fd).st_ino):
+                os.close(fd)
+                return ""
+            return digest_of(fd)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            return ""
+        except UnsafePath:
             return ""
