@@ -88,18 +88,22 @@ class FilesScript(Script):
         tops = [path for path in dict.fromkeys(paths) if not any(path.startswith(f"{other}/") for other in paths)]
         touched: dict[str, tuple[_TouchedPath, str]] = {}
         unsettled: set[str] = set()
+        late: set[str] = set()
         for capture_ in captures:
             for each in capture_.observed:
-                unsettled -= {path for path in unsettled if path == each.top}
-                unsettled |= set() if each.settled else {each.top}
+                (unsettled.discard if each.settled else unsettled.add)(each.top)
                 for path in each.paths:
+                    if path.path not in touched and any(_covers(top, path.path) for top in late):
+                        # An older capture tells that it was not there.
+                        touched[path.path] = path._replace(before=None, held=""), ""
                     first, content = touched.get(path.path, (path, f"{capture_.content}/{path.held}"))
                     touched[path.path] = first._replace(after=path.after), content
+                late.update(() if each.settled else (each.top,))
         lines: list[bytes] = []
         for path in sorted(touched, key=lambda name: name.split("/")):
             one, content = touched[path]
-            top = next(name for name in tops if path == name or path.startswith(f"{name}/"))
-            settled = not any(path == name or path.startswith(f"{name}/") for name in unsettled)
+            top = next(name for name in tops if _covers(name, path))
+            settled = not any(_covers(name, path) for name in unsettled)
             lines.append(shell.line(top, path, content if one.held else "", one.before, one.after, settled))
         attributed = [escape(path) for path, (one, dummy) in touched.items() if shell.needs_module(one.before)]
         return ScriptLines(
@@ -111,6 +115,10 @@ class FilesScript(Script):
                 "touched": joined(lines),
             }
         )
+
+
+def _covers(top: str, path: str) -> bool:
+    return path == top or path.startswith(f"{top}/")
 
 
 def _held(farm: Farm, row: TableRow | None, generation: str) -> str:

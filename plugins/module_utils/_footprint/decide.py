@@ -104,12 +104,15 @@ def merge(footprints: t.Sequence[Footprint]) -> dict[str, Touched]:
                 merged[path] = known._replace(
                     after=after, settled=footprint.after.began, between=between, late=footprint.late is not None
                 )
-    for footprint in reversed(footprints):
-        # What looks untouched now may have been touched, and put back by a later change or an undo.
-        for path in merged if footprint.late is not None else ():
-            if footprint.covers(path) and path not in footprint.before.rows and path not in footprint.after.rows:
-                row = footprint.late.rows.get(path) if footprint.late is not None else None
+    for path in merged:
+        for footprint in footprints:
+            if path in footprint.before.rows or path in footprint.after.rows:
+                break
+            if footprint.late is not None and footprint.covers(path):
+                # What looks untouched now may have been touched, and put back by a later change or an undo.
+                row = footprint.late.rows.get(path)
                 merged[path] = merged[path]._replace(before=row, generation=footprint.before.generation, between=False)
+                break
     return merged
 
 
