@@ -58,12 +58,12 @@ class Farm:
         self.generation = f"links-{footprint_look.file_system(tree.fd)}-{os.fstat(tree.fd).st_ino:x}"
 
     def names(self) -> set[str]:
-        """The names of all links of this generation."""
+        """The names of all links of this generation that hold the inode that they are named for."""
         names: set[str] = set()
         for directory, is_directory in self.tree.listing(self.generation):
             if is_directory:
                 with os.scandir(self.tree.enter(f"{self.generation}/{directory}")) as links:
-                    names.update(link.name for link in links)
+                    names.update(link.name for link in links if link.name.startswith(f"{link.inode():x}."))
         return names
 
     def holds_inode(self, row: TableRow) -> bool:
@@ -280,7 +280,8 @@ def _lstat(fd: int, name: str) -> os.stat_result | None:
 
 
 def _of_link(generation: str, row: TableRow) -> str:
-    return f"{generation}/{row.inode & 0xFF:02x}/{row.inode:x}.{row.size:x}.{row.mtime:x}"
+    # Neighbours are made together, and are linked, looked at and removed together.
+    return f"{generation}/{row.inode >> 8 & 0xFF:02x}/{row.inode:x}.{row.size:x}.{row.mtime:x}"
 
 
 def link_name(row: TableRow) -> str:

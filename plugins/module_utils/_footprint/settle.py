@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import link_name
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
     DIRECTORY,
     FILE,
@@ -31,8 +32,8 @@ class Footprint(t.NamedTuple):
     :ivar unheld: files of P(before) whose content is lost, and how that came, for people.
     :ivar renewed: files of P(before) that were written to before the change took them away, by whoever had them open:
         what is held, and what P(before) says of them, is their last content.
-    :ivar elsewhere: paths where another mount or subvolume begins than before: of these and what is below nothing is
-        said.
+    :ivar elsewhere: paths where another mount or subvolume begins than before, and directories that could not be looked
+        at: of these and what is below nothing is said.
     :ivar late: where nobody looked when the change had ended, and this is a look made long after it: all that was
         captured, since any of it may have been touched. Not recorded.
     :ivar within: where in the tree what was captured begins. Not recorded.
@@ -89,16 +90,17 @@ def settle(place: Place, before: Table, farm: Farm) -> Footprint:
     :param before: as it was held.
     """
     after = place.look(before)
-    elsewhere = tuple(sorted({*before.boundaries} ^ {*after.boundaries}))
+    elsewhere = tuple(sorted({*before.boundaries} ^ {*after.boundaries} | {*before.unseen, *after.unseen}))
     touched_before: dict[str, TableRow] = {}
     touched_after: dict[str, TableRow] = {}
     unheld: dict[str, str] = {}
     renewed: list[str] = []
+    linked = farm.names()
     for path in [*before.rows, *(path for path in after.rows if path not in before.rows)]:
         if any(not top or path == top or path.startswith(f"{top}/") for top in elsewhere):
             continue
         was, is_now = before.rows.get(path), after.rows.get(path)
-        if _is_untouched(place, path, was, is_now, before, farm):
+        if _is_untouched(place, path, was, is_now, before, farm, linked):
             continue
         if was is not None:
             in_place = is_now is not None and is_now.inode == was.inode
@@ -124,7 +126,13 @@ def settle(place: Place, before: Table, farm: Farm) -> Footprint:
 
 
 def _is_untouched(
-    place: Place, path: str, was: TableRow | None, is_now: TableRow | None, before: Table, farm: Farm
+    place: Place,
+    path: str,
+    was: TableRow | None,
+    is_now: TableRow | None,
+    before: Table,
+    farm: Farm,
+    linked: t.Container[str],
 ) -> bool:
     """Whether a path is as it was held.
 
@@ -139,7 +147,7 @@ def _is_untouched(
     if not same_metadata(is_now, was) or is_now.size != was.size or is_now.mtime != was.mtime:
         return False
     if not was.hash:
-        return is_now.inode == was.inode and farm.holds_inode(was)
+        return is_now.inode == was.inode and (link_name(was) in linked or farm.holds_inode(was))
     if (is_now.inode, is_now.ctime) == (was.inode, was.ctime) and not before.is_racy(was):
         return True
     return place.digest(path) == was.hash
