@@ -6,18 +6,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import functools
 import os
 import shutil
 import socket
 import subprocess
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, table
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError, UnsafePath
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, metadata, table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._footprint.bench import (
     CALLS,
     Bench,
@@ -28,13 +32,13 @@ from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._foo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
 # Calls from one kill to the next.
 EACH = 1 if os.environ.get("SAGE_TEST_ALL") else 7
+CLONE_NEWNS = 0x20000
 LATER = 2_000_000_000_000_000_000
 
 
@@ -504,3 +508,146 @@ def test_f25_names_of_any_length_and_sparse_files(bench: Bench) -> None:
 
     _is_undone(bench, change)
     assert (bench.top / "sparse").stat().st_blocks < 4_200
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """A file that stays private, wherever somebody moves it."""
+    path = tmp_path / "private"
+    path.write_bytes(b"before")
+    path.chmod(0o600)
+    os.utime(path, ns=(1, 1))
+    return path
+
+
+def _is_still_private(where: Path, inode: int) -> None:
+    paths = [path for path in where.rglob("*") if not path.is_symlink() and path.lstat().st_ino == inode]
+    assert paths
+    assert {path.lstat().st_mode & 0o77 for path in paths} == {0}
+
+
+def test_x5_a_file_that_is_swapped_before_it_gets_its_mode(
+    bench: Bench, tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inode = private.stat().st_ino
+    _state, before, footprint = _transact(bench, lambda: (bench.top / "directory/file").chmod(0o640))
+    real = metadata.apply_to
+
+    def swapped(directory: int, name: str, *rest: Any) -> bool:
+        if name == "file" and private.exists():
+            os.rename(bench.top / "directory/file", tmp_path / "elsewhere")
+            os.rename(private, bench.top / "directory/file")
+        return real(directory, name, *rest)
+
+    monkeypatch.setattr(metadata, "apply_to", swapped)
+    assert bench.undo(before, [footprint])
+    assert bench.application.late == ["directory/file"]
+    _is_still_private(tmp_path, inode)
+
+
+def test_x5_a_file_that_is_swapped_while_it_is_read(
+    bench: Bench, tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was looked at is another file than what is read; it has the same size."""
+    inode = private.stat().st_ino
+    victim = bench.top / "directory/file"
+
+    def replace() -> None:
+        shutil.copy2(victim, bench.top / "new")
+        (bench.top / "new").chmod(0o640)
+        os.rename(bench.top / "new", victim)
+
+    _state, before, footprint = _transact(bench, replace)
+    real = Place.row
+
+    def swapped(place: Place, path: str) -> TableRow | None:
+        if path != "directory/file" or not private.exists():
+            return real(place, path)
+        os.rename(victim, tmp_path / "elsewhere")
+        os.rename(private, victim)
+        row = real(place, path)
+        os.rename(victim, private)
+        os.rename(tmp_path / "elsewhere", victim)
+        return row
+
+    monkeypatch.setattr(Place, "row", swapped)
+    bench.undo(before, [footprint])
+    _is_still_private(tmp_path, inode)
+
+
+def test_x5_a_directory_that_is_swapped_after_it_was_made(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "private").mkdir(0o700)
+    inode = (tmp_path / "private").stat().st_ino
+    _state, before, footprint = _transact(bench, lambda: remove(bench.top / "directory/below"))
+    real = metadata.apply_to
+
+    def swapped(directory: int, name: str, *rest: Any) -> bool:
+        if name == "below":
+            os.rename(bench.top / "directory/below", tmp_path / "elsewhere")
+            os.rename(tmp_path / "private", bench.top / "directory/below")
+        return real(directory, name, *rest)
+
+    monkeypatch.setattr(metadata, "apply_to", swapped)
+    bench.undo(before, [footprint])
+    assert "directory/below" in bench.application.late
+    _is_still_private(tmp_path, inode)
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a second file system")
+def test_x5_a_new_name_that_is_swapped(tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another file system than the stage's, new files are made where others may write."""
+    inode = private.stat().st_ino
+    _plant(tmp_path / "tree")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as store, Bench(tmp_path, store=Path(store)) as bench:
+        _state, before, footprint = _transact(bench, lambda: remove(bench.top / "directory/file"))
+        real = metadata.apply_to
+
+        def swapped(directory: int, name: str, *rest: Any) -> bool:
+            if name == apply.COPYING and (bench.top / "directory" / name).exists():
+                os.rename(bench.top / "directory" / name, tmp_path / "elsewhere")
+                os.rename(private, bench.top / "directory" / name)
+            return real(directory, name, *rest)
+
+        monkeypatch.setattr(metadata, "apply_to", swapped)
+        with pytest.raises(UnsafePath, match="somebody swaps files"):
+            bench.undo(before, [footprint])
+    _is_still_private(tmp_path, inode)
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0,
+    reason="needs to mount something, in a name space of its own",
+)
+@pytest.mark.parametrize("kind", ["tmpfs", "bind", "file"])
+def test_f16_of_what_is_mounted_since_nothing_is_said(bench: Bench, tmp_path: Path, kind: str) -> None:
+    """What lies below the mount is as it was, and what is mounted is left alone."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").write_bytes(b"other")
+    point = {"tmpfs": "directory/below", "bind": "directory/below", "file": "directory/file"}[kind]
+    words = {
+        "tmpfs": ["-t", "tmpfs", "none"],
+        "bind": ["--bind", str(tmp_path / "other")],
+        "file": ["--bind", str(tmp_path / "other/file")],
+    }[kind]
+
+    def mount_and_undo() -> None:
+        assert ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+        def change() -> None:
+            subprocess.run(["mount", *words, str(bench.top / point)], check=True)
+            (bench.top / "file").chmod(0o711)
+
+        _state, before, footprint = _transact(bench, change)
+        assert footprint.elsewhere == (point,)
+        assert sorted(footprint.paths()) == ["directory/second", "file"]
+        bench.undo_all(before, [footprint])
+        if kind == "tmpfs":
+            assert not os.listdir(bench.top / point)
+
+    state = snapshot(bench.top)
+    killed(mount_and_undo, 0)
+    assert snapshot(bench.top) == state
+    assert (tmp_path / "other/file").read_bytes() == b"other"
