@@ -46,9 +46,25 @@ STAGED = ".intellistream-sage.undo"
 COPYING = ".intellistream-sage.copy"
 # A table of what was at the paths of a way back that began and did not end.
 _BEGUN = "begun"
+# Room that a way back needs.
+_RESERVE = "reserve"
 # Instead of numbers of inodes: of a file that is made here, and of one that is somebody's.
 _MADE, _DISPUTED = 0, -1
 _RENAME_EXCHANGE = 2
+
+
+def reserve(stage: Tree, size: int) -> None:
+    """Keep room for a way back, which begins by giving it away: a change may fill the disk.
+
+    :param size: bytes; a later and larger reserve replaces an earlier one.
+    :raises OSError: there is not so much room.
+    """
+    fd = os.open(_RESERVE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=stage.fd)
+    try:
+        if size > os.fstat(fd).st_size:
+            os.posix_fallocate(fd, 0, size)
+    finally:
+        os.close(fd)
 
 
 def begun(stage: Tree) -> dict[str, TableRow]:
@@ -114,6 +130,7 @@ class Application:
         :param disputed: paths where what is there now is somebody's, and is moved aside.
         :raises OSError: a step failed. What was done stays, and a rerun goes on.
         """
+        self._stage.unlink(_RESERVE)
         self._begin(steps, disputed)
         self._pending = {step.path for step in steps}
         directories = [step for step in steps if _goal(step) == DIRECTORY]
@@ -127,10 +144,15 @@ class Application:
         # First those that need nothing new: others may become further names of their inodes.
         missing = [step for step in restored if not self._mend(step)]
         for step in missing:
-            self._put(step, step.path in disputed)
-        for step in steps:
-            if step.action != RESTORE and step.now is not None and step.now.type != DIRECTORY:
-                self._take_away(step.path, step.now, step.path in disputed)
+            try:
+                self._put(step, step.path in disputed)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                # What is to go has the room.
+                self._remove_files(steps, disputed)
+                self._put(step, step.path in disputed)
+        self._remove_files(steps, disputed)
         for step in reversed(steps):
             if step.action != RESTORE and step.now is not None and step.now.type == DIRECTORY:
                 self._remove_directory(step.path)
@@ -139,6 +161,11 @@ class Application:
             if before is None or inode is None or not metadata.apply_to(*self._place.at(step.path), before, inode):
                 self.late.append(step.path)
         self._stage.unlink(_BEGUN)
+
+    def _remove_files(self, steps: t.Iterable[Step], disputed: t.Container[str]) -> None:
+        for step in steps:
+            if step.action != RESTORE and step.now is not None and step.now.type != DIRECTORY:
+                self._take_away(step.path, step.now, step.path in disputed)
 
     def _begin(self, steps: t.Sequence[Step], disputed: t.Container[str]) -> None:
         """Clear away what a killed run left, and write down where this one will be at work."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
 EACH = 1 if os.environ.get("SAGE_TEST_ALL") else 7
 CLONE_NEWNS = 0x20000
 LATER = 2_000_000_000_000_000_000
+
+needs_mount = pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0,
+    reason="needs to mount something, in a name space of its own",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -616,10 +622,7 @@ def test_x5_a_new_name_that_is_swapped(tmp_path: Path, private: Path, monkeypatc
     _is_still_private(tmp_path, inode)
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "-m", "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0,
-    reason="needs to mount something, in a name space of its own",
-)
+@needs_mount
 @pytest.mark.parametrize("kind", ["tmpfs", "bind", "file"])
 def test_f16_of_what_is_mounted_since_nothing_is_said(bench: Bench, tmp_path: Path, kind: str) -> None:
     """What lies below the mount is as it was, and what is mounted is left alone."""
@@ -651,3 +654,35 @@ def test_f16_of_what_is_mounted_since_nothing_is_said(bench: Bench, tmp_path: Pa
     killed(mount_and_undo, 0)
     assert snapshot(bench.top) == state
     assert (tmp_path / "other/file").read_bytes() == b"other"
+
+
+@needs_mount
+@pytest.mark.parametrize("links", [True, False])
+def test_f12_the_change_filled_the_disk(tmp_path: Path, links: bool) -> None:
+    content = os.urandom(500_000)
+
+    def fill_and_undo() -> None:
+        assert ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(tmp_path)], check=True)
+        _plant(tmp_path / "tree")
+        (tmp_path / "tree/large").write_bytes(content)
+        with Bench(tmp_path, links) as bench:
+
+            def change() -> None:
+                (bench.top / "large").unlink()
+                (bench.top / "directory/file").unlink()
+                with contextlib.suppress(OSError), open(bench.top / "filled", "wb", buffering=0) as stream:
+                    while True:
+                        stream.write(b"x" * 4096)
+
+            apply.reserve(bench.stage, 100_000)
+            state, before, footprint = _transact(bench, change)
+            with pytest.raises(OSError, match="No space left"):
+                (bench.top / "more").write_bytes(content)
+            (bench.top / "more").unlink()
+            bench.undo_all(before, [footprint])
+            assert snapshot(bench.top) == state
+            assert not bench.leftovers()
+
+    killed(fill_and_undo, 0)
