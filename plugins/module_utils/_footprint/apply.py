@@ -289,7 +289,7 @@ class Application:
         if now.size != before.size:
             return False
         # Of what the farm holds the hash was checked before.
-        is_held = now.inode == before.inode and self._farms.holds_inode(before)
+        is_held = now.inode == before.inode and self._farms.link_at(before, step.touched.generation) is not None
         return is_held or self._place.digest(step.path, now.inode) == before.hash
 
     def _make(self, path: str, before: TableRow, generation: str, directory: int) -> int | None:
@@ -341,7 +341,8 @@ class Application:
     def _twins_of(self, path: str, before: TableRow) -> t.Iterator[str]:
         """Other names that a file had, and that are as before."""
         names = self._names_before.get(before.inode, ())
-        return (name for name in names if name != path and name not in self._pending)
+        # An inode's number may be another file's in the table of a later change.
+        return (name for name in names if path in names and name != path and name not in self._pending)
 
     def _link_in(self, source: tuple[int, str], fd: int, path: str, before: TableRow, is_twin: bool) -> bool:
         """Stage another name of an inode; False where it must not or cannot be."""

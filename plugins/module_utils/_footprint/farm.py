@@ -158,20 +158,27 @@ class Farm:
         """
         reading = os.open(name, _READ, dir_fd=directory)
         try:
-            info = os.fstat(reading)
-            if not stat.S_ISREG(info.st_mode):
-                raise OSError(errno.EINVAL, "no regular file", name)
-            self.tree.unlink(_STAGED)
-            fd, staged = self.tree.parent(_STAGED)
-            writing = os.open(staged, _NEW, 0o600, dir_fd=fd)
-            try:
-                digest, size = _fill(reading, writing)
-            finally:
-                os.close(writing)
+            return self.copy_open(reading)
         finally:
             os.close(reading)
+
+    def copy_open(self, reading: int, staged: str = _STAGED) -> Copied:
+        """Hold a file that is open at its beginning, see P(copy).
+
+        :param staged: temporary name in the farm, one for each process that copies.
+        """
+        info = os.fstat(reading)
+        if not stat.S_ISREG(info.st_mode):
+            raise OSError(errno.EINVAL, "no regular file")
+        fd = self.tree.fd
+        self.tree.unlink(staged)
+        writing = os.open(staged, _NEW, 0o600, dir_fd=fd)
+        try:
+            digest, size = _fill(reading, writing)
+        finally:
+            os.close(writing)
         to, final = self.tree.parent(_of_copy(digest), make=True)
-        os.rename(_STAGED, final, src_dir_fd=self.tree.fd, dst_dir_fd=to)
+        os.rename(staged, final, src_dir_fd=fd, dst_dir_fd=to)
         return Copied(info, size, digest)
 
     def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> int:
@@ -239,7 +246,8 @@ class Farms:
         if farm is None or generation != farm.generation:
             return None
         link = farm.link_of(row, generation)
-        return farm.tree.parent(link) if link is not None else None
+        # Of what was written in place the copy has the content, whatever times the inode got.
+        return farm.tree.parent(link) if link is not None and link == farm.path(row, generation) else None
 
     def _of(self, row: TableRow, generation: str) -> Farm | None:
         return next((farm for farm in self._farms if farm.path(row, generation) is not None), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import link_name
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
@@ -89,6 +90,8 @@ def settle(place: Place, before: Table, farm: Farm) -> Footprint:
 
     :param before: as it was held.
     """
+    keeper.stop(farm)
+    before = _with_copies(before, keeper.copied(farm))
     after = place.look(before)
     elsewhere = tuple(sorted({*before.boundaries} ^ {*after.boundaries} | {*before.unseen, *after.unseen}))
     touched_before: dict[str, TableRow] = {}
@@ -123,6 +126,17 @@ def settle(place: Place, before: Table, farm: Farm) -> Footprint:
         tuple(renewed),
         elsewhere,
     )
+
+
+def _with_copies(before: Table, copied: t.Mapping[str, str]) -> Table:
+    """A table with the hashes of files that were copied before somebody wrote to them."""
+    if not copied:
+        return before
+    rows = {
+        path: row._replace(hash=copied.get(link_name(row), "")) if row.type == FILE and not row.hash else row
+        for path, row in before.rows.items()
+    }
+    return before._replace(rows=rows)
 
 
 def _is_untouched(

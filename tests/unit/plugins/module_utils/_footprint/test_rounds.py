@@ -10,7 +10,7 @@ import functools
 import os
 import random
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -54,7 +54,7 @@ class Round:
         if self.choice.random() < 0.1:
             shutil.rmtree(top)
         self.bench = Bench(where, links)
-        self.states: list[dict[str, object]] = []
+        self.states: list[dict[str, Any]] = []
         self.points: list[tuple[Table, Footprint]] = []
 
     def __enter__(self) -> Round:
@@ -64,7 +64,7 @@ class Round:
         self.bench.__exit__()
         assert self._foreign.read_bytes() == b"somebody else's, too"
 
-    def snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> dict[str, Any]:
         return snapshot(self.bench.top)
 
     def change(self) -> None:
@@ -94,7 +94,12 @@ class Round:
 
     def assert_is_as(self, number: int) -> None:
         """The tree is as before a point, and no temporary name is anywhere."""
-        assert self.snapshot() == self.states[number]
+        state, expected = self.snapshot(), dict(self.states[number])
+        # Equal files that a change made one file stay one: nothing that is compared by content tells that they were two.
+        groups = state.pop("names of one file")
+        for names in expected.pop("names of one file"):
+            assert any({*names} <= {*group} for group in groups)
+        assert state == expected
         assert not self.bench.leftovers()
 
 

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, IntelliStream
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""F5: what a change writes in place is held as well."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper, table
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._footprint.bench import Bench, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTENT = b"before" * 1000
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(table, "GRANULE_NS", 0)
+    (tmp_path / "tree").mkdir()
+    for name in ("file", "other", "third"):
+        (tmp_path / "tree" / name).write_bytes(CONTENT)
+    with Bench(tmp_path, links=True) as made:
+        yield made
+        keeper.stop(made.farm)
+
+
+def _lives(number: int) -> bool:
+    try:
+        # Of what ended and was not waited for it is empty.
+        return bool(Path(f"/proc/{number}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
+def _ends(number: int) -> bool:
+    deadline = time.monotonic() + 30
+    while _lives(number) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not _lives(number)
+
+
+WRITES = {
+    "append": 'echo more >> "$1/file"',
+    "truncate": ': > "$1/file"',
+    "copy": 'cp "$1/../store/new" "$1/file"',
+    "same size and time": (
+        'touch -r "$1/file" "$1/t"; printf B | dd of="$1/file" conv=notrunc; touch -r "$1/t" "$1/file"; rm "$1/t"'
+    ),
+    "written and removed": 'echo more >> "$1/file"; rm "$1/file"',
+}
+
+
+@pytest.mark.parametrize("write", list(WRITES))
+def test_f5_what_is_written_in_place_is_undone(bench: Bench, write: str) -> None:
+    (bench.store / "new").write_bytes(b"new")
+    state = snapshot(bench.top)
+    before = bench.capture()
+    assert keeper.watch(bench.place, before, bench.farm, 60) == []
+    subprocess.run(["sh", "-c", WRITES[write], "sh", str(bench.top)], check=True, stderr=subprocess.DEVNULL)
+    footprint = bench.settle(before)
+    assert not footprint.unheld
+    bench.undo_all(before, [footprint])
+    assert snapshot(bench.top) == state
+
+
+def test_f5_what_somebody_has_open_cannot_be_watched(bench: Bench) -> None:
+    before = bench.capture()
+    with open(bench.top / "other", "ab"):
+        assert keeper.watch(bench.place, before, bench.farm, 60) == ["other"]
+
+
+def test_f5_the_keeper_ends_by_itself(bench: Bench) -> None:
+    before = bench.capture()
+    keeper.watch(bench.place, before, bench.farm, 1)
+    number = int((bench.store / "farm/keeper").read_text())
+    assert _lives(number)
+    assert _ends(number)
+
+
+def test_f5_the_keeper_ends_with_the_settling_and_another_can_begin(bench: Bench) -> None:
+    before = bench.capture()
+    for _time in range(2):
+        keeper.watch(bench.place, before, bench.farm, 60)
+        number = int((bench.store / "farm/keeper").read_text())
+        bench.settle(before)
+        assert _ends(number)
