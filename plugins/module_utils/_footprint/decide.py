@@ -104,7 +104,7 @@ def merge(footprints: t.Sequence[Footprint]) -> dict[str, Touched]:
                 merged[path] = known._replace(
                     after=after, settled=footprint.after.began, between=between, late=footprint.late is not None
                 )
-    for path in merged:
+    for path in list(merged):
         for footprint in footprints:
             if path in footprint.before.rows or path in footprint.after.rows:
                 break

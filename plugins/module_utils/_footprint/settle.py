@@ -6,9 +6,9 @@ What was replaced is hashed now, and what came as well, so that from here on con
 from __future__ import annotations
 
 import typing as t
+from types import MappingProxyType
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import link_name
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
@@ -85,13 +85,13 @@ def _moved(table: Table, directory: str) -> Table:
     return table._replace(rows=rows)
 
 
-def settle(place: Place, before: Table, farm: Farm) -> Footprint:
+def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] = MappingProxyType({})) -> Footprint:
     """Look at what a change left.
 
     :param before: as it was held.
+    :param copied: what was copied before it was written in place, see M(_footprint.keeper.copied).
     """
-    keeper.stop(farm)
-    before = _with_copies(before, keeper.copied(farm))
+    before = _with_copies(before, copied)
     after = place.look(before)
     elsewhere = tuple(sorted({*before.boundaries} ^ {*after.boundaries} | {*before.unseen, *after.unseen}))
     touched_before: dict[str, TableRow] = {}

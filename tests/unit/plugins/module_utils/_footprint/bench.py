@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, hold, settle, verify
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import (
+    apply,
+    decide,
+    hold,
+    keeper,
+    settle,
+    verify,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.apply import Application
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm, Farms
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
@@ -107,7 +114,8 @@ class Bench:
         return self.newest
 
     def settle(self, before: Table) -> Footprint:
-        return settle.settle(self.place, before, self.farm)
+        keeper.stop(self.farm)
+        return settle.settle(self.place, before, self.farm, keeper.copied(self.farm))
 
     def undo(
         self,

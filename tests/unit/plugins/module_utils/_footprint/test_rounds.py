@@ -95,7 +95,7 @@ class Round:
     def assert_is_as(self, number: int) -> None:
         """The tree is as before a point, and no temporary name is anywhere."""
         state, expected = self.snapshot(), dict(self.states[number])
-        # Equal files that a change made one file stay one: nothing that is compared by content tells that they were two.
+        # Equal files that a change made one stay one: nothing that is compared tells that they were two.
         groups = state.pop("names of one file")
         for names in expected.pop("names of one file"):
             assert any({*names} <= {*group} for group in groups)
