@@ -21,9 +21,9 @@ if t.TYPE_CHECKING:
 
 _NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
 _CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir], Facts]] = ByName("_files.capture:capture")
-_SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_files.capture:settled")
-_TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_files.capture:touched")
-_LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_files.capture:lost")
+_SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_footprint.point:settled")
+_TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_footprint.point:touched")
+_LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.point:lost")
 _UNDO: ByName[t.Callable[[t.Sequence[Layer], UndoOptions], Undo]] = ByName("_files.undo:FilesUndo")
 
 

@@ -6,9 +6,8 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._content import listing
-from ansible_collections.intellistream.sage.plugins.module_utils._files import capture
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import shell
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import point, shell
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
     Script,
@@ -65,8 +64,8 @@ class FilesScript(Script):
         found: list[_Observed] = []
         with Tree.of(layer.where) as store:
             farm = Farm(store)
-            tables = dict(capture.tables(layer))
-            for path, footprint in capture.touched(layer):
+            tables = dict(point.tables(layer))
+            for path, footprint in point.touched(layer):
                 before = footprint.before if path in settled else tables[path]
                 after = footprint.after.rows if path in settled else {}
                 # Where nobody looked, all that was captured may have been touched; what was not there may have come.

@@ -29,6 +29,9 @@ _COPIES = "copies"
 _STAGED = ".copy"
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
+# From here on a file is linked although others have a name of its inode: nothing edits such files in place, and the
+# hash tells if somebody did.
+_LARGE = 8 << 20
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -56,6 +59,36 @@ class Farm:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.generation = f"links-{footprint_look.file_system(tree.fd)}-{os.fstat(tree.fd).st_ino:x}"
+
+    def adopt(self, other: Farm, row: TableRow, generation: str) -> None:
+        """Hold by its hash what another farm holds of a row: by a link where nobody else has a name of the inode.
+
+        :raises OSError: there is no room.
+        :raises StoreError: the other does not hold it.
+        """
+        final = _of_copy(row.hash)
+        held = self.tree.lstat(final)
+        if held is not None and held.st_size == row.size:
+            return
+        path = other.path(row, generation)
+        if path is None:
+            other.digest(row, generation)
+            return
+        fd, name = other.tree.parent(path)
+        info = os.lstat(name, dir_fd=fd)
+        if info.st_nlink == 1 or info.st_size >= _LARGE:
+            to, to_name = self.tree.parent(final, make=True)
+            try:
+                os.link(name, to_name, src_dir_fd=fd, dst_dir_fd=to, follow_symlinks=False)
+                return
+            except OSError as error:
+                if error.errno not in CANNOT_LINK:
+                    raise
+        reading = os.open(name, _READ, dir_fd=fd)
+        try:
+            self.copy_open(reading)
+        finally:
+            os.close(reading)
 
     def names(self) -> set[str]:
         """The names of all links of this generation that hold the inode that they are named for."""

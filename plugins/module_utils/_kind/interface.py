@@ -36,6 +36,7 @@ class Layer(t.NamedTuple):
     :ivar where: the captured content.
     :ivar items: what C(capture) wrote to its writer; None when it wrote nothing.
     :ivar completed: the change that followed ran to its end.
+    :ivar farm: of the root: where content lies that no point has been given yet; None where there is none.
     :ivar time: when it was captured, seconds since the epoch.
     :ivar after: facts that were observed once the change had ended; None when nobody looked.
     """
@@ -47,6 +48,7 @@ class Layer(t.NamedTuple):
     completed: bool = True
     time: float = 0.0
     after: Facts | None = None
+    farm: PrivateDir | None = None
 
 
 class VersionsChange(t.NamedTuple):

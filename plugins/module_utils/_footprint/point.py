@@ -1,0 +1,173 @@
+"""What a rollback point keeps of some paths: a table of each from before the change, what the change touched, content.
+
+C(<n>.before) and C(<n>.footprint) are of the n-th path. Content lies by its hash beside them, so that a point needs
+nothing but itself: what was held in the root's farm until the change had ended is brought here then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper, settle
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm, Farms
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, Table
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
+
+BEFORE, FOOTPRINT = "before", "footprint"
+
+
+@contextlib.contextmanager
+def place_of(path: str) -> t.Iterator[Place | None]:
+    """The place of an absolute path; None where the directory that it would be in is missing."""
+    parent = Tree.open(os.path.dirname(path), follow=True)
+    if parent is None:
+        yield None
+        return
+    with parent:
+        yield Place(parent, os.path.basename(path))
+
+
+def look(path: str, earlier: Table | None = None) -> Table:
+    """A table of a path; an empty one where nothing is."""
+    with place_of(path) as place:
+        return place.look(earlier) if place is not None else Table({})
+
+
+@contextlib.contextmanager
+def farms_of(layers: t.Iterable[Layer]) -> t.Iterator[Farms]:
+    """Where the content of some captures lies: in each itself, and in the root's farm what was never settled."""
+    with contextlib.ExitStack() as stack:
+        farms: list[Farm] = []
+        for layer in layers:
+            farms.append(Farm(stack.enter_context(Tree.of(layer.where))))
+            if _is_shared(layer):
+                farms.append(_holding(layer, stack))
+        yield Farms(farms)
+
+
+def _is_shared(layer: Layer) -> bool:
+    """Whether what was held for a capture lies in the root's farm until the change has ended."""
+    return layer.farm is not None and bool(layer.manifest.get("farm"))
+
+
+def _holding(layer: Layer, stack: contextlib.ExitStack) -> Farm:
+    directory = layer.farm if layer.farm is not None and _is_shared(layer) else layer.where
+    return Farm(stack.enter_context(Tree.of(directory)))
+
+
+def write_table(where: PrivateDir, number: int, table: Table) -> str:
+    """Keep the table of the C(number)-th path; returns its SHA-256 in hex."""
+    return _write(where, f"{number}.{BEFORE}", footprint_table.write(table))
+
+
+def tables(layer: Layer) -> t.Iterator[tuple[str, Table]]:
+    """Each captured path and what was there.
+
+    :raises StoreError: a table is gone or was changed.
+    """
+    for number, (path, digest) in enumerate(layer.manifest["tables"].items()):
+        name = f"{number}.{BEFORE}"
+        yield path, footprint_table.read(_read(layer.where, name, digest), name)
+
+
+def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
+    """Each captured path and what the change touched there: as it was settled, else by a look now.
+
+    :raises StoreError: what was noted is gone or was changed.
+    """
+    known = (layer.after or {}).get("footprints") or {}
+    for number, (path, before) in enumerate(tables(layer)):
+        if path in known:
+            name = f"{number}.{FOOTPRINT}"
+            yield path, settle.read(_read(layer.where, name, known[path]), name)
+            continue
+        with place_of(path) as place:
+            if place is None:
+                yield path, Footprint(before, before._replace(rows={}), {}, late=before)
+                continue
+            with contextlib.ExitStack() as stack:
+                farm = _holding(layer, stack)
+                copied = keeper.copied(farm) if _is_shared(layer) else {}
+                yield path, settle.settle(place, before, farm, copied)._replace(late=before)
+
+
+def settled(layer: Layer) -> Facts:
+    """Look at what the change after a capture left, note what it touched, and bring the content of that here.
+
+    :returns: what the ledger keeps of it: path → hash of the footprint.
+    :raises OSError: there is no room.
+    """
+    digests = dict((layer.after or {}).get("footprints") or {})
+    known = dict(touched(layer)) if digests else {}
+    for number, (path, footprint) in enumerate(touched(layer._replace(after=None))):
+        if path in known and known[path].is_like(footprint):
+            continue
+        _adopt(layer, footprint)
+        digests[path] = _write(layer.where, f"{number}.{FOOTPRINT}", settle.write(footprint))
+    return {"footprints": digests}
+
+
+def _adopt(layer: Layer, footprint: Footprint) -> None:
+    if not _is_shared(layer):
+        return
+    with contextlib.ExitStack() as stack:
+        own, farm = Farm(stack.enter_context(Tree.of(layer.where))), _holding(layer, stack)
+        for path, row in footprint.before.rows.items():
+            if row.type == FILE and path not in footprint.unheld:
+                own.adopt(farm, row, footprint.before.generation)
+
+
+def lost(layer: Layer, thorough: bool) -> t.Iterator[str]:
+    """What is gone or hurt of a capture's content.
+
+    :param thorough: read all of it.
+    """
+    settled_paths = (layer.after or {}).get("footprints") or {}
+    with farms_of([layer]) as farms:
+        for path, table in tables(layer):
+            needed = dict(touched(layer))[path].before if path in settled_paths else table
+            for relative, row in needed.rows.items():
+                if row.type != FILE:
+                    continue
+                full = f"{path}/{relative}" if relative else path
+                if not farms.holds(row, table.generation):
+                    yield f"the captured content of {full} is gone from {layer.where.path}"
+                elif thorough and not _is_sound(farms, row, table.generation):
+                    yield f"what was captured of {full} in {layer.where.path} is not what was captured"
+
+
+def _is_sound(farms: Farms, row: footprint_table.TableRow, generation: str) -> bool:
+    try:
+        return farms.digest(row, generation) == row.hash or not row.hash
+    except StoreError:
+        return False
+
+
+def _write(where: PrivateDir, name: str, lines: t.Iterable[bytes]) -> str:
+    """Write a file of the store, durably; returns its SHA-256 in hex."""
+    content = b"".join(lines)
+    where.write(name, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(where: PrivateDir, name: str, digest: str) -> t.Iterator[bytes]:
+    content = where.read(name)
+    if content is None or hashlib.sha256(content).hexdigest() != digest:
+        raise StoreError(
+            f"{where.path}/{name} is {'gone' if content is None else 'not what was recorded'}.",
+            untouched="everything.",
+            advice="Restore the store from a copy, or roll back to another point.",
+            file=f"{where.path}/{name}",
+        )
+    return iter(content.splitlines(keepends=True))

@@ -1,0 +1,208 @@
+"""One way back through several captures of some paths: gathered, decided, checked, carried out, verified."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, point, verify
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import UndoOptions
+
+STAGE, ASIDE = "stage", "aside"
+
+
+class TopPath(t.NamedTuple):
+    """A captured path that lies in no other, with all that was captured of it and below.
+
+    :ivar footprints: of each change, oldest first; paths are relative to P(path).
+    :ivar before: row of each path when it was first captured.
+    :ivar known: path → every row of it that was captured.
+    """
+
+    path: str
+    footprints: list[Footprint]
+    before: dict[str, TableRow]
+    known: dict[str, list[TableRow]]
+
+    def full(self, relative: str) -> str:
+        """The absolute path of something in it."""
+        return f"{self.path}/{relative}" if relative else self.path
+
+
+class WayBack:
+    """The way back for paths, as one computed thing: what check mode shows is what a run carries out.
+
+    :param layers: captures, oldest first.
+    :param groups: path of a top, relative path → the groups that own it, see P(_footprint.decide.Groups).
+    :param remove: removes a directory of the store, at once as seen by its name.
+    :ivar tops: the outermost captured paths, those changed last first.
+    :ivar touched: by top, what the changes touched.
+    :ivar looks: by top, what is there now.
+    :ivar decisions: by top.
+    :ivar kept: paths that stay although they were added since, as C(erase_after) asks for.
+    """
+
+    def __init__(
+        self,
+        layers: t.Sequence[Layer],
+        how: UndoOptions,
+        groups: t.Callable[[str, str], t.Iterable[str]],
+        remove: t.Callable[[PrivateDir, str], None],
+    ) -> None:
+        self._layers = layers
+        self._how = how
+        self._groups = groups
+        self._remove = remove
+        self.kept: list[str] = []
+        self.tops = self._gathered()
+        self.touched = {top.path: decide.merge(top.footprints) for top in self.tops}
+        self.looks: dict[str, Table] = {}
+        self.decisions: dict[str, decide.Decision] = {}
+        with point.farms_of(layers) as farms:
+            for top in self.tops:
+                self.decisions[top.path] = self._decide(top, farms)
+
+    def _gathered(self) -> list[TopPath]:
+        paths = [path for layer in self._layers for path in layer.manifest["tables"]]
+        tops = {path: TopPath(path, [], {}, {}) for path in paths if not any(_inside(path, other) for other in paths)}
+        for layer in self._layers:
+            tables = dict(point.tables(layer))
+            for path, footprint in point.touched(layer):
+                top = tops[next(name for name in tops if path == name or _inside(path, name))]
+                prefix = path[len(top.path) + 1 :]
+                for relative, row in tables[path].rows.items():
+                    name = f"{prefix}/{relative}" if prefix and relative else prefix or relative
+                    top.before.setdefault(name, row)
+                    top.known.setdefault(name, []).append(row)
+                if not self._stays(layer, path, tables[path]):
+                    top.footprints.append(footprint.below(prefix))
+        return list(tops.values())[::-1]
+
+    def _stays(self, layer: Layer, path: str, table: Table) -> bool:
+        """Whether a path was not there, and what came by a date is to stay."""
+        if table.rows or self._how.erase_after is None or layer.time > self._how.erase_after:
+            return False
+        self.kept += [path] if os.path.lexists(path) else []
+        return True
+
+    def _decide(self, top: TopPath, farms: Farms) -> decide.Decision:
+        touched = self.touched[top.path]
+        for name in [name for name, sides in touched.items() if sides.before is None]:
+            top.before.pop(name, None)
+        begun: t.Mapping[str, TableRow] = {}
+        with contextlib.suppress(FileNotFoundError), self._stage(top) as stage:
+            begun = apply.begun(stage)
+        with point.place_of(top.path) as place:
+            if place is None:
+                # All of it is gone, and the directory that it was in.
+                gone = [name for name in sorted(touched) if touched[name].before is not None]
+                steps = [decide.Step(name, decide.RESTORE, touched[name], None) for name in gone]
+                return decide.Decision(steps, [], [], [], [])
+            now = self.looks[top.path] = place.look()
+            return decide.decide(
+                place,
+                touched,
+                now,
+                farms,
+                lambda path: self._groups(top.path, path),
+                force=self._how.force,
+                begun=begun,
+                is_ours=lambda path, row: self._is_ours(top, path, row),
+            )
+
+    def _is_ours(self, top: TopPath, path: str, row: TableRow | None) -> bool:
+        """Whether a way back that was interrupted, on its way to whatever state, may have left this."""
+        if not self._how.resumed:
+            return False
+        if row is None:
+            return True
+        known = top.known.get(path, ())
+        return any((row.type, row.size, row.mtime) == (each.type, each.size, each.mtime) for each in known)
+
+    @contextlib.contextmanager
+    def _stage(self, top: TopPath, create: bool = False) -> t.Iterator[Tree]:
+        """Where files of one of the paths are made ready.
+
+        :raises FileNotFoundError: no way back was begun.
+        """
+        number = sorted(each.path for each in self.tops).index(top.path)
+        newest = self._layers[-1].where
+        with newest.child(STAGE, create) as stages, stages.child(str(number), create) as own, Tree.of(own) as stage:
+            yield stage
+        if create:
+            self._remove(newest, STAGE)
+
+    def steps(self) -> t.Iterator[tuple[TopPath, decide.Step]]:
+        """All that is to be done, in its order."""
+        return ((top, step) for top in self.tops for step in self.decisions[top.path].steps)
+
+    def conflicts(self) -> t.Iterator[tuple[TopPath, str]]:
+        """Paths that somebody changed since."""
+        return ((top, path) for top in self.tops for path in self.decisions[top.path].conflicts)
+
+    def check(self) -> None:
+        """Check all held content that will be used.
+
+        :raises StoreError: some is gone, or not what was captured; nothing was changed.
+        """
+        with point.farms_of(self._layers) as farms:
+            for decision in self.decisions.values():
+                decide.check(decision.steps, farms)
+
+    def execute(self) -> None:
+        """Carry it out; nothing is synced. Can be repeated after having been interrupted anywhere."""
+        with point.farms_of(self._layers) as farms:
+            for top in self.tops:
+                if self.decisions[top.path].steps:
+                    with self._stage(top, create=True) as stage:
+                        self._execute(top, farms, stage)
+
+    def _execute(self, top: TopPath, farms: Farms, stage: Tree) -> None:
+        decision = self.decisions[top.path]
+        if any(step.action == decide.RESTORE for step in decision.steps):
+            os.makedirs(os.path.dirname(top.path), exist_ok=True)
+        parent = Tree.open(os.path.dirname(top.path), follow=True)
+        if parent is None:
+            return
+        before, now = Table(top.before), self.looks.get(top.path) or Table({})
+        newest = self._layers[-1].where
+        with parent, newest.child(ASIDE, create=True) as aside, Tree.of(aside) as kept:
+            place = Place(parent, os.path.basename(top.path))
+            with apply.Application(place, farms, before, now, stage, kept) as application:
+                application.run(decision.steps, {*decision.conflicts, *decision.strays})
+            verify.put_times_back(place, self.touched[top.path], before, place.look())
+            empty = not aside.names()
+        if empty:
+            # Retention keeps for long what lies in it.
+            self._remove(newest, ASIDE)
+
+    def differences(self) -> list[str]:
+        """What is not as it was before the changes, for people; conflicts that stay and what lives on left out."""
+        found: list[str] = []
+        with point.farms_of(self._layers) as farms:
+            for top in self.tops:
+                touched = self.touched[top.path]
+                with point.place_of(top.path) as place:
+                    if place is None:
+                        gone = [name for name, sides in touched.items() if sides.before is not None]
+                        found += [f"{top.full(name)} is gone" for name in gone]
+                        continue
+                    living = self.decisions[top.path].living
+                    differing = verify.differences(place, touched, place.look(), farms, living)
+                found += [f"{top.full(name)} {how}" for name, how in differing.items()]
+        return found
+
+
+def _inside(path: str, directory: str) -> bool:
+    return path.startswith(f"{directory}/")
