@@ -258,7 +258,7 @@ def prunable(session: Session) -> bool:
     current = installation.install_id if installation is not None else ""
     try:
         with contents.opened(session.where) as store:
-            if set(store.names()) - {current}:
+            if set(contents.install_ids(store)) - {current}:
                 return True
             with store.child(current) as stored:
                 return bool(set(stored.names()) - needed)

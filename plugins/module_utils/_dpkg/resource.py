@@ -161,7 +161,7 @@ class DpkgResource(Resource):
         found.append(overwrites.size(taken.paths))
         return 1 + sum(one[0] for one in found), sum(one[1] for one in found)
 
-    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter, farm: PrivateDir | None = None) -> Facts:
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.capture import Capture
         from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.lock import held
 

@@ -64,7 +64,7 @@ class FilesResource(Resource):
     def need(self, device: int | None = None) -> tuple[int, int]:
         return _NEED.load()(self.paths)
 
-    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter, farm: PrivateDir | None = None) -> Facts:
         return _CAPTURE.load()(self.paths, where)
 
     def after(self, layer: Layer) -> Facts | None:

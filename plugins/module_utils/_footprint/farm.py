@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
 
 CANNOT_LINK = frozenset(
@@ -332,3 +333,8 @@ def link_name(row: TableRow) -> str:
 
 def _of_copy(digest: str) -> str:
     return f"{_COPIES}/{digest[:2]}/{digest}"
+
+
+def name_for(what: str, place: Place) -> str:
+    """The name of a file of the farm that is about one of the trees that it has content of."""
+    return f"{what}.{hashlib.sha256(os.fsencode(place.full(''))).hexdigest()[:12]}"

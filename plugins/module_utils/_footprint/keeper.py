@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import link_name
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import link_name, name_for
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE
 
 if t.TYPE_CHECKING:
@@ -24,10 +24,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
-# In the farm: locked and with the number of the process as long as it lives; what it copied, a line a file.
-_LOCK = "keeper"
-_COPIED = "copied"
-_STAGED = ".copy.keeper"
+# In the farm, for each tree: locked and with the number of the process as long as it lives; what it copied, a line a
+# file; a copy that is being made.
+_LOCK, _COPIED, _STAGED = "keeper", "copied", ".copy"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 # Descriptors that are needed beside those of the files.
@@ -41,9 +40,9 @@ def watch(place: Place, table: Table, farm: Farm, seconds: int) -> list[str]:
     :returns: paths of files that cannot be watched, since somebody has them open for writing, they are somebody else's,
         or there are too many. They are to be copied at once.
     """
-    stop(farm)
-    for name in (_COPIED, _STAGED):
-        farm.tree.unlink(name)
+    stop(place, farm)
+    for what in (_COPIED, _STAGED):
+        farm.tree.unlink(name_for(what, place))
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -63,9 +62,9 @@ def watch(place: Place, table: Table, farm: Farm, seconds: int) -> list[str]:
     return [os.fsdecode(path) for path in answer.split(b"\0") if path]
 
 
-def stop(farm: Farm) -> None:
-    """End what watches, once it has copied what somebody waits for; nothing if nothing does."""
-    fd = os.open(_LOCK, _WRITE, 0o600, dir_fd=farm.tree.fd)
+def stop(place: Place, farm: Farm) -> None:
+    """End what watches a tree, once it has copied what somebody waits for; nothing if nothing does."""
+    fd = os.open(name_for(_LOCK, place), _WRITE, 0o600, dir_fd=farm.tree.fd)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,10 +76,10 @@ def stop(farm: Farm) -> None:
         os.close(fd)
 
 
-def copied(farm: Farm) -> dict[str, str]:
-    """What was copied before somebody wrote to it: name of the link → hash of the copy."""
+def copied(place: Place, farm: Farm) -> dict[str, str]:
+    """What of a tree was copied before somebody wrote to it: name of the link → hash of the copy."""
     try:
-        lines = farm.tree.read(_COPIED).splitlines()
+        lines = farm.tree.read(name_for(_COPIED, place)).splitlines()
     except FileNotFoundError:
         return {}
     pairs = (line.decode().split(" ") for line in lines)
@@ -95,7 +94,7 @@ def _keep(place: Place, table: Table, farm: Farm, seconds: int, answer: int) -> 
     """The life of the process."""
     signals = {signal.SIGRTMIN, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    lock = os.open(_LOCK, _WRITE, 0o600, dir_fd=farm.tree.fd)
+    lock = os.open(name_for(_LOCK, place), _WRITE, 0o600, dir_fd=farm.tree.fd)
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.ftruncate(lock, 0)
     os.write(lock, b"%d" % os.getpid())
@@ -117,7 +116,7 @@ def _keep(place: Place, table: Table, farm: Farm, seconds: int, answer: int) -> 
         came = signal.sigtimedwait(signals, max(0.0, end - time.monotonic()))
         number = came.si_signo if came is not None else 0
         for fd in [fd for fd in leases if fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK]:
-            _copy(farm, fd, leases.pop(fd))
+            _copy(place, farm, fd, leases.pop(fd))
 
 
 def _lease(place: Place, table: Table) -> tuple[dict[int, str], list[str]]:
@@ -156,11 +155,11 @@ def _lease(place: Place, table: Table) -> tuple[dict[int, str], list[str]]:
     return leases, refused
 
 
-def _copy(farm: Farm, fd: int, name: str) -> None:
+def _copy(place: Place, farm: Farm, fd: int, name: str) -> None:
     """Copy a file that somebody waits for, note it, and let the other go on."""
     try:
-        digest = farm.copy_open(fd, _STAGED).digest
-        noted = os.open(_COPIED, _WRITE | os.O_APPEND, 0o600, dir_fd=farm.tree.fd)
+        digest = farm.copy_open(fd, name_for(_STAGED, place)).digest
+        noted = os.open(name_for(_COPIED, place), _WRITE | os.O_APPEND, 0o600, dir_fd=farm.tree.fd)
         try:
             os.write(noted, f"{name} {digest}\n".encode())
             os.fsync(noted)

@@ -98,7 +98,7 @@ def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
                 continue
             with contextlib.ExitStack() as stack:
                 farm = _holding(layer, stack)
-                copied = keeper.copied(farm) if _is_shared(layer) else {}
+                copied = keeper.copied(place, farm) if _is_shared(layer) else {}
                 yield path, settle.settle(place, before, farm, copied)._replace(late=before)
 
 

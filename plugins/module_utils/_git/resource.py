@@ -82,7 +82,7 @@ class GitResource(Resource):
     def need(self, device: int | None = None) -> tuple[int, int]:
         return 0, 0
 
-    def capture(self, where: PrivateDir, items: t.Any = None) -> Facts:
+    def capture(self, where: PrivateDir, items: t.Any = None, farm: PrivateDir | None = None) -> Facts:
         facts = self.observe()
         if not facts["exists"]:
             return {"kind": self.kind, **facts, "files": 0, "bytes": 0}

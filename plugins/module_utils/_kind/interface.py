@@ -36,7 +36,7 @@ class Layer(t.NamedTuple):
     :ivar where: the captured content.
     :ivar items: what C(capture) wrote to its writer; None when it wrote nothing.
     :ivar completed: the change that followed ran to its end.
-    :ivar farm: of the root: where content lies that no point has been given yet; None where there is none.
+    :ivar farm: of the root: where content lies that no point has been given yet; None where the manifest names none.
     :ivar time: when it was captured, seconds since the epoch.
     :ivar after: facts that were observed once the change had ended; None when nobody looked.
     """
@@ -90,6 +90,7 @@ class Kind(abc.ABC):
     :cvar contains: resources of other kinds may lie in one of it, and are put back after it.
     :cvar forks: it can be captured by a process of its own.
     :cvar pins: a capture holds something outside of the store, see M(Resource.release).
+    :cvar farms: what a capture holds lies in the root's farm until the change has ended, see P(Layer.farm).
     :cvar drifts_when_settled: what a change left is looked at for drift, not only the results of phases.
     :cvar script: C(_folder.module:class), a P(_kind.script.Script); empty without one, and C(no_script) says why.
     :cvar drift: C(_folder.module:function), a P(_kind.drift.Drift).
@@ -108,6 +109,7 @@ class Kind(abc.ABC):
     contains: t.ClassVar[bool] = False
     forks: t.ClassVar[bool] = False
     pins: t.ClassVar[bool] = False
+    farms: t.ClassVar[bool] = False
     drifts_when_settled: t.ClassVar[bool] = False
     plain_copies: t.ClassVar[tuple[PlainCopy, ...]] = ()
     script: t.ClassVar[str] = ""
@@ -238,11 +240,14 @@ class Resource(abc.ABC):
         """(files, bytes) a capture would write to a store on file system C(device)."""
 
     @abc.abstractmethod
-    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter, farm: PrivateDir | None = None) -> Facts:
         """Capture content into C(where) and its list to C(items); returns further facts once all is on disk.
 
-        The facts have C(files) and C(bytes), and whatever an undo needs beyond the list.
+        The facts have C(files) and C(bytes), and whatever an undo needs beyond the list; C(farm), true, where content
+        lies in the farm.
 
+        :param farm: of the root, where the kind C(farms); shared by all its captures. It may be on another file system
+            than what is captured.
         :raises CaptureError: something cannot be captured.
         """
 

@@ -11,7 +11,7 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._storage.contents import opened
+from ansible_collections.intellistream.sage.plugins.module_utils._storage.contents import install_ids, opened
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -101,7 +101,7 @@ def measure(state: PrivateDir, history: t.Sequence[Change]) -> Usage:
     archived = {point["point"] for change in history for point in change.points if point.get("archive")}
     plain: set[str] = set()
     with store, Tree.of(store) as tree:
-        for install_id in filter(tree.is_directory, store.names()):
+        for install_id in filter(tree.is_directory, install_ids(store)):
             for name, is_directory in tree.listing(install_id):
                 path = f"{install_id}/{name}"
                 owner = names.get((install_id, name), STRAY)

@@ -13,6 +13,7 @@ if t.TYPE_CHECKING:
     import types
 
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Kind, Resource, Spec
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Observed
 
 # Where an alias stands for several, the first that this host is about is meant: Debian has rpm as a package too.
 KINDS: dict[str, str] = {
@@ -122,6 +123,12 @@ def key(spec: Spec) -> str:
     """What tells two resources of a host apart; of kinds that are not known here, everything."""
     kind = find(str(spec["kind"]))
     return kind.key(spec) if kind is not None else repr(sorted(spec.items()))
+
+
+def facts_of(spec: Spec, results: t.Iterable[Observed]) -> Facts | None:
+    """The facts about the same resource among those that were recorded of several; None without any."""
+    found = (observed["facts"] for observed in results if key(observed["spec"]) == key(spec))
+    return next(map(dict, found), None)
 
 
 def carried() -> list[Kind]:

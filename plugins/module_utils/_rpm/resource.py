@@ -214,7 +214,7 @@ class RpmResource(Resource):
             needs.append(self._in_the_way(directories).need)
         return sum(need[0] for need in needs), sum(need[1] for need in needs)
 
-    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter, farm: PrivateDir | None = None) -> Facts:
         changes, tid = self._plan(), int(time.time())
         reasons = dnf_history.reasons()
         packages: dict[str, Facts] = {}

@@ -3,7 +3,8 @@
 It is C(<checkpoints>/store), or where the file C(<checkpoints>/store.path) says.
 C(<store>/<install_id>/<point>/<n>.json) is the manifest of the point's n-th resource,
 C(<n>.items) the list of its content, C(<n>/) the content. The list's SHA-256 is in the manifest, the
-manifest's in the ledger, whose chain protects it. What writes to it is in M(_storage.store).
+manifest's in the ledger, whose chain protects it. C(<store>/farm/) has content that no point has been given yet. What
+writes to it is in M(_storage.store).
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.manife
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_private
 
 if t.TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
 STORE = "store"
 # Tells where the store is, when that is elsewhere.
 PLACE = "store.path"
+# Beside the installations, whose names begin with a digit.
+FARM = "farm"
 FORMAT = 2
 
 
@@ -43,6 +48,31 @@ def opened(state: PrivateDir, create: bool = False) -> PrivateDir:
     """
     path = elsewhere(state)
     return open_private(path, create, state.readonly) if path else state.child(STORE, create)
+
+
+def farm_dir(state: PrivateDir, create: bool = False) -> PrivateDir:
+    """The root's farm: content that no point has been given yet, see M(_footprint.farm).
+
+    :raises FileNotFoundError: there is none and C(create) is false.
+    """
+    with opened(state, create) as store:
+        return store.child(FARM, create)
+
+
+def farm_of(state: PrivateDir, manifest: t.Mapping[str, t.Any], stack: ExitStack) -> PrivateDir | None:
+    """The farm that a capture's content lies in until the change has ended; None where there is none, or it is gone.
+
+    :param stack: closes it.
+    """
+    try:
+        return stack.enter_context(farm_dir(state)) if manifest.get("farm") else None
+    except FileNotFoundError:
+        return None
+
+
+def install_ids(store: PrivateDir) -> list[str]:
+    """Changes that something is in the store of, oldest first."""
+    return [name for name in store.names() if name != FARM]
 
 
 def point_dir(state: PrivateDir, install_id: str, point: str, create: bool = False) -> PrivateDir:

@@ -101,7 +101,7 @@ def discard_after(state: PrivateDir, newest: str, install_id: str) -> None:
     """
     try:
         with contents.opened(state) as store:
-            names = [name for name in store.names() if name > newest and name != install_id]
+            names = [name for name in contents.install_ids(store) if name > newest and name != install_id]
             for name in names:
                 shutil.rmtree(os.path.join(f"/proc/self/fd/{store.fd}", name))
             if names:

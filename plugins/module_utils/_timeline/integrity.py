@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import typing as t
+from contextlib import ExitStack
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName, NotCarried
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import NeedsLibrary, SageError
@@ -72,7 +73,7 @@ def damage(state: PrivateDir, point: Point, thorough: bool = False) -> list[str]
         problems: list[str] = []
         with directory:
             for number, resource in enumerate(point["resources"]):
-                problems += _guarded(directory, number, point, resource, thorough)
+                problems += _guarded(state, directory, number, point, resource, thorough)
         return problems
     except (SageError, OSError) as error:
         return [_told(path, error)]
@@ -93,10 +94,12 @@ def _archive(state: PrivateDir, point: Point, thorough: bool) -> list[str]:
     return []
 
 
-def _guarded(directory: PrivateDir, number: int, point: Point, resource: TakenResource, thorough: bool) -> list[str]:
+def _guarded(
+    state: PrivateDir, directory: PrivateDir, number: int, point: Point, resource: TakenResource, thorough: bool
+) -> list[str]:
     path = os.path.join(directory.path, str(number))
     try:
-        problems = list(_resource(directory, number, point, resource, thorough))
+        problems = list(_resource(state, directory, number, point, resource, thorough))
     except FileNotFoundError:
         return [f"{path} is gone"]
     except (SageError, OSError) as error:
@@ -110,11 +113,11 @@ def _told(path: str, error: Exception) -> str:
 
 
 def _resource(
-    directory: PrivateDir, number: int, point: Point, resource: TakenResource, thorough: bool
+    state: PrivateDir, directory: PrivateDir, number: int, point: Point, resource: TakenResource, thorough: bool
 ) -> t.Iterator[str]:
     manifest = contents.read_manifest(directory, resource)
     captured = contents.items(directory, number, manifest)
-    with captured, contents.content_dir(directory, number) as content:
+    with captured, contents.content_dir(directory, number) as content, ExitStack() as stack:
         # What is here has no kind of this name: names are all that can be looked at.
         kind = registry.find(str(resource["kind"]))
         if kind is None:
@@ -128,9 +131,15 @@ def _resource(
         spec = point["specs"][number]
         try:
             made = registry.make_if_carried(spec)
-            yield from (
-                made.lost(Layer(spec, manifest, where=content, items=captured), thorough) if made is not None else ()
+            layer = Layer(
+                spec,
+                manifest,
+                where=content,
+                items=captured,
+                after=registry.facts_of(spec, point.get("after") or ()),
+                farm=contents.farm_of(state, manifest, stack),
             )
+            yield from made.lost(layer, thorough) if made is not None else ()
         except (NotCarried, NeedsLibrary):
             return
 

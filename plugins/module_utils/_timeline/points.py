@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import time
 import typing as t
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
@@ -32,7 +32,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
-        Facts,
         Observed,
         Point,
         PointCaptured,
@@ -94,7 +93,7 @@ def capture(
             store.discard_after(session.where, session.newest_id, install_id)
         with contents.point_dir(session.where, install_id, name, create=True) as point:
             for number, resource in enumerate(resources):
-                event["resources"].append(_take(point, number, resource))
+                event["resources"].append(_take(session.where, point, number, resource))
             point.sync()
             if phase is not None or by == HAND:
                 _write_plain_copies(session.where, install_id, point, event["resources"])
@@ -142,13 +141,17 @@ def _predicted(resource: Resource) -> TakenResource:
     }
 
 
-def _take(point: PrivateDir, number: int, resource: Resource) -> TakenResource:
+def _take(state: PrivateDir, point: PrivateDir, number: int, resource: Resource) -> TakenResource:
     begun = time.monotonic()
-    with contents.content_dir(point, number, create=True) as directory, store.writer(point, number) as writer:
-        facts = resource.capture(directory, writer)
+    kind = registry.kind_of({"kind": resource.kind})
+    with (
+        contents.content_dir(point, number, create=True) as directory,
+        store.writer(point, number) as writer,
+        contents.farm_dir(state, create=True) if kind.farms else nullcontext() as farm,
+    ):
+        facts = resource.capture(directory, writer, farm)
         directory.sync()
         digest = writer.finish()
-    kind = registry.kind_of({"kind": resource.kind})
     # Told to people where nothing is at hand that knows this kind.
     for_people = {} if kind.script else {"no_script": kind.no_script, "by_hand": kind.by_hand(facts)}
     data = store.encode({**facts, **for_people, "kind": resource.kind, "path": resource.path, "items": digest})
@@ -230,7 +233,8 @@ def layers(
                     items=stack.enter_context(contents.items(directory, number, manifest)),
                     completed=completed,
                     time=dt.datetime.fromisoformat(point["time"]).timestamp(),
-                    after=_after(spec, after),
+                    after=registry.facts_of(spec, after),
+                    farm=contents.farm_of(state, manifest, stack),
                 )
             )
         return captures
@@ -247,14 +251,6 @@ def _opened(state: PrivateDir, point: Point, stack: ExitStack) -> PrivateDir:
     if not point.get("archive"):
         return stack.enter_context(contents.point_dir(state, point["install_id"], point["point"]))
     return _OPENED.load()(state, point, stack)
-
-
-def _after(spec: Spec, results: t.Sequence[Observed]) -> Facts | None:
-    """The facts about the same resource among those recorded after the change."""
-    for observed in results:
-        if registry.key(observed["spec"]) == registry.key(spec):
-            return dict(observed["facts"])
-    return None
 
 
 def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:

@@ -133,7 +133,7 @@ class VenvResource(Resource):
         with venv:
             yield venv
 
-    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter, farm: PrivateDir | None = None) -> Facts:
         with self._open() as venv:
             if venv is None:
                 return {"existed": False, "files": 0, "copies": 0, "bytes": 0}

@@ -114,8 +114,8 @@ class Bench:
         return self.newest
 
     def settle(self, before: Table) -> Footprint:
-        keeper.stop(self.farm)
-        return settle.settle(self.place, before, self.farm, keeper.copied(self.farm))
+        keeper.stop(self.place, self.farm)
+        return settle.settle(self.place, before, self.farm, keeper.copied(self.place, self.farm))
 
     def undo(
         self,

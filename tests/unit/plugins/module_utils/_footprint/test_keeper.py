@@ -30,7 +30,13 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         (tmp_path / "tree" / name).write_bytes(CONTENT)
     with Bench(tmp_path, links=True) as made:
         yield made
-        keeper.stop(made.farm)
+        keeper.stop(made.place, made.farm)
+
+
+def _keeper(bench: Bench) -> int:
+    """The number of the process."""
+    (lock,) = (bench.store / "farm").glob("keeper.*")
+    return int(lock.read_text())
 
 
 def _lives(number: int) -> bool:
@@ -81,7 +87,7 @@ def test_f5_what_somebody_has_open_cannot_be_watched(bench: Bench) -> None:
 def test_f5_the_keeper_ends_by_itself(bench: Bench) -> None:
     before = bench.capture()
     keeper.watch(bench.place, before, bench.farm, 1)
-    number = int((bench.store / "farm/keeper").read_text())
+    number = _keeper(bench)
     assert _lives(number)
     assert _ends(number)
 
@@ -90,6 +96,6 @@ def test_f5_the_keeper_ends_with_the_settling_and_another_can_begin(bench: Bench
     before = bench.capture()
     for _time in range(2):
         keeper.watch(bench.place, before, bench.farm, 60)
-        number = int((bench.store / "farm/keeper").read_text())
+        number = _keeper(bench)
         bench.settle(before)
         assert _ends(number)

@@ -60,7 +60,7 @@ def test_content_lies_there_and_comes_back_from_there(
     before = snapshot(data)
     assert backup(_engine(tmp_path, disk / "spool"), [_spec(data)], None, "", False)["changed"]
     (own,) = (disk / "spool").iterdir()
-    assert list(own.rglob("0/0/one"))
+    assert list(own.rglob("0/copies/*/*"))
     assert [oct(path.stat().st_mode & 0o777) for path in (disk / "spool", own)][1] == "0o700"
     assert not (tmp_path / "sage/.sage/checkpoints/store").exists()
     _change(data)

@@ -42,7 +42,7 @@ class ToyResource(Resource):
     def need(self, device: int | None = None) -> tuple[int, int]:
         return 0, 0
 
-    def capture(self, where: PrivateDir, items: ItemWriter) -> Facts:
+    def capture(self, where: PrivateDir, items: ItemWriter, farm: PrivateDir | None = None) -> Facts:
         return {**self.observe(), "files": 0, "bytes": 0}
 
     def after(self, layer: Layer) -> Facts:
