@@ -23,7 +23,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import metadata
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import RESTORE
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import COPYING, RESTORE, STAGED
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
     BLOCK,
@@ -41,9 +41,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Step
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
 
-# Of a fixed length, so that it fits where the name that it stands for does.
-STAGED = ".intellistream-sage.undo"
-COPYING = ".intellistream-sage.copy"
 # A table of what was at the paths of a way back that began and did not end.
 _BEGUN = "begun"
 # Room that a way back needs.

@@ -23,6 +23,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
 
+# Names of an undo's own in a tree, of a fixed length, so that they fit where the name that they stand for does.
+STAGED = ".intellistream-sage.undo"
+COPYING = ".intellistream-sage.copy"
 # What becomes of a path.
 RESTORE, REMOVE = "restore", "remove"
 
@@ -157,6 +160,9 @@ def decide(
     conflicts = _spread(disputed, [step.path for step in steps], groups)
     strays: list[str] = []
     for path in _in_the_way(now, steps):
+        if begun and path.rpartition("/")[2] in (STAGED, COPYING):
+            # A killed way back left it: the next one clears it away before anything else.
+            continue
         owned = any(True for _group in groups(path))
         (conflicts.add if owned else strays.append)(path)
         steps.append(Step(path, REMOVE, Touched(None, now.rows[path], ""), now.rows[path]))

@@ -130,6 +130,8 @@ class _Look:
 
     def __init__(self, earlier: Table | None) -> None:
         self._earlier = earlier.rows if earlier is not None else {}
+        # What was changed later may have been changed again in the same tick of the clock.
+        self._told = earlier.began - footprint_table.GRANULE_NS if earlier is not None else 0
         self.rows: dict[str, TableRow] = {}
         self.boundaries: list[str] = []
         self.unseen: dict[str, str] = {}
@@ -142,7 +144,8 @@ class _Look:
 
     def _note(self, path: str, name: str, directory: int, info: os.stat_result) -> None:
         known = self._earlier.get(path)
-        if known is not None and (known.inode, known.ctime) == (info.st_ino, info.st_ctime_ns):
+        unmoved = known is not None and (known.inode, known.ctime) == (info.st_ino, info.st_ctime_ns)
+        if known is not None and unmoved and known.ctime < self._told:
             attributes = known.attributes
         else:
             attributes = attributes_of(directory, name)

@@ -13,7 +13,6 @@ import contextlib
 import os
 import pathlib
 import shutil
-import subprocess
 import typing as t
 
 import pytest
@@ -26,50 +25,14 @@ from ansible_collections.intellistream.sage.plugins.modules import (
     sage_rollback,
 )
 from ansible_collections.intellistream.sage.tests.integration.targets.setup_wheelhouse.files import wheelhouse
+from ansible_collections.intellistream.sage.tests.unit.disk import Disk
 from ansible_collections.intellistream.sage.tests.unit.plugins.modules.installing import EITHER, Bench
-
-MEGABYTES = 96
-
-
-class Disk:
-    """A file system of its own whose power can be cut.
-
-    :ivar path: where it is mounted.
-    """
-
-    def __init__(self, base: pathlib.Path, stack: contextlib.ExitStack) -> None:
-        self._image = base / "disk.img"
-        self._stack = stack
-        self._base = base
-        with open(self._image, "wb") as file:
-            file.truncate(MEGABYTES << 20)
-        subprocess.run(["mkfs.ext4", "-q", str(self._image)], check=True)
-        self.path = self._mount(self._image, "disk")
-
-    def _mount(self, image: pathlib.Path, name: str) -> pathlib.Path:
-        path = self._base / name
-        path.mkdir()
-        subprocess.run(["mount", "-o", "loop", str(image), str(path)], check=True, capture_output=True)
-        self._stack.callback(subprocess.run, ["umount", str(path)], check=True)
-        return path
-
-    def cut(self, name: str) -> pathlib.Path:
-        """Where what would be on the disk can be looked at."""
-        image = self._base / f"{name}.img"
-        subprocess.run(["cp", "--sparse=always", str(self._image), str(image)], check=True)
-        return self._mount(image, name)
 
 
 @pytest.fixture
 def disk(tmp_path: pathlib.Path) -> t.Iterator[Disk]:
-    if os.geteuid() != 0 or not shutil.which("mkfs.ext4"):
-        pytest.skip("needs root and mkfs.ext4")
     with contextlib.ExitStack() as stack:
-        try:
-            disk = Disk(tmp_path, stack)
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"no loop device can be mounted here: {error.stderr}")
-        yield disk
+        yield Disk(tmp_path, stack)
 
 
 def _look(top: pathlib.Path) -> dict[str, object]:

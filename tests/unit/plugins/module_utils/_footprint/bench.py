@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -197,9 +198,17 @@ class Changes:
         if action in self._new:
             target = self._free()
             if target is not None:
-                action(target)
+                self._try(action, target)
         elif others:
-            action(self._choice.choice(others))
+            self._try(action, self._choice.choice(others))
+
+    def _try(self, action: Callable[[Path], object], path: Path) -> None:
+        try:
+            action(path)
+        except OSError as error:
+            # On an overlay not everything can be renamed or linked.
+            if error.errno != errno.EXDEV:
+                raise
 
     def _free(self) -> Path | None:
         """A path that nothing has."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, metadata, table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, metadata, table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._footprint.bench import (
     CALLS,
@@ -611,7 +611,7 @@ def test_x5_a_new_name_that_is_swapped(tmp_path: Path, private: Path, monkeypatc
         real = metadata.apply_to
 
         def swapped(directory: int, name: str, *rest: Any) -> bool:
-            if name == apply.COPYING and (bench.top / "directory" / name).exists():
+            if name == decide.COPYING and (bench.top / "directory" / name).exists():
                 os.rename(bench.top / "directory" / name, tmp_path / "elsewhere")
                 os.rename(private, bench.top / "directory" / name)
             return real(directory, name, *rest)

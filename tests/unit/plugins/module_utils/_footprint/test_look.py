@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import decode_attributes
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import GRANULE_NS, decode_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,8 @@ def test_extended_attributes_are_read_once_for_each_ctime(top: Path, monkeypatch
         os.setxattr(top / "a/file", "user.a,b", b"\0\xff")
     except OSError:
         pytest.skip("this file system has no extended attributes")
-    first = _look(top)
+    # As if it had been some time ago.
+    first = _look(top)._replace(began=time.time_ns() + 2 * GRANULE_NS)
     assert decode_attributes(first.rows["a/file"].attributes) == {"user.a,b": b"\0\xff"}
     assert first.rows["a"].attributes == ""
     asked: list[str] = []
@@ -136,6 +138,18 @@ def test_extended_attributes_are_read_once_for_each_ctime(top: Path, monkeypatch
     assert sorted(asked) == ["b", "file", "second"]
     assert decode_attributes(second.rows["a/b"].attributes) == {"user.new": b"1"}
     assert second.rows["a/file"].attributes == ""
+
+
+def test_f3_attributes_that_changed_in_the_tick_of_the_look_are_read(top: Path) -> None:
+    try:
+        os.setxattr(top / "a/file", "user.a", b"1")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    first = _look(top)
+    os.setxattr(top / "a/file", "user.a", b"2")
+    row = first.rows["a/file"]._replace(ctime=os.lstat(top / "a/file").st_ctime_ns)
+    second = _look(top, first._replace(rows={**first.rows, "a/file": row}))
+    assert decode_attributes(second.rows["a/file"].attributes) == {"user.a": b"2"}
 
 
 def test_f6_what_vanishes_meanwhile_is_absent(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,23 +37,25 @@ each_round = pytest.mark.parametrize(("seed", "links"), [(seed, bool(seed % 2)) 
 class Round:
     """A random tree that is changed at random.
 
+    :param where: an empty directory, or one with a tree.
+    :param store: where the farm is, else beside the tree.
     :ivar bench: on which it is captured and undone.
     :ivar states: snapshots before each change.
     :ivar points: tables and footprints of the changes.
     """
 
-    def __init__(self, where: Path, seed: str, links: bool) -> None:
+    def __init__(self, where: Path, seed: str, links: bool, store: Path | None = None) -> None:
         # The same again for the same seed; no secret.
         self.choice = random.Random(seed)  # noqa: S311
         self._foreign = where / "foreign"
         self._foreign.write_bytes(b"somebody else's, too")
         top = where / "tree"
-        top.mkdir()
+        top.mkdir(exist_ok=True)
         self._changes = Changes(top, self.choice, self._foreign, in_place=not links)
         self._changes.change(self.choice.randrange(40))
         if self.choice.random() < 0.1:
             shutil.rmtree(top)
-        self.bench = Bench(where, links)
+        self.bench = Bench(where, links, store)
         self.states: list[dict[str, Any]] = []
         self.points: list[tuple[Table, Footprint]] = []
 
