@@ -149,7 +149,9 @@ def decide(
         step = Step(path, RESTORE if sides.before is not None else REMOVE, sides, row)
         half_done = path in begun and _is_half_done(place, path, row, sides)
         half_done = half_done or (is_ours is not None and is_ours(path, row))
-        if not half_done and (sides.between or not _is_as_left(place, path, row, sides)):
+        # Who gave a file its content from before has nothing to lose but its time.
+        is_given_back = row is not None and sides.before is not None and _has_content(place, path, row, sides.before)
+        if not half_done and not is_given_back and (sides.between or not _is_as_left(place, path, row, sides)):
             if not any(True for _group in groups(path)):
                 living.append(path)
                 continue
@@ -213,6 +215,13 @@ def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, 
     if not before.hash:
         return row.inode == before.inode and farms.holds_inode(before)
     return place.digest(path) == before.hash
+
+
+def _has_content(place: Place, path: str, row: TableRow, side: TableRow) -> bool:
+    """Whether a file is what a row says, but for its times."""
+    if row.type != FILE or not side.hash or row.size != side.size or not same_metadata(row, side):
+        return False
+    return place.digest(path) == side.hash
 
 
 def _is_as_left(place: Place, path: str, row: TableRow | None, sides: Touched) -> bool:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import metadata
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import is_as_before
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY, FILE, LINK
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
+    DIRECTORY,
+    FILE,
+    LINK,
+    same_metadata,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Touched
@@ -17,14 +23,28 @@ if t.TYPE_CHECKING:
 _TYPES = {FILE: "a file", DIRECTORY: "a directory", LINK: "a link"}
 
 
-def put_times_back(place: Place, touched: t.Iterable[str], before: Table, now: Table) -> Table:
-    """Give directories in which something was touched their time from before, where the same names are in them again.
+def put_times_back(
+    place: Place, touched: t.Mapping[str, Touched], before: Table, now: Table, passed_over: t.Container[str] = ()
+) -> Table:
+    """Give times from before to what is as before but for them.
+
+    These are directories in which something was touched, where the same names are in them again, and files that another
+    way back has written anew, such as git's.
 
     :param before: all that was there before the first change.
     :param now: a look after the way back.
+    :param passed_over: what is somebody's.
     :returns: the look, with these times.
     """
     rows = dict(now.rows)
+    for path, sides in touched.items():
+        was, is_now = sides.before, rows.get(path)
+        if path in passed_over or was is None or is_now is None or was.type != FILE or is_now.links != 1:
+            continue
+        if not was.hash or was.mtime == is_now.mtime or was.size != is_now.size or not same_metadata(is_now, was):
+            continue
+        if place.digest(path) == was.hash and metadata.apply_to(*place.at(path), was, is_now.inode):
+            rows[path] = is_now._replace(mtime=was.mtime)
     children_before, children_now = _children(before), _children(now)
     for directory in {*touched, *(path.rpartition("/")[0] for path in touched if path)}:
         was, is_now = before.rows.get(directory), rows.get(directory)

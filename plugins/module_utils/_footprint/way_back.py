@@ -167,6 +167,9 @@ class WayBack:
                 if self.decisions[top.path].steps:
                     with self._stage(top, create=True) as stage:
                         self._execute(top, farms, stage)
+                with point.place_of(top.path) as place:
+                    if place is not None and self.touched[top.path]:
+                        self._put_times_back(top, place)
 
     def _execute(self, top: TopPath, farms: Farms, stage: Tree) -> None:
         decision = self.decisions[top.path]
@@ -181,11 +184,15 @@ class WayBack:
             place = Place(parent, os.path.basename(top.path))
             with apply.Application(place, farms, before, now, stage, kept) as application:
                 application.run(decision.steps, {*decision.conflicts, *decision.strays})
-            verify.put_times_back(place, self.touched[top.path], before, place.look())
             empty = not aside.names()
         if empty:
             # Retention keeps for long what lies in it.
             self._remove(newest, ASIDE)
+
+    def _put_times_back(self, top: TopPath, place: Place) -> None:
+        decision = self.decisions[top.path]
+        passed_over = {*decision.conflicts, *decision.living}
+        verify.put_times_back(place, self.touched[top.path], Table(top.before), place.look(), passed_over)
 
     def differences(self) -> list[str]:
         """What is not as it was before the changes, for people; conflicts that stay and what lives on left out."""
