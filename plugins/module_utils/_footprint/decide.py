@@ -71,6 +71,7 @@ class Decision(t.NamedTuple):
     :ivar living: paths that nobody owns and that were written to since: left alone.
     :ivar lost: paths whose content from before is not held: P(check) refuses their steps.
     :ivar strays: what nobody owns in directories that go: kept aside.
+    :ivar disputed: of P(conflicts) those that somebody changed since.
     """
 
     steps: list[Step]
@@ -78,6 +79,7 @@ class Decision(t.NamedTuple):
     living: list[str]
     lost: list[str]
     strays: list[str]
+    disputed: t.Sequence[str] = ()
 
 
 Groups = t.Callable[[str], t.Iterable[str]]
@@ -167,10 +169,11 @@ def decide(
             continue
         owned = any(True for _group in groups(path))
         (conflicts.add if owned else strays.append)(path)
+        disputed.update((path,) if owned else ())
         steps.append(Step(path, REMOVE, Touched(None, now.rows[path], ""), now.rows[path]))
     if not force:
         steps = [step for step in steps if step.path not in conflicts]
-    return Decision(sorted(steps), sorted(conflicts), living, lost, strays)
+    return Decision(sorted(steps), sorted(conflicts), living, lost, strays, sorted(disputed))
 
 
 def _is_theirs(row: TableRow | None, sides: Touched) -> bool:

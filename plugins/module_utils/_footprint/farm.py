@@ -215,6 +215,19 @@ class Farm:
         os.rename(staged, final, src_dir_fd=fd, dst_dir_fd=to)
         return Copied(info, size, digest)
 
+    def flush(self, digests: t.Iterable[str]) -> None:
+        """Make copies durable, and all names in the farm.
+
+        :param digests: of these copies.
+        """
+        for digest in digests:
+            fd = self.tree.open_file(_of_copy(digest))
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        self.tree.flush()
+
     def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> int:
         """Write what is held of a row to a new file, 0600.
 
@@ -272,6 +285,12 @@ class Farms:
     def copy_out(self, row: TableRow, generation: str, directory: int, name: str) -> int:
         """Write what is held of a row to a new file, see M(Farm.copy_out)."""
         return (self._of(row, generation) or self._farms[-1]).copy_out(row, generation, directory, name)
+
+    def read(self, row: TableRow, generation: str) -> bytes | None:
+        """What is held of a small file; None where it is not held."""
+        farm = self._of(row, generation)
+        path = farm.path(row, generation) if farm is not None else None
+        return farm.tree.read(path) if farm is not None and path is not None else None
 
     def link_at(self, row: TableRow, generation: str) -> tuple[int, str] | None:
         """A name of a row's inode, to be linked at once: an open directory and the name there; None without one."""

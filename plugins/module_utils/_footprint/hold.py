@@ -27,12 +27,15 @@ class HoldPolicy(t.NamedTuple):
 
     :ivar links: files may be linked at all.
     :ivar shared: a file may be linked although its inode has names outside of the tree, since these are ours as well.
-    :ivar is_edited: path → whether such files are written in place, and so are copied.
+    :ivar is_edited: path, row → whether such files are written in place, and so are copied.
+    :ivar is_needed: path → whether a file is copied where it cannot be linked. What is not is only looked at, and named
+        when the change has touched it.
     """
 
     links: bool = False
     shared: bool = False
-    is_edited: t.Callable[[str], bool] = lambda _path: False
+    is_edited: t.Callable[[str, TableRow], bool] = lambda _path, _row: False
+    is_needed: t.Callable[[str], bool] = lambda _path: True
 
 
 class HoldPlan(t.NamedTuple):
@@ -71,9 +74,12 @@ def plan(table: Table, farm: Farm, policy: HoldPolicy, earlier: Table | None = N
         held = footprint_farm.link_name(row) in linked
         foreign = row.links - (names[row.inode] or 1) - held
         linkable = policy.links and (policy.shared or foreign <= 0)
-        if linkable and not table.is_racy(row) and not policy.is_edited(path):
+        is_edited = policy.is_edited(path, row)
+        if linkable and not table.is_racy(row) and not is_edited:
             if not held:
                 result.links.append(path)
+            continue
+        if not (linkable or is_edited or policy.is_needed(path)):
             continue
         result.copies.append(path)
         size += row.size

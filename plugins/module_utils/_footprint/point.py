@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
 
 BEFORE, FOOTPRINT = "before", "footprint"
+# In a farm, for each path whose content it holds: the newest table of it.
+NEWEST = "newest-"
 
 
 @contextlib.contextmanager
@@ -69,6 +71,42 @@ def _holding(layer: Layer, stack: contextlib.ExitStack) -> Farm:
 def write_table(where: PrivateDir, number: int, table: Table) -> str:
     """Keep the table of the C(number)-th path; returns its SHA-256 in hex."""
     return _write(where, f"{number}.{BEFORE}", footprint_table.write(table))
+
+
+def newest(farm: PrivateDir, path: str) -> Table | None:
+    """The newest table of a path that this farm holds; None where there is none that can be used."""
+    content = farm.read(_newest(path))
+    try:
+        return footprint_table.read(iter(content.splitlines()), path) if content is not None else None
+    except StoreError:
+        # It spares looking; what it says is also in its rollback point.
+        return None
+
+
+def newest_tables(farm: PrivateDir) -> t.Iterator[Table]:
+    """The newest table of each path that a farm holds.
+
+    :raises StoreError: one is damaged.
+    """
+    for name in farm.names():
+        content = farm.read(name) if name.startswith(NEWEST) else None
+        if content is not None:
+            yield footprint_table.read(iter(content.splitlines()), f"{farm.path}/{name}")
+
+
+def note_newest(farm: PrivateDir, path: str, where: PrivateDir, number: int) -> None:
+    """Note that a table is the newest of a path: by another name of the file."""
+    staged = f"{_newest(path)}.new"
+    with Tree.of(farm) as tree, Tree.of(where) as point:
+        tree.unlink(staged)
+        os.link(f"{number}.{BEFORE}", staged, src_dir_fd=point.fd, dst_dir_fd=tree.fd, follow_symlinks=False)
+        os.rename(staged, _newest(path), src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
+        # Of two names of one inode a rename leaves both.
+        tree.unlink(staged)
+
+
+def _newest(path: str) -> str:
+    return f"{NEWEST}{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
 
 
 def tables(layer: Layer) -> t.Iterator[tuple[str, Table]]:
@@ -123,9 +161,12 @@ def _adopt(layer: Layer, footprint: Footprint) -> None:
         return
     with contextlib.ExitStack() as stack:
         own, farm = Farm(stack.enter_context(Tree.of(layer.where))), _holding(layer, stack)
+        adopted = {}
         for path, row in footprint.before.rows.items():
             if row.type == FILE and path not in footprint.unheld:
                 own.adopt(farm, row, footprint.before.generation)
+                adopted[row.hash] = row
+        own.flush(adopted)
 
 
 def lost(layer: Layer, thorough: bool) -> t.Iterator[str]:
@@ -136,9 +177,12 @@ def lost(layer: Layer, thorough: bool) -> t.Iterator[str]:
     settled_paths = (layer.after or {}).get("footprints") or {}
     with farms_of([layer]) as farms:
         for path, table in tables(layer):
-            needed = dict(touched(layer))[path].before if path in settled_paths else table
+            needed, unheld = table, t.cast("t.Container[str]", ())
+            if path in settled_paths:
+                footprint = dict(touched(layer))[path]
+                needed, unheld = footprint.before, footprint.unheld
             for relative, row in needed.rows.items():
-                if row.type != FILE:
+                if row.type != FILE or relative in unheld or (layer.manifest.get("partly") and not row.hash):
                     continue
                 full = f"{path}/{relative}" if relative else path
                 if not farms.holds(row, table.generation):

@@ -38,6 +38,7 @@ class Footprint(t.NamedTuple):
     :ivar late: where nobody looked when the change had ended, and this is a look made long after it: all that was
         captured, since any of it may have been touched. Not recorded.
     :ivar within: where in the tree what was captured begins. Not recorded.
+    :ivar claims: of P(late): path → whether the change may have touched it at all; None for everything. Not recorded.
     """
 
     before: Table
@@ -47,6 +48,7 @@ class Footprint(t.NamedTuple):
     elsewhere: tuple[str, ...] = ()
     late: Table | None = None
     within: str = ""
+    claims: t.Callable[[str], bool] | None = None
 
     def is_empty(self) -> bool:
         """Whether nothing was touched but directories' times: what was made was removed again."""
@@ -60,7 +62,9 @@ class Footprint(t.NamedTuple):
         return (self.before.rows, self.after.rows, *self[2:5]) == (other.before.rows, other.after.rows, *other[2:5])
 
     def covers(self, path: str) -> bool:
-        """Whether a path is part of what was captured."""
+        """Whether a path is part of what was captured for the change."""
+        if self.claims is not None and not self.claims(path):
+            return False
         return not self.within or path == self.within or path.startswith(f"{self.within}/")
 
     def below(self, directory: str) -> Footprint:
@@ -151,7 +155,7 @@ def _is_untouched(
     """Whether a path is as it was held.
 
     Only a link that lives makes an inode a name. What is held as a copy is the same if its ctime tells so, which nobody
-    can set, else by its hash.
+    can set, else by its hash. Of what is not held the ctime alone tells.
     """
     if was is None or is_now is None or was.type != FILE:
         # That something was made in a directory and removed again shows in its time alone.
@@ -160,11 +164,11 @@ def _is_untouched(
         )
     if not same_metadata(is_now, was) or is_now.size != was.size or is_now.mtime != was.mtime:
         return False
-    if not was.hash:
-        return is_now.inode == was.inode and (link_name(was) in linked or farm.holds_inode(was))
+    if is_now.inode == was.inode and not was.hash and (link_name(was) in linked or farm.holds_inode(was)):
+        return True
     if (is_now.inode, is_now.ctime) == (was.inode, was.ctime) and not before.is_racy(was):
         return True
-    return place.digest(path) == was.hash
+    return bool(was.hash) and place.digest(path) == was.hash
 
 
 def write(footprint: Footprint) -> t.Iterator[bytes]:

@@ -19,6 +19,9 @@ FILE, DIRECTORY, LINK, FIFO, SOCKET, BLOCK, CHARACTER = "f", "d", "l", "p", "s",
 # A time stamp this close to a look may stand for a later write, too: one second is the coarsest clock of a file
 # system in use (ext4 with 128-byte inodes), and the kernel's own clock is up to 10 ms behind.
 GRANULE_NS = 1_010_000_000
+# The same where a time has parts of a second, and so the file system keeps them.
+_FINE_GRANULE_NS = 20_000_000
+_SECOND_NS = 1_000_000_000
 
 _TYPES = frozenset(b"f d l p s b c".split())
 _FIELDS = 13
@@ -94,7 +97,9 @@ class Table(t.NamedTuple):
 
 def is_racy(row: TableRow, began: int) -> bool:
     """Whether a row's times are so close to the beginning of a look, or after it, that they do not tell of a write."""
-    return max(row.mtime, row.ctime) >= began - GRANULE_NS
+    # Nobody can set a ctime, so that it tells of the clock.
+    granule = GRANULE_NS if row.ctime % _SECOND_NS == 0 else min(GRANULE_NS, _FINE_GRANULE_NS)
+    return max(row.mtime, row.ctime) >= began - granule
 
 
 def same_metadata(first: TableRow, second: TableRow) -> bool:

@@ -86,8 +86,22 @@ class WayBack:
                     top.before.setdefault(name, row)
                     top.known.setdefault(name, []).append(row)
                 if not self._stays(layer, path, tables[path]):
-                    top.footprints.append(footprint.below(prefix))
+                    top.footprints.append(self.claimed(layer, footprint.below(prefix)))
         return list(tops.values())[::-1]
+
+    def claimed(self, layer: Layer, footprint: Footprint) -> Footprint:
+        """What of a footprint is the change's. Where nobody looked when it had ended, a window of time is no cause."""
+        return footprint
+
+    def refined(
+        self,
+        top: TopPath,
+        touched: dict[str, decide.Touched],
+        now: Table,
+        farms: Farms,
+    ) -> dict[str, decide.Touched]:
+        """What is to be decided about, for who knows which paths belong together."""
+        return touched
 
     def _stays(self, layer: Layer, path: str, table: Table) -> bool:
         """Whether a path was not there, and what came by a date is to stay."""
@@ -110,9 +124,10 @@ class WayBack:
                 steps = [decide.Step(name, decide.RESTORE, touched[name], None) for name in gone]
                 return decide.Decision(steps, [], [], [], [])
             now = self.looks[top.path] = place.look()
+            self.touched[top.path] = self.refined(top, touched, now, farms)
             return decide.decide(
                 place,
-                touched,
+                self.touched[top.path],
                 now,
                 farms,
                 lambda path: self._groups(top.path, path),

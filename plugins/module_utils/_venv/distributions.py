@@ -13,7 +13,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 INFO = ".dist-info"
 # What venv, virtualenv and uv put into a new environment by themselves.
 SEEDS = frozenset(("pip", "setuptools", "wheel"))
-_PYTHON = re.compile(r"python3\.\d+t?$")
+_PYTHON = re.compile(r"(?:python|pypy)3\.\d+t?$")
+_REGISTERED = re.compile(r"(lib(?:64)?/(?:python|pypy)3\.\d+t?/site-packages)/([^/~-][^/-]*)(?:-([^/]*))?\.dist-info$")
 _TOP = re.compile(rb'^"?([^/,"\r\n]+)', re.MULTILINE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _NOT_TOP = (b"..", b"__pycache__")
@@ -79,6 +80,13 @@ def installed(venv: Tree) -> list[Distribution]:
                 project, dummy, version = name[: -len(INFO)].partition("-")
                 found.append(Distribution(canonical(project), version, f"{site}/{name}"))
     return found
+
+
+def in_paths(paths: t.Iterable[str]) -> list[Distribution]:
+    """All that paths of an environment, relative to it, register; as M(installed) finds them."""
+    infos = (path for path in paths if path.endswith(INFO))
+    matches = filter(None, map(_REGISTERED.match, infos))
+    return [Distribution(canonical(match[2]), match[3] or "", match[0]) for match in matches]
 
 
 def by_name(distributions: t.Iterable[Distribution]) -> dict[str, list[Distribution]]:
@@ -180,36 +188,6 @@ def top_names(data: bytes) -> set[str]:
     return {os.fsdecode(name) for name in names}
 
 
-def owned_by(venv: Tree, distributions: t.Iterable[Distribution], paths: t.AbstractSet[str] | None = None) -> set[str]:
-    """The paths that these distributions' RECORDs list, relative to the environment.
-
-    :param paths: only these matter; then few RECORDs have to be parsed.
-    """
-    found: set[str] = set()
-    if paths is not None and not paths:
-        return found
-    spelled: dict[str, tuple[dict[bytes, str], set[bytes]]] = {}
-    for one in distributions:
-        data = raw_record(venv, one.info)
-        if data is None:
-            continue
-        if paths is None or b'"' in data:
-            rows = record(venv, one.info, data, venv.path, strict=False) or {}
-            found.update(rows if paths is None else rows.keys() & paths)
-            continue
-        if one.site not in spelled:
-            names = {os.fsencode(_as_recorded(path, one.site)): path for path in paths}
-            spelled[one.site] = names, {name.partition(b"/")[0] for name in names}
-        names, tops = spelled[one.site]
-        # Few distributions share a directory, and to split all of their lines takes longest.
-        if not any(top in data for top in tops):
-            continue
-        for line in data.splitlines():
-            path = names.get(line.partition(b",")[0])
-            if path is not None:
-                found.add(path)
-    return found
-
-
-def _as_recorded(path: str, site: str) -> str:
-    return path[len(site) + 1 :] if path.startswith(f"{site}/") else os.path.relpath(path, site)
+def as_recorded(path: str, site: str) -> bytes:
+    """A path as RECORDs of a site-packages spell it."""
+    return os.fsencode(path[len(site) + 1 :] if path.startswith(f"{site}/") else os.path.relpath(path, site))

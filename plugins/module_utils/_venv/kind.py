@@ -22,6 +22,7 @@ class VenvKind(Kind):
     options = {"path": {"type": "path"}, "distributions": {"type": "list", "elements": "dict"}}
     runs = True
     forks = True
+    farms = True
     plain_copies = (PlainCopy("environment_{}.txt", "_venv.capture:versions"),)
     script = "_venv.script:VenvScript"
     drift = "_venv.drift:compare"

@@ -1,8 +1,4 @@
-"""A virtual environment: captures only the distributions that a plan is going to replace.
-
-Their files, as RECORD lists them, are hard-linked into the store with RECORD's hashes as the
-manifest, so a capture costs a link per file. Files that look edited are copied and hashed.
-"""
+"""A virtual environment: captured as a tree, whatever is in it; distributions are names for people."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host, names
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InstallerError
-from ansible_collections.intellistream.sage.plugins.module_utils._content.listing import brief_of
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import check_program
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
@@ -22,15 +17,21 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv import di
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
     from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
 
-Pins = t.Mapping[str, str]
-_CHOSEN: ByName[t.Callable[[Tree, Pins], list[venv_distributions.Distribution]]] = ByName("_venv.capture:chosen")
-_NEED: ByName[t.Callable[[Tree, Pins, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
-_CAPTURE: ByName[t.Callable[[Tree, Pins, PrivateDir, ItemWriter], Facts]] = ByName("_venv.capture:capture")
-_OWN: ByName[t.Callable[[Tree], dict[str, list[t.Any]]]] = ByName("_venv.capture:own")
+# What a change replaces; None for everything.
+Names = t.Optional[t.Container[str]]
+_CHOSEN: ByName[t.Callable[[Tree, t.Container[str]], list[venv_distributions.Distribution]]] = ByName(
+    "_venv.capture:chosen"
+)
+_NEED: ByName[t.Callable[[Tree, Names, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
+_CAPTURE: ByName[t.Callable[[str, Names, PrivateDir, PrivateDir], Facts]] = ByName("_venv.capture:capture")
+_SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_footprint.point:settled")
+_TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_footprint.point:touched")
+_LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.point:lost")
 _MOVED_FROM: ByName[t.Callable[[str], str]] = ByName("_venv.made_for:moved_from")
 _SET_ASIDE: ByName[t.Callable[[str, PrivateDir], None]] = ByName("_content.whole:take_away")
 _FOUND: ByName[t.Callable[[str, PrivateDir], str | None]] = ByName("_content.whole:found")
@@ -49,6 +50,7 @@ class VenvResource(Resource):
     """
 
     kind = "venv"
+    settles = True
 
     def __init__(
         self, path: str, distributions: list[dict[str, t.Any]], whole: bool = False, everything: bool = False
@@ -62,7 +64,11 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return [f"{self.path} (does not exist)"]
-            return [f"{chosen.name} {chosen.version}" for chosen in _CHOSEN.load()(venv, self._captured(venv))]
+            if self.everything:
+                registered = venv_distributions.installed(venv)
+            else:
+                registered = _CHOSEN.load()(venv, self.wanted)
+            return [f"{distribution.name} {distribution.version}" for distribution in registered]
 
     def observe(self) -> Facts:
         with self._open() as venv:
@@ -122,7 +128,7 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None or self.whole:
                 return 0, 0
-            return _NEED.load()(venv, self._captured(venv), device)
+            return _NEED.load()(venv, None if self.everything else self.wanted, device)
 
     @contextlib.contextmanager
     def _open(self) -> t.Iterator[Tree | None]:
@@ -137,32 +143,27 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return {"existed": False, "files": 0, "copies": 0, "bytes": 0}
-            there = {one.name: one.version for one in venv_distributions.installed(venv)}
-            facts = {"existed": True, "whole": self.whole, "distributions": there}
             if self.whole:
+                registered = {each.name: each.version for each in venv_distributions.installed(venv)}
+                facts: Facts = {"existed": True, "whole": True, "distributions": registered}
                 return {**facts, "owner": os.fstat(venv.fd).st_uid, "files": 0, "copies": 0, "bytes": 0}
-            return {**facts, **_CAPTURE.load()(venv, self._captured(venv), where, items)}
+        if farm is None:
+            raise ValueError("environments are held in a farm")
+        replaced = None if self.everything else self.wanted
+        return {"existed": True, "whole": False, **_CAPTURE.load()(self.path, replaced, where, farm)}
 
-    def _captured(self, venv: Tree) -> Pins:
-        """What is captured, with the versions that the change will leave."""
-        if not self.everything:
-            return self.wanted
-        return dict.fromkeys((registered.name for registered in venv_distributions.installed(venv)), "")
+    def after(self, layer: Layer) -> Facts | None:
+        return _SETTLED.load()(layer) if layer.manifest.get("tables") else None
 
     def unchanged(self, layer: Layer) -> bool:
-        if self.wanted or self.whole or self.everything or not layer.manifest["existed"] or layer.items is None:
+        if self.wanted or self.whole or self.everything or not layer.manifest.get("tables"):
             return False
-        with self._open() as venv:
-            if venv is None or layer.manifest["distributions"] != {
-                registered.name: registered.version for registered in venv_distributions.installed(venv)
-            }:
-                return False
-            # Of distributions nothing was captured; the rest are the environment's own files.
-            own = [line for section in layer.items.sections for line in layer.items.read(section)]
-            return _OWN.load()(venv) == {path: brief_of(item) for path, item in own}
+        return all(footprint.is_empty() for dummy, footprint in _TOUCHED.load()(layer._replace(after=None)))
 
     def lost(self, layer: Layer, thorough: bool) -> list[str]:
-        if not layer.manifest["existed"] or not layer.manifest.get("whole"):
+        if layer.manifest.get("tables"):
+            return list(_LOST.load()(layer, thorough))
+        if not layer.manifest["existed"]:
             return []
         is_there = _FOUND.load()(self.path, layer.where) is not None
         return [] if is_there else [f"the environment that was taken from {self.path} is not in {layer.where.path}"]
