@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
 BEFORE, FOOTPRINT = "before", "footprint"
 # In a farm, for each path whose content it holds: the newest table of it.
 NEWEST = "newest-"
+_STAGED = ".newest"
 
 
 @contextlib.contextmanager
@@ -94,15 +95,14 @@ def newest_tables(farm: PrivateDir) -> t.Iterator[Table]:
             yield footprint_table.read(iter(content.splitlines()), f"{farm.path}/{name}")
 
 
-def note_newest(farm: PrivateDir, path: str, where: PrivateDir, number: int) -> None:
-    """Note that a table is the newest of a path: by another name of the file."""
-    staged = f"{_newest(path)}.new"
-    with Tree.of(farm) as tree, Tree.of(where) as point:
-        tree.unlink(staged)
-        os.link(f"{number}.{BEFORE}", staged, src_dir_fd=point.fd, dst_dir_fd=tree.fd, follow_symlinks=False)
-        os.rename(staged, _newest(path), src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
-        # Of two names of one inode a rename leaves both.
-        tree.unlink(staged)
+def note_newest(farm: PrivateDir, path: str, table: Table) -> None:
+    """Note that a table is the newest of a path; not synced, since it only spares looking."""
+    with Tree.of(farm) as tree:
+        tree.unlink(_STAGED)
+        fd = os.open(_STAGED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=tree.fd)
+        with os.fdopen(fd, "wb") as stream:
+            stream.writelines(footprint_table.write(table))
+        os.rename(_STAGED, _newest(path), src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
 
 
 def _newest(path: str) -> str:

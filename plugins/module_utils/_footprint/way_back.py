@@ -49,6 +49,7 @@ class WayBack:
     :ivar tops: the outermost captured paths, those changed last first.
     :ivar touched: by top, what the changes touched.
     :ivar looks: by top, what is there now.
+    :ivar begun: by top, where a way back was at work that was killed.
     :ivar decisions: by top.
     :ivar kept: paths that stay although they were added since, as C(erase_after) asks for.
     """
@@ -67,6 +68,7 @@ class WayBack:
         self.kept: list[str] = []
         self.tops = self._gathered()
         self.touched = {top.path: decide.merge(top.footprints) for top in self.tops}
+        self.begun: dict[str, dict[str, TableRow]] = {}
         self.looks: dict[str, Table] = {}
         self.decisions: dict[str, decide.Decision] = {}
         with point.farms_of(layers) as farms:
@@ -114,9 +116,7 @@ class WayBack:
         touched = self.touched[top.path]
         for name in [name for name, sides in touched.items() if sides.before is None]:
             top.before.pop(name, None)
-        begun: t.Mapping[str, TableRow] = {}
-        with contextlib.suppress(FileNotFoundError), self._stage(top) as stage:
-            begun = apply.begun(stage)
+        begun = self.begun[top.path] = self._find_begun(top)
         with point.place_of(top.path) as place:
             if place is None:
                 # All of it is gone, and the directory that it was in.
@@ -136,6 +136,14 @@ class WayBack:
                 is_ours=lambda path, row: self._is_ours(top, path, row),
             )
 
+    def _find_begun(self, top: TopPath) -> dict[str, TableRow]:
+        """Where a way back was at work that was killed, through these captures or some of them."""
+        begun: dict[str, TableRow] = {}
+        for layer in self._layers:
+            with contextlib.suppress(FileNotFoundError), self._stage(top, layer.where) as stage:
+                begun.update(apply.begun(stage))
+        return begun
+
     def _is_ours(self, top: TopPath, path: str, row: TableRow | None) -> bool:
         """Whether a way back that was interrupted, on its way to whatever state, may have left this."""
         if not self._how.resumed:
@@ -146,17 +154,18 @@ class WayBack:
         return any((row.type, row.size, row.mtime) == (each.type, each.size, each.mtime) for each in known)
 
     @contextlib.contextmanager
-    def _stage(self, top: TopPath, create: bool = False) -> t.Iterator[Tree]:
+    def _stage(self, top: TopPath, where: PrivateDir, create: bool = False) -> t.Iterator[Tree]:
         """Where files of one of the paths are made ready.
 
+        :param where: the content of the newest capture that is gone back through.
         :raises FileNotFoundError: no way back was begun.
         """
         number = sorted(each.path for each in self.tops).index(top.path)
-        newest = self._layers[-1].where
-        with newest.child(STAGE, create) as stages, stages.child(str(number), create) as own, Tree.of(own) as stage:
+        with where.child(STAGE, create) as stages, stages.child(str(number), create) as own, Tree.of(own) as stage:
             yield stage
         if create:
-            self._remove(newest, STAGE)
+            for layer in self._layers:
+                self._remove(layer.where, STAGE)
 
     def steps(self) -> t.Iterator[tuple[TopPath, decide.Step]]:
         """All that is to be done, in its order."""
@@ -180,7 +189,7 @@ class WayBack:
         with point.farms_of(self._layers) as farms:
             for top in self.tops:
                 if self.decisions[top.path].steps:
-                    with self._stage(top, create=True) as stage:
+                    with self._stage(top, self._layers[-1].where, create=True) as stage:
                         self._execute(top, farms, stage)
                 with point.place_of(top.path) as place:
                     if place is not None and self.touched[top.path]:

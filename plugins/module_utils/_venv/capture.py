@@ -9,6 +9,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, point
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 
@@ -44,7 +45,7 @@ def need(venv: Tree, names: t.Container[str] | None, device: int | None) -> tupl
     registered = distributions.installed(venv)
     if device == venv.device:
         # Links take no room, and the little that is copied fits into the reserve.
-        lines = sum((distributions.raw_record(venv, each.info) or b"").count(b"\n") for each in registered)
+        lines = sum(distributions.readable_record(venv, each.info).count(b"\n") for each in registered)
         return lines + _OTHER_PATHS, _PER_ROW * (lines + _OTHER_PATHS)
     table = point.look(venv.path)
     is_needed = _needed(venv, registered, names)
@@ -70,14 +71,14 @@ def capture(path: str, names: t.Container[str] | None, where: PrivateDir, farm_d
         links = farm.tree.device == venv.device
         policy = hold.HoldPolicy(links=links, shared=True, is_edited=is_edited, is_needed=is_needed)
         earlier = point.newest(farm_directory, path)
-        place = point.Place(above, os.path.basename(path))
+        place = Place(above, os.path.basename(path))
         seen = place.look(earlier)
         _refuse_links_to_packages(venv, seen, names)
         planned, work = hold.plan(seen, farm, policy, earlier)
         table = hold.hold(place, planned, work, farm)
         farm.flush(_copied(planned, table))
         digest = point.write_table(where, 0, table)
-        point.note_newest(farm_directory, path, where, 0)
+        point.note_newest(farm_directory, path, table)
     replaced = [row for relative, row in table.rows.items() if row.type == FILE and is_needed(relative)]
     return {
         "distributions": {distribution.name: distribution.version for distribution in registered},

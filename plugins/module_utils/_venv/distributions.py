@@ -7,6 +7,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, parts
 
@@ -103,6 +104,14 @@ def raw_record(venv: Tree, info: str) -> bytes | None:
         return venv.read(f"{info}/RECORD")
     except FileNotFoundError:
         return None
+
+
+def readable_record(venv: Tree, info: str) -> bytes:
+    """RECORD as it is; empty where there is none that can be read, whatever is in its place."""
+    try:
+        return raw_record(venv, info) or b""
+    except (UnsafePath, OSError):
+        return b""
 
 
 def is_bytecode(path: str) -> bool:

@@ -69,7 +69,8 @@ class Owners:
         :param before: with the RECORDs that changes touched, from before.
         """
         asked = {*paths}
-        asked |= {source_of(path) for path in asked} - {""}
+        asked |= {source_of(path) for path in asked}
+        asked.discard("")
         spelled: dict[str, dict[bytes, str]] = {}
         for distribution in self.now:
             data = self._raw(distribution)
@@ -78,8 +79,8 @@ class Owners:
                 self._of_now.setdefault(path, set()).add(distribution.name)
         for distribution in distributions.in_paths(before.rows):
             row = before.rows.get(f"{distribution.info}/{RECORD}")
-            data = farms.read(row, before.generation) if row is not None and row.type == "f" else None
-            for path in self._listed(distribution, data, asked, spelled):
+            held = farms.read(row, before.generation) if row is not None and row.type == "f" else None
+            for path in self._listed(distribution, held, asked, spelled):
                 self._names.setdefault(path, set()).add(distribution.name)
 
     def rows_now(self, names: t.Container[str]) -> dict[str, Row]:
@@ -93,13 +94,9 @@ class Owners:
                 rows[path] = row if known is None else row._replace(sums=(*known.sums, *row.sums), size=-1)
         return rows
 
-    def _raw(self, distribution: Distribution) -> bytes | None:
+    def _raw(self, distribution: Distribution) -> bytes:
         if distribution.info not in self._data:
-            try:
-                self._data[distribution.info] = distributions.raw_record(self._venv, distribution.info) or b""
-            except (SageError, OSError):
-                # A link, or a directory: nothing is told by that.
-                self._data[distribution.info] = b""
+            self._data[distribution.info] = distributions.readable_record(self._venv, distribution.info)
         return self._data[distribution.info]
 
     def _parsed(self, distribution: Distribution, data: bytes | None) -> dict[str, Row]:

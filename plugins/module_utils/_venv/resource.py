@@ -64,10 +64,8 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return [f"{self.path} (does not exist)"]
-            if self.everything:
-                registered = venv_distributions.installed(venv)
-            else:
-                registered = _CHOSEN.load()(venv, self.wanted)
+            every = self.everything
+            registered = venv_distributions.installed(venv) if every else _CHOSEN.load()(venv, self.wanted)
             return [f"{distribution.name} {distribution.version}" for distribution in registered]
 
     def observe(self) -> Facts:
@@ -77,7 +75,7 @@ class VenvResource(Resource):
             found: dict[str, dict[str, t.Any]] = {}
             for one in venv_distributions.installed(venv) if self.wanted else ():
                 if one.name in self.wanted:
-                    top = venv_distributions.top_names(venv_distributions.raw_record(venv, one.info) or b"")
+                    top = venv_distributions.top_names(venv_distributions.readable_record(venv, one.info))
                     # An upgrade that was interrupted leaves two.
                     before = [str(found[one.name]["version"])] if one.name in found else []
                     version = " and ".join([*before, one.version])

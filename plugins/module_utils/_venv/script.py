@@ -27,7 +27,9 @@ class VenvScript(Script):
 
     functions = f"{VENV}\n{VENV_EDITS}\n{VENV_UNDO}"
 
-    def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | ScriptRefusal:
+    def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | ScriptRefusal | str:
+        if any(capture.manifest.get("tables") for capture in captures):
+            return "what is in it is put back by the module alone."
         if any(capture.manifest.get("whole") for capture in captures):
             # The one that was moved works nowhere but at its old path.
             return ScriptRefusal(

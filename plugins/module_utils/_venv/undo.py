@@ -1,253 +1,154 @@
-"""The way back to the distributions a virtual environment had.
-
-Everything is computed first, from three sides: what was captured, what the installation was to
-leave, what is there now. Check mode shows the computation, a run executes it. The order is such
-that an interrupted undo can be computed again: a distribution's RECORD goes last. What was
-captured is read a distribution at a time, so memory does not follow the size of the environment.
-"""
+"""The way back to what a virtual environment was, told by distribution."""
 
 from __future__ import annotations
 
+import collections
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base import versions as base_versions
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import RollbackError
-from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
-from ansible_collections.intellistream.sage.plugins.module_utils._content import aside as content_aside
-from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, RollbackError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole as content_whole
-from ansible_collections.intellistream.sage.plugins.module_utils._content.hardlinks import put_links
-from ansible_collections.intellistream.sage.plugins.module_utils._content.put_back import TEMPORARY, put_back
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import decide, verify
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions, undo_goals, undo_strays
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution, Row
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.change import ABSENT, VenvWayBack
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import source_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo_goals import Target
-
-
-# What uv makes in an environment that it finds without it.
-_LOCK = ".lock"
 
 
 class VenvUndo(Undo):
-    """Takes an environment back through its captures; the oldest of each distribution wins.
+    """Takes an environment back through its captures.
 
     :param path: the environment.
     :param layers: oldest first; the environment existed at each.
+    :raises InputError: its path leads to another one than was captured.
     """
 
     def __init__(self, path: str, layers: t.Sequence[Layer], how: UndoOptions) -> None:
         super().__init__()
         self.path = path
-        self.layers = layers
         self.how = how
-        self.targets = undo_goals.targets(layers)
-        self.loose = undo_goals.loose(layers[0])
-        self.dirs = undo_goals.directories(layers, self.targets.values())
-        unfinished = [layer.manifest["captured_ns"] for layer in layers if not layer.completed]
-        self.since: int | None = min(unfinished) if unfinished else None
-        self.erase: list[str] = []
-        self.aside: list[str] = []
-        self.infos: list[str] = []
-        self.litter = undo_strays.Litter([], [])
         self.broken = ""
+        self._way: VenvWayBack | None = None
         venv = Tree.open(path)
         if venv is None:
             self.conflicts.append(f"{path} was removed by somebody; only what was captured of it could be put back")
             return
         with venv:
-            self._compute(venv)
+            _refuse_another(path, layers)
+            self._way = way = VenvWayBack(venv, layers, how)
+            self._tell(way)
+            if any(layer.after is None for layer in layers):
+                self._name_uncovered(way, venv, layers)
         self.broken = f"{path}.broken-{how.keep_broken}" if how.keep_broken and self.touches() else ""
         self.kept += [f"{self.broken} (the environment as it was)"] if self.broken else []
 
-    def _compute(self, venv: Tree) -> None:
-        registered = distributions.by_name(distributions.installed(venv))
-        self._leave_older(registered)
-        captured = {path for target in self.targets.values() for path in target.paths()}
-        own = set(self.loose.paths())
-        erase: set[str] = set()
-        theirs: set[str] = set()
-        suspects: dict[str, int] = {}
-        for name, target in sorted(self.targets.items()):
-            now = registered.get(name, [])
-            target.here = target.version in [one.version for one in now]
-            of_others = self._judge_versions(name, target, now)
-            # An interrupted undo may have emptied one and not removed it.
-            self.infos += [one.info for one in now]
-            extra = 0
-            for one in now:
-                rows, installed_ns = self._rows(venv, one)
-                suspects.update(undo_goals.suspects(venv, rows, installed_ns))
-                theirs.update(rows if one in of_others else ())
-                new = [path for path in rows if path not in captured]
-                extra += len(new)
-                # The installer failed at somebody's directory that is in the place of a file.
-                erase.update(path for path in new if not venv.is_directory(path))
-            self._describe(name, target, now, extra, self._count(venv, target))
-        if suspects:
-            self._judge_edits(venv, registered, suspects)
-        if self.how.resumed:
-            erase.update(self._half_put(venv, captured | own | erase))
-        others = [one for name, several in registered.items() if name not in self.targets for one in several]
-        # What lies in its own registration is nobody else's.
-        registrations = tuple(f"{info}/" for info in self.infos)
-        shared = {path for path in erase if not path.startswith(registrations)}
-        erase -= distributions.owned_by(venv, others, shared)
-        lock = venv.lstat(_LOCK)
-        if lock is not None and lock.st_size == 0:
-            erase.add(_LOCK)
-        self.erase = sorted(erase - own)
-        lost = {path for target in self.targets.values() for path in target.untouchable}
-        self.aside = sorted({*self.aside, *(theirs & {*captured, *self.erase})} - lost)
-        self._judge_loose(venv)
-        self.plan["restore"] += self._modes(venv, mend=False)
-        if not self.targets or any(layer.spec.get("all") for layer in self.layers):
-            self._name_uncovered(registered)
-        if self.since is not None:
-            known = captured | erase | own | set(self.aside)
-            self.litter = undo_strays.find(venv, others, known, self.since)
-            self.plan["remove"] += [f"{venv.name(path)} (kept aside)" for path in self.litter.entries]
+    def _tell(self, way: VenvWayBack) -> None:
+        """The plan and the conflicts, for people."""
+        decision = next(iter(way.decisions.values()), None)
+        if decision is None:
+            return
+        self.kept += way.stayed
+        self.kept += [f"{self.path}/{path} (nobody's, and written to since)" for path in decision.living]
+        going: collections.Counter[str] = collections.Counter()
+        rest: list[decide.Step] = []
+        for step in [*decision.steps, *self._disputed(way, decision)]:
+            owners = way.owners.names(step.path) & way.standings.keys()
+            if owners:
+                going.update(owners)
+            elif not source_of(step.path):
+                rest.append(step)
+        for name, standing in sorted(way.standings.items()):
+            self._tell_distribution(name, standing.before, standing.now, going[name])
+        strays = {*decision.strays}
+        for step in rest:
+            self._tell_path(step, aside=step.path in strays)
+        self.plan["remove"] += [f"{self.path}/{path} (kept aside)" for path in _outermost(way, strays)]
+        if decision.steps and not self.touches():
+            # Byte code and directories alone.
+            self.plan["restore"].append(f"{self.path} ({len(decision.steps)} paths)")
+        self._tell_conflicts(way, decision)
 
-    def _half_put(self, venv: Tree, explained: set[str]) -> t.Iterator[str]:
-        """What an interrupted undo had put back on its way to a newer state than this one goes to.
+    def _disputed(self, way: VenvWayBack, decision: decide.Decision) -> list[decide.Step]:
+        """What would be done if somebody forced it."""
+        steps = {step.path for step in decision.steps}
+        touched, look = way.touched[self.path], way.looks[self.path]
+        return [
+            decide.Step(path, decide.REMOVE, touched[path], look.rows.get(path))
+            for path in decision.conflicts
+            if path in touched and path not in steps
+        ]
 
-        No RECORD may list it yet, since that comes last; it is told by being exactly what a newer capture has.
-        """
-        for layer in self.layers[1:]:
-            for section in layer.items.sections if layer.items is not None else ():
-                if section.name not in self.targets:
-                    continue
-                newer = undo_goals.Target(layer, section)
-                with newer.store() as store:
-                    for path, item in newer.files():
-                        if path in explained or venv.lstat(path) is None:
-                            continue
-                        if not content_item.difference(venv, path, item, store, path):
-                            yield path
+    def _tell_distribution(self, name: str, before: list[str], now: list[str], count: int) -> None:
+        if not count:
+            return
+        self.plan["erase"] += [f"{name} {version}" for version in now if version not in before]
+        self.plan["install"] += [f"{name} {version}" for version in before if version not in now]
+        if before and before == now:
+            self.plan["restore"].append(f"{name} {' and '.join(before)} ({count} files)")
 
-    def _name_uncovered(self, registered: t.Mapping[str, list[Distribution]]) -> None:
-        """Where nobody said what the change would do: what is otherwise than at the capture, and in no capture."""
-        before = self.layers[0].manifest["distributions"]
-        for name in sorted({*before, *registered} - set(self.targets)):
-            versions = [one.version for one in registered.get(name, ())]
+    def _tell_path(self, step: decide.Step, *, aside: bool) -> None:
+        full = f"{self.path}/{step.path}" if step.path else self.path
+        before, now = step.touched.before, step.now
+        if now is not None and now.type == DIRECTORY and before is not None and before.type == DIRECTORY:
+            self.plan["restore"].append(f"{full} {verify.how(now, before)}")
+        elif DIRECTORY in (now.type if now is not None else "", before.type if before is not None else ""):
+            return
+        elif step.action == decide.REMOVE:
+            self.plan["remove"] += [] if aside else [full]
+        else:
+            self.plan["restore"].append(full)
+
+    def _tell_conflicts(self, way: VenvWayBack, decision: decide.Decision) -> None:
+        """By distribution: half of somebody's upgrade is neither kept nor undone."""
+        told: set[str] = set()
+        for name, standing in sorted(way.standings.items()):
+            captured, left = " and ".join(standing.before), " or ".join(sorted({*standing.left}))
+            for version in standing.theirs:
+                told.add(name)
+                self.conflicts.append(
+                    f"{name} {version} in {self.path} was installed by somebody else "
+                    f"(captured: {captured or 'none'}, installed: {left or 'none'})"
+                )
+            if standing.removed:
+                told.add(name)
+                self.conflicts.append(f"{name} in {self.path} was removed by somebody else (captured: {captured})")
+        for path in decision.disputed:
+            if way.owners.names(path).isdisjoint(told):
+                self.conflicts.append(f"{self.path}/{path} was edited by somebody")
+        for path in decision.lost:
+            self.conflicts.append(
+                f"{self.path}/{path} was written to in place; its captured content was a hard link and is lost, "
+                "so it stays as it is"
+            )
+
+    def _name_uncovered(self, way: VenvWayBack, venv: Tree, layers: t.Sequence[Layer]) -> None:
+        """Where nobody said what the change would do, nor looked: what is otherwise than at the capture, and stays."""
+        if any(layer.spec.get("distributions") for layer in layers):
+            return
+        before = layers[0].manifest["distributions"]
+        registered = distributions.by_name(way.owners.now)
+        for name in sorted({*before, *registered} - way.standings.keys()):
+            versions = [each.version for each in registered.get(name, ())]
             if versions != ([before[name]] if name in before else []):
                 was, now = before.get(name, "absent"), " and ".join(versions) or "gone"
                 self.inexact.append(
-                    f"{name} in {self.path} was {was} and is {now}: that change was not captured, so it stays"
+                    f"{name} in {venv.path} was {was} and is {now}: that change was not captured, so it stays"
                 )
 
-    def _leave_older(self, registered: t.Mapping[str, list[Distribution]]) -> None:
-        """What was added before a date stays; what was replaced then is put back all the same."""
-        if self.how.erase_after is None:
-            return
-        for name, target in list(self.targets.items()):
-            if target.version is None and target.layer.time <= self.how.erase_after:
-                self.kept += [f"{name} {one.version}" for one in registered.get(name, ())]
-                del self.targets[name]
-
-    def _judge_versions(self, name: str, target: Target, now: list[Distribution]) -> list[Distribution]:
-        """Name what others did; returns what they installed."""
-        allowed = set(target.allowed) - {undo_goals.ABSENT}
-        of_others = []
-        for one in now:
-            if "" in allowed or any(base_versions.same_version(one.version, known) for known in allowed):
-                continue
-            of_others.append(one)
-            self.conflicts.append(
-                f"{name} {one.version} in {self.path} was installed by somebody else "
-                f"(captured: {target.version or 'none'}, installed: {' or '.join(sorted(allowed)) or 'none'})"
-            )
-        gone = undo_goals.ABSENT in target.allowed or self.how.resumed or self.since is not None
-        if target.version and not now and not gone:
-            self.conflicts.append(f"{name} in {self.path} was removed by somebody else (captured: {target.version})")
-        return of_others
-
-    def _rows(self, venv: Tree, one: Distribution) -> tuple[dict[str, Row], int]:
-        """What a registered distribution consists of, and when it was installed."""
-        rows = distributions.record(venv, one.info, prefix=os.path.realpath(self.path), strict=False)
-        info = venv.lstat(f"{one.info}/RECORD")
-        if rows is None or info is None:
-            # An installer was killed: what it left is put aside with all other litter.
-            if self.since is not None:
-                return {}, 0
-            rows = {}
-        for relative, is_directory in venv.walk(one.info):
-            if not is_directory:
-                rows.setdefault(relative, Row((), -1))
-        return rows, info.st_mtime_ns if info is not None else 0
-
-    def _count(self, venv: Tree, target: Target) -> int:
-        """How many files of a distribution that is there in the captured version differ."""
-        if target.version is None or not target.here:
-            return 0
-        with target.store() as store:
-            differing = target.differing(venv, store)
-            for path, item in differing:
-                live, kept = venv.lstat(path), store.lstat(path) if item.shared else None
-                if live is None or kept is None or not os.path.samestat(live, kept):
-                    continue
-                # It was never replaced, so the store shares its inode: what it was may be nowhere any more.
-                if venv.digest(path) != item.value:
-                    target.untouchable.add(path)
-                    self.conflicts.append(
-                        f"{venv.name(path)} was edited in place by somebody; its captured content was a hard link "
-                        "and is lost, so it stays as it is"
-                    )
-        return len(differing) - len(target.untouchable)
-
-    def _judge_edits(
-        self, venv: Tree, registered: t.Mapping[str, list[Distribution]], suspects: t.Mapping[str, int]
-    ) -> None:
-        """Tell edits among files that do not look as RECORD says.
-
-        Distributions share files more often than they should: the one installed last wrote it, and none edited it.
-        """
-        explained: dict[str, set[str]] = {path: set() for path in suspects}
-        for name, target in self.targets.items():
-            for one in registered.get(name, ()):
-                for path, row in self._rows(venv, one)[0].items():
-                    if path in explained:
-                        explained[path].update(row.digests)
-            for path, item in target.files():
-                if path in explained:
-                    explained[path].add(item.value)
-        for path, changed_ns in suspects.items():
-            if venv.digest(path) in explained[path]:
-                continue
-            self.aside.append(path)
-            if self.since is not None and changed_ns >= self.since:
-                # Most likely half written by the installer that was killed; kept in case it was not.
-                self.plan["remove"].append(f"{venv.name(path)} (kept aside)")
-            elif not any(path in target.untouchable for target in self.targets.values()):
-                self.conflicts.append(f"{venv.name(path)} was edited by somebody")
-
-    def _judge_loose(self, venv: Tree) -> None:
-        with self.loose.store() as store:
-            differing = [path for path, dummy in self.loose.differing(venv, store)]
-        if "pyvenv.cfg" not in differing:
-            # No installer touches these unless the environment is made anew: what differs was edited by people.
-            self.loose.untouchable.update(path for path in differing if venv.lstat(path) is not None)
-        self.plan["restore"] += [venv.name(path) for path in differing if path not in self.loose.untouchable]
-
-    def _describe(self, name: str, target: Target, now: list[Distribution], extra: int, differing: int) -> None:
-        versions = [one.version for one in now]
-        self.plan["erase"] += [f"{name} {version}" for version in versions if version != target.version]
-        if target.version is None:
-            return
-        if target.version not in versions:
-            self.plan["install"].append(f"{name} {target.version}")
-        elif differing or (extra and versions == [target.version]):
-            self.plan["restore"].append(f"{name} {target.version} ({differing + extra} files)")
-
     def redo(self) -> Facts | None:
-        if not self.touches() or self.since is not None:
+        if self._way is None or not self.touches() or self._way.since is not None:
             return None
-        left = [{"name": name, "version": one.version or undo_goals.ABSENT} for name, one in self.targets.items()]
-        return {"kind": "venv", "path": self.path, "distributions": left}
+        left = [
+            {"name": name, "version": version}
+            for name, standing in sorted(self._way.standings.items())
+            for version in standing.before[:1] or [ABSENT]
+        ]
+        return {"kind": "venv", "path": self.path, "distributions": left, **({} if left else {"all": True})}
 
     def _gone(self, untouched: str) -> RollbackError:
         return RollbackError(
@@ -257,120 +158,41 @@ class VenvUndo(Undo):
         )
 
     def check(self) -> None:
-        venv = Tree.open(self.path)
-        if venv is None:
+        if self._way is None or not os.path.isdir(self.path):
             raise self._gone("everything.")
-        with venv:
-            for target in [*self.targets.values(), self.loose]:
-                target.check(venv)
+        self._way.check()
 
     def execute(self) -> None:
         if self.broken and not self.how.resumed:
             content_whole.keep_copy(self.path, self.broken)
-        venv = Tree.open(self.path)
-        if venv is None:
+        if self._way is None or not os.path.isdir(self.path):
             raise self._gone("what was captured; it can still be used.")
-        with venv:
-            for directory in self._half_made():
-                venv.unlink(f"{directory}/{TEMPORARY}")
-            # While the sources still tell whose it is: the next undo could not say that of what a killed one left.
-            undo_strays.remove_bytecode(venv, [*self.erase, *self.aside, *self.litter.entries])
-            content = [path for path in self.erase if not _in_info(path)]
-            info = sorted((path for path in self.erase if _in_info(path)), key=_record_last)
-            self._set_aside(venv, [*sorted({*self.aside} - {*info}), *self.litter.entries])
-            for relative in content:
-                venv.unlink(relative)
-            # While RECORD still tells what belonged to it: nothing is left that nobody knows of.
-            undo_strays.prune(venv, self._touched(), self._stay(venv))
-            for target in [*self.targets.values(), self.loose]:
-                self._put(venv, target)
-            self._set_aside(venv, sorted({*self.aside} & {*info}, key=_record_last))
-            for relative in info:
-                venv.unlink(relative)
-            undo_strays.prune(venv, self._touched(), self._stay(venv))
-            self._modes(venv, mend=True)
-            venv.flush()
-
-    def _set_aside(self, venv: Tree, paths: t.Sequence[str]) -> None:
-        if paths:
-            with content_aside.Aside(venv, self.layers[-1].where) as aside:
-                for relative in paths:
-                    aside.take(relative)
-
-    def _put(self, venv: Tree, target: Target) -> None:
-        with target.store() as store:
-            # What is not registered differs as a whole.
-            whole = [] if target.here else list(target.known())
-            put = [] if whole else target.differing(venv, store)
-            changed = [one[0] for one in whole] + [path for path, dummy in put]
-            # Before the sources change: what was compiled from the others is nobody's then.
-            undo_strays.remove_bytecode(venv, changed)
-            content = [one for one in whole if not _in_info(one.path)]
-            others = set(
-                split_over_two_processes(lambda part: [one.path for one in put_links(store, venv, part)], content)
-            )
-            put += [(one.path, one.item) for one in whole if one.path in others or _in_info(one.path)]
-            for path, item in sorted(put, key=lambda one: (_in_info(one[0]), *_record_last(one[0]))):
-                put_back(store, path, venv, path, item)
-
-    def _touched(self) -> list[str]:
-        """Directories in which perhaps nothing is left, deepest first."""
-        also = [*self.litter.directories, *self.infos, *self._half_made()]
-        return undo_strays.directories([*self.erase, *self.litter.entries], also)
-
-    def _half_made(self) -> set[str]:
-        """Directories that an interrupted undo may have made, or was filling, on its way to whatever state."""
-        return {name for layer in self.layers for name in layer.manifest["dirs"]} if self.how.resumed else set()
-
-    def _stay(self, venv: Tree) -> set[str]:
-        """Directories that stay, whether or not something is in them."""
-        return {*self.dirs, *distributions.sites(venv), "bin"}
-
-    def _modes(self, venv: Tree, mend: bool) -> list[str]:
-        """Directories whose mode is not the captured one, after mending that if asked to."""
-        wrong = []
-        for name, mode in self.dirs.items():
-            try:
-                fd = venv.enter(name)
-            except FileNotFoundError:
-                continue
-            now = os.fstat(fd).st_mode & 0o7777
-            if now != mode and mend:
-                os.fchmod(fd, mode)
-            elif now != mode:
-                wrong.append(f"{venv.name(name)} has mode {now:04o}, had {mode:04o}")
-        return wrong
+        self._way.execute()
 
     def verify(self) -> list[str]:
-        venv = Tree.open(self.path)
-        if venv is None:
+        if self._way is None or not os.path.isdir(self.path):
             return [f"{self.path} is gone"]
-        left: list[str] = []
-        with venv:
-            registered = distributions.by_name(distributions.installed(venv))
-            for name, target in sorted(self.targets.items()):
-                versions = [one.version for one in registered.get(name, ())]
-                if versions != ([target.version] if target.version is not None else []):
-                    left.append(f"{name} is {' and '.join(versions) or 'absent'}, was {target.version or 'absent'}")
-                left += [f"{venv.name(path)} has lost what it was" for path in sorted(target.untouchable)]
-                left += target.verify(venv)
-            left += self.loose.verify(venv)
-            left += self._modes(venv, mend=False)
-            left += [
-                f"{venv.name(path)} is still there"
-                for path in [*self.erase, *self.litter.entries]
-                if venv.lstat(path) is not None
-            ]
-            left += [
-                f"{venv.name(path)} is still there, and nothing is in it"
-                for path in undo_strays.empty(venv, self._touched(), self._stay(venv))
-            ]
-        return left
+        return self._way.differences()
 
 
-def _in_info(path: str) -> bool:
-    return f"{distributions.INFO}/" in path
+def _outermost(way: VenvWayBack, strays: t.Iterable[str]) -> list[str]:
+    """Paths that are kept aside: of a directory that came with the change, and that nobody owns, its name."""
+    [touched] = way.touched.values()
+    told: set[str] = set()
+    for path in strays:
+        outermost, directory = path, os.path.dirname(path)
+        while directory in touched and touched[directory].before is None and not way.owners.names(directory):
+            outermost, directory = directory, os.path.dirname(directory)
+        told.add(outermost)
+    return sorted(told)
 
 
-def _record_last(path: str) -> tuple[bool, str]:
-    return path.endswith(f"{distributions.INFO}/RECORD"), path
+def _refuse_another(path: str, layers: t.Sequence[Layer]) -> None:
+    real = os.path.realpath(path)
+    captured = next((str(layer.manifest["real"]) for layer in layers if layer.manifest["real"] != real), "")
+    if captured:
+        raise InputError(
+            f"{path} leads to {real}, and led to {captured} when it was captured.",
+            untouched="everything.",
+            advice="Have it lead there again, then run the same rollback.",
+        )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
@@ -13,10 +15,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv import di
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import SEEDS
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.made_for import moved_from
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo import VenvUndo
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo_goals import suspects
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Row
 
 _OWN = frozenset(("pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG", "lib64"))
 _OWN_IN_SITE = frozenset(("_virtualenv.py", "_virtualenv.pth"))
@@ -98,7 +100,7 @@ class VenvRemoval(Undo):
             return
         owned.add(one.info)
         owned.update(rows)
-        for relative, changed_ns in suspects(venv, rows, record.st_mtime_ns):
+        for relative, changed_ns in _suspects(venv, rows, record.st_mtime_ns):
             if self.since is not None and changed_ns >= self.since:
                 # Most likely half written by the installer that was killed.
                 continue
@@ -135,6 +137,33 @@ def _foreign(venv: Tree, owned: set[str]) -> list[str]:
         if directory == "bin" and (name.lower().startswith(("activate", "deactivate", "python", "pydoc"))):
             continue
         found.append(path)
+    return found
+
+
+def _suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
+    """Files that do not look as RECORD says, with the time of their last change."""
+    for path in split_over_two_processes(lambda part: _unlike(venv, part, installed_ns), list(rows.items())):
+        info = venv.lstat(path)
+        if info is not None:
+            yield path, info.st_ctime_ns
+
+
+def _unlike(venv: Tree, rows: t.Iterable[tuple[str, Row]], installed_ns: int) -> list[str]:
+    last, here, found = "", -1, []
+    for path, row in rows:
+        if not row.sums:
+            continue
+        directory, dummy, name = path.rpartition("/")
+        try:
+            if directory != last or here < 0:
+                here, last = venv.enter(directory), directory
+            info = os.lstat(name, dir_fd=here)
+        except (FileNotFoundError, NotADirectoryError):
+            here = -1
+            continue
+        as_recorded = len(row.sums) == 1 and info.st_size == row.size and info.st_mtime_ns <= installed_ns
+        if stat.S_ISREG(info.st_mode) and not as_recorded:
+            found.append(path)
     return found
 
 

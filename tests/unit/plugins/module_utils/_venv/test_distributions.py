@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import Owners
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 
 if TYPE_CHECKING:
@@ -55,11 +58,12 @@ def test_record(tiny: TinyVenv) -> None:
         with pytest.raises(distributions.Outside):
             distributions.record(venv, info)
         assert distributions.record(venv, "lib/none.dist-info") is None
-        owned = distributions.owned_by(venv, distributions.installed(venv), {"bin/Some_Pack", "bin/other"})
-        assert owned == {"bin/Some_Pack"}
+        owners = Owners(venv)
         # A name in quotation marks is one name, whatever is in it.
         comma = f"{SITE}/with,comma.py"
-        assert distributions.owned_by(venv, distributions.installed(venv), {comma}) == {comma}
+        owners.learn(["bin/Some_Pack", "bin/other", comma], Table({}), Farms([]))
+        assert owners.names("bin/Some_Pack") == owners.names(comma) == {"some-pack"}
+        assert owners.names("bin/other") == set()
 
 
 @pytest.mark.parametrize("path", ["../../../../outside", "/etc/passwd", "../../../../venv2/x"])

@@ -1,0 +1,313 @@
+"""What of an environment a change touched and what of it goes back: the engine's decision, by distribution."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import names as base_names
+from ansible_collections.intellistream.sage.plugins.module_utils._base import versions as base_versions
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import decide, point
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Touched
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY, FILE, Table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.way_back import WayBack
+from ansible_collections.intellistream.sage.plugins.module_utils._storage.archive import remove
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import Owners, source_of
+
+if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.way_back import TopPath
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import UndoOptions
+
+# The version that stands for "it will not be there" in what a change is going to leave.
+ABSENT = "-"
+# What uv makes in an environment that it finds without it.
+_LOCK = ".lock"
+_SETTINGS = "pyvenv.cfg"
+# Later than any time: what is there now is what is meant.
+_NEVER_RACY = 1 << 63
+
+Versions = dict[str, list[str]]
+
+
+class Standing(t.NamedTuple):
+    """The versions of one distribution.
+
+    :ivar before: the changes; empty where it was absent. An upgrade that was interrupted has two.
+    :ivar left: by the last of them, or what it was going to leave; empty where it was going to leave none.
+    :ivar now: what is registered.
+    :ivar theirs: of P(now) what somebody else installed.
+    :ivar removed: somebody else removed it.
+    """
+
+    before: list[str]
+    left: list[str]
+    now: list[str]
+    theirs: list[str]
+    removed: bool
+
+
+class VenvWayBack(WayBack):
+    """The way back of an environment, in groups that are distributions.
+
+    What a change did is told by two looks. Where nobody looked when it had ended, its plan tells: what belongs to other
+    distributions stays, and so does what nobody owns, unless the change was killed.
+
+    :param venv: the environment; it stays the caller's.
+    :ivar standings: of the distributions that the changes touched, by name.
+    :ivar aside: paths that are kept aside, since it is not certain whose they are.
+    :ivar held: names and versions that stay, since they were added so long ago.
+    """
+
+    def __init__(self, venv: Tree, layers: t.Sequence[Layer], how: UndoOptions) -> None:
+        self._venv = venv
+        self._all = layers
+        self.owners = Owners(venv)
+        self.standings: dict[str, Standing] = {}
+        self.aside: set[str] = set()
+        self.stayed: list[str] = []
+        self._unheld: set[str] = set()
+        self._late = [layer for layer in layers if not (layer.after or {}).get("footprints")]
+        unfinished = [layer.manifest["captured_ns"] for layer in self._late if not layer.completed]
+        self.since: int | None = min(unfinished) if unfinished else None
+        self._theirs: set[str] = set()
+        super().__init__(layers, how, lambda _top, path: sorted(self.owners.names(path)), remove)
+        for path, decision in self.decisions.items():
+            self.decisions[path] = self._sure(decision)
+
+    # What is the change's.
+
+    def claimed(self, layer: Layer, footprint: Footprint) -> Footprint:
+        with point.farms_of([layer]) as farms:
+            self.owners.learn(footprint.paths(), footprint.before, farms)
+        self._unheld.update(footprint.unheld)
+        if footprint.late is None or layer.spec.get("all"):
+            return footprint
+        planned = {*_pins(layer)}
+
+        def claims(path: str) -> bool:
+            owners = self.owners.names(path)
+            return not owners or not owners.isdisjoint(planned)
+
+        return footprint._replace(
+            before=_only(footprint.before, claims), after=_only(footprint.after, claims), claims=claims
+        )
+
+    def refined(self, top: TopPath, touched: dict[str, Touched], now: Table, farms: Farms) -> dict[str, Touched]:
+        touched = dict(touched)
+        self._find_standings(top, touched, now)
+        self._add_what_others_installed(top, touched, now, farms)
+        self._add_bytecode(top, touched, now)
+        self._leave_older(top, touched)
+        self._leave_others(touched, now, farms)
+        if any(sides.late for sides in touched.values()):
+            self._judge_unsettled(top, touched, now)
+        return touched
+
+    def _find_standings(self, top: TopPath, touched: t.Mapping[str, Touched], now: Table) -> None:
+        before = _versions(distributions.in_paths(top.before))
+        is_now = _versions(distributions.in_paths(now.rows))
+        infos = [path for path in touched if path.endswith(distributions.INFO)]
+        gone = {path for path in infos if touched[path].after is None}
+        came = {path for path in infos if touched[path].before is None} - gone
+        left = _versions(distributions.in_paths([*({*top.before} - gone), *came]))
+        allowed = self._allowed()
+        for name in sorted({each.name for each in distributions.in_paths(infos)} | {*allowed}):
+            late = name in allowed
+            of_plan = allowed.get(name, [])
+            known = [*before.get(name, ()), *(of_plan if late else left.get(name, ()))]
+            of_now = is_now.get(name, [])
+            theirs = [version for version in of_now if not _is_among(version, known)]
+            removed = bool(before.get(name)) and not of_now and not self._may_be_gone(name, left, of_plan, late=late)
+            named = [version for version in of_plan if version not in ("", ABSENT)]
+            planned = named if late else left.get(name, [])
+            self.standings[name] = Standing(before.get(name, []), planned, of_now, theirs, removed)
+            if theirs or removed:
+                self._theirs.add(name)
+
+    def _may_be_gone(self, name: str, left: Versions, of_plan: t.Sequence[str], *, late: bool) -> bool:
+        if self._how.resumed or self.since is not None:
+            return True
+        return ABSENT in of_plan if late else not left.get(name)
+
+    def _allowed(self) -> Versions:
+        """Name → what captures and plans of changes that nobody settled explain; an empty text is any version."""
+        allowed: Versions = {}
+        for layer in self._late:
+            pins = _pins(layer)
+            everything = bool(layer.spec.get("all"))
+            for name in {*pins, *(layer.manifest["distributions"] if everything else ())}:
+                explained = allowed.setdefault(name, [])
+                explained += [pins[name]] if name in pins else []
+                explained += ["", ABSENT] if everything else []
+        for layer in self._all:
+            for name, version in layer.manifest["distributions"].items():
+                if name in allowed:
+                    allowed[name].append(version)
+        return allowed
+
+    def _add_what_others_installed(self, top: TopPath, touched: dict[str, Touched], now: Table, farms: Farms) -> None:
+        """What somebody installed in the place of what goes back: half of it must not stay."""
+        if not self._theirs:
+            return
+        rows = self.owners.rows_now(self._theirs)
+        infos = tuple(f"{each.info}/" for each in self.owners.now if each.name in self._theirs)
+        paths = [path for path in now.rows if path in rows or f"{path}/".startswith(infos or ("/",))]
+        self.owners.learn(paths, Table({}), farms)
+        for path in paths:
+            sides = touched.get(path, Touched(top.before.get(path), None, ""))
+            if path in touched or sides.before is None:
+                touched[path] = sides._replace(between=now.rows[path].type != DIRECTORY)
+
+    def _add_bytecode(self, top: TopPath, touched: dict[str, Touched], now: Table) -> None:
+        """Byte code goes and comes back with its source, and is nobody's edit."""
+        sources = {path for path in touched if path.endswith(".py")}
+        caches: dict[str, list[str]] = {}
+        for path in [*now.rows, *(path for path in touched if path not in now.rows)]:
+            source = source_of(path)
+            if not source or not (source in sources or source in now.rows or source in top.before):
+                continue
+            row = now.rows.get(path)
+            known = touched.get(path)
+            if known is not None:
+                touched[path] = known._replace(after=row, settled=_NEVER_RACY, between=False)
+            elif source in sources and path in now.rows:
+                caches.setdefault(path.rpartition("/")[0], []).append(path)
+                before = top.before.get(path)
+                if before is None:
+                    touched[path] = Touched(None, row, "", settled=_NEVER_RACY)
+        for directory in caches:
+            if directory not in touched and directory not in top.before:
+                touched[directory] = Touched(None, now.rows[directory], "")
+
+    def _leave_older(self, top: TopPath, touched: dict[str, Touched]) -> None:
+        """What was added before a date stays; what was replaced then is put back all the same."""
+        date = self._how.erase_after
+        if date is None:
+            return
+        older = [footprint for layer, footprint in zip(self._all, top.footprints) if layer.time <= date]
+        added = {
+            each.name
+            for footprint in older
+            for each in distributions.in_paths(footprint.after.rows)
+            if each.name in self.standings and not self.standings[each.name].before
+        }
+        for path in [path for path, sides in touched.items() if sides.before is None]:
+            if not self.owners.names(path).isdisjoint(added):
+                del touched[path]
+        for name in sorted(added):
+            self.stayed += [f"{name} {version}" for version in self.standings[name].now]
+            del self.standings[name]
+
+    def _leave_others(self, touched: dict[str, Touched], now: Table, farms: Farms) -> None:
+        """What distributions own that the changes had nothing to do with stays, and so do directories that it is in."""
+        directories = {
+            path
+            for path, sides in touched.items()
+            if sides.before is None and path in now.rows and now.rows[path].type == DIRECTORY
+        }
+        inside = [path for path in now.rows if path not in touched and _is_in(path, directories)]
+        self.owners.learn(inside, Table({}), farms)
+        stay = [path for path in inside if self._is_others(path)]
+        for path in [path for path, sides in touched.items() if sides.before is None and self._is_others(path)]:
+            del touched[path]
+            stay.append(path)
+        for path in stay:
+            directory = path.rpartition("/")[0]
+            while directory:
+                if directory in directories:
+                    touched.pop(directory, None)
+                directory = directory.rpartition("/")[0]
+
+    def _is_others(self, path: str) -> bool:
+        owners = self.owners.names_now(path)
+        return bool(owners - self.standings.keys())
+
+    # What nobody looked at when the change had ended.
+
+    def _judge_unsettled(self, top: TopPath, touched: dict[str, Touched], now: Table) -> None:
+        rows = self.owners.rows_now(self.standings)
+        settings = touched.get(_SETTINGS)
+        is_made_anew = settings is not None and settings.before is not None and settings.after is not None
+        for path, sides in list(touched.items()):
+            row = now.rows.get(path)
+            if not sides.late or source_of(path) or (row is not None and row.type == DIRECTORY):
+                continue
+            if path in self.begun[top.path] or self._is_ours(top, path, row):
+                # Of a way back that was killed.
+                continue
+            owners = self.owners.names(path)
+            if not owners:
+                if sides.before is not None:
+                    self._judge_own(touched, path, made_anew=is_made_anew)
+                elif row is not None and not (path == _LOCK and not row.size):
+                    self._judge_stray(touched, path, row)
+            elif row is not None and row.type == FILE and sides.after is not None and path in rows:
+                explained = {*rows[path].digests, *(each.hash for each in top.known.get(path, ()))}
+                if sides.before is not None:
+                    explained.add(sides.before.hash)
+                if rows[path].digests and sides.after.hash not in explained:
+                    self._judge_edit(touched, path, row)
+
+    def _judge_own(self, touched: dict[str, Touched], path: str, *, made_anew: bool) -> None:
+        """What belongs to the environment itself: no installer touches it, unless the environment is made anew."""
+        if self.since is None and not made_anew:
+            del touched[path]
+        else:
+            self.aside.add(path)
+
+    def _judge_stray(self, touched: dict[str, Touched], path: str, row: TableRow) -> None:
+        """What nobody owns: of an installer that was killed, or somebody's."""
+        if self.since is not None and row.ctime >= self.since:
+            self.aside.add(path)
+        else:
+            del touched[path]
+
+    def _judge_edit(self, touched: dict[str, Touched], path: str, row: TableRow) -> None:
+        if self.since is not None and row.ctime >= self.since:
+            # Most likely half written by the installer that was killed; kept in case it was not.
+            self.aside.add(path)
+        else:
+            touched[path] = touched[path]._replace(between=True)
+
+    # What came of it.
+
+    def _sure(self, decision: decide.Decision) -> decide.Decision:
+        """Without what cannot be put back, since it is not held; with what is kept aside on suspicion."""
+        lost = {path for path in decision.lost if path in self._unheld}
+        going = {step.path for step in decision.steps if step.now is not None and step.now.type != DIRECTORY}
+        steps = [step for step in decision.steps if step.path not in lost]
+        strays = [*decision.strays, *sorted(self.aside & going - {*decision.strays})]
+        return decision._replace(steps=steps, strays=strays, lost=sorted(lost))
+
+
+def _pins(layer: Layer) -> dict[str, str]:
+    """Name → version of what a change was going to leave."""
+    listed = layer.spec.get("distributions") or []
+    return {base_names.canonical(str(each["name"])): str(each.get("version") or "") for each in listed}
+
+
+def _versions(registered: t.Iterable[distributions.Distribution]) -> Versions:
+    return {name: [each.version for each in several] for name, several in distributions.by_name(registered).items()}
+
+
+def _is_among(version: str, known: t.Iterable[str]) -> bool:
+    return any(not each or base_versions.same_version(version, each) for each in known if each != ABSENT)
+
+
+def _only(table: Table, claims: t.Callable[[str], bool]) -> Table:
+    return table._replace(rows={path: row for path, row in table.rows.items() if claims(path)})
+
+
+def _is_in(path: str, directories: t.Container[str]) -> bool:
+    directory = os.path.dirname(path)
+    while directory:
+        if directory in directories:
+            return True
+        directory = os.path.dirname(directory)
+    return False
