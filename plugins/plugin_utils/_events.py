@@ -109,6 +109,7 @@ class TakenResource(CapturedResource, total=False):
     sha256: str
     items: str
     seconds: float
+    farm: bool
     changes: list[PackageChange]
     inexact: list[str]
     plan: t.Any

@@ -24,6 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
     layers,
     settle,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.unsettled import settle_earlier, tidy
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -126,10 +127,12 @@ def backup(
             ):
                 return {"changed": False, "rollback_point": brief(point), "diff": {"before": {}, "after": {}}}
             break
+        settle_earlier(session, specs, record=True)
         event = capture(session, specs, phase, description, "" if phase else by)
         session.add(event)
         made = session.made.get(owner(event))
         session.commit(made)
+        tidy(session)
         if made is None:
             refresh(session)
         elif by == HAND:

@@ -320,6 +320,7 @@ def _move(session: Session, transition: Transition) -> list[_MovedResource]:
     :returns: what has to be taken out of the way once this is recorded.
     """
     from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import capture, settle
+    from ansible_collections.intellistream.sage.plugins.module_utils._timeline.unsettled import settle_earlier
 
     phase, status = transition["phase"], transition["status"]
     result: list[Observed] | None = None
@@ -335,6 +336,7 @@ def _move(session: Session, transition: Transition) -> list[_MovedResource]:
     if captures:
         if phase == PHASES[0]:
             captures, moved = _whole_where_moved(captures)
+        settle_earlier(session, captures)
         # Captured and checked before the phase counts as started: nothing is changed before that.
         captured = capture(session, captures, phase, transition.get("description") or f"before {phase}")
         moved = [each._replace(point=captured["point"]) for each in moved]

@@ -18,15 +18,18 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, digest_of
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
 CANNOT_LINK = frozenset(
     (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT)
 )
-_COPIES = "copies"
+_COPIES, _LINKS = "copies", "links-"
+# How many links were needed when somebody looked; and that there are many more.
+_COLLECTED, _CROWDED = "collected", "crowded"
+_SLACK = 1000
 _STAGED = ".copy"
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
@@ -59,7 +62,8 @@ class Farm:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.generation = f"links-{footprint_look.file_system(tree.fd)}-{os.fstat(tree.fd).st_ino:x}"
+        self.generation = f"{_LINKS}{footprint_look.file_system(tree.fd)}-{os.fstat(tree.fd).st_ino:x}"
+        self._count: int | None = None
 
     def adopt(self, other: Farm, row: TableRow, generation: str) -> None:
         """Hold by its hash what another farm holds of a row: by a link where nobody else has a name of the inode.
@@ -98,7 +102,76 @@ class Farm:
             if is_directory:
                 with os.scandir(self.tree.enter(f"{self.generation}/{directory}")) as links:
                     names.update(link.name for link in links if link.name.startswith(f"{link.inode():x}."))
+        self._count = len(names)
         return names
+
+    def collect(self, tables: t.Iterable[Table], digests: t.Iterable[str] | None) -> int:
+        """Remove links and copies that none of some tables names, and generations without any.
+
+        :param digests: of copies that are needed besides; None where all are.
+        :returns: how many names went.
+        """
+        links: dict[str, set[str]] = {}
+        copies = set(digests or ())
+        for table in tables:
+            rows = [row for row in table.rows.values() if row.type == FILE]
+            # Size and time of what somebody goes on writing to are others by now.
+            links.setdefault(table.generation, set()).update(f"{row.inode:x}" for row in rows)
+            copies.update(row.hash for row in rows)
+        removed = 0
+        for top, dummy in self.tree.listing(""):
+            if top == _COPIES and digests is not None:
+                removed += self._remove_others(top, copies)
+            elif top.startswith(_LINKS):
+                removed += self._remove_others(top, links.get(top, ()))
+        self.tree.unlink(_STAGED)
+        return removed
+
+    def _remove_others(self, top: str, needed: t.Container[str]) -> int:
+        removed = 0
+        for directory, dummy in self.tree.listing(top):
+            fd = self.tree.enter(f"{top}/{directory}")
+            with os.scandir(fd) as children:
+                others = [child.name for child in children if child.name.partition(".")[0] not in needed]
+            for name in others:
+                os.unlink(name, dir_fd=fd)
+            removed += len(others)
+            self.tree.rmdir(f"{top}/{directory}")
+        self.tree.rmdir(top)
+        return removed
+
+    def is_crowded(self) -> bool:
+        """Whether there is much in it that came since M(collect), so that it is worthwhile to look for what may go."""
+        try:
+            return self.tree.lstat(_CROWDED) is not None
+        except FileNotFoundError:
+            return False
+
+    def note_collected(self) -> None:
+        """Remember how much is needed, for M(is_crowded)."""
+        self._write(_COLLECTED, b"%d\n" % len(self.names()))
+        self.tree.unlink(_CROWDED)
+
+    def note_size(self) -> None:
+        """Remember for M(is_crowded) how much there is; only whoever has asked for M(names) knows."""
+        if self._count is None:
+            return
+        try:
+            needed = int(self.tree.read(_COLLECTED))
+        except (FileNotFoundError, ValueError):
+            needed = 0
+        if self._count > _SLACK + needed + needed // 4:
+            self._write(_CROWDED, b"")
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write what only spares work: it is not synced."""
+        fd = os.open(
+            name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.tree.fd
+        )
+        try:
+            os.write(fd, content)
+        finally:
+            os.close(fd)
 
     def holds_inode(self, row: TableRow) -> bool:
         """Whether a link of this generation holds the very inode of a row, and it was not written to since."""
@@ -354,6 +427,10 @@ def _of_copy(digest: str) -> str:
     return f"{_COPIES}/{digest[:2]}/{digest}"
 
 
-def name_for(what: str, place: Place) -> str:
-    """The name of a file of the farm that is about one of the trees that it has content of."""
-    return f"{what}.{hashlib.sha256(os.fsencode(place.full(''))).hexdigest()[:12]}"
+def name_for(what: str, path: str) -> str:
+    """The name of a file of the farm that is about one of the trees that it has content of.
+
+    :param what: the beginning of the name.
+    :param path: of the tree, absolute.
+    """
+    return f"{what}{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"

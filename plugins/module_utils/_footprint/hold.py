@@ -131,6 +131,7 @@ def hold(place: Place, table: Table, work: HoldPlan, farm: Farm) -> Table:
             continue
         row = footprint_look.row_of(copied.info, "", footprint_look.attributes_of(directory, name))
         rows[path] = row._replace(size=copied.size, hash=copied.digest)
+    farm.note_size()
     # Under all names that an inode has here.
     for path, row in rows.items():
         if row.type == FILE and not row.hash and row.inode in linked:

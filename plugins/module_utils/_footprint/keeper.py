@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 
 # In the farm, for each tree: locked and with the number of the process as long as it lives; what it copied, a line a
 # file; a copy that is being made.
-_LOCK, _COPIED, _STAGED = "keeper", "copied", ".copy"
+_LOCK, _COPIED, _STAGED = "keeper-", "copied-", ".copy-"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 # Descriptors that are needed beside those of the files.
@@ -40,9 +40,9 @@ def watch(place: Place, table: Table, farm: Farm, seconds: int) -> list[str]:
     :returns: paths of files that cannot be watched, since somebody has them open for writing, they are somebody else's,
         or there are too many. They are to be copied at once.
     """
-    stop(place, farm)
+    stop(place.full(""), farm)
     for what in (_COPIED, _STAGED):
-        farm.tree.unlink(name_for(what, place))
+        farm.tree.unlink(name_for(what, place.full("")))
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -62,9 +62,9 @@ def watch(place: Place, table: Table, farm: Farm, seconds: int) -> list[str]:
     return [os.fsdecode(path) for path in answer.split(b"\0") if path]
 
 
-def stop(place: Place, farm: Farm) -> None:
+def stop(path: str, farm: Farm) -> None:
     """End what watches a tree, once it has copied what somebody waits for; nothing if nothing does."""
-    fd = os.open(name_for(_LOCK, place), _WRITE, 0o600, dir_fd=farm.tree.fd)
+    fd = os.open(name_for(_LOCK, path), _WRITE, 0o600, dir_fd=farm.tree.fd)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,10 +76,33 @@ def stop(place: Place, farm: Farm) -> None:
         os.close(fd)
 
 
-def copied(place: Place, farm: Farm) -> dict[str, str]:
+def copied(path: str, farm: Farm) -> dict[str, str]:
     """What of a tree was copied before somebody wrote to it: name of the link → hash of the copy."""
+    return _noted(farm, name_for(_COPIED, path))
+
+
+def is_at_work(farm: Farm) -> bool:
+    """Whether any tree is watched."""
+    for name in [name for name, dummy in farm.tree.listing("") if name.startswith(_LOCK)]:
+        fd = farm.tree.open_file(name)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+    return False
+
+
+def all_copied(farm: Farm) -> set[str]:
+    """The hashes of all that was copied for any tree."""
+    names = [name for name, dummy in farm.tree.listing("") if name.startswith(_COPIED)]
+    return {digest for name in names for digest in _noted(farm, name).values()}
+
+
+def _noted(farm: Farm, name: str) -> dict[str, str]:
     try:
-        lines = farm.tree.read(name_for(_COPIED, place)).splitlines()
+        lines = farm.tree.read(name).splitlines()
     except FileNotFoundError:
         return {}
     pairs = (line.decode().split(" ") for line in lines)
@@ -94,7 +117,7 @@ def _keep(place: Place, table: Table, farm: Farm, seconds: int, answer: int) -> 
     """The life of the process."""
     signals = {signal.SIGRTMIN, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    lock = os.open(name_for(_LOCK, place), _WRITE, 0o600, dir_fd=farm.tree.fd)
+    lock = os.open(name_for(_LOCK, place.full("")), _WRITE, 0o600, dir_fd=farm.tree.fd)
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.ftruncate(lock, 0)
     os.write(lock, b"%d" % os.getpid())
@@ -158,8 +181,8 @@ def _lease(place: Place, table: Table) -> tuple[dict[int, str], list[str]]:
 def _copy(place: Place, farm: Farm, fd: int, name: str) -> None:
     """Copy a file that somebody waits for, note it, and let the other go on."""
     try:
-        digest = farm.copy_open(fd, name_for(_STAGED, place)).digest
-        noted = os.open(name_for(_COPIED, place), _WRITE | os.O_APPEND, 0o600, dir_fd=farm.tree.fd)
+        digest = farm.copy_open(fd, name_for(_STAGED, place.full(""))).digest
+        noted = os.open(name_for(_COPIED, place.full("")), _WRITE | os.O_APPEND, 0o600, dir_fd=farm.tree.fd)
         try:
             os.write(noted, f"{name} {digest}\n".encode())
             os.fsync(noted)

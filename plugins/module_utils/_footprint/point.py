@@ -15,7 +15,11 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper, settle
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm, Farms
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import (
+    Farm,
+    Farms,
+    name_for,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, Table
@@ -76,23 +80,13 @@ def write_table(where: PrivateDir, number: int, table: Table) -> str:
 
 def newest(farm: PrivateDir, path: str) -> Table | None:
     """The newest table of a path that this farm holds; None where there is none that can be used."""
-    content = farm.read(_newest(path))
+    name = name_for(NEWEST, path)
+    content = farm.read(name)
     try:
-        return footprint_table.read(iter(content.splitlines()), path) if content is not None else None
+        return footprint_table.read(iter(content.splitlines()), name) if content is not None else None
     except StoreError:
         # It spares looking; what it says is also in its rollback point.
         return None
-
-
-def newest_tables(farm: PrivateDir) -> t.Iterator[Table]:
-    """The newest table of each path that a farm holds.
-
-    :raises StoreError: one is damaged.
-    """
-    for name in farm.names():
-        content = farm.read(name) if name.startswith(NEWEST) else None
-        if content is not None:
-            yield footprint_table.read(iter(content.splitlines()), f"{farm.path}/{name}")
 
 
 def note_newest(farm: PrivateDir, path: str, table: Table) -> None:
@@ -102,11 +96,7 @@ def note_newest(farm: PrivateDir, path: str, table: Table) -> None:
         fd = os.open(_STAGED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=tree.fd)
         with os.fdopen(fd, "wb") as stream:
             stream.writelines(footprint_table.write(table))
-        os.rename(_STAGED, _newest(path), src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
-
-
-def _newest(path: str) -> str:
-    return f"{NEWEST}{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
+        os.rename(_STAGED, name_for(NEWEST, path), src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
 
 
 def tables(layer: Layer) -> t.Iterator[tuple[str, Table]]:
@@ -136,17 +126,24 @@ def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
                 continue
             with contextlib.ExitStack() as stack:
                 farm = _holding(layer, stack)
-                copied = keeper.copied(place, farm) if _is_shared(layer) else {}
+                copied = keeper.copied(path, farm) if _is_shared(layer) else {}
                 yield path, settle.settle(place, before, farm, copied)._replace(late=before)
 
 
 def settled(layer: Layer) -> Facts:
     """Look at what the change after a capture left, note what it touched, and bring the content of that here.
 
+    What lay in the farm, and lies there no more, was settled, and others have captured since: it stays as it is.
+
     :returns: what the ledger keeps of it: path → hash of the footprint.
     :raises OSError: there is no room.
     """
     digests = dict((layer.after or {}).get("footprints") or {})
+    if layer.manifest.get("farm") and layer.farm is None and digests:
+        return {"footprints": digests}
+    with contextlib.ExitStack() as stack:
+        for path in layer.manifest["tables"] if _is_shared(layer) else ():
+            keeper.stop(path, _holding(layer, stack))
     known = dict(touched(layer)) if digests else {}
     for number, (path, footprint) in enumerate(touched(layer._replace(after=None))):
         if path in known and known[path].is_like(footprint):

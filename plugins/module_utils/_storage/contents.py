@@ -28,6 +28,7 @@ STORE = "store"
 PLACE = "store.path"
 # Beside the installations, whose names begin with a digit.
 FARM = "farm"
+_UNSETTLED = "unsettled"
 FORMAT = 2
 
 
@@ -59,15 +60,30 @@ def farm_dir(state: PrivateDir, create: bool = False) -> PrivateDir:
         return store.child(FARM, create)
 
 
-def farm_of(state: PrivateDir, manifest: t.Mapping[str, t.Any], stack: ExitStack) -> PrivateDir | None:
-    """The farm that a capture's content lies in until the change has ended; None where there is none, or it is gone.
+def farm_of(state: PrivateDir, point: str, manifest: t.Mapping[str, t.Any], stack: ExitStack) -> PrivateDir | None:
+    """The farm that a capture's content lies in until the change has ended; None where the point has all of it.
 
+    :param point: that the capture is of.
     :param stack: closes it.
     """
     try:
-        return stack.enter_context(farm_dir(state)) if manifest.get("farm") else None
+        farm = stack.enter_context(farm_dir(state)) if manifest.get("farm") else None
     except FileNotFoundError:
         return None
+    return farm if farm is not None and point in unsettled(farm) else None
+
+
+def unsettled(farm: PrivateDir) -> list[str]:
+    """Rollback points that rely on a farm, in the order of their captures; some of them perhaps not any more."""
+    return (farm.read(_UNSETTLED) or b"").decode().split()
+
+
+def note_unsettled(farm: PrivateDir, points: t.Sequence[str]) -> None:
+    """Note which rollback points rely on a farm, durably.
+
+    :raises StorageError: the disk refused; it knows those that it knew.
+    """
+    farm.write(_UNSETTLED, "".join(f"{point}\n" for point in points).encode())
 
 
 def install_ids(store: PrivateDir) -> list[str]:

@@ -137,7 +137,7 @@ def _resource(
                 where=content,
                 items=captured,
                 after=registry.facts_of(spec, point.get("after") or ()),
-                farm=contents.farm_of(state, manifest, stack),
+                farm=contents.farm_of(state, point["point"], manifest, stack),
             )
             yield from made.lost(layer, thorough) if made is not None else ()
         except (NotCarried, NeedsLibrary):

@@ -93,7 +93,7 @@ def capture(
             store.discard_after(session.where, session.newest_id, install_id)
         with contents.point_dir(session.where, install_id, name, create=True) as point:
             for number, resource in enumerate(resources):
-                event["resources"].append(_take(session.where, point, number, resource))
+                event["resources"].append(_take(session.where, point, name, number, resource))
             point.sync()
             if phase is not None or by == HAND:
                 _write_plain_copies(session.where, install_id, point, event["resources"])
@@ -141,7 +141,7 @@ def _predicted(resource: Resource) -> TakenResource:
     }
 
 
-def _take(state: PrivateDir, point: PrivateDir, number: int, resource: Resource) -> TakenResource:
+def _take(state: PrivateDir, point: PrivateDir, name: str, number: int, resource: Resource) -> TakenResource:
     begun = time.monotonic()
     kind = registry.kind_of({"kind": resource.kind})
     with (
@@ -149,6 +149,9 @@ def _take(state: PrivateDir, point: PrivateDir, number: int, resource: Resource)
         store.writer(point, number) as writer,
         contents.farm_dir(state, create=True) if kind.farms else nullcontext() as farm,
     ):
+        if farm is not None:
+            # Before anything relies on it.
+            contents.note_unsettled(farm, list(dict.fromkeys([*contents.unsettled(farm), name])))
         facts = resource.capture(directory, writer, farm)
         directory.sync()
         digest = writer.finish()
@@ -166,6 +169,8 @@ def _take(state: PrivateDir, point: PrivateDir, number: int, resource: Resource)
         "bytes": facts["bytes"],
         "seconds": round(time.monotonic() - begun, 3),
     }
+    if facts.get("farm"):
+        record["farm"] = True
     if facts.get("changes"):
         # What a package manager is going to do; told also when the content is gone.
         record["changes"] = facts["changes"]
@@ -234,7 +239,7 @@ def layers(
                     completed=completed,
                     time=dt.datetime.fromisoformat(point["time"]).timestamp(),
                     after=registry.facts_of(spec, after),
-                    farm=contents.farm_of(state, manifest, stack),
+                    farm=contents.farm_of(state, point["point"], manifest, stack),
                 )
             )
         return captures
@@ -253,12 +258,13 @@ def _opened(state: PrivateDir, point: Point, stack: ExitStack) -> PrivateDir:
     return _OPENED.load()(state, point, stack)
 
 
-def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
+def settle(state: PrivateDir | None, point: Point, keys: t.Container[str] | None = None) -> PointSettled | None:
     """What the change after a point left, as an event; None when there is nothing that needs it.
 
     What an installation leaves in an environment is known from its plan, and git knows its own. What this
     module cannot make, another has settled.
 
+    :param keys: P(registry.key) of the resources that are looked at; None for all.
     :raises ChangeFailed: the change did not succeed, although nobody said so.
     """
     if state is None:
@@ -274,11 +280,15 @@ def settle(state: PrivateDir | None, point: Point) -> PointSettled | None:
                 raise
             captures, unchanged = [], False
         for layer, resource in zip(captures, resources):
+            key = registry.key(layer.spec)
+            if keys is not None and key not in keys:
+                unchanged = False
+                continue
             if resource is None:
                 continue
             facts = resource.after(layer) if resource.settles else None
             if facts is not None:
-                before[registry.key(layer.spec)] = {"spec": layer.spec, "facts": facts}
+                before[key] = {"spec": layer.spec, "facts": facts}
             unchanged = unchanged and resource.unchanged(layer)
     after = list(before.values())
     if (point.get("after") or [], point.get("unchanged", False)) == (after, unchanged):

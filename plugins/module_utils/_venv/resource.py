@@ -156,7 +156,9 @@ class VenvResource(Resource):
     def unchanged(self, layer: Layer) -> bool:
         if self.wanted or self.whole or self.everything or not layer.manifest.get("tables"):
             return False
-        return all(footprint.is_empty() for dummy, footprint in _TOUCHED.load()(layer._replace(after=None)))
+        # What was captured again since is told by what was settled.
+        anew = layer._replace(after=None) if layer.farm is not None else layer
+        return all(footprint.is_empty() for dummy, footprint in _TOUCHED.load()(anew))
 
     def lost(self, layer: Layer, thorough: bool) -> list[str]:
         if layer.manifest.get("tables"):

@@ -115,8 +115,8 @@ class Bench:
         return self.newest
 
     def settle(self, before: Table) -> Footprint:
-        keeper.stop(self.place, self.farm)
-        return settle.settle(self.place, before, self.farm, keeper.copied(self.place, self.farm))
+        keeper.stop(str(self.top), self.farm)
+        return settle.settle(self.place, before, self.farm, keeper.copied(str(self.top), self.farm))
 
     def undo(
         self,

@@ -30,12 +30,12 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         (tmp_path / "tree" / name).write_bytes(CONTENT)
     with Bench(tmp_path, links=True) as made:
         yield made
-        keeper.stop(made.place, made.farm)
+        keeper.stop(str(made.top), made.farm)
 
 
 def _keeper(bench: Bench) -> int:
     """The number of the process."""
-    (lock,) = (bench.store / "farm").glob("keeper.*")
+    (lock,) = (bench.store / "farm").glob("keeper-*")
     return int(lock.read_text())
 
 
