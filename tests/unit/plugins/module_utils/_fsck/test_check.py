@@ -290,7 +290,9 @@ DAMAGES: dict[str, Damage] = {
     ),
     "store: a file is gone": Damage((WRONG, "point_damaged"), _upgrade, lambda host: _stored_file(host).unlink()),
     "store: another size": Damage(
-        (WRONG, "point_damaged"), _upgrade, lambda host: (_point(host) / "1" / "0").write_text("longer")
+        (WRONG, "point_damaged"),
+        _upgrade,
+        lambda host: next((_point(host) / "1").glob("copies/*/*")).write_text("longer"),
     ),
     "store: another content": Damage((WRONG, "point_damaged"), _upgrade, lambda host: _same_size(_stored_file(host))),
     "store: an archive": Damage(
