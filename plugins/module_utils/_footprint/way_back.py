@@ -9,7 +9,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, point, verify
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY, Table
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -151,6 +151,9 @@ class WayBack:
         if row is None:
             return True
         known = top.known.get(path, ())
+        if row.type == DIRECTORY:
+            # The time of a directory tells of what was put into it.
+            return any(each.type == DIRECTORY for each in known)
         return any((row.type, row.size, row.mtime) == (each.type, each.size, each.mtime) for each in known)
 
     @contextlib.contextmanager
@@ -229,8 +232,9 @@ class WayBack:
                         gone = [name for name, sides in touched.items() if sides.before is not None]
                         found += [f"{top.full(name)} is gone" for name in gone]
                         continue
-                    living = self.decisions[top.path].living
-                    differing = verify.differences(place, touched, place.look(), farms, living)
+                    decision = self.decisions[top.path]
+                    differing = verify.differences(place, touched, place.look(), farms, decision.living)
+                differing.update((name, "has lost what it was") for name in decision.lost if name in differing)
                 found += [f"{top.full(name)} {how}" for name, how in differing.items()]
         return found
 

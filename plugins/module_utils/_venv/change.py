@@ -61,7 +61,8 @@ class VenvWayBack(WayBack):
     :param venv: the environment; it stays the caller's.
     :ivar standings: of the distributions that the changes touched, by name.
     :ivar aside: paths that are kept aside, since it is not certain whose they are.
-    :ivar held: names and versions that stay, since they were added so long ago.
+    :ivar stayed: names and versions that stay, since they were added so long ago.
+    :ivar renewed: paths that were written to after the capture, through a descriptor that was open by then.
     """
 
     def __init__(self, venv: Tree, layers: t.Sequence[Layer], how: UndoOptions) -> None:
@@ -71,6 +72,7 @@ class VenvWayBack(WayBack):
         self.standings: dict[str, Standing] = {}
         self.aside: set[str] = set()
         self.stayed: list[str] = []
+        self.renewed: set[str] = set()
         self._unheld: set[str] = set()
         self._late = [layer for layer in layers if not (layer.after or {}).get("footprints")]
         unfinished = [layer.manifest["captured_ns"] for layer in self._late if not layer.completed]
@@ -86,6 +88,7 @@ class VenvWayBack(WayBack):
         with point.farms_of([layer]) as farms:
             self.owners.learn(footprint.paths(), footprint.before, farms)
         self._unheld.update(footprint.unheld)
+        self.renewed.update(footprint.renewed)
         if footprint.late is None or layer.spec.get("all"):
             return footprint
         planned = {*_pins(layer)}
@@ -117,10 +120,12 @@ class VenvWayBack(WayBack):
         came = {path for path in infos if touched[path].before is None} - gone
         left = _versions(distributions.in_paths([*({*top.before} - gone), *came]))
         allowed = self._allowed()
+        # A way back that was killed may have put back what any capture has.
+        captured = _versions(distributions.in_paths(top.known if self._how.resumed else ()))
         for name in sorted({each.name for each in distributions.in_paths(infos)} | {*allowed}):
             late = name in allowed
             of_plan = allowed.get(name, [])
-            known = [*before.get(name, ()), *(of_plan if late else left.get(name, ()))]
+            known = [*before.get(name, ()), *captured.get(name, ()), *(of_plan if late else left.get(name, ()))]
             of_now = is_now.get(name, [])
             theirs = [version for version in of_now if not _is_among(version, known)]
             removed = bool(before.get(name)) and not of_now and not self._may_be_gone(name, left, of_plan, late=late)

@@ -53,6 +53,10 @@ class VenvUndo(Undo):
         if decision is None:
             return
         self.kept += way.stayed
+        self.inexact += [
+            f"{self.path}/{path}: it was written to after the capture, so what comes back is its newest content"
+            for path in sorted(way.renewed & {step.path for step in decision.steps})
+        ]
         self.kept += [f"{self.path}/{path} (nobody's, and written to since)" for path in decision.living]
         going: collections.Counter[str] = collections.Counter()
         rest: list[decide.Step] = []
