@@ -185,9 +185,9 @@ def test_capture_links_what_nobody_edits(host: Host) -> None:
     assert (host.venv.site / "pack/__init__.py").stat().st_nlink == 2
     assert (host.venv.path / "bin/activate").stat().st_nlink == 1
     assert (host.venv.path / "bin/pack").stat().st_nlink == 1
-    content = sorted(host.farm.rglob("*"))
+    content = sorted(host.farm.glob("*/*/*"))
     assert host.capture("keep==2.0")["changed"]
-    assert sorted(host.farm.rglob("*")) == content
+    assert sorted(host.farm.glob("*/*/*")) == content
 
 
 def test_edited_file_comes_back(host: Host) -> None:
