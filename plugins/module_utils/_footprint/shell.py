@@ -1,236 +1,287 @@
-"""C(rollback.sh): paths that changes touched, by the same three-way merge as M(_footprint.decide).
+"""Paths that changes touched in C(rollback.sh): a list of them, and what reads it there.
 
-What will be done stands in the script as a list, C(touched), one line a path: the captured path that it lies in, the
-path, where in the store its content is, what it was before the first change (facts, hash, target), and what the last
-one left (the same). Facts are C(mode:owner:group:size:time), the mode with the type as stat's C(%f) has it, in hex;
-C(-) where nothing was, C(?) where nobody looked.
+It is the same three-way merge as M(_footprint.decide). The list tells what was at each path before the first change,
+and what the last one left; its form stands above the functions. Of a change that was interrupted nobody knows what it
+touched: the script finds that out by the table from before it.
 """
 
 from __future__ import annotations
 
-import stat
+import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
-    BLOCK,
-    CHARACTER,
-    DIRECTORY,
-    FIFO,
-    FILE,
-    LINK,
-    SOCKET,
-    escape,
-)
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import decide, point
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY, escape
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import joined
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Touched
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import ScriptCapture
 
-_TYPES = {
-    FILE: stat.S_IFREG,
-    DIRECTORY: stat.S_IFDIR,
-    LINK: stat.S_IFLNK,
-    FIFO: stat.S_IFIFO,
-    SOCKET: stat.S_IFSOCK,
-    BLOCK: stat.S_IFBLK,
-    CHARACTER: stat.S_IFCHR,
-}
 # No tool of the coreutils sets these.
 _NEEDS_MODULE = ("user.", "trusted.", "system.posix_acl", "security.capability")
+# Whose a path is that belongs to no distribution.
+ITSELF, NOBODY, CODE = ".", "-", "~"
+
+# Path of a top, path relative to it, what the changes did there → whose it is.
+Owner = t.Callable[[str, str, "Touched"], str]
+
+
+class Observed(t.NamedTuple):
+    """What a change did to one captured path.
+
+    :ivar position: of the path in its capture.
+    :ivar digest: SHA-256 of its table.
+    :ivar footprint: None where nobody looked when the change had ended.
+    """
+
+    path: str
+    position: int
+    digest: str
+    began: int
+    footprint: Footprint | None
+
+
+def observed(layer: Layer) -> list[Observed]:
+    """What the script is told of one capture.
+
+    :raises StoreError: what was noted is gone or was changed.
+    """
+    settled = (layer.after or {}).get("footprints") or {}
+    digests = layer.manifest.get("tables") or {}
+    footprints = dict(point.touched(layer)) if digests and set(digests) <= set(settled) else {}
+    return [
+        Observed(path, number, digest, table.began, footprints.get(path))
+        for number, ((path, table), digest) in enumerate(zip(point.tables(layer) if digests else (), digests.values()))
+    ]
+
+
+def variables(captures: t.Sequence[ScriptCapture], owner: Owner) -> dict[str, bytes]:
+    """What the functions are told of captures, oldest first.
+
+    :param owner: see P(Owner).
+    """
+    captured = [(capture, each) for capture in captures for each in capture.observed]
+    paths = [each.path for dummy, each in captured]
+    tops = [path for path in dict.fromkeys(paths) if not any(path.startswith(f"{other}/") for other in paths)]
+    footprints: dict[str, list[Footprint]] = {top: [] for top in tops}
+    unsettled: list[bytes] = []
+    ended: set[str] = set()
+    for capture, each in captured:
+        top = next(name for name in tops if each.path == name or each.path.startswith(f"{name}/"))
+        above, below = os.path.dirname(top), os.path.relpath(each.path, os.path.dirname(top))
+        if each.footprint is not None and top not in ended:
+            footprints[top].append(each.footprint.below(each.path[len(top) + 1 :]))
+        elif each.footprint is None:
+            # What the table tells is older than what any later change found.
+            ended.add(top)
+            place = (f"{each.position}.{point.BEFORE}", each.digest)
+            unsettled.append(b" ".join((b"%d" % capture.number, *map(str.encode, place), escape(above), escape(below))))
+    lines: list[bytes] = []
+    for top in tops:
+        lines += _listed(top, decide.merge(footprints[top]), owner, top not in ended)
+    return {
+        "tops": joined(map(escape, tops)),
+        "since": b"%d" % (min(each.began for dummy, each in captured) // 10**9 if captured else 0),
+        "unsettled": joined(unsettled),
+        "list": joined(lines),
+    }
+
+
+def _listed(top: str, touched: t.Mapping[str, Touched], owner: Owner, settled: bool) -> t.Iterator[bytes]:
+    above, base = os.path.split(top)
+    by_directory: dict[str, list[tuple[str, bytes]]] = {}
+    for path, sides in touched.items():
+        directory, dummy, name = (f"{base}/{path}" if path else base).rpartition("/")
+        after = _words(sides.after) if settled else (b"?", b"-")
+        if sides.between:
+            # Whatever is there now, what somebody made between two changes was replaced.
+            after = b"!", b"-"
+        words = (owner(top, path, sides).encode(), escape(name), *_words(sides.before), *after)
+        by_directory.setdefault(directory, []).append((name, b" ".join(words)))
+        if any(row is not None and row.type == DIRECTORY for row in (sides.before, sides.after)):
+            # What is in it is looked at, although nothing of that is in the list.
+            by_directory.setdefault(f"{directory}/{name}".lstrip("/"), [])
+    for directory in sorted(by_directory, key=lambda name: name.split("/")):
+        yield b"@ %b %b" % (escape(above), escape(directory) if directory else b".")
+        for dummy2, line in sorted(by_directory[directory]):
+            yield line
+
+
+def _words(row: TableRow | None) -> tuple[bytes, bytes]:
+    """Facts and content of a row, as the list has them."""
+    if row is None:
+        return b"-", b"-"
+    seconds, nanoseconds = divmod(abs(row.mtime), 10**9)
+    sign = "-" if row.mtime < 0 else ""
+    facts = f"{row.type}:{row.mode:o}:{row.uid}:{row.gid}:{row.size}:{sign}{seconds}.{nanoseconds:09d}"
+    if any(name.startswith(_NEEDS_MODULE) for name in row.attributes.split(",")):
+        facts += "+"
+    return facts.encode(), row.hash.encode() or escape(row.target)
+
 
 SHELL = r"""# --- Paths that changes touched ---
+#
+# The list has a line for each directory, "@ above below": where the captured path is, and the directory from there.
+# Under it stands a line for each path in it that was touched:
+#   whose name  before content  after content
+# whose: the distribution that owns it; "." where it stands for itself, "-" where nobody owns it, "~" for byte code.
+# before, after: type:mode:owner:group:size:time, as it was before the changes and as they left it; "-" where nothing
+# was, "?" where nobody looked; "+" behind it for attributes that a shell cannot set.
+# content: of a file its SHA-256, or "=" and the link in the store that holds it; of a link its target.
+#
+# What is as before is left alone, and what is as the changes left it goes back. All else was changed by somebody since.
+#
+# Each directory is entered, and what is done there is done to ./name: no name that somebody swaps leads elsewhere.
 
-# Sets the fields of a line of the list, path and file.
+# What is made ready beside its place; the modules know it by this name, too.
+staged=./.intellistream-sage.undo
+
+# Enters the directory $2 below $1, both as the list has them. No link may lead there from $1.
+enter() {
+    decode "$1"
+    cd -P -- "$decoded" 2>/dev/null || return 1
+    [ "$2" != . ] || return 0
+    at=${PWD%/}
+    decode "$2"
+    cd -P -- "./$decoded" 2>/dev/null && [ "$PWD" = "$at/$decoded" ]
+}
+
+# Sets as: what a command begins with that changes something in "."; and own_mode. Root works in a user's directory as
+# this user, who may swap any name in it; and not at all where yet others may.
+judge_owner() {
+    as=
+    own=$(stat -c '%u %a' .)
+    own_mode=${own#* } own=${own%% *}
+    [ "$me" = 0 ] || return 0
+    if [ "$own" = 0 ] || [ "$own" = "$as_whom" ]; then
+        [ "$own" = 0 ] || as=$as_known
+        ! shared . && return 0
+        trouble="others than the owner can write to $PWD"
+        return 1
+    fi
+    become "$own" || {
+        trouble="$PWD belongs to user id $own, and nothing here can act as that user: no setpriv, runuser or su"
+        return 1
+    }
+    as_whom=$own as_known=$as
+}
+
+# Sets as for the user id $1.
+become() {
+    accounts=$(getent passwd "$1" 2>/dev/null || cat /etc/passwd)
+    account='' group=$1
+    for as in $accounts; do
+        IFS=:
+        # shellcheck disable=SC2086  # set -f is on
+        set -- "$1" $as
+        IFS=$nl
+        if [ "$4" = "$1" ]; then
+            account=$2 group=$5
+            break
+        fi
+    done
+    for as in "setpriv --reuid=$1 --regid=$group --clear-groups --" "runuser -u $account --" \
+        "su -s /bin/sh -c _ -- $account"; do
+        as=$(printf '%s' "$as" | tr ' ' '\n')
+        case $as in
+        su*) as=${as%%_*}'exec "$0" "$@"'${as#*_} ;;
+        esac
+        # shellcheck disable=SC2086  # a line is a word
+        [ "$($as id -u 2>/dev/null </dev/null)" != "$1" ] || return 0
+    done
+    return 1
+}
+
+# Calls $1 in each directory of the list $2, with its lines in $lines, or some of many. entered is empty where no such
+# directory is; first is 1 at the first call in a directory, and all its lines are in $of_directory.
+each_directory() {
+    job=$1 of_directory='' above=''
+    for one in $2 '@ / .'; do
+        case $one in
+        '@ '*)
+            heading=${one#@ }
+            [ -z "$above" ] || in_directory
+            above=${heading%% *} below=${heading#* } of_directory=
+            ;;
+        *) of_directory=$of_directory$one$nl ;;
+        esac
+    done
+    cd /
+}
+
+in_directory() {
+    entered=
+    ! enter "$above" "$below" || entered=1
+    lines='' many=0 first=1
+    for line in $of_directory; do
+        lines=$lines$line$nl many=$((many + 1))
+        if [ "$many" = 500 ]; then
+            "$job"
+            lines='' many=0 first=
+        fi
+    done
+    [ -z "$lines$first" ] || "$job"
+}
+
+# Sets the fields of a line of the list, to which judge has added what is there now and what is to be done.
 take_up() {
     IFS=' '
     # shellcheck disable=SC2086  # fields hold no other white space, and set -f is on
     set -- $1
     IFS=$nl
-    top_encoded=$1 path_encoded=$2 held=$3 before=$4 before_hash=$5 before_target=$6
-    shift 6
-    after=$1 after_hash=$2 after_target=$3
-    decode "$path_encoded"
-    file=$decoded
-    reach
-}
-
-# Sets reached: whether no directory between the captured path and $file is a link, or missing.
-reach() {
-    directory=${file%/*}
-    [ "$directory" != "$last_directory" ] || return 0
-    last_directory=$directory
-    reached=
-    decode "$top_encoded"
-    above=${decoded%/*}
-    real=$(cd -P -- "${above:-/}" 2>/dev/null && pwd -P && echo x) || return 0
-    wanted=${real%"$nl"x}
-    [ "$wanted" != / ] || wanted=
-    wanted=$wanted${directory#"$above"}
-    real=$(cd -P -- "${directory:-/}" 2>/dev/null && pwd -P && echo x) || return 0
-    real=${real%"$nl"x}
-    [ "$real" != / ] || real=
-    [ "$real" != "$wanted" ] || reached=1
-}
-
-# Sets now: facts of $file.
-look() {
-    now=-
-    [ -n "$reached" ] || return 0
-    now=$(stat -c '%f:%u:%g:%s:%.9Y' -- "$file" 2>/dev/null) || now=-
-    case $now in
-    - | 8*) ;;
-    # Of all but files the size is the file system's business.
-    *) now=${now%:*:*}:0:${now##*:} ;;
-    esac
-}
-
-# Whether $file has the content with the facts $1, the hash $2 and the target $3.
-has_content() {
-    case $1 in
-    8*)
-        size=${1%:*}
-        here=${now%:*}
-        [ "${size##*:}" = "${here##*:}" ] && sum_of "$file" "$2"
-        ;;
-    a*)
-        value=$3
-        is_link "$file"
-        ;;
-    esac
-}
-
-# Whether $file is what it was before the changes.
-is_before() {
+    whose=$1 name=$2 before=$3 before_content=$4 after=$5 after_content=$6 now=${7-} verdict=${8-}
+    attributes=
     case $before in
-    - | 4*) [ "${now%:*}" = "${before%:*}" ] ;;
-    *) [ "$now" = "$before" ] && has_content "$before" "$before_hash" "$before_target" ;;
+    *+) attributes=1 before=${before%+} ;;
+    esac
+    # Tools that know no parts of a second.
+    [ -z "$coarse" ] || before=${before%.*} after=${after%.*}
+    decode "$name"
+    file=./$decoded
+}
+
+# Sets full: the path of $name, encoded.
+full_name() {
+    full=${above%/}/$below/$name
+    [ "$below" != . ] || full=${above%/}/$name
+}
+
+# Sets fact: that of the list for what stat prints as FACTS.
+FACTS=%A:%a:%u:%g:%s:%.9Y
+read_fact() {
+    fact=${1#*:}
+    case $1 in
+    -*) fact=f:$fact ;;
+    *)
+        # Of all but files the size is the file system's business.
+        size=${fact%:*}
+        fact=${1%"${1#?}"}:${size%:*}:0:${fact##*:}
+        ;;
     esac
 }
 
-# Whether $file is what the changes left; content decides before any time does.
-is_after() {
-    [ "$after" != '?' ] || return 0
-    [ "${now%:*}" = "${after%:*}" ] && has_content "$after" "$after_hash" "$after_target"
-}
-
-# Sets todo: lines that are not as before; conflicts; and the plan.
-paths_judge() {
-    todo='' going='' last_directory=
-    for line in $touched; do
-        take_up "$line"
-        look
-        ! is_before || continue
-        case $before:$after:$now in
-        # Of a directory's own mode and owner nothing was touched: what differs is somebody's.
-        4*:4*:4*) [ "${before%:*}" != "${after%:*}" ] || continue ;;
-        esac
-        if ! is_after && ! { [ -n "$resumed" ] && [ "$now" = - ]; } && ! { [ -n "$resumed" ] && half_made; }; then
-            conflicts="$conflicts$path_encoded was changed by somebody$nl"
-            disputed="$disputed$path_encoded$nl"
-        fi
-        todo=$todo$line$nl
-        [ "$before" != - ] || going=$going$path_encoded$nl
-    done
-    for line in $todo; do
-        take_up "$line"
-        look
-        case $before:$now in
-        4*:4* | *:- | *:[!4]*) continue ;;
-        esac
-        # A directory that goes, or becomes something else: what others have in it.
-        for below in $(walk "$file" .); do
-            decode "${below#* }"
-            encode "$file/$decoded"
-            case $nl$going in
-            *"$nl$encoded$nl"*) continue ;;
-            esac
-            case $nl$strays in
-            *"$nl$encoded$nl"*) continue ;;
-            esac
-            strays=$strays$encoded$nl
-            conflicts="$conflicts$encoded was changed by somebody$nl"
+# Sets held: the file of the store that has the content $1.
+find_content() {
+    case $1 in
+    =*) held=$store/farm/${1#=} ;;
+    *)
+        copy=copies/${1%"${1#??}"}/$1
+        for id in $layers; do
+            layer "$id"
+            held=$point/$number/$copy
+            [ ! -f "$held" ] || break
         done
-    done
-    # What came where nobody looked when the change had ended.
-    for line in $unsettled; do
-        decode "$line"
-        top=$decoded
-        [ -d "$top" ] && [ ! -L "$top" ] || continue
-        for below in $(walk "$top" .); do
-            decode "${below#* }"
-            encode "$top/$decoded"
-            case $nl$known in
-            *"$nl$encoded$nl"*) ;;
-            *) todo="$todo$line $encoded - - - - ? - -$nl" ;;
-            esac
-        done
-    done
-}
-
-# Whether an interrupted run may have left a directory like this.
-half_made() {
-    case $before:$now in
-    4*:4*) return 0 ;;
+        [ -f "$held" ] || held=$store/farm/$copy
+        ;;
     esac
-    return 1
+    [ -f "$held" ] && [ ! -L "$held" ]
 }
 
-paths_check() {
-    for id in $layers; do
-        check_layer "$id"
-    done
-    for line in $tops; do
-        decode "$line"
-        trusted_above "$decoded"
-    done
-    known=
-    for line in $touched; do
-        IFS=' '
-        # shellcheck disable=SC2086  # fields hold no other white space
-        set -- $line
-        IFS=$nl
-        known=$known$2$nl
-    done
-    disputed='' strays=
-    paths_judge
-    conflicts=
-    for line in $todo; do
-        take_up "$line"
-        case $before in
-        8*)
-            content=$store/$held
-            [ "$held" != - ] && [ -f "$content" ] && [ ! -L "$content" ] && sum_of "$content" "$before_hash" ||
-                refuse "the captured content of $path_encoded is not what was captured." "$restore_store"
-            ;;
-        c* | 6* | 2*) refuse "$path_encoded was a socket or a device." "$by_module" ;;
-        esac
-        case $nl$attributed in
-        *"$nl$path_encoded$nl"*)
-            refuse "$path_encoded had extended attributes, which nothing here can set." "$by_module"
-            ;;
-        esac
-    done
-}
-
-paths_plan() {
-    disputed='' strays=
-    paths_judge
-    for line in $todo; do
-        take_up "$line"
-        look
-        if [ "$before" = - ]; then
-            plan_remove="$plan_remove$path_encoded (is new)$nl"
-        elif [ "$now" = - ]; then
-            plan_restore="$plan_restore$path_encoded (is gone)$nl"
-        else
-            plan_restore="$plan_restore$path_encoded (differs)$nl"
-        fi
-    done
-    for line in $strays; do
-        plan_remove="$plan_remove$line (is new)$nl"
-    done
-}
-
-# The lines of $1 from the last to the first.
+# Prints the lines of $1 from the last to the first.
 reversed() {
     reverse=
     for line in $1; do
@@ -238,156 +289,732 @@ reversed() {
     done
 }
 
-# Takes $file out of the way: what somebody changed is kept aside.
-take_away() {
-    case $nl$disputed$strays in
-    *"$nl$path_encoded$nl"*)
-        keep_aside / "${path_encoded#/}" "$aside"
+# --- What is there now, and what becomes of it ---
+
+# Prints those lines of a directory that are not as before, with what is there now, and what becomes of it: "go";
+# "theirs", for somebody changed it; "lives", for nobody owns it and somebody writes to it; "stray", for it lies
+# in the way.
+judge_directory() {
+    printf '@ %s %s\n' "$above" "$below"
+    present=
+    set --
+    for line in $lines; do
+        take_up "$line"
+        if [ -n "$entered" ] && exists "$file"; then
+            present=$present$line$nl
+            set -- "$@" "$file"
+        else
+            now=- now_content=-
+            judge
+        fi
+    done
+    [ -z "$entered" ] || [ -z "$first" ] || judge_strays
+    [ "$#" -gt 0 ] || return 0
+    facts=$(stat -c "$FACTS" -- "$@" 2>/dev/null)
+    files=$facts$nl
+    for name in "$@"; do
+        shift
+        case $files in
+        -*) set -- "$@" "$name" ;;
+        esac
+        files=${files#*"$nl"}
+    done
+    [ "$#" -eq 0 ] || sums=$(hashes "$@")
+    for line in $present; do
+        take_up "$line"
+        read_fact "${facts%%"$nl"*}"
+        facts=${facts#*"$nl"}
+        now=$fact now_content=-
+        case $now in
+        f*)
+            now_content=${sums%%"$nl"*}
+            sums=${sums#*"$nl"}
+            ;;
+        esac
+        judge
+    done
+}
+
+judge() {
+    ! is_before || return 0
+    case $before:$after:$now in
+    # Of a directory's own mode and owner nothing was touched: what differs is somebody's.
+    d*:d*:d*) [ "${before%:*}" != "${after%:*}" ] || return 0 ;;
+    esac
+    case ${before%%:*}${now%%:*} in
+    -d) ! is_needed || return 0 ;;
+    esac
+    verdict=go
+    if ! is_after && ! is_half_done; then
+        case $whose in
+        '~') ;;
+        -) verdict=lives ;;
+        *) verdict=theirs ;;
+        esac
+    fi
+    printf '%s %s %s\n' "$line" "$now" "$verdict"
+    case ${before%%:*}${now%%:*} in
+    [!d]d)
+        full=$below/$name
+        # Nobody looks for others' files in what is kept aside as a whole.
+        [ "$after" = '?' ] || going="$going$above ${full#./}$nl"
+        ;;
+    esac
+}
+
+# Whether $file is as it was before the changes.
+is_before() {
+    case $before in
+    - | d*) [ "${now%:*}" = "${before%:*}" ] ;;
+    *) [ "$now" = "$before" ] && has_content "$before_content" ;;
+    esac
+}
+
+# Whether others installed something into the directory $name since: it stays.
+is_needed() {
+    full_name
+    case $nl$foreign in
+    *"$nl$full/"*) return 0 ;;
+    esac
+    return 1
+}
+
+# Whether $file is as the changes left it. Content decides before any time does.
+is_after() {
+    [ "$after" != '?' ] || return 0
+    [ "${now%:*}" = "${after%:*}" ] && has_content "$after_content"
+}
+
+# Whether a rollback that was interrupted may have left $file as it is.
+is_half_done() {
+    [ -n "$resumed" ] || return 1
+    case ${before%%:*}${now%%:*} in
+    ?- | dd) return 0 ;;
+    esac
+    has_content "$before_content" || has_content "$after_content"
+}
+
+# Whether $file has the content $1.
+has_content() {
+    case $now in
+    f*)
+        case $1 in
+        =*)
+            find_content "$1" || return 1
+            [ "$file" -ef "$held" ] || sum_of "$held" "$now_content"
+            ;;
+        *) [ "$now_content" = "$1" ] ;;
+        esac
+        ;;
+    l*)
+        decode "$1"
+        target=$(readlink -n -- "$file" && echo x)
+        [ "$target" = "${decoded}x" ]
+        ;;
+    esac
+}
+
+# In a directory that goes, or becomes something else: what is not in the list.
+judge_strays() {
+    case $nl$going in
+    *"$nl$above $below$nl"*) ;;
+    *) return 0 ;;
+    esac
+    names=$nl
+    for line in $of_directory; do
+        line=${line#* }
+        names=$names${line%% *}$nl
+    done
+    (
+        set +f
+        for entry in ./* ./.[!.]* ./..?*; do
+            exists "$entry" || continue
+            encode "${entry#./}"
+            case $names in
+            *"$nl$encoded$nl"*) continue ;;
+            esac
+            full=${above%/}/$below/$encoded
+            case $nl$foreign$nl in
+            *"$nl$full$nl"* | *"$nl$full/"*) continue ;;
+            esac
+            printf '. %s - - ? - ? %s\n' "$encoded" "$stray"
+        done
+    )
+}
+
+# --- Before anything is touched ---
+
+paths_check() {
+    for id in $layers; do
+        check_layer "$id"
+    done
+    for top in $tops; do
+        decode "$top"
+        trusted_above "$decoded"
+    done
+    touched=$list$nl$(unsettled_list) || exit
+    todo=$(going=; each_directory judge_directory "$touched") || exit
+    made=$(each_directory print_made "$todo")
+    each_directory check_directory "$todo"
+    # For what is called later.
+    eval "touched_${layers%%"$nl"*}=\$touched todo_${layers%%"$nl"*}=\$todo"
+}
+
+# Prints directories that are made, or made a directory again.
+print_made() {
+    for line in $lines; do
+        take_up "$line"
+        full_name
+        case $before in
+        d*) printf '%s\n' "$full" ;;
+        esac
+    done
+}
+
+check_directory() {
+    sums=
+    set --
+    for line in $lines; do
+        take_up "$line"
+        [ "$verdict" != lives ] || continue
+        full_name
+        case $before in
+        -) ;;
+        [bcs]*) refuse "$full was a socket or a device." "$by_module" ;;
+        *)
+            [ -z "$attributes" ] ||
+                refuse "$full had extended attributes, which nothing here can set." "$by_module"
+            [ -n "$entered" ] || check_way
+            ;;
+        esac
+        case $before in
+        f*)
+            find_content "$before_content" || refuse "the captured content of $full is gone." "$restore_store"
+            case $before_content in
+            =*) check_link ;;
+            *)
+                sums=$sums$before_content$nl
+                set -- "$@" "$held"
+                ;;
+            esac
+            ;;
+        esac
+    done
+    [ "$#" -eq 0 ] || [ "$(hashes "$@")$nl" = "$sums" ] ||
+        refuse "captured content of files in ${above%/}/$below is not what was captured." "$restore_store"
+    [ -z "$lines$entered" ] || [ -z "$entered" ] || judge_owner || refuse "$trouble." "$by_module"
+}
+
+# Refuses when what is in the way to "." is not in the list.
+check_way() {
+    decode "$above"
+    step=${decoded%/}
+    rest=$below/
+    way=${above%/}
+    while [ -n "$rest" ]; do
+        decode "${rest%%/*}"
+        step=$step/$decoded way=$way/${rest%%/*} rest=${rest#*/}
+        [ -L "$step" ] || { exists "$step" && [ ! -d "$step" ]; } || continue
+        case $nl$made$nl in
+        *"$nl$way$nl"*) return 0 ;;
+        esac
+        refuse "$way is a link or a file where a directory was." 'Find out who made it and remove it, then run again.'
+    done
+}
+
+# Refuses when somebody wrote to the file that the link $held holds.
+check_link() {
+    here=$(stat -c %s:%.9Y -- "$held")
+    [ "$here" = "${before#f:*:*:*:}" ] || refuse "the captured content of $full was written to." "$restore_store"
+}
+
+paths_plan() {
+    eval "todo=\$todo_${layers%%"$nl"*}"
+    each_directory plan_directory "$todo"
+}
+
+plan_directory() {
+    for line in $lines; do
+        take_up "$line"
+        full_name
+        case $verdict in
+        lives)
+            living=$living$full$nl
+            continue
+            ;;
+        theirs) conflicts="$conflicts$full was changed by somebody$nl" ;;
+        stray)
+            [ "$name" = __pycache__ ] || plan_remove="$plan_remove$full (is kept aside)$nl"
+            continue
+            ;;
+        esac
+        [ -z "$brief" ] || {
+            tell_briefly
+            continue
+        }
+        case ${before%%:*}${now%%:*} in
+        -?) plan_remove="$plan_remove$full (is new)$nl" ;;
+        ?-) plan_restore="$plan_restore$full (is gone)$nl" ;;
+        *) plan_restore="$plan_restore$full (differs)$nl" ;;
+        esac
+    done
+}
+
+# What the names of distributions tell is not told once more by paths.
+tell_briefly() {
+    case $whose in
+    '~') return ;;
+    [.-]) ;;
+    *)
+        case " $summed " in
+        *" $whose "*) ;;
+        *) same_version=$same_version$whose$nl ;;
+        esac
         return
         ;;
     esac
-    rm -f -- "$file" || fail "$path_encoded could not be removed."
+    case ${before%%:*}${now%%:*} in
+    dd) plan_restore="$plan_restore$full (differs)$nl" ;;
+    d? | ?d) ;;
+    -?) plan_remove=$plan_remove$full$nl ;;
+    *) plan_restore=$plan_restore$full$nl ;;
+    esac
 }
+
+# --- The work. Whatever interrupts it, the next run finds less to do ---
 
 paths_execute() {
-    disputed='' strays=
-    paths_judge
-    for line in $strays; do
-        path_encoded=$line
-        decode "$line"
-        file=$decoded
-        if [ ! -d "$file" ] || [ -L "$file" ]; then
-            take_away
-        fi
-    done
-    reversed "$strays"
+    eval "touched=\$touched_${layers%%"$nl"*} todo=\$todo_${layers%%"$nl"*}"
+    gone=
+    each_directory clear_directory "$todo"
+    reversed "$gone"
     for line in $reverse; do
-        decode "$line"
-        [ ! -d "$decoded" ] || [ -L "$decoded" ] || rmdir -- "$decoded" || fail "$line could not be removed."
+        in_parent "$line" || continue
+        $as rmdir -- "$file" 2>/dev/null
+        close_directory
     done
-    # From the bottom: what goes, and what becomes something else.
-    reversed "$todo"
+    again=
+    each_directory fill_directory "$todo"
+    reversed "$again"
     for line in $reverse; do
-        take_up "$line"
-        look
-        case $before:$now in
-        *:-) ;;
-        4*:4*) ;;
-        *:4*) rmdir -- "$file" || fail "$path_encoded could not be removed." ;;
-        -:* | 4*:*) take_away ;;
-        esac
+        in_parent "$line" || continue
+        give_metadata
+        close_directory
     done
-    last_directory=
-    for line in $todo; do
-        take_up "$line"
-        case $before in
-        4*)
-            (umask 077 && mkdir -p -- "$file") || fail "$path_encoded could not be made."
-            last_directory=
-            chmod u+rwx -- "$file" 2>/dev/null
-            ;;
-        esac
-    done
-    for line in $todo; do
-        take_up "$line"
-        look
-        case $before in
-        - | 4*) ;;
-        *)
-            [ -n "$reached" ] || mkdir -p -- "${file%/*}" || fail "${path_encoded%/*} could not be made."
-            put_path
-            ;;
-        esac
-    done
-    reversed "$todo"
+    again=
+    each_directory times_directory "$touched"
+    reversed "$again"
     for line in $reverse; do
-        take_up "$line"
-        case $before in
-        4*) give_metadata "$file" ;;
-        esac
+        in_parent "$line" || continue
+        set_time
     done
-    # Directories in which something was made or removed: their time, where nothing else is in them.
-    reversed "$touched"
-    for line in $reverse; do
-        take_up "$line"
-        look
-        case $before:$now in
-        4*:4*) touch -m -d "@${before##*:}" -- "$file" 2>/dev/null ;;
-        esac
-    done
+    cd /
 }
 
-# Puts what was no directory back to $file.
-put_path() {
-    staged=${file%/*}/.intellistream-sage.undo
-    rm -f -- "$staged"
+# Makes ready to change something in ".".
+open_directory() {
+    judge_owner || fail "$trouble."
+    # The directory's own time is not to tell of what is done in it.
+    touch -m -r . -- "$state/rollback.time"
+    [ "$((0$own_mode & 0200))" -ne 0 ] || $as chmod u+w .
+    [ -z "$resumed" ] || $as rm -f -- "$staged"
+}
+
+close_directory() {
+    [ "$((0$own_mode & 0200))" -ne 0 ] || $as chmod "$own_mode" .
+    touch -m -r "$state/rollback.time" .
+}
+
+# Enters the directory of a line with above and below before it, and takes the line up.
+in_parent() {
+    above=${1%% *} line=${1#* }
+    below=${line%% *} line=${line#* }
+    enter "$above" "$below" || return 1
+    take_up "$line"
+    open_directory
+}
+
+# What goes, and what becomes a directory or is one no longer.
+clear_directory() {
+    [ -n "$entered" ] || return 0
+    open_directory
+    for line in $lines; do
+        take_up "$line"
+        clear_code
+        case $verdict:${before%%:*}${now%%:*} in
+        lives:* | *:?- | *:dd) ;;
+        stray:*) set_aside ;;
+        *:?d)
+            if [ "$after" = '?' ]; then
+                set_aside
+            else
+                gone="$gone$above $below $line$nl"
+            fi
+            ;;
+        *:-? | *:d?) take_away ;;
+        esac
+    done
+    close_directory
+}
+
+# Removes byte code of the source $file that came since.
+clear_code() {
+    case $name in
+    *.py) ;;
+    *) return 0 ;;
+    esac
+    [ -d ./__pycache__ ] && [ ! -L ./__pycache__ ] || return 0
+    (
+        set +f
+        for code in "./__pycache__/${decoded%.py}".*.pyc; do
+            [ ! -f "$code" ] || [ "$(stat -c %Z -- "$code")" -lt "$since" ] || $as rm -f -- "$code"
+        done
+    )
+    $as rmdir -- ./__pycache__ 2>/dev/null
+    return 0
+}
+
+# Takes $file out of the way. What somebody else made is kept.
+take_away() {
+    exists "$file" || return 0
+    if [ "$verdict" = theirs ] || { [ "$after" = '?' ] && [ "$whose" != '~' ]; }; then
+        set_aside
+        return
+    fi
+    is_still
+    $as rm -f -- "$file" || fail "$PWD/$decoded could not be removed."
+}
+
+# Fails if somebody changed $file since it was looked at.
+is_still() {
+    read_fact "$(stat -c "$FACTS" -- "$file")"
+    [ "$fact" = "$now" ] || [ -n "$resumed" ] || fail "$PWD/$decoded was changed by somebody just now."
+}
+
+# Moves $file to the store, never over another.
+set_aside() {
+    exists "$file" || return 0
+    if [ "$decoded" = __pycache__ ] && [ -d "$file" ] && [ ! -L "$file" ]; then
+        (
+            set +f
+            $as rm -f -- "$file"/*.pyc
+        )
+        ! $as rmdir -- "$file" 2>/dev/null || return 0
+    fi
+    layer "${layers##*"$nl"}"
+    aside=$point/$number/aside$PWD
+    (umask 077 && mkdir -p -- "$aside") || fail "$aside could not be made."
+    to=$aside/$decoded copy=0
+    while exists "$to"; do
+        copy=$((copy + 1)) to=$aside/$decoded.$copy
+    done
+    mv -T -- "$file" "$to" || fail "$PWD/$decoded could not be kept aside."
+}
+
+fill_directory() {
+    needed=
+    for line in $lines; do
+        take_up "$line"
+        case $verdict:$before in
+        lives:* | *:-) ;;
+        *) needed=1 ;;
+        esac
+    done
+    [ -n "$needed" ] || return 0
+    if [ -z "$entered" ]; then
+        # Somebody removed it, of whose own nothing was touched.
+        decode "${above%/}/$below"
+        mkdir -p -- "$decoded" && enter "$above" "$below" || fail "$decoded could not be made."
+    fi
+    open_directory
+    for line in $lines; do
+        take_up "$line"
+        case $verdict:${before%%:*} in
+        lives:* | *:-) ;;
+        *:d)
+            [ -d "$file" ] || (umask 077 && $as mkdir -- "$file") || fail "$PWD/$decoded could not be made."
+            again="$again$above $below $line$nl"
+            ;;
+        *) put_back ;;
+        esac
+    done
+    close_directory
+}
+
+# Puts back what was no directory: made ready beside its place, and renamed.
+put_back() {
+    $as rm -f -- "$staged"
     case $before in
-    8*) (umask 077 && cp -- "$store/$held" "$staged") || fail "$path_encoded could not be written." ;;
-    a*)
-        decode "$before_target"
-        ln -s -- "$decoded" "$staged" || fail "$path_encoded could not be made."
+    f*)
+        find_content "$before_content" || fail "the captured content of $PWD/$decoded is gone."
+        if [ -n "$as" ]; then
+            # Who may not enter the store gets it open.
+            (umask 077 && $as sh -c 'exec cat >"$1"' sh "$staged" <"$held")
+        else
+            (umask 077 && cp -- "$held" "$staged")
+        fi || fail "$PWD/$decoded could not be written."
         ;;
-    1*) mkfifo -m 0600 -- "$staged" || fail "$path_encoded could not be made." ;;
+    l*)
+        decode "$before_content"
+        $as ln -s -- "$decoded" "$staged" || fail "$file in $PWD could not be made."
+        ;;
+    p*) $as mkfifo -m 0600 -- "$staged" || fail "$PWD/$decoded could not be made." ;;
     esac
-    give_metadata "$staged"
-    case $nl$disputed in
-    *"$nl$path_encoded$nl"*) keep_aside / "${path_encoded#/}" "$aside" ;;
-    esac
-    mv -fT -- "$staged" "$file" || fail "$path_encoded could not be put in place."
+    place=$file file=$staged
+    give_metadata
+    file=$place
+    decode "$name"
+    if exists "$file"; then
+        if [ "$verdict" = theirs ] || { [ "$after" = '?' ] && [ "$whose" != '~' ]; }; then
+            set_aside
+        else
+            is_still
+        fi
+    fi
+    $as mv -fT -- "$staged" "$file" || fail "$PWD/$decoded could not be put in place."
 }
 
-# Gives $1 the owner, mode and time from before; verification names what stays different.
+# Gives $file the owner, mode and time from before; verification names what stays different.
 give_metadata() {
     IFS=:
-    # shellcheck disable=SC2086  # five numbers
-    set -- "$1" $before
+    # shellcheck disable=SC2086  # numbers
+    set -- $before
     IFS=$nl
-    [ "$(stat -c '%u:%g' -- "$1")" = "$3:$4" ] || chown -h "$3:$4" -- "$1" 2>/dev/null
-    case $2 in
-    a*) ;;
-    *) chmod "$(printf '%o' "$((0x$2 & 07777))")" -- "$1" 2>/dev/null ;;
+    [ "$(stat -c %u:%g -- "$file")" = "$3:$4" ] || $as chown -h "$3:$4" -- "$file" 2>/dev/null
+    case $before in
+    l*) ;;
+    *) $as chmod "$2" -- "$file" 2>/dev/null ;;
     esac
-    touch -h -m -d "@$6" -- "$1" 2>/dev/null
+    set_time
+}
+
+set_time() {
+    if [ -z "$coarse" ]; then
+        $as touch -h -m -d "@${before##*:}" -- "$file" 2>/dev/null
+        return
+    fi
+    # A touch that can set no part of a second can take one over.
+    case $before in
+    f*) [ -n "$as" ] || [ "$(stat -c %Y -- "$held")" != "${before##*:}" ] || {
+        touch -h -m -r "$held" -- "$file"
+        return
+    } ;;
+    esac
+    $as touch -h -m -d "@${before##*:}" -- "$file" 2>/dev/null
+}
+
+# Directories in which something was touched get their time back, where nobody else made or removed something since.
+times_directory() {
+    [ -n "$entered" ] || return 0
+    for line in $lines; do
+        take_up "$line"
+        case $before in
+        d*) ;;
+        *) continue ;;
+        esac
+        [ -d "$file" ] && [ ! -L "$file" ] || continue
+        here=$(stat -c %.9Y -- "$file")
+        if [ -n "$resumed" ] || [ "$after" = '?' ] || [ "$here" = "${after##*:}" ] || [ "$after" = - ]; then
+            again="$again$above $below $line$nl"
+        fi
+    done
 }
 
 paths_verify() {
-    last_directory=
-    for line in $touched $todo; do
+    touched=$list$nl$(unsettled_list)
+    todo=$(going=; each_directory judge_directory "$touched")
+    each_directory verify_directory "$todo"
+}
+
+verify_directory() {
+    for line in $lines; do
         take_up "$line"
-        look
-        ! is_before || continue
-        case $before:$after:$now in
-        4*:4*:4*) [ "${before%:*}" != "${after%:*}" ] || continue ;;
+        full_name
+        [ "$verdict" = lives ] || printf '%s differs from what was captured\n' "$full"
+    done
+}
+
+# --- Changes that were interrupted: nobody looked at what they left ---
+
+# Prints, as a list, what is not as in the tables from before them: "capture file-of-the-table hash above below".
+unsettled_list() {
+    listed=$(each_directory print_full "$list")
+    covered=
+    for capture in $unsettled; do
+        IFS=' '
+        # shellcheck disable=SC2086  # set -f is on
+        set -- $capture
+        IFS=$nl
+        layer "$1"
+        above=$4 base=$5
+        sum_of "$point/$number/$2" "$3" ||
+            refuse "$point/$number/$2 is not what was captured." "$restore_store"
+        table=$(cat -- "$point/$number/$2")
+        written=$(set +f; cat -- "$store/farm/copied"* 2>/dev/null)
+        IFS=' '
+        # shellcheck disable=SC2086  # "sage-table format began file-system generation"
+        set -- ${table%%"$nl"*}
+        IFS=$nl
+        generation=$5
+        decode "$above"
+        cd -P -- "$decoded" 2>/dev/null || continue
+        rows='' many=0
+        for line in $table; do
+            case $line in
+            [fdlpsbc]' '*) ;;
+            *) continue ;;
+            esac
+            rows=$rows$line$nl many=$((many + 1))
+            [ "$many" -lt 200 ] || {
+                compare_rows
+                rows='' many=0
+            }
+        done
+        compare_rows
+        new_paths
+        covered=$covered${above%/}/$base$nl
+    done
+}
+
+print_full() {
+    for line in $lines; do
+        line=${line#* }
+        name=${line%% *}
+        full_name
+        printf '%s\n' "$full"
+    done
+}
+
+# Prints those of the rows that are not as the table has them, by what tells at once.
+compare_rows() {
+    present=
+    set --
+    for row in $rows; do
+        path_of_row
+        if exists "./$decoded"; then
+            present=$present$row$nl
+            set -- "$@" "./$decoded"
+        else
+            print_row
+        fi
+    done
+    [ "$#" -gt 0 ] || return 0
+    facts=$(stat -c '%04a %u %g %s %.9Y %i %.9Z %A' -- "$@")
+    for row in $present; do
+        fact=${facts%%"$nl"*}
+        facts=${facts#*"$nl"}
+        IFS=' '
+        # shellcheck disable=SC2086  # as docs/formats.md has them
+        set -- $row
+        IFS=$nl
+        seconds "$6"
+        modified=$instant
+        changed='*'
+        if [ "$1${10}" != f- ]; then
+            # What is held as a copy holds no inode: only a time that nobody can set tells of it.
+            seconds "$8"
+            changed=$instant
+        fi
+        [ -z "$coarse" ] || modified=${modified%.*} changed=${changed%.*}
+        case $1:$fact in
+        "f:$2 $3 $4 $5 $modified $7 "$changed' -'*) ;;
+        "l:$2 $3 $4 "*" $modified $7 "*' l'*) ;;
+        "d:$2 $3 $4 "*" $modified $7 "*' d'*) ;;
+        [psbc]":$2 $3 $4 "*" $modified $7 "*) ;;
+        *)
+            path_of_row
+            print_row
+            ;;
         esac
-        printf '%s\n' "$path_encoded differs from what was captured"
-    done | sort -u
+    done
+}
+
+# Sets decoded: the path of a row from where the captured path is.
+path_of_row() {
+    encoded=$base/${row##* }
+    [ "${row##* }" != - ] || encoded=$base
+    decode "$encoded"
+}
+
+# Prints a row as a line of the list.
+print_row() {
+    line=$encoded
+    IFS=' '
+    # shellcheck disable=SC2086  # as docs/formats.md has them
+    set -- $row
+    IFS=$nl
+    seconds "$6"
+    content=${10}
+    case $1 in
+    l) content=${12} ;;
+    f)
+        if [ "$content" = - ]; then
+            link=$(printf '%x.%x.%x' "$7" "$5" "$6")
+            case $nl$written in
+            *"$nl$link "*)
+                content=${written#*"$link "}
+                content=${content%%"$nl"*}
+                ;;
+            *) content="=$generation/$(printf '%02x' "$(($7 >> 8 & 255))")/$link" ;;
+            esac
+        fi
+        ;;
+    esac
+    case ${11} in
+    *user.* | *trusted.* | *system.posix_acl* | *security.capability*) instant=$instant+ ;;
+    esac
+    print_line "$1:$(printf '%o' "0$2"):$3:$4:$5:$instant $content"
+}
+
+# Prints the path $line, which had the facts and content $1, unless an older capture tells of it.
+print_line() {
+    case $nl$listed$nl in
+    *"$nl${above%/}/$line$nl"*) return 0 ;;
+    esac
+    for older in $covered; do
+        case ${above%/}/$line in
+        "$older" | "$older"/*) return 0 ;;
+        esac
+    done
+    case $line in
+    */*) printf '@ %s %s\n' "$above" "${line%/*}" ;;
+    *) printf '@ %s .\n' "$above" ;;
+    esac
+    mark=.
+    case $line in
+    */__pycache__/*.pyc) mark='~' ;;
+    esac
+    printf '%s %s %s ? -\n' "$mark" "${line##*/}" "$1"
+}
+
+# Prints what came below the captured path, each directory as a whole.
+new_paths() {
+    decode "$base"
+    exists "./$decoded" || return 0
+    known=$(for line in $table; do
+        case $line in
+        [fdlpsbc]' '*' -') printf '%s\n' "$base" ;;
+        [fdlpsbc]' '*) printf '%s\n' "$base/${line##* }" ;;
+        esac
+    done)
+    there=$({
+        printf '%s\n' "$base"
+        [ ! -d "./$decoded" ] || [ -L "./$decoded" ] || for line in $(walk . "$decoded"); do
+            printf '%s\n' "${line#* }"
+        done
+    })
+    last=/
+    # In the order of directories.
+    for line in $(without "$there" "$known" | tr / '\001' | sort | tr '\001' /); do
+        case $line in
+        "$last"/*) continue ;;
+        esac
+        case $nl$foreign$nl in
+        *"$nl${above%/}/$line$nl"* | *"$nl${above%/}/$line/"*) continue ;;
+        esac
+        last=$line
+        print_line '- -'
+    done
 }
 
 """
-
-
-def line(
-    top: str, path: str, held: str, before: TableRow | None, after: TableRow | None, settled: bool = True
-) -> bytes:
-    """One line of the list.
-
-    :param top: the captured path, absolute; P(path) is it, or lies below.
-    :param held: where the content is, relative to the store; empty for none.
-    :param settled: somebody looked when the change had ended.
-    """
-    words = [escape(top), escape(path), escape(held), *_words(before)]
-    return b" ".join([*words, *(_words(after) if settled else (b"?", b"-", b"-"))])
-
-
-def needs_module(row: TableRow | None) -> bool:
-    """Whether what was there had attributes that a shell cannot give back."""
-    return row is not None and any(name.startswith(_NEEDS_MODULE) for name in row.attributes.split(","))
-
-
-def _words(row: TableRow | None) -> tuple[bytes, bytes, bytes]:
-    if row is None:
-        return b"-", b"-", b"-"
-    seconds, nanoseconds = divmod(abs(row.mtime), 10**9)
-    sign = "-" if row.mtime < 0 else ""
-    facts = f"{_TYPES[row.type] | row.mode:x}:{row.uid}:{row.gid}:{row.size}:{sign}{seconds}.{nanoseconds:09d}"
-    return facts.encode(), row.hash.encode() or b"-", escape(row.target)

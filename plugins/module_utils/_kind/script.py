@@ -36,11 +36,9 @@ class ScriptLines(t.NamedTuple):
     """What a script is told of one resource.
 
     :ivar variables: set before the functions are called.
-    :ivar take: number of a capture → the names that are put back from it.
     """
 
     variables: dict[str, bytes]
-    take: t.Mapping[int, t.Sequence[str]] = {}
 
 
 class ScriptRefusal(t.NamedTuple):

@@ -1,4 +1,4 @@
-"""C(rollback.sh): its settings, names, and reading the store."""
+"""C(rollback.sh): its settings, and names."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ export GIT_TERMINAL_PROMPT GIT_OPTIONAL_LOCKS GIT_LITERAL_PATHSPECS
 nl='
 '
 IFS=$nl
-return=$(printf '\r')
 # What the store writes as \0ooo, so that a name is one field of one line.
 odd=$(printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020')
 odd=$odd$(printf '\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037 \177\\x')
 odd=${odd%x}
-yes='' force='' dry='' changing='' resumed='' resumed_killed='' any_killed='' conflicts='' erased=''
+yes='' force='' dry='' changing='' resumed='' conflicts=''
 by_module='Roll back with intellistream.sage.sage_rollback.'
 restore_store='Somebody changed the store. Restore it from a copy; without it nothing can be put back.'
+living='' summed='' same_version='' brief='' foreign='' as_whom='' as_known=''
 plan_install='' plan_erase='' plan_restore='' plan_remove=''
 
 usage() {
@@ -127,17 +127,6 @@ encode() {
     encoded=$(printf '%b' "$encoded")
 }
 
-# Sets section … name from a line of the store that choose printed.
-split() {
-    IFS=' '
-    # shellcheck disable=SC2086  # fields hold no other white space, and set -f is on
-    set -- $1
-    IFS=$nl
-    section=$1 type=$2 value=$3 size=$4 mtime=$5 mode=$6 uid=$7 gid=$8 how=$9
-    shift 9
-    xattrs=$1 name=$2
-}
-
 # Sets instant: nanoseconds as stat and touch have them.
 seconds() {
     instant=$1
@@ -168,40 +157,6 @@ count() {
     number_of=0
     for one in $1; do
         number_of=$((number_of + 1))
-    done
-}
-
-# --- The store ---
-
-# Takes up a capture: sets content, and items once they were found to be what was captured.
-load() {
-    layer "$1"
-    content=$point/$number
-    items=
-    [ -n "$items_sum" ] || return 0
-    items=$(cat -- "$point/$number.items" && echo x) ||
-        refuse "the list of captured files $point/$number.items cannot be read." "$restore_store"
-    items=${items%x}
-    sum=$(printf '%s' "$items" | sha256sum)
-    [ "${sum%% *}" = "$items_sum" ] ||
-        refuse "the list of captured files $point/$number.items is not the one that was captured." "$restore_store"
-}
-
-# Prints the items of the sections named in $1 (" a b "), the section's name before each.
-choose() {
-    section=
-    for line in $items; do
-        case $line in
-        '@ '*)
-            section=${line#@ }
-            section=${section%% *}
-            case $1 in
-            *" $section "*) ;;
-            *) section= ;;
-            esac
-            ;;
-        *) [ -z "$section" ] || printf '%s %s\n' "$section" "$line" ;;
-        esac
     done
 }
 

@@ -34,9 +34,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import COMPARE
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import LOOK
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_names import NAMES
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import REMOVAL, RUN, WORK
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import REMOVAL, RUN
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
@@ -54,6 +54,9 @@ NAME = "rollback.sh"
 _INTRO = b"""#!/bin/sh
 # Rolls this host back to what was captured before the latest change, without Ansible, Python or network.
 # Made anew with every rollback point by intellistream.sage; do not edit. How to use it: sh rollback.sh --help
+#
+# First stands what it is about, then how it is done.
+
 """
 
 
@@ -207,7 +210,6 @@ def render(
         missing, able, lines = _lines(resources)
         # What it can do is done, and the rest is named.
         reason = "" if able or not resources else missing
-    take = {number: names for each in lines for number, names in each.take.items()}
     facts = {
         "machine": str(target["machine"]).encode(),
         "state": os.fsencode(os.path.normpath(checkpoints)),
@@ -224,15 +226,15 @@ def render(
     return b"".join(
         (
             _INTRO,
-            _body(),
-            b"\n# --- What this script is about ---\n\n",
             *(b"%b=%b\n" % (name.encode(), _quote(text)) for name, text in facts.items()),
-            b"\n# What was captured, and its hashes.\nlayer() {\n    case $1 in\n",
-            *(_layer(capture, take.get(capture.number, ())) for each in resources for capture in each.captures),
-            b"    *) fail 'this script is damaged.' ;;\n    esac\n}\n",
-            b"\n# Does $1 with each resource, the one changed last first.\neach_resource() {\n",
+            b"\n# Does $1 with each resource, the one changed last first. What was touched in it is listed.\n",
+            b"each_resource() {\n",
             *(_calls(able, lines) or [b"    :\n"]),
-            b'}\n\nmain "$@"\n',
+            b"}\n\n# What was captured, and the hash of what is said of it.\nlayer() {\n    case $1 in\n",
+            *(_layer(capture) for each in resources for capture in each.captures),
+            b"    *) fail 'this script is damaged.' ;;\n    esac\n}\n\n",
+            _body(),
+            b'\nmain "$@"\n',
         )
     )
 
@@ -240,7 +242,7 @@ def render(
 def _body() -> bytes:
     """The same for everybody: what the script does, and how each kind does it."""
     scripts = [_script(kind).functions for kind in registry.carried() if kind.script]
-    return "\n".join((NAMES, COMPARE, WORK, REMOVAL, SHELL, *scripts, RUN)).encode()
+    return "\n".join((NAMES, LOOK, REMOVAL, SHELL, *scripts, RUN)).encode()
 
 
 def _script(kind: Kind) -> Script:
@@ -302,7 +304,7 @@ def _lines(resources: t.Sequence[_Resource]) -> tuple[str, list[_Resource], list
 def _calls(resources: t.Sequence[_Resource], lines: t.Sequence[ScriptLines]) -> list[bytes]:
     """What is called for each resource, the one changed last first."""
     calls = []
-    for (kind, name, path, captures), (variables, dummy) in zip(reversed(resources), reversed(lines)):
+    for (kind, name, path, captures), (variables,) in zip(reversed(resources), reversed(lines)):
         if kind is not None and not kind.joined:
             # A place is the same however many slashes end it.
             place = os.path.normpath(path)
@@ -333,16 +335,11 @@ def _quote(text: bytes) -> bytes:
     return b"'" + text.replace(b"'", b"'\\''") + b"'"
 
 
-def _layer(capture: _Capture, take: t.Sequence[str]) -> bytes:
-    variables = {
-        "number": b"%d" % capture.position,
-        "header_sum": str(capture.record["sha256"]).encode(),
-        "items_sum": str(capture.record.get("items") or "").encode(),
-        "take": b" %b " % b" ".join(escape(name) for name in take),
-    }
+def _layer(capture: _Capture) -> bytes:
     place = _quote(os.fsencode(f"/{capture.point['install_id']}/{capture.point['point']}"))
-    return b"    %d)\n        point=$store%b\n%b        ;;\n" % (
+    return b"    %d) point=$store%b number=%d header_sum=%b ;;\n" % (
         capture.number,
         place,
-        b"".join(b"        %b=%b\n" % (name.encode(), _quote(text)) for name, text in variables.items()),
+        capture.position,
+        str(capture.record["sha256"]).encode(),
     )

@@ -1,11 +1,15 @@
-"""Virtual environments in C(rollback.sh)."""
+"""Virtual environments in C(rollback.sh): what changes touched, as a list, by distributions."""
 
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import point, shell
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
     Script,
     ScriptCapture,
@@ -14,22 +18,39 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
     escape,
     joined,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.shell_installed import VENV
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.shell_strays import VENV_EDITS
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.shell_undo import VENV_UNDO
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import Owners, source_of
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.shell_environment import FUNCTIONS
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Spec
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Touched
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.shell import Observed
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Spec
+
+# What belongs to the environment itself.
+_OWN = re.compile(
+    r"(pyvenv\.cfg|pip\.conf|\.lock|\.gitignore|CACHEDIR\.TAG|lib64|bin/(de)?activate.*|bin/python[\d.]*)$"
+)
+
+
+class _Owned(t.NamedTuple):
+    """What a change did to an environment, and who owns the paths.
+
+    :ivar owners: path → the distributions that list it, before the change or after it.
+    """
+
+    touched: Observed
+    owners: dict[str, set[str]]
 
 
 class VenvScript(Script):
     """A virtual environment."""
 
-    functions = f"{VENV}\n{VENV_EDITS}\n{VENV_UNDO}"
+    functions = FUNCTIONS
+
+    def observed(self, layer: Layer) -> list[_Owned]:
+        return [_owned(layer, each) for each in shell.observed(layer)]
 
     def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | ScriptRefusal | str:
-        if any(capture.manifest.get("tables") for capture in captures):
-            return "what is in it is put back by the module alone."
         if any(capture.manifest.get("whole") for capture in captures):
             # The one that was moved works nowhere but at its old path.
             return ScriptRefusal(
@@ -38,34 +59,55 @@ class VenvScript(Script):
         absent = [number for number, capture in enumerate(captures) if not capture.manifest["existed"]]
         if absent:
             return _removal(captures, made_again=bool(absent[0]))
-        versions: dict[str, str] = {}
-        allowed: dict[str, list[str]] = {}
-        directories: dict[str, int] = {}
-        take: dict[int, list[str]] = {}
+        owners: dict[str, set[str]] = {}
         for capture in captures:
-            before = capture.manifest["distributions"]
-            everything = bool(capture.spec.get("all"))
-            for name, version in (dict.fromkeys(before, "") if everything else _pins(capture.spec)).items():
-                if name not in versions:
-                    versions[name] = before.get(name, "")
-                    if name in before:
-                        take.setdefault(capture.number, []).append(name)
-                # Without a version the change could leave any.
-                allowed.setdefault(name, []).extend((version or "*", *([before[name]] if name in before else [])))
-                allowed[name] += ["-"] if everything else []
-            directories = {**capture.manifest["dirs"], **directories}
-        targets = [
-            b" ".join((escape(name), escape(versions[name]) or b"-", *sorted(set(map(_spelled, allowed[name])))))
-            for name in sorted(versions)
-        ]
-        variables = {
-            "existed": b"1",
-            "targets": joined(targets),
-            "dirs": joined(b"%04o %b" % (mode, escape(name)) for name, mode in sorted(directories.items())),
-            # An installer that was killed came after the newest capture.
-            "since": b"%d" % captures[-1].manifest["captured_ns"],
-        }
-        return ScriptLines(variables, take)
+            for each in capture.observed:
+                for path, names in each.owners.items():
+                    owners.setdefault(path, set()).update(names)
+        joint = _joint(owners.values())
+
+        def owner(_top: str, path: str, sides: Touched) -> str:
+            if source_of(path):
+                return shell.CODE
+            if owners.get(path):
+                return joint[min(owners[path])]
+            if _OWN.match(path) and DIRECTORY not in [row.type for row in (sides.before, sides.after) if row]:
+                return shell.ITSELF
+            return shell.NOBODY
+
+        plain = [capture._replace(observed=[each.touched for each in capture.observed]) for capture in captures]
+        planned = {name for capture in captures for name in _pins(capture.spec)}
+        return ScriptLines(
+            {"existed": b"1", "planned": joined(map(escape, sorted(planned))), **shell.variables(plain, owner)}
+        )
+
+
+def _owned(layer: Layer, touched: Observed) -> _Owned:
+    footprint = touched.footprint
+    if footprint is None:
+        return _Owned(touched, {})
+    # Byte code whose content is not held is made again by whoever needs it.
+    rows = footprint.before.rows.items()
+    before = {path: row for path, row in rows if path not in footprint.unheld or not source_of(path)}
+    footprint = footprint._replace(before=footprint.before._replace(rows=before))
+    touched = touched._replace(footprint=footprint)
+    venv = Tree.open(touched.path)
+    if venv is None:
+        return _Owned(touched, {})
+    with venv, point.farms_of([layer]) as farms:
+        owners = Owners(venv)
+        owners.learn(footprint.paths(), footprint.before, farms)
+    return _Owned(touched, {path: owners.names(path) for path in footprint.paths()})
+
+
+def _joint(groups: t.Iterable[set[str]]) -> dict[str, str]:
+    """Distribution → the name of all that it shares a path with, however indirectly."""
+    together: dict[str, set[str]] = {}
+    for group in groups:
+        merged = set(group).union(*(together.get(name, ()) for name in group))
+        for name in merged:
+            together[name] = merged
+    return {name: "+".join(sorted(merged)) for name, merged in together.items()}
 
 
 def _removal(captures: t.Sequence[ScriptCapture], made_again: bool) -> ScriptLines:
@@ -91,7 +133,3 @@ def _pins(spec: Spec) -> dict[str, str]:
         canonical(str(distribution["name"])): str(distribution.get("version") or "")
         for distribution in spec.get("distributions") or []
     }
-
-
-def _spelled(version: str) -> bytes:
-    return escape(version.lower().replace("_", "-"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import part_names
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # What the script may use; all of it is in coreutils.
 COREUTILS = (
     *(
-        "base64",
         "cat",
         "chmod",
         "chown",
@@ -49,7 +48,7 @@ COREUTILS = (
         "readlink",
         "rm",
     ),
-    *("rmdir", "sha256sum", "sort", "stat", "sync", "tail", "touch", "tr", "uniq"),
+    *("rmdir", "sha256sum", "sort", "stat", "sync", "touch", "tr", "uniq"),
 )
 SHELLS = [["dash"], ["bash", "--posix"]]
 # What is the same in both is tried with the second one less often.
@@ -69,6 +68,7 @@ class Host:
         self.engine = Engine(str(self.root))
         self.venv = TinyVenv(self.root / "venv")
         self.data = path / "data"
+        self.points: list[str] = []
         self.tools = path / "tools"
         self.tools.mkdir()
         for name in COREUTILS:
@@ -98,7 +98,13 @@ class Host:
 
     def capture(self, *specs: dict[str, Any], phase: str | None = None) -> None:
         """Capture, and write the script."""
-        backup(self.engine, list(specs), phase, "", False)
+        result = backup(self.engine, list(specs), phase, "", False)
+        self.points.append(result["rollback_point"]["id"])
+        self.write()
+
+    def settle(self) -> None:
+        """Have somebody look at what the change left, as whoever carries one out does, and write the script."""
+        settled(self.engine, self.points[-1], False)
         self.write()
 
     def write(self, generation: str = "one") -> None:
