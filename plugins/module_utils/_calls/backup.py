@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import typing as t
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
     InputError,
+    SageError,
     StoreError,
     UnknownFormat,
 )
@@ -132,7 +133,9 @@ def backup(
         session.add(event)
         made = session.made.get(owner(event))
         session.commit(made)
-        tidy(session)
+        # The next one, or retention, tries again.
+        with suppress(OSError, SageError):
+            tidy(session)
         if made is None:
             refresh(session)
         elif by == HAND:

@@ -37,7 +37,7 @@ def collect(directory: PrivateDir, points: t.Iterable[PrivateDir], paths: t.Iter
         for name in newest:
             try:
                 if name in useful:
-                    tables.append(_read(tree, name))
+                    tables.append(_without(_read(tree, name), tree, name.replace(point.NEWEST, point.REPLACED)))
                     continue
             except StoreError:
                 # It spares work, and a power cut may have emptied it.
@@ -48,6 +48,15 @@ def collect(directory: PrivateDir, points: t.Iterable[PrivateDir], paths: t.Iter
         removed = farm.collect(tables, None if keeper.is_at_work(farm) else keeper.all_copied(farm))
         farm.note_collected()
         return removed
+
+
+def _without(table: Table, tree: Tree, name: str) -> Table:
+    """A table without what a change has replaced since, which its point has."""
+    try:
+        replaced = _read(tree, name).rows
+    except (FileNotFoundError, StoreError):
+        return table
+    return table._replace(rows={path: row for path, row in table.rows.items() if path not in replaced})
 
 
 def _tables(content: Tree) -> t.Iterator[Table]:

@@ -149,19 +149,21 @@ class Farm:
 
     def note_collected(self) -> None:
         """Remember how much is needed, for M(is_crowded)."""
-        self._write(_COLLECTED, b"%d\n" % len(self.names()))
+        needed = len(self.names())
+        if needed != self._needed():
+            self._write(_COLLECTED, b"%d\n" % needed)
         self.tree.unlink(_CROWDED)
 
     def note_size(self) -> None:
         """Remember for M(is_crowded) how much there is; only whoever has asked for M(names) knows."""
-        if self._count is None:
-            return
-        try:
-            needed = int(self.tree.read(_COLLECTED))
-        except (FileNotFoundError, ValueError):
-            needed = 0
-        if self._count > _SLACK + needed + needed // 4:
+        if self._count is not None and self._count > _SLACK + self._needed() * 5 // 4:
             self._write(_CROWDED, b"")
+
+    def _needed(self) -> int:
+        try:
+            return int(self.tree.read(_COLLECTED))
+        except (FileNotFoundError, ValueError):
+            return 0
 
     def _write(self, name: str, content: bytes) -> None:
         """Write what only spares work: it is not synced."""

@@ -31,6 +31,8 @@ if t.TYPE_CHECKING:
 BEFORE, FOOTPRINT = "before", "footprint"
 # In a farm, for each path whose content it holds: the newest table of it.
 NEWEST = "newest-"
+# And what the change after that has replaced: a point has it, and nobody needs it in the farm.
+REPLACED = "replaced-"
 _STAGED = ".newest"
 
 
@@ -92,11 +94,16 @@ def newest(farm: PrivateDir, path: str) -> Table | None:
 def note_newest(farm: PrivateDir, path: str, table: Table) -> None:
     """Note that a table is the newest of a path; not synced, since it only spares looking."""
     with Tree.of(farm) as tree:
-        tree.unlink(_STAGED)
-        fd = os.open(_STAGED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=tree.fd)
-        with os.fdopen(fd, "wb") as stream:
-            stream.writelines(footprint_table.write(table))
-        os.rename(_STAGED, name_for(NEWEST, path), src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
+        tree.unlink(name_for(REPLACED, path))
+        _note(tree, name_for(NEWEST, path), table)
+
+
+def _note(farm: Tree, name: str, table: Table) -> None:
+    farm.unlink(_STAGED)
+    fd = os.open(_STAGED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=farm.fd)
+    with os.fdopen(fd, "wb") as stream:
+        stream.writelines(footprint_table.write(table))
+    os.rename(_STAGED, name, src_dir_fd=farm.fd, dst_dir_fd=farm.fd)
 
 
 def tables(layer: Layer) -> t.Iterator[tuple[str, Table]]:
@@ -150,6 +157,9 @@ def settled(layer: Layer) -> Facts:
             continue
         _adopt(layer, footprint)
         digests[path] = _write(layer.where, f"{number}.{FOOTPRINT}", settle.write(footprint))
+        if _is_shared(layer):
+            with contextlib.ExitStack() as stack:
+                _note(_holding(layer, stack).tree, name_for(REPLACED, path), footprint.before)
     return {"footprints": digests}
 
 

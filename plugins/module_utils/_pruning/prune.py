@@ -16,6 +16,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, contents, store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import remove_plain_copies
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.unsettled import tidy
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
@@ -103,6 +104,15 @@ class Cleaning:
             owners = sorted({self._points[name]["install_id"] for name in self._decision.prune})
             session.add({"event": "pruned", "installations": owners, "points": self._decision.prune})
 
+    def _tidy_farm(self) -> None:
+        """Remove from the farm what points have by now, and what was of use to those only that went."""
+        if not self._points:
+            return
+        try:
+            tidy(self.session, _history(self.session))
+        except (OSError, SageError) as error:
+            self._warn("What nobody needs of the farm was not removed", error)
+
     def _old_logs(self, history: t.Sequence[Change]) -> list[str]:
         """Logs of installations from before all that is kept, and before the current one."""
         if self.session.where is None or not history:
@@ -150,9 +160,11 @@ class Cleaning:
         """
         decision, archived = self._decision, self._decision.archive
         if not self.changed:
+            self._tidy_farm()
             after = before = self._usage.occupied()
         elif self.session.writes:
             before, archived = self._before, self._carry_out()
+            self._tidy_farm()
             after = self._occupied()
         else:
             before = self._before

@@ -1,7 +1,8 @@
 """What the store really occupies, by rollback point.
 
 A captured file is often a hard link to the installed one. Removing it frees nothing then, and so it counts
-nothing. Each file counts once, however many names it has in the store.
+nothing. Each file counts once, however many names it has in the store. What a point and the farm have is the point's;
+what the farm alone has is no point's, serves the next capture, and is not counted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._storage.contents import install_ids, opened
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.unsettled import waiting
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -19,6 +21,8 @@ if t.TYPE_CHECKING:
 
 _BLOCK = 512
 STRAY = ""
+# No point's name has a slash at its beginning.
+FARM = "/farm"
 
 Names = dict[tuple[str, str], str]
 
@@ -49,7 +53,7 @@ class Usage:
 
     def total(self, without: t.Collection[str] = ()) -> int:
         """Bytes that are occupied once C(without) these points, and without strays."""
-        excluded = {STRAY, *without, *map(unpacked, without)}
+        excluded = {STRAY, FARM, *without, *map(unpacked, without)}
         total = sum(size for owner, size in self._own.items() if owner not in excluded)
         for outside, size, owners in self._linked.values():
             if not outside and any(owner not in excluded for owner in owners):
@@ -58,12 +62,14 @@ class Usage:
 
     def occupied(self) -> int:
         """Bytes that are occupied now."""
-        return sum(self._own.values()) + sum(size for outside, size, dummy in self._linked.values() if not outside)
+        own = sum(size for owner, size in self._own.items() if owner != FARM)
+        linked = (size for outside, size, owners in self._linked.values() if not outside and owners != (FARM,))
+        return own + sum(linked)
 
     def of(self, point: str) -> int:
         """Bytes that only this point occupies."""
         return self._own.get(point, 0) + sum(
-            size for outside, size, owners in self._linked.values() if not outside and owners == (point,)
+            size for outside, size, owners in self._linked.values() if not outside and {*owners} - {FARM} == {point}
         )
 
     def add(self, owner: str, info: os.stat_result) -> None:
@@ -81,7 +87,10 @@ class Usage:
     def finish(self, plain: set[str]) -> None:
         """Once all is counted: C(alone) are those of C(plain) that share no file."""
         shared = {
-            owner for outside, dummy, owners in self._linked.values() if outside or len(owners) > 1 for owner in owners
+            owner
+            for outside, dummy, owners in self._linked.values()
+            if outside or len({*owners} - {FARM}) > 1
+            for owner in owners
         }
         self.alone = plain - shared - self.aside
 
@@ -94,14 +103,17 @@ def measure(state: PrivateDir, history: t.Sequence[Change]) -> Usage:
     """
     usage = Usage()
     try:
-        store = opened(state)
+        store = contents.opened(state)
     except FileNotFoundError:
         return usage
     names = _names(history)
-    archived = {point["point"] for change in history for point in change.points if point.get("archive")}
+    points = [point for change in history for point in change.points]
+    archived = {point["point"] for point in points if point.get("archive")}
+    # Of these the farm has the content.
+    unsettled = {point["point"] for point in points if waiting(point)}
     plain: set[str] = set()
     with store, Tree.of(store) as tree:
-        for install_id in filter(tree.is_directory, install_ids(store)):
+        for install_id in filter(tree.is_directory, contents.install_ids(store)):
             for name, is_directory in tree.listing(install_id):
                 path = f"{install_id}/{name}"
                 owner = names.get((install_id, name), STRAY)
@@ -113,7 +125,9 @@ def measure(state: PrivateDir, history: t.Sequence[Change]) -> Usage:
                 _add(tree, path, owner, usage)
                 if is_directory and _scan(tree, path, owner, usage) and owner:
                     plain.add(owner)
-    usage.finish(plain)
+        for path, dummy in tree.walk(contents.FARM):
+            _add(tree, path, FARM, usage)
+    usage.finish(plain - unsettled)
     return usage
 
 

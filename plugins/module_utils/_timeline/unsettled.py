@@ -6,6 +6,7 @@ is in the point, and what nobody needs any more goes from the farm from time to 
 
 from __future__ import annotations
 
+import shutil
 import typing as t
 from contextlib import ExitStack
 
@@ -45,7 +46,7 @@ def settle_earlier(session: Session, specs: t.Iterable[Spec], record: bool = Fal
         if farm is None:
             return
         for change, point in _points(session, contents.unsettled(farm)).values():
-            event = settle(session.where, point, keys) if keys & set(_waiting(point)) else None
+            event = settle(session.where, point, keys) if keys & set(waiting(point)) else None
             if event is None:
                 continue
             session.add(event)
@@ -76,16 +77,31 @@ def tidy(session: Session, history: t.Sequence[Change] = ()) -> int:
         if not (history or is_crowded or len(names) > 1):
             return 0
         points = {name: point for name, (dummy, point) in (_named(history, names) or _points(session, names)).items()}
-        # The last one may be settled once more, as long as nothing was captured since.
-        remaining = [name for name in names if name in points and (_waiting(points[name]) or name == names[-1])]
+        remaining = [name for name in names if name in points and waiting(points[name])]
         if remaining != names:
             contents.note_unsettled(farm, remaining)
         if not (history or is_crowded):
             return 0
+        paths = _paths(history) if history else None
+        if not (remaining or paths or paths is None):
+            store = stack.enter_context(contents.opened(state))
+            shutil.rmtree(f"/proc/self/fd/{store.fd}/{contents.FARM}")
+            return 0
         directories = [
             stack.enter_context(contents.point_dir(state, points[name]["install_id"], name)) for name in remaining
         ]
-        return collect(farm, directories, _paths(history) if history else None)
+        return collect(farm, directories, paths)
+
+
+def waiting(point: Point) -> list[str]:
+    """Keys of those resources of a point that lie in the farm and can be put back from there only."""
+    if point.get("undone") or point.get("pruned"):
+        return []
+    return [
+        registry.key(spec)
+        for spec, resource in zip(point["specs"], point["resources"])
+        if resource.get("farm") and registry.facts_of(spec, point.get("after") or ()) is None
+    ]
 
 
 def _farm(state: PrivateDir, stack: ExitStack) -> PrivateDir | None:
@@ -107,17 +123,6 @@ def _points(session: Session, names: t.Sequence[str]) -> dict[str, tuple[Change,
 
 def _named(changes: t.Iterable[Change], names: t.Container[str]) -> dict[str, tuple[Change, Point]]:
     return {point["point"]: (change, point) for change in changes for point in change.points if point["point"] in names}
-
-
-def _waiting(point: Point) -> list[str]:
-    """Keys of the resources of a point that lie in the farm and can be put back from there only."""
-    if point.get("undone") or point.get("pruned"):
-        return []
-    return [
-        registry.key(spec)
-        for spec, resource in zip(point["specs"], point["resources"])
-        if resource.get("farm") and registry.facts_of(spec, point.get("after") or ()) is None
-    ]
 
 
 def _paths(history: t.Iterable[Change]) -> set[str]:

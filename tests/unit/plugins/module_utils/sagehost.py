@@ -119,18 +119,28 @@ class SageHost:
 
     def stored(self) -> list[str]:
         """What lies in the store."""
-        return sorted(name for one in self.store.iterdir() for name in os.listdir(one)) if self.store.exists() else []
+        changes = [path for path in self.store.glob("*") if path.name != "farm"]
+        return sorted(name for change in changes for name in os.listdir(change))
 
     def occupied(self) -> int:
-        """What the store occupies, as an independent program counts; files with links elsewhere count nothing."""
+        """What the store occupies, as an independent program counts; files with links elsewhere count nothing.
+
+        What the farm alone has serves the next capture, and is no rollback point's.
+        """
         found: dict[int, list[os.stat_result]] = {}
+        of_points: set[int] = set()
+        farm = str(self.store / "farm")
         total = 0
         for directory, names, files in os.walk(self.store):
-            total += sum(os.lstat(os.path.join(directory, name)).st_blocks * 512 for name in names)
+            in_farm = directory == farm or directory.startswith(f"{farm}/")
+            of_points.update(os.lstat(os.path.join(directory, name)).st_ino for name in files if not in_farm)
+            if not in_farm:
+                total += sum(os.lstat(os.path.join(directory, name)).st_blocks * 512 for name in names)
             for name in files:
                 info = os.lstat(os.path.join(directory, name))
                 found.setdefault(info.st_ino, []).append(info)
         links = [infos for infos in found.values() if len(infos) == infos[0].st_nlink]
+        links = [infos for infos in links if infos[0].st_ino in of_points]
         # Those of the installations themselves belong to no rollback point.
         total -= sum(one.lstat().st_blocks * 512 for one in self.store.iterdir())
         return total + sum(infos[0].st_blocks * 512 for infos in links)

@@ -6,12 +6,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import shutil
+import statistics
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import farm as footprint_farm
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
+from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
+from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._timeline.treehost import host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._timeline.treehost import TreeHost
 
 __all__ = ["host"]
@@ -37,8 +49,6 @@ def test_the_next_capture_only_takes_what_is_new(host: TreeHost) -> None:
 def test_a_settled_point_needs_nothing_but_itself(host: TreeHost) -> None:
     before = snapshot(host.top)
     host.change("one", "second")
-    import shutil
-
     shutil.rmtree(host.farm)
     assert host.undo()["exact"]
     assert snapshot(host.top) == before
@@ -85,3 +95,94 @@ def test_what_a_newer_capture_took_over_is_not_settled_again(host: TreeHost) -> 
     host.settle(first)
     host.settle(second)
     assert host.points()[first]["after"] == settled
+
+
+def test_what_a_point_has_leaves_the_farm(host: TreeHost) -> None:
+    host.change("one", "second")
+    replaced = next((host.directory(host.change("two", "second")) / "0/copies").glob("*/*"))
+    assert replaced.stat().st_nlink == 2
+    host.capture()
+    retain(host.engine, Limits(), False)
+    assert replaced.stat().st_nlink == 1
+    assert {path.stat().st_ino for path in host.links()} == {
+        (host.top / name).stat().st_ino for name in ("one", "two", "lib/three")
+    }
+
+
+def test_nothing_of_what_waits_leaves_the_farm(host: TreeHost) -> None:
+    before = snapshot(host.top)
+    host.capture()
+    for name in ("one", "two", "some.conf"):
+        host.replace(name, "second")
+    retain(host.engine, Limits(), False)
+    host.undo()
+    assert snapshot(host.top) == before
+
+
+def test_what_a_killed_capture_left_goes(host: TreeHost) -> None:
+    host.capture()
+    foreign = host.top.parent / "foreign"
+    foreign.write_text("linked, and never in a table")
+    inode = foreign.stat()
+    (host.links()[0].parent / f"{inode.st_ino:x}.{inode.st_size:x}.{inode.st_mtime_ns:x}").hardlink_to(foreign)
+    (host.farm / "copies/00").mkdir()
+    (host.farm / "copies/00" / ("0" * 64)).write_text("copied, and never in a table")
+    (host.farm / ".copy").write_text("half of a cop")
+    retain(host.engine, Limits(), False)
+    assert len(host.links()) == 3
+    assert len(host.copies()) == 1
+    assert not (host.farm / ".copy").exists()
+    assert foreign.stat().st_nlink == 1
+
+
+def test_the_farm_goes_with_the_last_point(host: TreeHost) -> None:
+    first = host.change("one", "second")
+    host.undo(first)
+    retain(host.engine, Limits(redo=False), False)
+    assert not any(point.get("pruned") is None for point in host.points().values())
+    retain(host.engine, Limits(redo=False), False)
+    assert not host.farm.exists()
+
+
+def test_several_trees_share_a_farm(host: TreeHost, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(host.top, other)
+    os.link(host.top / "one", other / "shared")
+    first = host.capture(host.top, other)
+    before = snapshot(host.top), snapshot(other)
+    (other / "shared").unlink()
+    host.replace("two", "second")
+    host.settle(first)
+    host.capture(other)
+    retain(host.engine, Limits(), False)
+    host.undo(first)
+    assert (snapshot(host.top), snapshot(other)) == before
+
+
+@pytest.mark.parametrize("slack", [1000, 4], ids=["roomy", "collected from time to time"])
+def test_after_many_points_a_capture_costs_what_it_cost(
+    host: TreeHost, monkeypatch: pytest.MonkeyPatch, slack: int
+) -> None:
+    calls = 0
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            # So many lines of the ledger are looked at, and no more.
+            calls += args[0] != LEDGER
+            return real(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(footprint_farm, "_SLACK", slack)
+    for name in ("open", "lstat", "stat", "link", "unlink", "rename", "scandir", "listdir", "write", "read"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name)))
+    costs = []
+    for number in range(28):
+        calls = 0
+        host.change("one", f"content {number}")
+        costs.append(calls)
+    # One call for each point that was made meanwhile would be more than that.
+    assert statistics.median(costs[-12:]) <= statistics.median(costs[3:15]) + 10, costs
+    assert max(costs[-12:]) <= max(costs[3:15]) + 20, costs
+    assert slack > 4 or len(host.links()) < 12
