@@ -288,7 +288,9 @@ def settle(state: PrivateDir | None, point: Point, keys: t.Container[str] | None
                 continue
             facts = resource.after(layer) if resource.settles else None
             if facts is not None:
-                before[key] = {"spec": layer.spec, "facts": facts}
+                # What came between the change and the next capture is perhaps somebody else's.
+                late = {"late": True} if keys is not None else {}
+                before[key] = {"spec": layer.spec, "facts": {**facts, **late}}
             unchanged = unchanged and resource.unchanged(layer)
     after = list(before.values())
     if (point.get("after") or [], point.get("unchanged", False)) == (after, unchanged):

@@ -74,7 +74,7 @@ class VenvWayBack(WayBack):
         self.stayed: list[str] = []
         self.renewed: set[str] = set()
         self._unheld: set[str] = set()
-        self._late = [layer for layer in layers if not (layer.after or {}).get("footprints")]
+        self._late = [layer for layer in layers if _is_late(layer)]
         unfinished = [layer.manifest["captured_ns"] for layer in self._late if not layer.completed]
         self.since: int | None = min(unfinished) if unfinished else None
         self._theirs: set[str] = set()
@@ -89,7 +89,12 @@ class VenvWayBack(WayBack):
             self.owners.learn(footprint.paths(), footprint.before, farms)
         self._unheld.update(footprint.unheld)
         self.renewed.update(footprint.renewed)
-        if footprint.late is None or layer.spec.get("all"):
+        if not _is_late(layer):
+            return footprint
+        if footprint.late is None:
+            # Somebody looked before the next capture: what is otherwise since then is the next change's.
+            footprint = footprint._replace(late=Table({}), claims=lambda _path: False)
+        if layer.spec.get("all"):
             return footprint
         planned = {*_pins(layer)}
 
@@ -98,7 +103,9 @@ class VenvWayBack(WayBack):
             return not owners or not owners.isdisjoint(planned)
 
         return footprint._replace(
-            before=_only(footprint.before, claims), after=_only(footprint.after, claims), claims=claims
+            before=_only(footprint.before, claims),
+            after=_only(footprint.after, claims),
+            claims=footprint.claims or claims,
         )
 
     def refined(self, top: TopPath, touched: dict[str, Touched], now: Table, farms: Farms) -> dict[str, Touched]:
@@ -119,17 +126,20 @@ class VenvWayBack(WayBack):
         gone = {path for path in infos if touched[path].after is None}
         came = {path for path in infos if touched[path].before is None} - gone
         left = _versions(distributions.in_paths([*({*top.before} - gone), *came]))
+        seen = [path for path in infos if not touched[path].late]
+        came_seen = _versions(distributions.in_paths(path for path in seen if path not in gone))
+        gone_seen = _versions(distributions.in_paths(path for path in seen if path in gone))
         allowed = self._allowed()
         # A way back that was killed may have put back what any capture has.
         captured = _versions(distributions.in_paths(top.known if self._how.resumed else ()))
         for name in sorted({each.name for each in distributions.in_paths(infos)} | {*allowed}):
             late = name in allowed
-            of_plan = allowed.get(name, [])
+            of_plan = [*allowed.get(name, ()), *came_seen.get(name, ()), *([ABSENT] if name in gone_seen else ())]
             known = [*before.get(name, ()), *captured.get(name, ()), *(of_plan if late else left.get(name, ()))]
             of_now = is_now.get(name, [])
             theirs = [version for version in of_now if not _is_among(version, known)]
             removed = bool(before.get(name)) and not of_now and not self._may_be_gone(name, left, of_plan, late=late)
-            named = [version for version in of_plan if version not in ("", ABSENT)]
+            named = [version for version in of_plan if version not in ("", ABSENT, *before.get(name, ()))]
             planned = named if late else left.get(name, [])
             self.standings[name] = Standing(before.get(name, []), planned, of_now, theirs, removed)
             if theirs or removed:
@@ -289,6 +299,12 @@ class VenvWayBack(WayBack):
         steps = [step for step in decision.steps if step.path not in lost]
         strays = [*decision.strays, *sorted(self.aside & going - {*decision.strays})]
         return decision._replace(steps=steps, strays=strays, lost=sorted(lost))
+
+
+def _is_late(layer: Layer) -> bool:
+    """Whether nobody looked at once when the change had ended."""
+    after = layer.after or {}
+    return not after.get("footprints") or bool(after.get("late"))
 
 
 def _pins(layer: Layer) -> dict[str, str]:
