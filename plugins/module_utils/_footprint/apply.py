@@ -20,8 +20,8 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, unsafe
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import closed, metadata
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import metadata
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import COPYING, RESTORE, STAGED
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
@@ -95,6 +95,7 @@ class Application:
         # Descriptors of its own: those of a tree last until it leads to another directory.
         self._twins = Place(Tree(place.parent.path, os.dup(place.parent.fd)), place.name)
         self._farms = farms
+        self._now = now
         self._stage = stage
         self._aside = aside
         # How many names of an inode are known to be the tree's.
@@ -129,6 +130,7 @@ class Application:
         """
         self._stage.unlink(_RESERVE)
         self._begin(steps, disputed)
+        closed.open_own(self._place, steps, self._now, self._stage)
         self._pending = {step.path for step in steps}
         directories = [step for step in steps if _goal(step) == DIRECTORY]
         for step in reversed(steps):
@@ -157,6 +159,7 @@ class Application:
             before, inode = step.touched.before, self._directories.get(step.path)
             if before is None or inode is None or not metadata.apply_to(*self._place.at(step.path), before, inode):
                 self.late.append(step.path)
+        closed.close_again(self._place, self._stage, {step.path for step in steps})
         self._stage.unlink(_BEGUN)
 
     def _remove_files(self, steps: t.Iterable[Step], disputed: t.Container[str]) -> None:

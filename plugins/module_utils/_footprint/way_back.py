@@ -7,7 +7,7 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, point, verify
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, closed, decide, point, verify
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY, Table
 
@@ -123,7 +123,10 @@ class WayBack:
                 gone = [name for name in sorted(touched) if touched[name].before is not None]
                 steps = [decide.Step(name, decide.RESTORE, touched[name], None) for name in gone]
                 return decide.Decision(steps, [], [], [], [])
-            now = self.looks[top.path] = place.look()
+            now = place.look()
+            with contextlib.suppress(FileNotFoundError), self._stage(top) as stage:
+                now = closed.as_closed(now, stage)
+            self.looks[top.path] = now
             self.touched[top.path] = self.refined(top, touched, now, farms)
             return decide.decide(
                 place,
@@ -179,13 +182,18 @@ class WayBack:
         return ((top, path) for top in self.tops for path in self.decisions[top.path].conflicts)
 
     def check(self) -> None:
-        """Check all held content that will be used.
+        """Check all held content that will be used, and that it can be put back.
 
         :raises StoreError: some is gone, or not what was captured; nothing was changed.
+        :raises RollbackError: it leads to directories of somebody else's; nothing was changed.
         """
         with point.farms_of(self._layers) as farms:
-            for decision in self.decisions.values():
-                decide.check(decision.steps, farms)
+            for top in self.tops:
+                steps = self.decisions[top.path].steps
+                decide.check(steps, farms)
+                with point.place_of(top.path) as place:
+                    if place is not None and top.path in self.looks:
+                        closed.check(place, steps, self.looks[top.path])
 
     def execute(self) -> None:
         """Carry it out; nothing is synced. Can be repeated after having been interrupted anywhere."""

@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import (
     apply,
+    closed,
     decide,
     hold,
     keeper,
@@ -127,12 +128,13 @@ class Bench:
     ) -> dict[str, str]:
         """Undo changes as far as that can be decided; what differs afterwards."""
         touched = decide.merge(footprints)
-        now = self.place.look()
+        now = closed.as_closed(self.place.look(), self.stage)
         begun = apply.begun(self.stage)
         self.decision = decision = decide.decide(
             self.place, touched, now, Farms([self.farm]), groups, force=force, begun=begun
         )
         decide.check(decision.steps, Farms([self.farm]))
+        closed.check(self.place, decision.steps, now)
         with Application(self.place, Farms([self.farm]), before, now, self.stage, self.aside) as application:
             application.run(decision.steps, decision.conflicts)
         self.application = application
