@@ -124,8 +124,9 @@ class WayBack:
                 steps = [decide.Step(name, decide.RESTORE, touched[name], None) for name in gone]
                 return decide.Decision(steps, [], [], [], [])
             now = place.look()
-            with contextlib.suppress(FileNotFoundError), self._stage(top) as stage:
-                now = closed.as_closed(now, stage)
+            for layer in self._layers:
+                with contextlib.suppress(FileNotFoundError), self._stage(top, layer.where) as stage:
+                    now = closed.as_closed(now, stage)
             self.looks[top.path] = now
             self.touched[top.path] = self.refined(top, touched, now, farms)
             return decide.decide(
