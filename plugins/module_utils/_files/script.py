@@ -31,6 +31,7 @@ files_verify() {
 class FilesScript(Script):
     """Named files, links and directories."""
 
+    shared = (shell.SHELL,)
     functions = _FUNCTIONS
 
     def observed(self, layer: Layer) -> list[Observed]:

@@ -150,49 +150,48 @@ enter() {
     cd -P -- "./$decoded" 2>/dev/null && [ "$PWD" = "$at/$decoded" ]
 }
 
-# Sets as: what a command begins with that changes something in "."; and own_mode. Root works in a user's directory as
-# this user, who may swap any name in it; and not at all where yet others may.
+# Sets as: what a command begins with that changes something in "."; own and own_mode, of that. Root works in a user's
+# directory as this user, who may swap any name in it; and not at all where yet others may.
 judge_owner() {
     as=
-    own=$(stat -c '%u %a' .)
-    own_mode=${own#* } own=${own%% *}
+    own=$(stat -c '%u:%g:%a' .)
+    own_mode=${own##*:} own_group=${own#*:} own=${own%%:*}
+    own_group=${own_group%:*}
     [ "$me" = 0 ] || return 0
-    if [ "$own" = 0 ] || [ "$own" = "$as_whom" ]; then
-        [ "$own" = 0 ] || as=$as_known
-        ! shared . && return 0
-        trouble="others than the owner can write to $PWD"
+    if shared .; then
+        trouble="others than its owner can write to $PWD"
         return 1
     fi
-    become "$own" || {
-        trouble="$PWD belongs to user id $own, and nothing here can act as that user: no setpriv, runuser or su"
+    [ "$own" != 0 ] || return 0
+    [ "$own" = "$as_whom" ] || become "$own" || {
+        trouble="$PWD belongs to user id $own, and nothing here can act as that user (setpriv, runuser or su)"
         return 1
     }
-    as_whom=$own as_known=$as
+    as=$as_known
 }
 
-# Sets as for the user id $1.
+# Sets as_known: what a command begins with that the user id $1 is to run.
 become() {
-    accounts=$(getent passwd "$1" 2>/dev/null || cat /etc/passwd)
-    account='' group=$1
-    for as in $accounts; do
+    account='' groups=--clear-groups
+    for account in $(getent passwd "$1" 2>/dev/null || cat /etc/passwd); do
         IFS=:
         # shellcheck disable=SC2086  # set -f is on
-        set -- "$1" $as
+        set -- "$1" $account
         IFS=$nl
         if [ "$4" = "$1" ]; then
-            account=$2 group=$5
+            account=$2 own_group=$5 groups=--init-groups
             break
         fi
+        account=
     done
-    for as in "setpriv --reuid=$1 --regid=$group --clear-groups --" "runuser -u $account --" \
-        "su -s /bin/sh -c _ -- $account"; do
-        as=$(printf '%s' "$as" | tr ' ' '\n')
-        case $as in
-        su*) as=${as%%_*}'exec "$0" "$@"'${as#*_} ;;
-        esac
+    as_whom=$1
+    for as_known in "setpriv${nl}--reuid=$1${nl}--regid=$own_group${nl}$groups${nl}--" \
+        "runuser${nl}-u${nl}$account${nl}--" \
+        "su${nl}-s${nl}/bin/sh${nl}-c${nl}exec \"\$0\" \"\$@\"${nl}--${nl}$account"; do
         # shellcheck disable=SC2086  # a line is a word
-        [ "$($as id -u 2>/dev/null </dev/null)" != "$1" ] || return 0
+        [ "$($as_known id -u 2>/dev/null </dev/null)" != "$1" ] || return 0
     done
+    as_whom=
     return 1
 }
 
@@ -246,8 +245,11 @@ take_up() {
 
 # Sets full: the path of $name, encoded.
 full_name() {
-    full=${above%/}/$below/$name
-    [ "$below" != . ] || full=${above%/}/$name
+    full=$name
+    # As a part of a path it is no word of its own.
+    [ "$name" != '\0055' ] || full=-
+    [ "$below" = . ] || full=$below/$full
+    full=${above%/}/$full
 }
 
 # Sets fact: that of the list for what stat prints as FACTS.
@@ -348,7 +350,13 @@ judge() {
     if ! is_after && ! is_half_done; then
         case $whose in
         '~') ;;
-        -) verdict=lives ;;
+        -)
+            # A directory that somebody removed is made again for what belongs into it.
+            case $before:$now in
+            d*:-) ;;
+            *) verdict=lives ;;
+            esac
+            ;;
         *) verdict=theirs ;;
         esac
     fi
@@ -357,7 +365,7 @@ judge() {
     [!d]d)
         full=$below/$name
         # Nobody looks for others' files in what is kept aside as a whole.
-        [ "$after" = '?' ] || going="$going$above ${full#./}$nl"
+        [ "$after" = '?' ] || [ "$verdict" != go ] || going="$going$above ${full#./}$nl"
         ;;
     esac
 }
@@ -465,8 +473,9 @@ print_made() {
     for line in $lines; do
         take_up "$line"
         full_name
-        case $before in
-        d*) printf '%s\n' "$full" ;;
+        case $verdict:$before in
+        lives:*) ;;
+        *:d*) printf '%s\n' "$full" ;;
         esac
     done
 }
@@ -502,7 +511,17 @@ check_directory() {
     done
     [ "$#" -eq 0 ] || [ "$(hashes "$@")$nl" = "$sums" ] ||
         refuse "captured content of files in ${above%/}/$below is not what was captured." "$restore_store"
-    [ -z "$lines$entered" ] || [ -z "$entered" ] || judge_owner || refuse "$trouble." "$by_module"
+    [ -n "$entered" ] || return 0
+    judge_owner || refuse "$trouble." "$by_module"
+    [ -n "$as" ] || return 0
+    for line in $lines; do
+        take_up "$line"
+        full_name
+        case $verdict:$before in
+        lives:* | *:- | *:?:*:"$own":*:*:*) ;;
+        *) refuse "$full was not of user id $own, who owns the directory that it is in." "$by_module" ;;
+        esac
+    done
 }
 
 # Refuses when what is in the way to "." is not in the list.
@@ -645,7 +664,7 @@ clear_directory() {
         lives:* | *:?- | *:dd) ;;
         stray:*) set_aside ;;
         *:?d)
-            if [ "$after" = '?' ]; then
+            if [ "$after" = '?' ] || [ "$verdict" = theirs ]; then
                 set_aside
             else
                 gone="$gone$above $below $line$nl"
@@ -749,7 +768,7 @@ put_back() {
         find_content "$before_content" || fail "the captured content of $PWD/$decoded is gone."
         if [ -n "$as" ]; then
             # Who may not enter the store gets it open.
-            (umask 077 && $as sh -c 'exec cat >"$1"' sh "$staged" <"$held")
+            (umask 077 && $as tee -- "$staged" <"$held" >/dev/null)
         else
             (umask 077 && cp -- "$held" "$staged")
         fi || fail "$PWD/$decoded could not be written."
@@ -929,10 +948,13 @@ compare_rows() {
     done
 }
 
-# Sets decoded: the path of a row from where the captured path is.
+# Sets encoded and decoded: the path of the row $row from where the captured path is.
 path_of_row() {
     encoded=$base/${row##* }
-    [ "${row##* }" != - ] || encoded=$base
+    case ${row##* } in
+    -) encoded=$base ;;
+    '\0055') encoded=$base/- ;;
+    esac
     decode "$encoded"
 }
 
@@ -984,17 +1006,21 @@ print_line() {
     case $line in
     */__pycache__/*.pyc) mark='~' ;;
     esac
-    printf '%s %s %s ? -\n' "$mark" "${line##*/}" "$1"
+    name=${line##*/}
+    [ "$name" != - ] || name='\0055'
+    printf '%s %s %s ? -\n' "$mark" "$name" "$1"
 }
 
 # Prints what came below the captured path, each directory as a whole.
 new_paths() {
     decode "$base"
     exists "./$decoded" || return 0
-    known=$(for line in $table; do
-        case $line in
-        [fdlpsbc]' '*' -') printf '%s\n' "$base" ;;
-        [fdlpsbc]' '*) printf '%s\n' "$base/${line##* }" ;;
+    known=$(for row in $table; do
+        case $row in
+        [fdlpsbc]' '*)
+            path_of_row
+            printf '%s\n' "$encoded"
+            ;;
         esac
     done)
     there=$({

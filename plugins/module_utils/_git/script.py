@@ -6,6 +6,7 @@ import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
+    REMOVAL,
     Script,
     ScriptCapture,
     ScriptLines,
@@ -305,6 +306,7 @@ git_verify_repository() {
 class GitScript(Script):
     """A git work tree; the oldest capture decides."""
 
+    shared = (REMOVAL,)
     functions = _FUNCTIONS
 
     def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | str:

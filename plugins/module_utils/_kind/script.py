@@ -12,6 +12,37 @@ if t.TYPE_CHECKING:
 
 _SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
 
+# A part for what was not there before.
+REMOVAL = r"""# --- What was not there before goes as a whole: out of sight in one step ---
+
+removal_plan() {
+    if [ -n "$recreated" ]; then
+        conflicts="$conflicts$path_encoded was removed by somebody between two installations;"
+        conflicts="$conflicts what was in it then was not captured$nl"
+    fi
+    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
+        if exists "$one"; then
+            encode "$one"
+            plan_remove=$plan_remove$encoded$nl
+        fi
+    done
+}
+
+removal_execute() {
+    hidden=${path%/*}/.${path##*/}.sage-removed
+    rm -rf -- "$hidden" || fail "$hidden could not be removed."
+    exists "$path" || return 0
+    mv -T -- "$path" "$hidden" || fail "$path could not be moved."
+    rm -rf -- "$hidden" || fail "$hidden could not be removed."
+}
+
+removal_verify() {
+    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
+        ! exists "$one" || printf '%s\n' "$one is still there"
+    done
+}
+"""
+
 
 class ScriptCapture(t.NamedTuple):
     """One capture of a resource, as a script needs it.
@@ -53,9 +84,11 @@ class ScriptRefusal(t.NamedTuple):
 class Script(abc.ABC):
     """How one kind goes back in C(rollback.sh).
 
+    :cvar shared: parts in POSIX shell that several kinds need.
     :cvar functions: C(<kind>_check), C(<kind>_plan), C(<kind>_execute), C(<kind>_verify), in POSIX shell.
     """
 
+    shared: t.ClassVar[tuple[str, ...]] = ()
     functions: t.ClassVar[str]
 
     @abc.abstractmethod

@@ -6,12 +6,10 @@ from __future__ import annotations
 SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 NAMES = (
-    r"""# Everything is checked and computed before anything is touched, and the order of the work is
-# such that a run that was interrupted anywhere is finished by running the script again.
-# Resources are described at the end and their functions called by name; "test && test || refuse" is meant;
-# names in quotes are not to be expanded; IFS is a newline, so "for" reads lines; "test -ef" is in POSIX
-# since 2024, and was everywhere before.
-# shellcheck disable=SC2013,SC2015,SC2016,SC2034,SC2154,SC2317,SC2329,SC3013
+    r"""# --- How it is done ---
+#
+# Everything is checked and computed before anything is touched, and the order of the work is such that a run that was
+# interrupted anywhere is finished by running the script again. IFS is a newline: "for" reads lines.
 
 set -uf
 LC_ALL=C

@@ -1,36 +1,6 @@
-"""C(rollback.sh): removing what was not there; the run, from its checks to its report."""
+"""C(rollback.sh): the run, from its checks to its report."""
 
 from __future__ import annotations
-
-REMOVAL = r"""# --- What was not there before goes as a whole: out of sight in one step ---
-
-removal_plan() {
-    if [ -n "$recreated" ]; then
-        conflicts="$conflicts$path_encoded was removed by somebody between two installations;"
-        conflicts="$conflicts what was in it then was not captured$nl"
-    fi
-    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
-        if exists "$one"; then
-            encode "$one"
-            plan_remove=$plan_remove$encoded$nl
-        fi
-    done
-}
-
-removal_execute() {
-    hidden=${path%/*}/.${path##*/}.sage-removed
-    rm -rf -- "$hidden" || fail "$hidden could not be removed."
-    exists "$path" || return 0
-    mv -T -- "$path" "$hidden" || fail "$path could not be moved."
-    rm -rf -- "$hidden" || fail "$hidden could not be removed."
-}
-
-removal_verify() {
-    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
-        ! exists "$one" || printf '%s\n' "$one is still there"
-    done
-}
-"""
 
 RUN = r"""# --- The run ---
 
@@ -222,7 +192,7 @@ main() {
         esac
     done
     for tool in cat chmod chown cp cut date id ln mkdir mkfifo mv od readlink rm rmdir sha256sum sort stat sync \
-        touch tr uniq; do
+        tee touch tr uniq; do
         command -v "$tool" >/dev/null 2>&1 ||
             refuse "$tool of the coreutils is missing." "Install it in a directory of $PATH."
     done

@@ -21,7 +21,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import CHECKPOINTS, STATE_DIR
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.shell import SHELL
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
     Script,
@@ -36,7 +35,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import LOOK
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_names import NAMES
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import REMOVAL, RUN
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import RUN
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
@@ -55,7 +54,10 @@ _INTRO = b"""#!/bin/sh
 # Rolls this host back to what was captured before the latest change, without Ansible, Python or network.
 # Made anew with every rollback point by intellistream.sage; do not edit. How to use it: sh rollback.sh --help
 #
-# First stands what it is about, then how it is done.
+# First stands what it is about, then how it is done. Functions of resources are called by their names; "test && test
+# || refuse" is meant; names in quotes are not to be expanded; "test -ef" is in POSIX since 2024, and was everywhere
+# before.
+# shellcheck disable=SC2013,SC2015,SC2016,SC2030,SC2031,SC2034,SC2089,SC2090,SC2154,SC2317,SC2329,SC3013
 
 """
 
@@ -233,16 +235,19 @@ def render(
             b"}\n\n# What was captured, and the hash of what is said of it.\nlayer() {\n    case $1 in\n",
             *(_layer(capture) for each in resources for capture in each.captures),
             b"    *) fail 'this script is damaged.' ;;\n    esac\n}\n\n",
-            _body(),
+            _body(able),
             b'\nmain "$@"\n',
         )
     )
 
 
-def _body() -> bytes:
-    """The same for everybody: what the script does, and how each kind does it."""
-    scripts = [_script(kind).functions for kind in registry.carried() if kind.script]
-    return "\n".join((NAMES, LOOK, REMOVAL, SHELL, *scripts, RUN)).encode()
+def _body(resources: t.Sequence[_Resource]) -> bytes:
+    """What the script does, and how each kind does it that is in it."""
+    names = {each.name for each in resources}
+    kinds = [kind for kind in registry.carried() if kind.name in names]
+    scripts = [_script(kind) for kind in kinds]
+    shared = dict.fromkeys(part for script in scripts for part in script.shared)
+    return "\n".join((NAMES, LOOK, *shared, *(script.functions for script in scripts), RUN)).encode()
 
 
 def _script(kind: Kind) -> Script:

@@ -11,6 +11,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import point, shell
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
+    REMOVAL,
     Script,
     ScriptCapture,
     ScriptLines,
@@ -45,6 +46,7 @@ class _Owned(t.NamedTuple):
 class VenvScript(Script):
     """A virtual environment."""
 
+    shared = (shell.SHELL, REMOVAL)
     functions = FUNCTIONS
 
     def observed(self, layer: Layer) -> list[_Owned]:

@@ -116,8 +116,8 @@ venv_look_at_others() {
         [ "$(stat -c %Z -- "$path/$decoded")" -ge "$since" ] && [ -f "$path/$decoded/RECORD" ] || continue
         venv_name "$info"
         # What a change that nobody looked at was going to install is its own.
-        case $unsettled$nl$planned$nl in
-        *"$nl$project$nl"*) continue ;;
+        case $nl$planned$nl in
+        *"$nl$project$nl"*) [ -z "$unsettled" ] || continue ;;
         esac
         rows=$(venv_rows "$info" | sort -u)
         shared=$(printf '%s\n' "$rows" "$listed" | sort | uniq -d)

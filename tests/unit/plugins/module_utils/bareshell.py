@@ -48,7 +48,7 @@ COREUTILS = (
         "readlink",
         "rm",
     ),
-    *("rmdir", "sha256sum", "sort", "stat", "sync", "touch", "tr", "uniq"),
+    *("rmdir", "sha256sum", "sort", "stat", "sync", "tee", "touch", "tr", "uniq"),
 )
 SHELLS = [["dash"], ["bash", "--posix"]]
 # What is the same in both is tried with the second one less often.

@@ -12,7 +12,6 @@ import os
 import pty
 import shutil
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,8 +53,9 @@ def _holding(host: Host, content: bytes) -> Path:
     return next(path for path in host.state.glob("store/*/*/1/copies/*/*") if path.read_bytes() == content)
 
 
-def _store_file(host: Host) -> Path:
-    return next(host.state.glob(f"store/*/*/0/{SITE}/pack/__init__.py"))
+def _held(host: Host) -> Path:
+    """The copy that holds the old version of a package."""
+    return next(path for path in host.state.glob("store/*/*/0/copies/*/*") if path.read_bytes() == b"version = '1.0'\n")
 
 
 def _edit(path: Path, old: bytes, new: bytes) -> None:
@@ -77,22 +77,15 @@ def _directory(path: Path) -> None:
 REFUSALS: dict[str, Callable[[Host], object]] = {
     "header": lambda host: _edit(next(host.state.glob("store/*/*/0.json")), b"true", b"True"),
     "header gone": lambda host: next(host.state.glob("store/*/*/0.json")).unlink(),
-    "items": lambda host: _edit(next(host.state.glob("store/*/*/0.items")), b"0644", b"4755"),
-    "items gone": lambda host: next(host.state.glob("store/*/*/0.items")).unlink(),
-    "linked content": lambda host: _edit(_store_file(host), b"1.0", b"6.6"),
-    "content gone": lambda host: _store_file(host).unlink(),
-    "content is a link": lambda host: _swap(_store_file(host), host.top / "elsewhere"),
-    "content below a link": lambda host: _swap(_store_file(host).parent, host.top / "elsewhere"),
-    "setuid content": lambda host: _store_file(host).chmod(0o4755),
-    "copied content": lambda host: _edit(next(host.state.glob("store/*/*/0/bin/pack")), b"1.0", b"6.6"),
+    "content": lambda host: _edit(_held(host), b"1.0", b"6.6"),
+    "content gone": lambda host: _held(host).unlink(),
+    "content is a link": lambda host: _swap(_held(host), host.top / "elsewhere"),
     "content of files": lambda host: _holding(host, b"1").write_text("3"),
     "store gone": lambda host: (host.state / "store").rename(host.top / "moved"),
     "venv is a link": lambda host: _swap(host.venv.path, host.top / "elsewhere"),
     "link in the venv": lambda host: _swap(host.venv.site / "pack", host.top / "elsewhere"),
     "site is a link": lambda host: _swap(host.venv.site, host.top / "elsewhere"),
     "state is writable": lambda host: host.state.chmod(0o777),
-    "directory in the way": lambda host: _directory(host.venv.path / "bin/pack"),
-    "new version is a link": lambda host: _swap(host.venv.site / "fresh", host.top / "elsewhere"),
 }
 
 
@@ -105,6 +98,7 @@ def test_refusals_touch_nothing(host: Host, what: str, force: list[str]) -> None
     host.capture(host.spec("pack==2.0", "fresh==1.0"), paths(host))
     change(host)
     wreck(host.data)
+    host.settle()
     REFUSALS[what](host)
     before = host.everything()
     outside = snapshot(host.top / "elsewhere")
@@ -114,6 +108,48 @@ def test_refusals_touch_nothing(host: Host, what: str, force: list[str]) -> None
     assert "Refused: " in done.stderr
     assert changes(before, host.everything()) == {}
     assert changes(outside, snapshot(host.top / "elsewhere")) == {}
+
+
+@pytest.mark.parametrize("what", ["changed", "gone"])
+def test_f7_a_table_that_is_not_what_was_captured_is_refused(host: Host, what: str) -> None:
+    """What a change touched that nobody looked at is found by it."""
+    host.capture(host.spec("pack==2.0"))
+    change(host)
+    table = next(host.state.glob("store/*/*/0/0.before"))
+    if what == "gone":
+        table.unlink()
+    else:
+        _edit(table, b"0644", b"4755")
+    before = host.everything()
+    done = host.run("--yes", "--force")
+    assert (done.returncode, "0.before is not what was captured" in done.stderr) == (2, True)
+    assert changes(before, host.everything()) == {}
+
+
+def test_f9_a_link_in_place_of_what_came_is_left_alone_and_not_followed(host: Host) -> None:
+    host.capture(host.spec("fresh==1.0"))
+    host.venv.install("fresh", "1.0")
+    host.settle()
+    _swap(host.venv.site / "fresh", host.top / "elsewhere")
+    outside = snapshot(host.top / "elsewhere")
+    assert f"{SITE}/fresh" in host.undo().partition("Left alone")[2]
+    assert (host.venv.site / "fresh").is_symlink()
+    assert changes(outside, snapshot(host.top / "elsewhere")) == {}
+
+
+def test_v9_a_directory_in_the_way_is_kept_aside(host: Host) -> None:
+    before = host.look()
+    host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    host.settle()
+    _directory(host.venv.path / "bin/pack")
+    (host.venv.path / "bin/pack/precious").write_text("mine")
+    there = host.everything()
+    assert host.run("--yes").returncode == 2
+    assert changes(there, host.everything()) == {}
+    host.undo("--force")
+    assert [path.read_text() for path in host.state.glob("store/*/*/0/aside/**/precious")] == ["mine"]
+    check_same_as_module(host, before)
 
 
 def test_stale_copy_is_refused(host: Host) -> None:
@@ -271,29 +307,34 @@ def test_conflicts_are_refused_and_forced(host: Host) -> None:
     before = host.look()
     host.capture(host.spec("pack==2.0"))
     host.venv.install("pack", "2.0")
-    time.sleep(0.01)
+    host.settle()
     (host.venv.site / "pack/__init__.py").write_text("precious\n")
     there = host.everything()
     done = host.run("--yes")
-    assert (done.returncode, "was edited by somebody" in done.stdout) == (2, True)
+    assert (done.returncode, "pack/__init__.py was changed by somebody" in done.stdout) == (2, True)
     assert changes(there, host.everything()) == {}
     host.undo("--force")
-    kept = next(host.state.glob(f"store/*/*/0/aside/{SITE}/pack/__init__.py"))
-    assert kept.read_text() == "precious\n"
+    kept = [path.read_text() for path in host.state.glob(f"store/*/*/0/aside/**/{SITE}/pack/__init__.py")]
+    assert kept == ["precious\n"]
     check_same_as_module(host, before)
 
 
 @pytest.mark.parametrize("what", ["foreign version", "removed"])
-def test_foreign_changes_are_refused_and_forced(host: Host, what: str) -> None:
+def test_f14_foreign_changes_are_refused_and_forced(host: Host, what: str) -> None:
+    """What others upgraded over the change's leaves no file behind: two versions of one distribution are none."""
     before = host.look()
     host.capture(host.spec("pack==2.0"))
+    host.venv.install("pack", "2.0")
+    host.settle()
     if what == "removed":
         host.venv.uninstall("pack")
     else:
-        host.venv.install("pack", "9.0")
+        host.venv.install("pack", "9.0", {"pack/__init__.py": "nine\n", "pack/nine/only.py": "", "nine.py": "9\n"})
     there = host.everything()
     done = host.run("--yes")
-    assert (done.returncode, "somebody else" in done.stdout) == (2, True)
+    assert (done.returncode, "by somebody" in done.stdout) == (2, True)
+    if what != "removed":
+        assert f"pack 9.0 in {host.venv.path} was installed by somebody else" in done.stdout
     assert changes(there, host.everything()) == {}
     host.undo("--force")
     check_same_as_module(host, before)
@@ -322,10 +363,10 @@ def test_link_swapped_in_for_a_captured_directory_is_not_followed(host: Host) ->
 def test_missing_tool_is_named(host: Host) -> None:
     host.capture(host.spec("pack==2.0"))
     host.venv.install("pack", "2.0")
-    (host.tools / "base64").unlink()
+    (host.tools / "uniq").unlink()
     before = host.everything()
     done = host.run("--yes")
-    assert (done.returncode, "base64" in done.stderr) == (2, True)
+    assert (done.returncode, "uniq" in done.stderr) == (2, True)
     assert changes(before, host.everything()) == {}
 
 
