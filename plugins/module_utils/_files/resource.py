@@ -19,10 +19,12 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
     from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
+Sources = t.Callable[[], "t.Iterator[PrivateDir]"]
 _NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
 _CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir], Facts]] = ByName("_files.capture:capture")
 _SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_footprint.point:settled")
 _TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_footprint.point:touched")
+_MEND: ByName[t.Callable[[Layer, Sources, bool], bool]] = ByName("_footprint.mend:mend")
 _LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.point:lost")
 _UNDO: ByName[t.Callable[[t.Sequence[Layer], UndoOptions], Undo]] = ByName("_files.undo:FilesUndo")
 
@@ -75,6 +77,9 @@ class FilesResource(Resource):
 
     def lost(self, layer: Layer, thorough: bool) -> list[str]:
         return list(_LOST.load()(layer, thorough))
+
+    def mend(self, layer: Layer, sources: Sources, apply: bool) -> bool:
+        return _MEND.load()(layer, sources, apply)
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(layers, options)

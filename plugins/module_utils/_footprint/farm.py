@@ -12,10 +12,11 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, digest_of
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE
@@ -26,7 +27,7 @@ if t.TYPE_CHECKING:
 CANNOT_LINK = frozenset(
     (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT)
 )
-_COPIES, _LINKS = "copies", "links-"
+COPIES, LINKS = "copies", "links-"
 # How many links were needed when somebody looked; and that there are many more.
 _COLLECTED, _CROWDED = "collected", "crowded"
 _SLACK = 1000
@@ -62,7 +63,7 @@ class Farm:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.generation = f"{_LINKS}{footprint_look.file_system(tree.fd)}-{os.fstat(tree.fd).st_ino:x}"
+        self.generation = f"{LINKS}{footprint_look.file_system(tree.fd)}-{os.fstat(tree.fd).st_ino:x}"
         self._count: int | None = None
 
     def adopt(self, other: Farm, row: TableRow, generation: str) -> None:
@@ -120,9 +121,9 @@ class Farm:
             copies.update(row.hash for row in rows)
         removed = 0
         for top, dummy in self.tree.listing(""):
-            if top == _COPIES and digests is not None:
+            if top == COPIES and digests is not None:
                 removed += self._remove_others(top, copies)
-            elif top.startswith(_LINKS):
+            elif top.startswith(LINKS):
                 removed += self._remove_others(top, links.get(top, ()))
         self.tree.unlink(_STAGED)
         return removed
@@ -327,6 +328,25 @@ class Farm:
             raise self._damaged(path, "not what was captured")
         return inode
 
+    def open_copy(self, digest: str) -> int | None:
+        """A descriptor of the copy that is named for a hash; None where there is no file of that name."""
+        try:
+            return self.tree.open_file(_of_copy(digest))
+        except (FileNotFoundError, UnsafePath):
+            return None
+
+    def remove_copy(self, digest: str) -> None:
+        """Remove whatever is named for a hash."""
+        try:
+            fd, name = self.tree.parent(_of_copy(digest))
+            if stat.S_ISDIR(os.lstat(name, dir_fd=fd).st_mode):
+                # Through the open directory; rmtree itself follows no link.
+                shutil.rmtree(f"/proc/self/fd/{fd}/{name}")
+            else:
+                os.unlink(name, dir_fd=fd)
+        except FileNotFoundError:
+            return
+
     def _damaged(self, path: str, how: str) -> StoreError:
         return StoreError(
             f"Captured content in {self.tree.path} is {how}.",
@@ -344,6 +364,10 @@ class Farms:
 
     def __init__(self, farms: t.Iterable[Farm]) -> None:
         self._farms = list(farms)
+
+    def first(self) -> Farms:
+        """The first of them alone."""
+        return Farms(self._farms[:1])
 
     def holds_inode(self, row: TableRow) -> bool:
         """Whether one of them holds the very inode of a row, see M(Farm.holds_inode)."""
@@ -426,7 +450,7 @@ def link_name(row: TableRow) -> str:
 
 
 def _of_copy(digest: str) -> str:
-    return f"{_COPIES}/{digest[:2]}/{digest}"
+    return f"{COPIES}/{digest[:2]}/{digest}"
 
 
 def name_for(what: str, path: str) -> str:

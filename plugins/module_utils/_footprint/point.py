@@ -11,7 +11,7 @@ import hashlib
 import os
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper, settle
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
@@ -22,7 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, Table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, Table, TableRow
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -124,8 +124,7 @@ def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
     known = (layer.after or {}).get("footprints") or {}
     for number, (path, before) in enumerate(tables(layer)):
         if path in known:
-            name = f"{number}.{FOOTPRINT}"
-            yield path, settle.read(_read(layer.where, name, known[path]), name)
+            yield path, _footprint(layer, number, known[path])
             continue
         with place_of(path) as place:
             if place is None:
@@ -135,6 +134,11 @@ def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
                 farm = _holding(layer, stack)
                 copied = keeper.copied(path, farm) if _is_shared(layer) else {}
                 yield path, settle.settle(place, before, farm, copied)._replace(late=before)
+
+
+def _footprint(layer: Layer, number: int, digest: str) -> Footprint:
+    name = f"{number}.{FOOTPRINT}"
+    return settle.read(_read(layer.where, name, digest), name)
 
 
 def settled(layer: Layer) -> Facts:
@@ -176,32 +180,69 @@ def _adopt(layer: Layer, footprint: Footprint) -> None:
         own.flush(adopted)
 
 
+class NeededFile(t.NamedTuple):
+    """A file whose content an undo of a capture may need.
+
+    :ivar top: the captured path.
+    :ivar relative: of the file below it.
+    :ivar generation: of the table that the row is from.
+    :ivar settled: the capture has it, and not only the farm.
+    """
+
+    top: str
+    relative: str
+    row: TableRow
+    generation: str
+    settled: bool
+
+    @property
+    def full(self) -> str:
+        """The absolute path."""
+        return f"{self.top}/{self.relative}" if self.relative else self.top
+
+
+def needed(layer: Layer) -> t.Iterator[NeededFile]:
+    """All files whose content a capture has to have: what the change has replaced, or all while nobody knows that.
+
+    :raises StoreError: a table is gone or was changed.
+    """
+    known = (layer.after or {}).get("footprints") or {}
+    for number, (path, table) in enumerate(tables(layer)):
+        if path in known:
+            footprint = _footprint(layer, number, known[path])
+            rows = {name: row for name, row in footprint.before.rows.items() if name not in footprint.unheld}
+        else:
+            with contextlib.ExitStack() as stack:
+                farm = _holding(layer, stack)
+                rows = settle.with_copies(table, keeper.copied(path, farm) if _is_shared(layer) else {}).rows
+            if layer.manifest.get("partly"):
+                rows = {name: row for name, row in rows.items() if row.hash}
+        for relative, row in rows.items():
+            if row.type == FILE:
+                yield NeededFile(path, relative, row, table.generation, settled=path in known)
+
+
 def lost(layer: Layer, thorough: bool) -> t.Iterator[str]:
     """What is gone or hurt of a capture's content.
 
     :param thorough: read all of it.
     """
-    settled_paths = (layer.after or {}).get("footprints") or {}
-    with farms_of([layer]) as farms:
-        for path, table in tables(layer):
-            needed, unheld = table, t.cast("t.Container[str]", ())
-            if path in settled_paths:
-                footprint = dict(touched(layer))[path]
-                needed, unheld = footprint.before, footprint.unheld
-            for relative, row in needed.rows.items():
-                if row.type != FILE or relative in unheld or (layer.manifest.get("partly") and not row.hash):
-                    continue
-                full = f"{path}/{relative}" if relative else path
-                if not farms.holds(row, table.generation):
-                    yield f"the captured content of {full} is gone from {layer.where.path}"
-                elif thorough and not _is_sound(farms, row, table.generation):
-                    yield f"what was captured of {full} in {layer.where.path} is not what was captured"
+    with farms_of([layer]) as all_farms:
+        for file in needed(layer):
+            farms = all_farms.first() if file.settled else all_farms
+            if not farms.holds(file.row, file.generation):
+                yield f"the captured content of {file.full} is gone from {layer.where.path}"
+            elif thorough and not is_sound(farms, file):
+                yield f"what was captured of {file.full} in {layer.where.path} is not what was captured"
 
 
-def _is_sound(farms: Farms, row: footprint_table.TableRow, generation: str) -> bool:
+def is_sound(farms: Farms, file: NeededFile) -> bool:
+    """Whether content is held, and what its hash says; of what nobody has hashed the inode tells."""
+    if not file.row.hash:
+        return farms.holds(file.row, file.generation)
     try:
-        return farms.digest(row, generation) == row.hash or not row.hash
-    except StoreError:
+        return farms.digest(file.row, file.generation) == file.row.hash
+    except (StoreError, UnsafePath, OSError):
         return False
 
 

@@ -95,7 +95,7 @@ def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] 
     :param before: as it was held.
     :param copied: what was copied before it was written in place, see M(_footprint.keeper.copied).
     """
-    before = _with_copies(before, copied)
+    before = with_copies(before, copied)
     after = place.look(before)
     elsewhere = tuple(sorted({*before.boundaries} ^ {*after.boundaries} | {*before.unseen, *after.unseen}))
     touched_before: dict[str, TableRow] = {}
@@ -132,7 +132,7 @@ def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] 
     )
 
 
-def _with_copies(before: Table, copied: t.Mapping[str, str]) -> Table:
+def with_copies(before: Table, copied: t.Mapping[str, str]) -> Table:
     """A table with the hashes of files that were copied before somebody wrote to them."""
     if not copied:
         return before

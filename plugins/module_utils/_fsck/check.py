@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
@@ -12,10 +13,15 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import remove_private
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import farm_check
+from ansible_collections.intellistream.sage.plugins.module_utils._fsck import mend
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import NOTED, WRONG
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.look import Looked, look
 from ansible_collections.intellistream.sage.plugins.module_utils._records import lease
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import script
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline import integrity
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.unsettled import tidy
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
@@ -104,4 +110,12 @@ def _repair_files(session: Session) -> None:
         state.remove(mark.PROGRAM)
     if lease.read(state) is None:
         state.remove(lease.NAME)
-    script.refresh(session, session.history())
+    history = session.history()
+    points = [point for change in history for point in change.points]
+    with contextlib.suppress(FileNotFoundError), contents.farm_dir(state) as farm:
+        # First, so that nothing has the names of what is made again.
+        farm_check.remove(farm)
+    for damaged in integrity.damaged(state, integrity.promised(history), thorough=True):
+        mend.mend(state, next(point for point in points if point["point"] == damaged["point"]), points, apply=True)
+    tidy(session, history)
+    script.refresh(session, history)

@@ -18,6 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     UnknownFormat,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import farm_check
+from ansible_collections.intellistream.sage.plugins.module_utils._fsck import mend
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import (
     Finding,
     left_behind,
@@ -48,6 +50,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
+    from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
     # Of all files that are not as they were verified, and of those whose modes alone are not, path and what is
     # different; and whether some of the latter can be written by more users.
@@ -129,15 +132,18 @@ def _look(engine: Engine, session: Session) -> Looked:
         findings += _unfinished(session, history) if not working else []
     findings += working
     points = integrity.promised(history)
+    named, every = {point["point"]: point for point in points}, [point for each in history for point in each.points]
     for point in integrity.damaged(state, points, thorough=True):
+        is_mendable = not working and mend.mend(state, named[point["point"]], every, apply=False)
         findings += [
-            wrong("point_damaged", f"rollback point {point['point']} cannot be used: {problem}")
+            wrong("point_damaged", f"rollback point {point['point']} cannot be used: {problem}", is_mendable)
             for problem in point["problems"]
         ]
     if not working:
         findings += _lost_tail(state, session, history)
         findings += _files(state)
         findings += _store(state, history)
+        findings += _farm(state, every)
         findings += _switch(state, session)
         findings += _script(state, session, history, lines)
         drifted = _drift(session)
@@ -269,6 +275,29 @@ def _store(state: PrivateDir, history: t.Sequence[Change]) -> list[Finding]:
         left_behind("stray_content", f"{contents.path_of(state)}/{install_id}/{name} belongs to no rollback point")
         for install_id, name in usage.strays
     ]
+
+
+def _farm(state: PrivateDir, points: t.Sequence[Point]) -> list[Finding]:
+    """What is in the root's farm and is not what it has to be."""
+    try:
+        farm = contents.farm_dir(state)
+    except FileNotFoundError:
+        return []
+    with farm:
+        problems = farm_check.look(farm)
+        findings = [
+            wrong("farm_damaged", f"{farm.path}/{name} is not what its name says", mendable=True)
+            for name in problems.damaged
+        ]
+        text = "is half of what a killed capture was writing"
+        findings += [left_behind("stray_file", f"{farm.path}/{name} {text}", True) for name in problems.temporary]
+        text = "is nothing that this collection keeps there"
+        findings += [left_behind("stray_content", f"{farm.path}/{name} {text}") for name in problems.foreign]
+        kept = (point for point in points if not point.get("pruned"))
+        if not any(resource.get("farm") for point in kept for resource in point["resources"]):
+            text = f"{farm.path} holds content for the next capture, and there is no rollback point that was held there"
+            findings.append(left_behind("stray_content", text, mendable=True))
+        return findings
 
 
 def _switch(state: PrivateDir, session: Session) -> list[Finding]:

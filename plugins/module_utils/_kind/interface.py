@@ -269,6 +269,15 @@ class Resource(abc.ABC):
         """
         return []
 
+    def mend(self, layer: Layer, sources: t.Callable[[], t.Iterator[PrivateDir]], apply: bool) -> bool:
+        """Make again what M(lost) names, where the same content is at hand; what is nowhere else stays as it is.
+
+        :param sources: the root's farm, and the contents of other captures, one after the other.
+        :param apply: do it; else only say whether it could be done.
+        :returns: whether all of it is well then.
+        """
+        return False
+
     def release(self, manifest: Facts) -> None:
         """Let go of what one capture holds outside of the store."""
         return

@@ -27,10 +27,12 @@ Names = t.Optional[t.Container[str]]
 _CHOSEN: ByName[t.Callable[[Tree, t.Container[str]], list[venv_distributions.Distribution]]] = ByName(
     "_venv.capture:chosen"
 )
+Sources = t.Callable[[], "t.Iterator[PrivateDir]"]
 _NEED: ByName[t.Callable[[Tree, Names, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
 _CAPTURE: ByName[t.Callable[[str, Names, PrivateDir, PrivateDir], Facts]] = ByName("_venv.capture:capture")
 _SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_footprint.point:settled")
 _TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_footprint.point:touched")
+_MEND: ByName[t.Callable[[Layer, Sources, bool], bool]] = ByName("_footprint.mend:mend")
 _LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.point:lost")
 _MOVED_FROM: ByName[t.Callable[[str], str]] = ByName("_venv.made_for:moved_from")
 _SET_ASIDE: ByName[t.Callable[[str, PrivateDir], None]] = ByName("_content.whole:take_away")
@@ -167,6 +169,9 @@ class VenvResource(Resource):
             return []
         is_there = _FOUND.load()(self.path, layer.where) is not None
         return [] if is_there else [f"the environment that was taken from {self.path} is not in {layer.where.path}"]
+
+    def mend(self, layer: Layer, sources: Sources, apply: bool) -> bool:
+        return bool(layer.manifest.get("tables")) and _MEND.load()(layer, sources, apply)
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(self.path, layers, options)

@@ -194,7 +194,8 @@ def _alter(path: Path, old: bytes, new: bytes) -> None:
 
 
 def _stored_file(host: Host) -> Path:
-    return next(path for path in _point(host).rglob("data") if path.is_file())
+    """The content that the file C(data) of the distribution had before."""
+    return max(_point(host).glob("0/copies/*/*"), key=lambda path: path.stat().st_size)
 
 
 def _lose_tail(host: Host, progress: bool) -> None:
@@ -286,15 +287,24 @@ DAMAGES: dict[str, Damage] = {
         (WRONG, "point_damaged"), _upgrade, lambda host: _alter(_point(host) / "0.json", b"pack", b"peck")
     ),
     "store: a list": Damage(
-        (WRONG, "point_damaged"), _upgrade, lambda host: _alter(_point(host) / "0.items", b"pack", b"peck")
+        (WRONG, "point_damaged"), _upgrade, lambda host: (_point(host) / "0.items").write_text("x")
     ),
-    "store: a file is gone": Damage((WRONG, "point_damaged"), _upgrade, lambda host: _stored_file(host).unlink()),
+    "store: a table": Damage(
+        (WRONG, "point_damaged"), _upgrade, lambda host: _alter(_point(host) / "0/0.before", b"pack", b"peck"), True
+    ),
+    "store: a footprint": Damage(
+        (WRONG, "point_damaged"), _upgrade, lambda host: _alter(_point(host) / "0/0.footprint", b"pack", b"peck")
+    ),
+    # The farm still has it.
+    "store: a file is gone": Damage((WRONG, "point_damaged"), _upgrade, lambda host: _stored_file(host).unlink(), True),
     "store: another size": Damage(
         (WRONG, "point_damaged"),
         _upgrade,
         lambda host: next((_point(host) / "1").glob("copies/*/*")).write_text("longer"),
     ),
-    "store: another content": Damage((WRONG, "point_damaged"), _upgrade, lambda host: _same_size(_stored_file(host))),
+    "store: another content": Damage(
+        (WRONG, "point_damaged"), _upgrade, lambda host: _same_size(_stored_file(host)), repaired=True
+    ),
     "store: an archive": Damage(
         (WRONG, "point_damaged"), _pruned_and_archived, lambda host: _same_size(next(host.store.rglob("*.tar.*")))
     ),
@@ -371,14 +381,16 @@ def test_s30_what_is_found_of_a_point_names_the_file(host: Host) -> None:
     stored = _stored_file(host)
     stored.unlink()
     point = host.changes()[-1].points[-1]["point"]
-    assert host.texts() == f"rollback point {point} cannot be used: {stored} is gone"
+    captured = host.venv.site / "pack/data"
+    gone = f"the captured content of {captured} is gone from {stored.parents[2]}"
+    assert host.texts() == f"rollback point {point} cannot be used: {gone}"
 
 
 def test_a_damaged_point_is_told_in_a_few_lines(host: Host) -> None:
     host.venv.install("pack", "0", {f"pack/{number:03}": str(number) for number in range(50)})
     host.install("1")
-    for path in _point(host).rglob("0*"):
-        if path.parent.name == "pack":
+    for path in _point(host).glob("0/copies/*/*"):
+        if path.read_text().isdigit():
             path.unlink()
     texts = host.texts().splitlines()
     assert len(texts) == 6

@@ -11,7 +11,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, point
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, mend, point
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer, Resource
 
@@ -72,6 +72,9 @@ class TreeResource(Resource):
 
     def lost(self, layer: Layer, thorough: bool) -> list[str]:
         return list(point.lost(layer, thorough))
+
+    def mend(self, layer: Layer, sources: t.Callable[[], t.Iterator[PrivateDir]], apply: bool) -> bool:
+        return mend.mend(layer, sources, apply)
 
     def undo(self, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
         return _UNDO.load()(layers, options)
