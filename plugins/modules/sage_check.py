@@ -16,7 +16,8 @@ description:
   - Without O(repair) it writes nothing and waits for nobody. It never asks an index, and never runs what was installed.
   - With O(repair) it mends what follows from the ledger without guessing, and looks again. The progress file and
     C(rollback.sh) are written anew, a last line that was never finished is put aside, files that a killed run has left
-    half written are removed, and so is a dead-man's switch of an installation that has ended.
+    half written are removed, and so is a dead-man's switch of an installation that has ended. Captured content that is
+    gone or was changed is made again where the same content is at hand.
   - The module does not fail for what it finds.
 extends_documentation_fragment:
   - intellistream.sage.attributes
@@ -85,7 +86,6 @@ findings:
         - V(point_damaged), content of a rollback point is gone or was changed, so it cannot be used. It is mended where
           the same content is at hand, in the farm, another point or the tree itself.
         - V(farm_damaged), what the farm holds for the next capture is not what its name says. It is removed.
-
         - V(drift), what is installed is not as it was recorded.
         - V(foreign), somebody else's distribution is in the environment, or is another one than when it was captured.
         - V(unverified), files of what is installed could not be verified.
