@@ -68,7 +68,7 @@ def read(venv: str) -> Inventory:
     if tree is None:
         return inventory
     with tree:
-        grouped = distributions.by_name(distributions.installed(tree))
+        grouped = distributions.by_name(distributions.importable(tree))
     for name, registered in grouped.items():
         info = os.path.join(venv, registered[0].info)
         source, editable = _origin(info)

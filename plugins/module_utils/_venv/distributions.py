@@ -15,6 +15,7 @@ INFO = ".dist-info"
 # What venv, virtualenv and uv put into a new environment by themselves.
 SEEDS = frozenset(("pip", "setuptools", "wheel"))
 _PYTHON = re.compile(r"(?:python|pypy)3\.\d+t?$")
+_IN_USE = re.compile(r"/((?:python|pypy)3\.\d+t?)$")
 _REGISTERED = re.compile(r"(lib(?:64)?/(?:python|pypy)3\.\d+t?/site-packages)/([^/~-][^/-]*)(?:-([^/]*))?\.dist-info$")
 _TOP = re.compile(rb'^"?([^/,"\r\n]+)', re.MULTILINE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -69,6 +70,16 @@ def sites(venv: Tree) -> list[str]:
         for python, below in venv.listing(lib)
         if below and _PYTHON.match(python) and ("site-packages", True) in venv.listing(f"{lib}/{python}")
     ]
+
+
+def importable(venv: Tree) -> list[Distribution]:
+    """The registered distributions that the interpreter in use looks for, as far as its name tells its version.
+
+    After an upgrade of the operating system what was installed for another version lies there, and is nobody's.
+    """
+    match = _IN_USE.search(os.path.realpath(venv.name("bin/python")))
+    directory = f"/{match[1]}/" if match is not None else "/"
+    return [distribution for distribution in installed(venv) if directory in distribution.info]
 
 
 def installed(venv: Tree) -> list[Distribution]:
