@@ -36,7 +36,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.sessio
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.crash.test_undo import attempt
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import Snapshot, changes, snapshot
 
 if t.TYPE_CHECKING:
@@ -48,7 +48,7 @@ HAND = "handmade"
 FILES = ("config", "extra", "conf.d/one")
 # Nothing of this is about disks, and there is much of it.
 _MEMORY = "/dev/shm"
-_DIST = re.compile(r"venv/(?:bin|lib/python3\.11/site-packages)/(\w+?)(?:-[\d.]+\.dist-info)?(?:/.*)?$")
+_DIST = re.compile(rf"venv/(?:bin|{re.escape(SITE)})/(\w+?)(?:-[\d.]+\.dist-info)?(?:/.*)?$")
 Parts = dict[str, Snapshot]
 
 

@@ -25,6 +25,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StoreError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE
 from ansible_collections.intellistream.sage.tests.unit.property.model import FILES, HAND, NAMES, World
 
 pytestmark = pytest.mark.property
@@ -97,7 +98,7 @@ class Sequences(s.RuleBasedStateMachine):
 
     @s.rule(name=st.sampled_from(NAMES), in_place=st.sampled_from((False, False, False, True)))
     def others_edit_library(self, name: str, in_place: bool) -> None:
-        self.world.others_edit(f"venv/lib/python3.11/site-packages/{name}/__init__.py", f"dist {name}", in_place)
+        self.world.others_edit(f"venv/{SITE}/{name}/__init__.py", f"dist {name}", in_place)
 
     @s.rule(name=st.sampled_from(NAMES))
     def others_edit_script(self, name: str) -> None:

@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-SITE = "lib/python3.11/site-packages"
+SITE = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 
 
 class TinyVenv:

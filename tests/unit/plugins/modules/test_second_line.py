@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import play
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.modules.running import run_module
 
 if t.TYPE_CHECKING:
@@ -125,7 +125,7 @@ def test_e10_the_evidence_is_in_the_ledger(host: Host) -> None:
     host.move(("verification", "started"))
     lost = host.verify(venv=str(host.venv.path))
     assert lost["error"]["kind"] == "NotVerified"
-    assert "1 file of pack 1.0 was edited: lib/python3.11/site-packages/pack/__init__.py" in lost["msg"]
+    assert f"1 file of pack 1.0 was edited: {SITE}/pack/__init__.py" in lost["msg"]
     assert host.move(("verification", "completed"))["error"]["kind"] == "OutOfOrder"
 
 

@@ -27,7 +27,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._reports.drift 
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest as Back
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import SITE, TinyVenv
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -77,9 +77,6 @@ def host(tmp_path: Path) -> Host:
     return one
 
 
-SITE = "/lib/python3.11/site-packages"
-
-
 def test_nothing_was_recorded(tmp_path: Path) -> None:
     one = Host(tmp_path)
     assert one.drift() == []
@@ -111,8 +108,8 @@ def test_edits_deletions_and_additions(host: Host) -> None:
         ": numpy 2.0 was added by somebody",
         ": older was 0.9, is 1.0",
         "/bin/isage: was edited (isage 0.1)",
-        f"{SITE}/tinydep/__init__.py: was edited (tinydep 1.0)",
-        f"{SITE}/tinydep/data/1.0.txt: is gone (tinydep 1.0)",
+        f"/{SITE}/tinydep/__init__.py: was edited (tinydep 1.0)",
+        f"/{SITE}/tinydep/data/1.0.txt: is gone (tinydep 1.0)",
     ]
     told = report(host.engine, None, False, True)
     assert [set(one) for one in told["drift"] or []] == [{"kind", "path", "what", "theirs"}] * 5
@@ -140,7 +137,7 @@ def test_e18_after_a_failed_attempt_what_is_in_force_is_looked_at(host: Host, un
     edited = host.venv.site / "tinydep" / "__init__.py"
     edited.unlink()
     before = host.drift()
-    assert before == [f"{SITE}/tinydep/__init__.py: is gone (tinydep 1.0)"]
+    assert before == [f"/{SITE}/tinydep/__init__.py: is gone (tinydep 1.0)"]
     host.checkpoint(inputs={"python_deps": {"version": "2"}})
     host.checkpoint({"phase": "environment_setup", "status": "completed"})
     if undone:
@@ -164,7 +161,7 @@ def test_a_package_that_was_removed_by_hand_does_not_fill_pages(host: Host) -> N
     shutil.rmtree(host.venv.site / "tinydep")
     found = host.drift()
     assert len(found) == 21
-    assert f"{SITE}/tinydep-1.0.dist-info: 30 more files of tinydep 1.0 differ" in found
+    assert f"/{SITE}/tinydep-1.0.dist-info: 30 more files of tinydep 1.0 differ" in found
 
 
 def test_what_cannot_be_read_is_told(host: Host) -> None:
@@ -176,8 +173,8 @@ def test_what_cannot_be_read_is_told(host: Host) -> None:
     shutil.rmtree(data)
     data.symlink_to("/etc")
     found = host.drift()
-    assert found[0] == f"{SITE}/isage-0.1.dist-info/RECORD: is gone (isage 0.1)"
-    assert found[1] == f"{SITE}/tinydep/__init__.py: is no regular file any more (tinydep 1.0)"
+    assert found[0] == f"/{SITE}/isage-0.1.dist-info/RECORD: is gone (isage 0.1)"
+    assert found[1] == f"/{SITE}/tinydep/__init__.py: is no regular file any more (tinydep 1.0)"
     assert "1.0.txt: cannot be read: " in found[2]
     assert len(found) == 3
 
@@ -187,7 +184,7 @@ def test_a_second_line_of_record_with_a_wrong_hash_is_no_drift(host: Host) -> No
     record.write_text("tinydep/__init__.py,sha256=AAAA,3\n" + record.read_text())
     assert host.drift() == []
     (host.venv.site / "tinydep" / "__init__.py").write_text("neither\n")
-    assert host.drift() == [f"{SITE}/tinydep/__init__.py: was edited (tinydep 1.0)"]
+    assert host.drift() == [f"/{SITE}/tinydep/__init__.py: was edited (tinydep 1.0)"]
 
 
 def test_what_a_later_installation_brought_or_took_over_is_no_drift(host: Host) -> None:
@@ -210,7 +207,7 @@ def test_without_a_readable_capture_nobody_can_tell_who_added_what(host: Host) -
     host.venv.install("numpy", "2.0")
     assert host.drift() == []
     (host.venv.site / "tinydep" / "__init__.py").unlink()
-    assert host.drift() == [f"{SITE}/tinydep/__init__.py: is gone (tinydep 1.0)"]
+    assert host.drift() == [f"/{SITE}/tinydep/__init__.py: is gone (tinydep 1.0)"]
 
 
 @pytest.mark.slow
