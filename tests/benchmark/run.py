@@ -377,50 +377,64 @@ def full(where: pathlib.Path) -> list[Figure]:
 
 
 def captures(where: pathlib.Path) -> list[Figure]:
-    """What a capture costs, and what an undo does, in a full environment of some gigabytes."""
+    """What looking, holding, settling and going back cost in environments, small ones and some of gigabytes."""
     if not shutil.which("uv"):
-        return [Figure("capture and undo", "not measured: uv is not in PATH")]
-    full = undo.Environment(where / "full")
-    full.install("isage[full]", "pip")
-    found = undo.capture(full, where)
-    ratio, growth = found.many / found.bare, found.big / found.small
+        return [Figure("captures and undos of environments", "not measured: uv is not in PATH")]
+    full, plain, torch = (undo.Environment(where / name) for name in ("full", "plain", "torch"))
+    full.install("isage[full]")
+    plain.install("isage")
+    torch.install("torch")
+    found = undo.capture(full)
+    small = undo.undo(full, "packaging")
     figures = [
         Figure(
-            f"capture of torch and companions, {found.files} files, against a bare loop of links",
-            f"{ratio:.2f} × ({found.many:.2f} s)",
-            "≤ 1.5",
-            ratio <= 1.5,
+            f"isage[full], {found.paths} paths: a look, with attributes",
+            f"{found.look:.2f} s",
+            "< 0.45 s",
+            found.look < 0.45,
         ),
+        Figure("— a later one", f"{found.later:.2f} s", "< 0.3 s", found.later < 0.3),
         Figure(
-            "capture of numpy in a full environment, against one of numpy alone",
-            f"{growth:.2f} ×",
-            "≤ 1.2",
-            growth <= 1.2,
+            "— the first capture without its look",
+            f"{found.first - found.look:.2f} s",
+            "< 1.2 s",
+            found.first - found.look < 1.2,
         ),
+        Figure("— a capture with nothing new", f"{found.again:.2f} s", "< 0.5 s", found.again < 0.5),
+        Figure("— a small distribution changed: captured and settled", f"{small.held:.2f} s", "< 1 s", small.held < 1),
         Figure(
-            "— the whole call; a package list by pip freeze takes",
-            f"{found.big * 1000:.0f} ms; {found.freeze * 1000:.0f} ms",
-            "< 100 ms",
-            found.big < 0.1,
+            "— its undo beside two looks",
+            f"{small.undo - 2 * found.later:.2f} s",
+            "< 0.1 s",
+            small.undo - 2 * found.later < 0.1,
         ),
     ]
-    for name in ("numpy", "torch"):
-        back = undo.undo(full, name)
-        ratio, times = back.undo / back.uv, back.pip / back.undo
-        figures += [
-            Figure(
-                f"undo of a replaced {name}, against uv offline",
-                f"{ratio:.2f} × ({back.undo:.2f} s)",
-                "≤ 1",
-                ratio <= 1,
-            ),
-            Figure("— pip --force-reinstall from a wheelhouse, against it", f"{times:.0f} ×", "≥ 15", times >= 15),
-            Figure(
-                "— hashing what was captured, before; the redo point is captured meanwhile",
-                f"{back.hashing:.2f} s, {back.megabytes / back.hashing:.0f} MB/s",
-            ),
-        ]
-    return figures
+    plain.forget()
+    plain.capture()
+    small = undo.undo(plain, "packaging")
+    figures.append(
+        Figure(
+            "plain isage: capture, settling and undo of a small distribution",
+            f"{small.held + small.undo:.2f} s",
+            "< 0.15 s",
+            small.held + small.undo < 0.15,
+        )
+    )
+    found = undo.capture(torch)
+    ratio = found.first / found.links
+    big = undo.undo(torch, "torch")
+    back = big.undo / big.uv
+    return [
+        *figures,
+        Figure(
+            f"torch's set, {found.paths} paths: held, against a bare loop of links",
+            f"{ratio:.2f} × ({found.first:.2f} s)",
+            "≤ 1.3",
+            ratio <= 1.3,
+        ),
+        Figure("— torch replaced: captured and settled", f"{big.held:.2f} s"),
+        Figure("— put back, against uv's offline reinstall", f"{back:.2f} × ({big.undo:.2f} s)", "< 1.5", back < 1.5),
+    ]
 
 
 def memory(where: pathlib.Path) -> list[Figure]:

@@ -2,12 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What capture and undo cost, against bare loops and against the installers that could do it over a network."""
+"""What environments cost: looking, holding, settling and going back, against bare loops and against the installers."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
 import os
 import shutil
@@ -17,27 +16,27 @@ import sys
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import point
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions as venv_distributions
-from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo_goals
 
 if t.TYPE_CHECKING:
     import pathlib
 
 # isage[full] needs a wheel that exists for this Python only.
 PYTHON = "python3.11"
-COMPANIONS = ("torch", "triton", "nvidia-")
 ROUNDS = 5
 MEMORY = """
 import resource, sys
 import ansible.module_utils.basic
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import backup
-from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest, rollback
+from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 root, venv, what = sys.argv[1:]
 names = [{"name": f"dist{number}", "version": "2.0"} for number in range(20)]
 if what == "capture":
@@ -59,51 +58,73 @@ class Environment:
         self.path = where / "venv"
         self.root = where / "root"
         self.python = self.path / "bin" / "python"
+        self._captures = 0
         _run("uv", "venv", "--quiet", "--python", PYTHON, str(self.path))
 
-    def install(self, *wanted: str) -> float:
+    def install(self, *words: str) -> float:
         """Seconds that uv takes."""
-        return _run("uv", "pip", "install", "--quiet", "--python", str(self.python), *wanted)
+        return _run("uv", "pip", "install", "--quiet", "--python", str(self.python), *words)
 
-    def distributions(self, *prefixes: str) -> list[venv_distributions.Distribution]:
-        """The installed distributions whose names begin so."""
+    def distribution(self, name: str) -> venv_distributions.Distribution:
+        """One that is installed."""
         venv = Tree.open(str(self.path))
         if venv is None:
             raise RuntimeError(f"{self.path} is gone")
         with venv:
-            return [one for one in venv_distributions.installed(venv) if one.name.startswith(prefixes)]
+            return next(each for each in venv_distributions.installed(venv) if each.name == name)
 
-    def capture(self, distributions: t.Sequence[venv_distributions.Distribution], version: str = "0") -> float:
-        """Seconds to make a rollback point of these, in a fresh state."""
+    def forget(self) -> None:
+        """Begin with an empty store."""
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir()
-        pins = [{"name": one.name, "version": version} for one in distributions]
+
+    def capture(self, name: str = "none", version: str = "0") -> tuple[str, float]:
+        """A new rollback point before a change of one distribution; its name, and the seconds that it takes."""
+        self._captures += 1
+        pins = [{"name": name, "version": version}]
         specs = [{"kind": "venv", "path": str(self.path), "distributions": pins}]
         # What came before is not for this to write to disk.
         os.sync()
         begun = time.perf_counter()
-        backup(Engine(str(self.root)), specs, None, "", False)
+        made = backup(Engine(str(self.root)), specs, None, f"{self._captures}", False)
+        return made["rollback_point"]["point"], time.perf_counter() - begun
+
+    def settle(self, name: str) -> float:
+        """Seconds to look at what the change after a point left."""
+        begun = time.perf_counter()
+        settled(Engine(str(self.root)), name, False)
         return time.perf_counter() - begun
 
-    def bare(self, distributions: t.Sequence[venv_distributions.Distribution]) -> float:
-        """Seconds to link the same files in a loop that does nothing else."""
+    def undo(self) -> float:
+        """Seconds to go back to the last point, verification included."""
+        os.sync()
+        begun = time.perf_counter()
+        rollback(Engine(str(self.root)), RollbackRequest("last"), False)
+        return time.perf_counter() - begun
+
+    def links(self) -> float:
+        """Seconds to link all files in a loop that does nothing else."""
         to = self.where / "bare"
         shutil.rmtree(to, ignore_errors=True)
+        os.sync()
         begun = time.perf_counter()
-        made: set[str] = set()
-        for one in distributions:
-            with open(self.path / one.info / "RECORD", encoding="utf-8", newline="") as record:
-                for row in csv.reader(record):
-                    path = f"{one.site}/{row[0]}"
-                    directory = path.rpartition("/")[0]
-                    if directory not in made:
-                        os.makedirs(to / directory, exist_ok=True)
-                        made.add(directory)
-                    try:
-                        os.link(f"{self.path}/{path}", f"{to}/{path}")
-                    except FileNotFoundError:
-                        continue
+        _link_all(os.open(self.path, os.O_RDONLY), to)
         return time.perf_counter() - begun
+
+
+def _link_all(fd: int, to: pathlib.Path) -> None:
+    to.mkdir()
+    there = os.open(to, os.O_RDONLY)
+    try:
+        with os.scandir(fd) as children:
+            for child in children:
+                if child.is_dir(follow_symlinks=False):
+                    _link_all(os.open(child.name, os.O_RDONLY, dir_fd=fd), to / child.name)
+                elif child.is_file(follow_symlinks=False):
+                    os.link(child.name, child.name, src_dir_fd=fd, dst_dir_fd=there)
+    finally:
+        os.close(there)
+        os.close(fd)
 
 
 def _run(*command: str) -> float:
@@ -120,100 +141,84 @@ def _medians(*runs: t.Callable[[], float]) -> list[float]:
     return [statistics.median(values) for values in zip(*found, strict=True)]
 
 
-class Capture(t.NamedTuple):
-    """Seconds.
+class Captured(t.NamedTuple):
+    """Seconds, and how many paths there are.
 
-    :ivar many: capture of torch and its companions in a full environment.
-    :ivar bare: the same files, linked by a bare loop.
-    :ivar files: how many they are.
-    :ivar big: capture of numpy in the full environment.
-    :ivar small: capture of numpy in one of numpy alone.
-    :ivar freeze: pip freeze in the full environment, which is what the original's backup holds.
+    :ivar look: a look with extended attributes.
+    :ivar later: a look that knows an earlier one.
+    :ivar first: the first capture.
+    :ivar links: a loop that links the same files and does nothing else.
+    :ivar again: a capture with nothing new.
     """
 
-    many: float
-    bare: float
-    files: int
-    big: float
-    small: float
-    freeze: float
+    paths: int
+    look: float
+    later: float
+    first: float
+    links: float
+    again: float
 
 
-def capture(full: Environment, where: pathlib.Path) -> Capture:
-    """Cost follows the change, not the environment."""
-    many, numpy = full.distributions(*COMPANIONS), full.distributions("numpy")
-    alone = Environment(where / "alone")
-    alone.install(f"numpy=={numpy[0].version}", "pip")
-    bare, taken = _medians(lambda: full.bare(many), lambda: full.capture(many))
-    files = sum(len(names) for dummy, dummy2, names in os.walk(full.where / "bare"))
-    big, small, freeze = _medians(
-        lambda: full.capture(numpy),
-        lambda: alone.capture(numpy),
-        lambda: _run(str(full.python), "-m", "pip", "freeze"),
-    )
-    return Capture(taken, bare, files, big, small, freeze)
+def capture(environment: Environment) -> Captured:
+    """What the looks at an environment and the captures of it take."""
+    table = point.look(str(environment.path))
+
+    def look(earlier: t.Any) -> float:
+        begun = time.perf_counter()
+        point.look(str(environment.path), earlier)
+        return time.perf_counter() - begun
+
+    def first() -> float:
+        environment.forget()
+        return environment.capture()[1]
+
+    # A look tells more once the clock has gone on.
+    time.sleep(1.1)
+    table = point.look(str(environment.path))
+    looks = _medians(lambda: look(None), lambda: look(table))
+    captures = _medians(environment.links, first, lambda: environment.capture()[1])
+    shutil.rmtree(environment.where / "bare")
+    return Captured(len(table.rows), looks[0], looks[1], captures[1], captures[0], captures[2])
 
 
 class Undone(t.NamedTuple):
-    """Seconds to get the old version back.
+    """Seconds for a distribution that is replaced by an older version and comes back.
 
-    :ivar undo: by a rollback, without the hashing.
-    :ivar hashing: of what was captured, before it is used.
-    :ivar megabytes: that were hashed.
+    :ivar held: the capture before, and the settling afterwards.
+    :ivar undo: the way back as a whole, its looks included.
     :ivar uv: from its warm cache, offline.
-    :ivar pip: from a wheelhouse.
     """
 
+    held: float
     undo: float
-    hashing: float
-    megabytes: float
     uv: float
-    pip: float
 
 
-def undo(full: Environment, name: str) -> Undone:
-    """A distribution is replaced by an older version and comes back."""
-    before = full.distributions(name)[0]
+def undo(environment: Environment, name: str) -> Undone:
+    """Replace a distribution by an older version, and go back."""
+    before = environment.distribution(name)
     pin = f"{before.name}=={before.version}"
-    full.install("--no-deps", f"{name}<{before.version}")
-    other = next(one for one in full.distributions(name) if one.name == before.name)
+    environment.install("--no-deps", f"{name}<{before.version}")
+    other = environment.distribution(name)
     replace = ("--no-deps", f"{name}=={other.version}", "--offline")
-    full.install("--no-deps", pin)
-    size = sum(path.lstat().st_size for path in (full.path / before.site / name).rglob("*") if path.is_file())
-    wheels = full.where / "wheels"
-    _run(str(full.python), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels), pin)
-    hashing = 0.0
-    real = undo_goals.Target.check
-
-    def timed(target: undo_goals.Target, venv: Tree) -> None:
-        nonlocal hashing
-        begun = time.perf_counter()
-        real(target, venv)
-        hashing += time.perf_counter() - begun
+    environment.install("--no-deps", pin)
+    environment.forget()
+    environment.capture()
+    held: list[float] = []
 
     def ours() -> float:
-        nonlocal hashing
-        full.capture([before], other.version)
-        full.install(*replace)
-        os.sync()
-        hashing, begun = 0.0, time.perf_counter()
-        rollback(Engine(str(full.root)), RollbackRequest("last"), False)
-        return time.perf_counter() - begun - hashing
+        made, seconds = environment.capture(name, other.version)
+        environment.install(*replace)
+        held.append(seconds + environment.settle(made))
+        return environment.undo()
 
     def uvs() -> float:
-        full.install(*replace)
+        environment.install(*replace)
         os.sync()
-        return full.install("--no-deps", pin, "--offline")
+        return environment.install("--no-deps", pin, "--offline")
 
-    undo_goals.Target.check = timed  # type: ignore[method-assign]
-    try:
-        mine, theirs = _medians(ours, uvs)
-    finally:
-        undo_goals.Target.check = real  # type: ignore[method-assign]
-    force = ("install", "--quiet", "--force-reinstall", "--no-deps", "--no-index", "--find-links", str(wheels), pin)
-    pips = _run(str(full.python), "-m", "pip", *force)
-    full.install("--no-deps", "--reinstall", pin, "--offline")
-    return Undone(mine, hashing, size / 1e6, theirs, pips)
+    seconds, theirs = _medians(ours, uvs)
+    return Undone(statistics.median(held), seconds, theirs)
 
 
 def memory(where: pathlib.Path, files: int = 60_000) -> tuple[float, float]:
