@@ -87,7 +87,7 @@ class Environment:
         os.sync()
         begun = time.perf_counter()
         made = backup(Engine(str(self.root)), specs, None, f"{self._captures}", False)
-        return made["rollback_point"]["point"], time.perf_counter() - begun
+        return made["rollback_point"]["id"], time.perf_counter() - begun
 
     def settle(self, name: str) -> float:
         """Seconds to look at what the change after a point left."""
