@@ -102,7 +102,7 @@ def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] 
     touched_after: dict[str, TableRow] = {}
     unheld: dict[str, str] = {}
     renewed: list[str] = []
-    linked = farm.names()
+    linked = farm.names() if before.generation == farm.generation else set()
     for path in [*before.rows, *(path for path in after.rows if path not in before.rows)]:
         if any(not top or path == top or path.startswith(f"{top}/") for top in elsewhere):
             continue
@@ -111,7 +111,8 @@ def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] 
             continue
         if was is not None:
             in_place = is_now is not None and is_now.inode == was.inode
-            newest = farm.newest(was) if was.type == FILE and not was.hash and not in_place else None
+            is_linked = was.type == FILE and not was.hash and before.generation == farm.generation
+            newest = farm.newest(was) if is_linked and not in_place else None
             if newest is not None and newest != was:
                 renewed.append(path)
                 was = newest
@@ -123,6 +124,9 @@ def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] 
                 unheld[path] = "was written in place" if in_place else "was not held"
         if is_now is not None:
             touched_after[path] = is_now._replace(hash=place.digest(path)) if is_now.type == FILE else is_now
+        if before.generation != farm.generation and _is_the_same(touched_before.get(path), touched_after.get(path)):
+            # Tree and farm were copied elsewhere: only content tells.
+            del touched_before[path], touched_after[path]
     return Footprint(
         before._replace(rows=touched_before),
         after._replace(rows=touched_after),
@@ -130,6 +134,13 @@ def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] 
         tuple(renewed),
         elsewhere,
     )
+
+
+def _is_the_same(was: TableRow | None, is_now: TableRow | None) -> bool:
+    """Whether a file has the same content, time and metadata, under whatever inode."""
+    if was is None or is_now is None or was.type != FILE or not was.hash:
+        return False
+    return same_metadata(was, is_now) and (was.hash, was.mtime) == (is_now.hash, is_now.mtime)
 
 
 def with_copies(before: Table, copied: t.Mapping[str, str]) -> Table:
@@ -164,7 +175,8 @@ def _is_untouched(
         )
     if not same_metadata(is_now, was) or is_now.size != was.size or is_now.mtime != was.mtime:
         return False
-    if is_now.inode == was.inode and not was.hash and (link_name(was) in linked or farm.holds_inode(was)):
+    is_linked = before.generation == farm.generation and (link_name(was) in linked or farm.holds_inode(was))
+    if is_now.inode == was.inode and not was.hash and is_linked:
         return True
     if (is_now.inode, is_now.ctime) == (was.inode, was.ctime) and not before.is_racy(was):
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -185,3 +186,59 @@ def test_after_many_points_a_capture_costs_what_it_cost(
     # Links lie in more directories now. To open what 13 more points have would be more than that.
     assert statistics.median(costs[-12:]) <= statistics.median(costs[3:15]) + 26, costs
     assert slack > 4 or len(host.links()) < 12
+
+
+def _move(host: TreeHost) -> None:
+    """Copy tree and root elsewhere and back: every inode is another."""
+    for path in (host.top, host.root):
+        away = path.with_name("away")
+        subprocess.run(["cp", "-a", str(path), str(away)], check=True)
+        shutil.rmtree(path)
+        away.rename(path)
+
+
+def _build(host: TreeHost) -> None:
+    """As reproducible builds do: files of one size and time, with different content."""
+    for name in ("one", "two", "lib/three"):
+        (host.top / name).write_text(name[:3])
+        os.utime(host.top / name, ns=(0, 0))
+
+
+def test_f4_a_moved_farm_has_each_files_own_content(host: TreeHost) -> None:
+    _build(host)
+    before = snapshot(host.top)
+    host.capture()
+    for name in ("one", "two"):
+        host.replace(name, "second")
+    _move(host)
+    host.undo()
+    assert snapshot(host.top) == before
+
+
+def test_f4_after_a_move_only_the_change_is_in_the_footprint(host: TreeHost) -> None:
+    _build(host)
+    before = snapshot(host.top)
+    point = host.capture()
+    host.replace("one", "second")
+    _move(host)
+    host.settle(point)
+    rows = (host.directory(point) / "0/0.footprint").read_text()
+    assert rows.count(" one\n") == 2
+    assert " two\n" not in rows
+    host.undo()
+    assert snapshot(host.top) == before
+
+
+def test_f4_the_farm_begins_anew_and_the_links_of_before_go(host: TreeHost) -> None:
+    _build(host)
+    host.change("one", "second")
+    (old,) = host.farm.glob("links-*")
+    _move(host)
+    before = snapshot(host.top)
+    point = host.change("two", "second")
+    assert host.manifest(point)["links"] == 3
+    retain(host.engine, Limits(), False)
+    (new,) = host.farm.glob("links-*")
+    assert new != old
+    host.undo(point)
+    assert snapshot(host.top) == before
