@@ -7,8 +7,10 @@ it, or is deleted.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._content.item import DIRECTORY, kind_of
@@ -18,6 +20,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
 _WHOLE = "whole"
+_FICLONE = 0x40049409
+_CHUNK = 1 << 20
 
 
 def aside(path: str) -> str:
@@ -75,7 +79,7 @@ def _store_away(above: Tree, hidden: str, path: str, keep: PrivateDir | None, br
 
 
 def keep_copy(path: str, broken: str) -> None:
-    """Keep a directory as it is now beside it, by hard links: to be looked at, not to be edited."""
+    """Keep a directory as it is now beside it, as a copy that shares nothing with it: people may edit what is in it."""
     above = Tree.open(os.path.dirname(path))
     if above is None:
         return
@@ -83,16 +87,25 @@ def keep_copy(path: str, broken: str) -> None:
         hidden = os.path.basename(aside(broken))
         if above.lstat(hidden) is not None:
             shutil.rmtree(f"/proc/self/fd/{above.fd}/{hidden}")
-        shutil.copytree(path, f"{above.path}/{hidden}", symlinks=True, copy_function=_linked)
+        shutil.copytree(path, f"{above.path}/{hidden}", symlinks=True, copy_function=_copy)
         os.rename(hidden, above.free_name(os.path.basename(broken), 2), src_dir_fd=above.fd, dst_dir_fd=above.fd)
         os.fsync(above.fd)
 
 
-def _linked(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:
+def _copy(source: str, target: str) -> None:
+    """Copy a file or link with all its metadata; where the file system can, without writing its blocks again."""
+    info = os.lstat(source)
+    if stat.S_ISREG(info.st_mode):
+        with open(source, "rb") as reading, open(target, "xb") as writing:
+            try:
+                fcntl.ioctl(writing, _FICLONE, reading.fileno())
+            except OSError:
+                shutil.copyfileobj(reading, writing, _CHUNK)
+        shutil.copystat(source, target)
+    else:
         shutil.copy2(source, target, follow_symlinks=False)
+    if os.geteuid() == 0:
+        os.chown(target, info.st_uid, info.st_gid, follow_symlinks=False)
 
 
 def kept(path: str, where: PrivateDir) -> str | None:

@@ -87,6 +87,10 @@ class WayBack:
                     name = f"{prefix}/{relative}" if prefix and relative else prefix or relative
                     top.before.setdefault(name, row)
                     top.known.setdefault(name, []).append(row)
+                for relative, row in footprint.before.rows.items():
+                    # By now the content of these is known.
+                    name = f"{prefix}/{relative}" if prefix and relative else prefix or relative
+                    top.known.setdefault(name, []).append(row)
                 if not self._stays(layer, path, tables[path]):
                     top.footprints.append(self.claimed(layer, footprint.below(prefix)))
         return list(tops.values())[::-1]
@@ -137,7 +141,7 @@ class WayBack:
                 lambda path: self._groups(top.path, path),
                 force=self._how.force,
                 begun=begun,
-                is_ours=lambda path, row: self._is_ours(top, path, row),
+                is_ours=lambda path, row: self._is_ours(place, top, path, row),
             )
 
     def _find_begun(self, top: TopPath) -> dict[str, TableRow]:
@@ -148,7 +152,7 @@ class WayBack:
                 begun.update(apply.begun(stage))
         return begun
 
-    def _is_ours(self, top: TopPath, path: str, row: TableRow | None) -> bool:
+    def _is_ours(self, place: Place, top: TopPath, path: str, row: TableRow | None) -> bool:
         """Whether a way back that was interrupted, on its way to whatever state, may have left this."""
         if not self._how.resumed:
             return False
@@ -158,7 +162,10 @@ class WayBack:
         if row.type == DIRECTORY:
             # The time of a directory tells of what was put into it.
             return any(each.type == DIRECTORY for each in known)
-        return any((row.type, row.size, row.mtime) == (each.type, each.size, each.mtime) for each in known)
+        if any((row.type, row.size, row.mtime) == (each.type, each.size, each.mtime) for each in known):
+            return True
+        hashes = {each.hash for each in known if each.type == row.type and each.size == row.size} - {""}
+        return bool(hashes) and place.digest(path) in hashes
 
     @contextlib.contextmanager
     def _stage(self, top: TopPath, where: PrivateDir, create: bool = False) -> t.Iterator[Tree]:

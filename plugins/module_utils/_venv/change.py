@@ -18,6 +18,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners im
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.way_back import TopPath
@@ -116,7 +117,9 @@ class VenvWayBack(WayBack):
         self._leave_older(top, touched)
         self._leave_others(touched, now, farms)
         if any(sides.late for sides in touched.values()):
-            self._judge_unsettled(top, touched, now)
+            with point.place_of(top.path) as place:
+                if place is not None:
+                    self._judge_unsettled(place, top, touched, now)
         return touched
 
     def _find_standings(self, top: TopPath, touched: t.Mapping[str, Touched], now: Table) -> None:
@@ -245,7 +248,7 @@ class VenvWayBack(WayBack):
 
     # What nobody looked at when the change had ended.
 
-    def _judge_unsettled(self, top: TopPath, touched: dict[str, Touched], now: Table) -> None:
+    def _judge_unsettled(self, place: Place, top: TopPath, touched: dict[str, Touched], now: Table) -> None:
         rows = self.owners.rows_now(self.standings)
         settings = touched.get(_SETTINGS)
         is_made_anew = settings is not None and settings.before is not None and settings.after is not None
@@ -253,7 +256,7 @@ class VenvWayBack(WayBack):
             row = now.rows.get(path)
             if not sides.late or source_of(path) or (row is not None and row.type == DIRECTORY):
                 continue
-            if path in self.begun[top.path] or self._is_ours(top, path, row):
+            if path in self.begun[top.path] or self._is_ours(place, top, path, row):
                 # Of a way back that was killed.
                 continue
             owners = self.owners.names(path)
