@@ -103,7 +103,7 @@ class CapturedResource(t.TypedDict):
 
 
 class TakenResource(CapturedResource, total=False):
-    """The same with where it lies. C(plan) is of check mode, and never recorded."""
+    """The same with where it lies; C(farm) until it is settled. C(plan) is of check mode, and never recorded."""
 
     manifest: str
     sha256: str

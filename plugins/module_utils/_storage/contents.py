@@ -29,7 +29,7 @@ PLACE = "store.path"
 # Beside the installations, whose names begin with a digit.
 FARM = "farm"
 _UNSETTLED = "unsettled"
-FORMAT = 2
+FORMAT = 3
 
 
 def elsewhere(state: PrivateDir) -> str:

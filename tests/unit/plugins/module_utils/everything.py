@@ -112,7 +112,9 @@ def _capture_packages(host: SageHost) -> None:
     """What a capture of packages records, told by one of a file."""
     capture = FilesResource.capture
 
-    def with_changes(resource: FilesResource, where: PrivateDir, items: ItemWriter) -> dict[str, t.Any]:
+    def with_changes(
+        resource: FilesResource, where: PrivateDir, items: ItemWriter, farm: PrivateDir | None = None
+    ) -> dict[str, t.Any]:
         facts = capture(resource, where, items)
         return {**facts, "changes": _CHANGES, "inexact": ["foo: its scripts are run"]}
 
