@@ -285,6 +285,8 @@ class Farm:
         writing = os.open(staged, _NEW, 0o600, dir_fd=fd)
         try:
             digest, size = _fill(reading, writing)
+            # A shell without coreutils can take a time over, and set none but of whole seconds.
+            os.utime(writing, ns=(info.st_mtime_ns, info.st_mtime_ns))
         finally:
             os.close(writing)
         to, final = self.tree.parent(_of_copy(digest), make=True)

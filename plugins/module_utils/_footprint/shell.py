@@ -35,6 +35,7 @@ class Observed(t.NamedTuple):
 
     :ivar position: of the path in its capture.
     :ivar digest: SHA-256 of its table.
+    :ivar began: when it was looked at for the table, nanoseconds since 1970.
     :ivar footprint: None where nobody looked when the change had ended.
     """
 
@@ -68,30 +69,44 @@ def variables(captures: t.Sequence[ScriptCapture], owner: Owner) -> dict[str, by
     paths = [each.path for dummy, each in captured]
     tops = [path for path in dict.fromkeys(paths) if not any(path.startswith(f"{other}/") for other in paths)]
     footprints: dict[str, list[Footprint]] = {top: [] for top in tops}
+    unheld: dict[str, set[str]] = {top: set() for top in tops}
     unsettled: list[bytes] = []
     ended: set[str] = set()
     for capture, each in captured:
         top = next(name for name in tops if each.path == name or each.path.startswith(f"{name}/"))
-        above, below = os.path.dirname(top), os.path.relpath(each.path, os.path.dirname(top))
         if each.footprint is not None and top not in ended:
-            footprints[top].append(each.footprint.below(each.path[len(top) + 1 :]))
+            below = each.path[len(top) + 1 :]
+            known = {path for footprint in footprints[top] for path in footprint.paths()}
+            footprints[top].append(each.footprint.below(below))
+            lost = {f"{below}/{path}".strip("/") for path in each.footprint.unheld}
+            unheld[top] |= lost - known
         elif each.footprint is None:
             # What the table tells is older than what any later change found.
             ended.add(top)
-            place = (f"{each.position}.{point.BEFORE}", each.digest)
-            unsettled.append(b" ".join((b"%d" % capture.number, *map(str.encode, place), escape(above), escape(below))))
+            above = os.path.dirname(top)
+            place = escape(above), escape(os.path.relpath(each.path, above))
+            table = f"{each.position}.{point.BEFORE}", each.digest
+            unsettled.append(b" ".join((b"%d" % capture.number, *map(str.encode, table), *place)))
     lines: list[bytes] = []
     for top in tops:
-        lines += _listed(top, decide.merge(footprints[top]), owner, top not in ended)
+        lines += _listed(top, decide.merge(footprints[top]), unheld[top], owner, top not in ended)
     return {
         "tops": joined(map(escape, tops)),
-        "since": b"%d" % (min(each.began for dummy, each in captured) // 10**9 if captured else 0),
+        "since": b"%d" % _since([each for dummy, each in captured]),
         "unsettled": joined(unsettled),
         "list": joined(lines),
     }
 
 
-def _listed(top: str, touched: t.Mapping[str, Touched], owner: Owner, settled: bool) -> t.Iterator[bytes]:
+def _since(captured: t.Sequence[Observed]) -> int:
+    """From when on nothing is of the changes that is not in the list, or in a table; nanoseconds since 1970."""
+    begun = [each.began for each in captured if each.footprint is None]
+    return min(begun) if begun else max((each.footprint.after.began for each in captured if each.footprint), default=0)
+
+
+def _listed(
+    top: str, touched: t.Mapping[str, Touched], unheld: t.Container[str], owner: Owner, settled: bool
+) -> t.Iterator[bytes]:
     above, base = os.path.split(top)
     by_directory: dict[str, list[tuple[str, bytes]]] = {}
     for path, sides in touched.items():
@@ -100,7 +115,8 @@ def _listed(top: str, touched: t.Mapping[str, Touched], owner: Owner, settled: b
         if sides.between:
             # Whatever is there now, what somebody made between two changes was replaced.
             after = b"!", b"-"
-        words = (owner(top, path, sides).encode(), escape(name), *_words(sides.before), *after)
+        facts, content = _words(sides.before)
+        words = (owner(top, path, sides).encode(), escape(name), facts, b"!" if path in unheld else content, *after)
         by_directory.setdefault(directory, []).append((name, b" ".join(words)))
         if any(row is not None and row.type == DIRECTORY for row in (sides.before, sides.after)):
             # What is in it is looked at, although nothing of that is in the list.
@@ -131,7 +147,8 @@ SHELL = r"""# --- Paths that changes touched ---
 # whose: the distribution that owns it; "." where it stands for itself, "-" where nobody owns it, "~" for byte code.
 # before, after: type:mode:owner:group:size:time, as it was before the changes and as they left it; "-" where nothing
 # was, "?" where nobody looked; "+" behind it for attributes that a shell cannot set.
-# content: of a file its SHA-256, or "=" and the link in the store that holds it; of a link its target.
+# content: of a file its SHA-256, or "=" and the link in the store that holds it, or "!" where nothing does; of a link
+# its target.
 #
 # What is as before is left alone, and what is as the changes left it goes back. All else was changed by somebody since.
 #
@@ -252,8 +269,7 @@ full_name() {
     full=${above%/}/$full
 }
 
-# Sets fact: that of the list for what stat prints as FACTS.
-FACTS=%A:%a:%u:%g:%s:%.9Y
+# Sets fact: that of the list for what stat prints.
 read_fact() {
     fact=${1#*:}
     case $1 in
@@ -294,8 +310,8 @@ reversed() {
 # --- What is there now, and what becomes of it ---
 
 # Prints those lines of a directory that are not as before, with what is there now, and what becomes of it: "go";
-# "theirs", for somebody changed it; "lives", for nobody owns it and somebody writes to it; "stray", for it lies
-# in the way.
+# "theirs", for somebody changed it; "lives", for nobody owns it and somebody writes to it; "lost", for its content from
+# before is not held; "stray", for it lies in the way.
 judge_directory() {
     printf '@ %s %s\n' "$above" "$below"
     present=
@@ -312,7 +328,7 @@ judge_directory() {
     done
     [ -z "$entered" ] || [ -z "$first" ] || judge_strays
     [ "$#" -gt 0 ] || return 0
-    facts=$(stat -c "$FACTS" -- "$@" 2>/dev/null)
+    facts=$(stat -c "%A:%a:%u:%g:%s:$mtime" -- "$@" 2>/dev/null)
     files=$facts$nl
     for name in "$@"; do
         shift
@@ -346,6 +362,10 @@ judge() {
     case ${before%%:*}${now%%:*} in
     -d) ! is_needed || return 0 ;;
     esac
+    if is_lost; then
+        printf '%s %s lost\n' "$line" "$now"
+        return
+    fi
     verdict=go
     if ! is_after && ! is_half_done; then
         case $whose in
@@ -375,6 +395,18 @@ is_before() {
     case $before in
     - | d*) [ "${now%:*}" = "${before%:*}" ] ;;
     *) [ "$now" = "$before" ] && has_content "$before_content" ;;
+    esac
+}
+
+# Whether the change wrote to $file in place, and nothing holds what it was.
+is_lost() {
+    case $before_content in
+    '!') return 0 ;;
+    =*)
+        [ -f "$store/farm/${before_content#=}" ] || return 1
+        [ "$(stat -c "%s:$mtime" -- "$store/farm/${before_content#=}")" != "${before#f:*:*:*:}" ]
+        ;;
+    *) return 1 ;;
     esac
 }
 
@@ -485,7 +517,7 @@ check_directory() {
     set --
     for line in $lines; do
         take_up "$line"
-        [ "$verdict" != lives ] || continue
+        case $verdict in lives | lost) continue ;; esac
         full_name
         case $before in
         -) ;;
@@ -499,8 +531,9 @@ check_directory() {
         case $before in
         f*)
             find_content "$before_content" || refuse "the captured content of $full is gone." "$restore_store"
+            # A link holds the inode itself.
             case $before_content in
-            =*) check_link ;;
+            =*) ;;
             *)
                 sums=$sums$before_content$nl
                 set -- "$@" "$held"
@@ -518,7 +551,7 @@ check_directory() {
         take_up "$line"
         full_name
         case $verdict:$before in
-        lives:* | *:- | *:?:*:"$own":*:*:*) ;;
+        lives:* | lost:* | *:- | *:?:*:"$own":*:*:*) ;;
         *) refuse "$full was not of user id $own, who owns the directory that it is in." "$by_module" ;;
         esac
     done
@@ -541,12 +574,6 @@ check_way() {
     done
 }
 
-# Refuses when somebody wrote to the file that the link $held holds.
-check_link() {
-    here=$(stat -c %s:%.9Y -- "$held")
-    [ "$here" = "${before#f:*:*:*:}" ] || refuse "the captured content of $full was written to." "$restore_store"
-}
-
 paths_plan() {
     eval "todo=\$todo_${layers%%"$nl"*}"
     each_directory plan_directory "$todo"
@@ -561,9 +588,13 @@ plan_directory() {
             living=$living$full$nl
             continue
             ;;
+        lost)
+            conflicts="$conflicts$full was written to in place; what it was is lost, so it stays as it is$nl"
+            continue
+            ;;
         theirs) conflicts="$conflicts$full was changed by somebody$nl" ;;
         stray)
-            [ "$name" = __pycache__ ] || plan_remove="$plan_remove$full (is kept aside)$nl"
+            [ "$name" = __pycache__ ] || plan_remove="$plan_remove$full (kept aside)$nl"
             continue
             ;;
         esac
@@ -571,9 +602,10 @@ plan_directory() {
             tell_briefly
             continue
         }
-        case ${before%%:*}${now%%:*} in
-        -?) plan_remove="$plan_remove$full (is new)$nl" ;;
-        ?-) plan_restore="$plan_restore$full (is gone)$nl" ;;
+        case $after:${before%%:*}${now%%:*} in
+        '?:-'?) plan_remove="$plan_remove$full (kept aside)$nl" ;;
+        *:-?) plan_remove="$plan_remove$full (is new)$nl" ;;
+        *:?-) plan_restore="$plan_restore$full (is gone)$nl" ;;
         *) plan_restore="$plan_restore$full (differs)$nl" ;;
         esac
     done
@@ -592,26 +624,22 @@ tell_briefly() {
         return
         ;;
     esac
-    case ${before%%:*}${now%%:*} in
-    dd) plan_restore="$plan_restore$full (differs)$nl" ;;
-    d? | ?d) ;;
-    -?) plan_remove=$plan_remove$full$nl ;;
+    case $after:${before%%:*}${now%%:*} in
+    *:dd) plan_restore="$plan_restore$full (differs)$nl" ;;
+    '?:-'?) plan_remove="$plan_remove$full (kept aside)$nl" ;;
+    *:d? | *:?d) ;;
+    *:-?) plan_remove=$plan_remove$full$nl ;;
     *) plan_restore=$plan_restore$full$nl ;;
     esac
 }
 
 # --- The work. Whatever interrupts it, the next run finds less to do ---
 
+# $1, if it is given, is a pattern of what is to tell till the last what was there: it goes when all else is done.
 paths_execute() {
     eval "touched=\$touched_${layers%%"$nl"*} todo=\$todo_${layers%%"$nl"*}"
-    gone=
-    each_directory clear_directory "$todo"
-    reversed "$gone"
-    for line in $reverse; do
-        in_parent "$line" || continue
-        $as rmdir -- "$file" 2>/dev/null
-        close_directory
-    done
+    at_last=${1-} is_last=
+    clear_paths
     again=
     each_directory fill_directory "$todo"
     reversed "$again"
@@ -620,6 +648,10 @@ paths_execute() {
         give_metadata
         close_directory
     done
+    if [ -n "$at_last" ]; then
+        is_last=1
+        clear_paths
+    fi
     again=
     each_directory times_directory "$touched"
     reversed "$again"
@@ -628,6 +660,17 @@ paths_execute() {
         set_time
     done
     cd /
+}
+
+clear_paths() {
+    gone=
+    each_directory clear_directory "$todo"
+    reversed "$gone"
+    for line in $reverse; do
+        in_parent "$line" || continue
+        $as rmdir -- "$file" 2>/dev/null
+        close_directory
+    done
 }
 
 # Makes ready to change something in ".".
@@ -659,9 +702,14 @@ clear_directory() {
     open_directory
     for line in $lines; do
         take_up "$line"
+        # shellcheck disable=SC2254  # a pattern
+        case $below/$name/ in
+        $at_last) [ -n "$is_last" ] || continue ;;
+        *) [ -z "$is_last" ] || continue ;;
+        esac
         clear_code
         case $verdict:${before%%:*}${now%%:*} in
-        lives:* | *:?- | *:dd) ;;
+        lives:* | lost:* | *:?- | *:dd) ;;
         stray:*) set_aside ;;
         *:?d)
             if [ "$after" = '?' ] || [ "$verdict" = theirs ]; then
@@ -676,17 +724,27 @@ clear_directory() {
     close_directory
 }
 
-# Removes byte code of the source $file that came since.
+# Whether something was done to $1 since the changes.
+is_newer() {
+    changed=$(stat -c "$ctime" -- "$1")
+    if [ -n "$coarse" ]; then
+        [ "$changed" -gt "${since%?????????}" ]
+    else
+        [ "${changed%.*}${changed#*.}" -ge "$since" ]
+    fi
+}
+
+# Removes byte code of the source $file that came since. What a table tells of it is in the list.
 clear_code() {
-    case $name in
-    *.py) ;;
+    case $unsettled:$name in
+    :*.py) ;;
     *) return 0 ;;
     esac
     [ -d ./__pycache__ ] && [ ! -L ./__pycache__ ] || return 0
     (
         set +f
         for code in "./__pycache__/${decoded%.py}".*.pyc; do
-            [ ! -f "$code" ] || [ "$(stat -c %Z -- "$code")" -lt "$since" ] || $as rm -f -- "$code"
+            [ ! -f "$code" ] || ! is_newer "$code" || $as rm -f -- "$code"
         done
     )
     $as rmdir -- ./__pycache__ 2>/dev/null
@@ -706,7 +764,7 @@ take_away() {
 
 # Fails if somebody changed $file since it was looked at.
 is_still() {
-    read_fact "$(stat -c "$FACTS" -- "$file")"
+    read_fact "$(stat -c "%A:%a:%u:%g:%s:$mtime" -- "$file")"
     [ "$fact" = "$now" ] || [ -n "$resumed" ] || fail "$PWD/$decoded was changed by somebody just now."
 }
 
@@ -735,7 +793,7 @@ fill_directory() {
     for line in $lines; do
         take_up "$line"
         case $verdict:$before in
-        lives:* | *:-) ;;
+        lives:* | lost:* | *:-) ;;
         *) needed=1 ;;
         esac
     done
@@ -749,7 +807,7 @@ fill_directory() {
     for line in $lines; do
         take_up "$line"
         case $verdict:${before%%:*} in
-        lives:* | *:-) ;;
+        lives:* | lost:* | *:-) ;;
         *:d)
             [ -d "$file" ] || (umask 077 && $as mkdir -- "$file") || fail "$PWD/$decoded could not be made."
             again="$again$above $below $line$nl"
@@ -832,7 +890,7 @@ times_directory() {
         *) continue ;;
         esac
         [ -d "$file" ] && [ ! -L "$file" ] || continue
-        here=$(stat -c %.9Y -- "$file")
+        here=$(stat -c "$mtime" -- "$file")
         if [ -n "$resumed" ] || [ "$after" = '?' ] || [ "$here" = "${after##*:}" ] || [ "$after" = - ]; then
             again="$again$above $below $line$nl"
         fi
@@ -849,7 +907,11 @@ verify_directory() {
     for line in $lines; do
         take_up "$line"
         full_name
-        [ "$verdict" = lives ] || printf '%s differs from what was captured\n' "$full"
+        case $verdict in
+        lives) ;;
+        lost) printf '%s has lost what it was\n' "$full" ;;
+        *) printf '%s differs from what was captured\n' "$full" ;;
+        esac
     done
 }
 
@@ -918,7 +980,7 @@ compare_rows() {
         fi
     done
     [ "$#" -gt 0 ] || return 0
-    facts=$(stat -c '%04a %u %g %s %.9Y %i %.9Z %A' -- "$@")
+    facts=$(stat -c "%04a %u %g %s $mtime %i $ctime %A" -- "$@")
     for row in $present; do
         fact=${facts%%"$nl"*}
         facts=${facts#*"$nl"}
@@ -1037,6 +1099,14 @@ new_paths() {
         esac
         case $nl$foreign$nl in
         *"$nl${above%/}/$line$nl"* | *"$nl${above%/}/$line/"*) continue ;;
+        esac
+        case $line in
+        # Byte code of what somebody else installed.
+        */__pycache__ | */__pycache__/*)
+            case $nl$foreign in
+            *"$nl${above%/}/${line%%/__pycache__*}/"*) continue ;;
+            esac
+            ;;
         esac
         last=$line
         print_line '- -'

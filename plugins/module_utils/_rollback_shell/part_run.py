@@ -198,8 +198,11 @@ main() {
     done
     # Tools that know no parts of a second.
     case $(stat -c %.9Y /) in
-    *.*) coarse= ;;
-    *) coarse=1 ;;
+    *.*) coarse='' mtime=%.9Y ctime=%.9Z ;;
+    *)
+        coarse=1 mtime=%Y ctime=%Z
+        printf 'Note: the tools here know no parts of a second, so times are compared without them.\n' >&2
+        ;;
     esac
     check_state
     [ -z "$unsupported" ] || refuse "$unsupported" "$otherwise"

@@ -113,7 +113,7 @@ venv_look_at_others() {
         *"$nl$path_encoded/$info/RECORD$nl"* | *"$nl$info$nl"*) continue ;;
         esac
         decode "$info"
-        [ "$(stat -c %Z -- "$path/$decoded")" -ge "$since" ] && [ -f "$path/$decoded/RECORD" ] || continue
+        is_newer "$path/$decoded" && [ -f "$path/$decoded/RECORD" ] || continue
         venv_name "$info"
         # What a change that nobody looked at was going to install is its own.
         case $nl$planned$nl in
@@ -288,7 +288,7 @@ venv_execute() {
         done
     done
     cd /
-    paths_execute
+    paths_execute '*.dist-info/*'
 }
 
 # Moves the environment as a whole to where it is kept: no file of it is destroyed.
