@@ -15,7 +15,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
     from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
@@ -23,7 +22,7 @@ Sources = t.Callable[[], "t.Iterator[PrivateDir]"]
 _NEED: ByName[t.Callable[[t.Sequence[str]], tuple[int, int]]] = ByName("_files.capture:need")
 _CAPTURE: ByName[t.Callable[[t.Sequence[str], PrivateDir], Facts]] = ByName("_files.capture:capture")
 _SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_footprint.point:settled")
-_TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_footprint.point:touched")
+_UNCHANGED: ByName[t.Callable[[Layer], bool]] = ByName("_footprint.point:unchanged")
 _MEND: ByName[t.Callable[[Layer, Sources, bool], bool]] = ByName("_footprint.mend:mend")
 _LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.point:lost")
 _UNDO: ByName[t.Callable[[t.Sequence[Layer], UndoOptions], Undo]] = ByName("_files.undo:FilesUndo")
@@ -73,7 +72,7 @@ class FilesResource(Resource):
         return _SETTLED.load()(layer)
 
     def unchanged(self, layer: Layer) -> bool:
-        return all(footprint.is_empty() for dummy, footprint in _TOUCHED.load()(layer._replace(after=None)))
+        return _UNCHANGED.load()(layer)
 
     def lost(self, layer: Layer, thorough: bool) -> list[str]:
         return list(_LOST.load()(layer, thorough))

@@ -141,6 +141,15 @@ def _footprint(layer: Layer, number: int, digest: str) -> Footprint:
     return settle.read(_read(layer.where, name, digest), name)
 
 
+def unchanged(layer: Layer) -> bool:
+    """Whether nothing that was captured was touched.
+
+    What was captured again since is told by what was settled.
+    """
+    is_over = layer.manifest.get("farm") and layer.farm is None
+    return all(footprint.is_empty() for dummy, footprint in touched(layer if is_over else layer._replace(after=None)))
+
+
 def settled(layer: Layer) -> Facts:
     """Look at what the change after a capture left, note what it touched, and bring the content of that here.
 
@@ -207,19 +216,20 @@ def needed(layer: Layer) -> t.Iterator[NeededFile]:
     :raises StoreError: a table is gone or was changed.
     """
     known = (layer.after or {}).get("footprints") or {}
-    for number, (path, table) in enumerate(tables(layer)):
+    for number, (path, digest) in enumerate(layer.manifest["tables"].items()):
+        lines = _read(layer.where, f"{number}.{BEFORE}", digest)
         if path in known:
             footprint = _footprint(layer, number, known[path])
-            rows = {name: row for name, row in footprint.before.rows.items() if name not in footprint.unheld}
+            before, unheld = footprint.before, footprint.unheld
         else:
-            with contextlib.ExitStack() as stack:
-                farm = _holding(layer, stack)
-                rows = settle.with_copies(table, keeper.copied(path, farm) if _is_shared(layer) else {}).rows
-            if layer.manifest.get("partly"):
-                rows = {name: row for name, row in rows.items() if row.hash}
-        for relative, row in rows.items():
-            if row.type == FILE:
-                yield NeededFile(path, relative, row, table.generation, settled=path in known)
+            before, unheld = footprint_table.read(lines, path), {}
+            if _is_shared(layer):
+                with contextlib.ExitStack() as stack:
+                    before = settle.with_copies(before, keeper.copied(path, _holding(layer, stack)))
+        is_partly = path not in known and layer.manifest.get("partly")
+        for relative, row in before.rows.items():
+            if row.type == FILE and relative not in unheld and (row.hash or not is_partly):
+                yield NeededFile(path, relative, row, before.generation, settled=path in known)
 
 
 def lost(layer: Layer, thorough: bool) -> t.Iterator[str]:

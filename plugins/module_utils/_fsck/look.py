@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import farm_check
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import mend as footprint_mend
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck import mend
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.findings import (
     Finding,
@@ -56,8 +57,8 @@ if t.TYPE_CHECKING:
     # different; and whether some of the latter can be written by more users.
     Different = tuple[list[tuple[str, str]], list[tuple[str, str]], bool]
 
-# With M(_timeline.integrity), which reads archives by name.
-CARRIES = (archive, carry_modes.parts)
+# With M(_timeline.integrity), which reads archives by name, and kinds, which mend what they hold.
+CARRIES = (archive, footprint_mend, carry_modes.parts)
 _DIFFERENT: ByName[t.Callable[[str, bytes, str], Different]] = ByName("_venv.modes:different")
 # Seconds after which a switch that is due should have fired.
 _LATE = 120.0

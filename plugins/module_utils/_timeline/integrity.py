@@ -15,6 +15,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name i
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import NeedsLibrary, SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._content import item as content_item
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import point as footprint_point
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
@@ -28,6 +29,8 @@ if t.TYPE_CHECKING:
 
 # Lines about one resource; who removed a directory does not want a thousand.
 _MANY = 5
+# Kinds whose captures are trees look at these by it.
+CARRIES = (footprint_point,)
 _INTACT: ByName[t.Callable[[PrivateDir, Point], bool]] = ByName("_storage.archive:intact")
 
 

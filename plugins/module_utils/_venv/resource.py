@@ -17,7 +17,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv import di
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import ItemWriter
     from ansible_collections.intellistream.sage.plugins.plugin_utils._undo import Undo, UndoOptions
 
@@ -31,7 +30,7 @@ Sources = t.Callable[[], "t.Iterator[PrivateDir]"]
 _NEED: ByName[t.Callable[[Tree, Names, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
 _CAPTURE: ByName[t.Callable[[str, Names, PrivateDir, PrivateDir], Facts]] = ByName("_venv.capture:capture")
 _SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_footprint.point:settled")
-_TOUCHED: ByName[t.Callable[[Layer], t.Iterator[tuple[str, Footprint]]]] = ByName("_footprint.point:touched")
+_UNCHANGED: ByName[t.Callable[[Layer], bool]] = ByName("_footprint.point:unchanged")
 _MEND: ByName[t.Callable[[Layer, Sources, bool], bool]] = ByName("_footprint.mend:mend")
 _LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.point:lost")
 _MOVED_FROM: ByName[t.Callable[[str], str]] = ByName("_venv.made_for:moved_from")
@@ -158,9 +157,7 @@ class VenvResource(Resource):
     def unchanged(self, layer: Layer) -> bool:
         if self.wanted or self.whole or self.everything or not layer.manifest.get("tables"):
             return False
-        # What was captured again since is told by what was settled.
-        anew = layer._replace(after=None) if layer.farm is not None else layer
-        return all(footprint.is_empty() for dummy, footprint in _TOUCHED.load()(anew))
+        return _UNCHANGED.load()(layer)
 
     def lost(self, layer: Layer, thorough: bool) -> list[str]:
         if layer.manifest.get("tables"):

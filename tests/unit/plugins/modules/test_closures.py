@@ -34,33 +34,37 @@ DRIFT = {"_kind/drift", "_venv/drift"}
 DATES = {"_timeline/dates"}
 REMOVAL = {"_git/removal", "_venv/removal"}
 PACKAGES_STAY = {"_kind/packages_removal"}
+# What looks at captured trees, and what mends them.
+TREES, MENDS = {"_footprint/point"}, {"_footprint/mend"}
 # What each module could import by name and does not send: it never comes to use it.
 NOT_SENT: dict[str, set[str]] = {
-    "sage_backup": DATES | DRIFT | REMOVAL | PACKAGES_STAY,
+    "sage_backup": DATES | DRIFT | REMOVAL | PACKAGES_STAY | MENDS,
     "sage_check": UNDOS - {"_storage/archive"} | DATES | REMOVAL | PACKAGES_STAY,
-    "sage_checkpoint": UNDOS | SYSTEM | DATES | DRIFT | REMOVAL,
-    "sage_checkpoint_info": UNDOS | CAPTURES | SCRIPTS | REMOVAL | PACKAGES_STAY,
-    "sage_deadman": DRIFT | REMOVAL | PACKAGES_STAY,
+    "sage_checkpoint": UNDOS | SYSTEM | DATES | DRIFT | REMOVAL | MENDS,
+    "sage_checkpoint_info": UNDOS | CAPTURES | SCRIPTS | REMOVAL | PACKAGES_STAY | MENDS,
+    "sage_deadman": DRIFT | REMOVAL | PACKAGES_STAY | MENDS,
     "sage_builtin": set(),
     "sage_controller_file": set(),
     "sage_decision": set(),
-    "sage_hook": DATES | DRIFT | REMOVAL | PACKAGES_STAY,
+    "sage_hook": DATES | DRIFT | REMOVAL | PACKAGES_STAY | MENDS,
     "sage_install": set(),
     "sage_plan": set(),
     "sage_remove": UNDOS - {"_storage/archive"}
     | CAPTURES - {"_git/capture", "_content/whole"}
     | SCRIPTS
     | DRIFT
+    | TREES
+    | MENDS
     | {"_dpkg/resource", "_rpm/resource"},
     "sage_request": set(),
     "sage_resolve": set(),
-    "sage_resume_info": UNDOS | CAPTURES | SCRIPTS | SYSTEM | DRIFT | REMOVAL,
+    "sage_resume_info": UNDOS | CAPTURES | SCRIPTS | SYSTEM | DRIFT | REMOVAL | MENDS,
     "sage_outcome": set(),
     "sage_run_info": set(),
-    "sage_retention": UNDOS - {"_storage/archive"} | SYSTEM | DATES | DRIFT | REMOVAL,
-    "sage_rollback": DRIFT | REMOVAL | PACKAGES_STAY,
+    "sage_retention": UNDOS - {"_storage/archive"} | SYSTEM | DATES | DRIFT | REMOVAL | MENDS,
+    "sage_rollback": DRIFT | REMOVAL | PACKAGES_STAY | MENDS,
     "sage_venv": set(),
-    "sage_verify": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | SYSTEM | DRIFT | REMOVAL,
+    "sage_verify": UNDOS - {"_storage/archive"} | CAPTURES | SCRIPTS | SYSTEM | DRIFT | REMOVAL | TREES | MENDS,
     "sage_wheelhouse": set(),
 }
 # Thousands of bytes of this collection that each module may send; what is sent is packed and parsed in every run.
@@ -198,7 +202,7 @@ def test_what_is_imported_by_name_is_sent_where_it_is_used(module: str) -> None:
 def test_a_program_has_what_it_imports_by_name(program: types.ModuleType) -> None:
     """A file that runs without Ansible is made of what the module came in."""
     names = {name.replace(".", "/") for name in zipapp.closure(program.__name__[len(UTILS) + 1 :], _source)}
-    assert not_sent(names) - DATES == DRIFT | REMOVAL | PACKAGES_STAY
+    assert not_sent(names) - DATES == DRIFT | REMOVAL | PACKAGES_STAY | MENDS
 
 
 def _source(name: str) -> bytes:
