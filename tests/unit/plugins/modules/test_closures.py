@@ -136,10 +136,11 @@ TABLE, TABLE_FILES = 21, 5
 # What could not be verified is told by distribution, and modes that bar are damage (K1, E18).
 UNVERIFIED = 4
 # Environments and named files are trees that one engine looks at, holds, settles and puts back, whatever is in them (V2,
+# Environments and named files are trees that one engine looks at, holds, settles and puts back, whatever they are (V2,
 # V4 to V12, F1 to F25): what looks at captured trees wherever a record is judged (S30), all of it where one is made.
 ENGINE = {
     "sage_backup": 142,
-    "sage_check": 54,
+    "sage_check": 64,
     "sage_checkpoint": 94,
     "sage_checkpoint_info": 54,
     "sage_deadman": 132,
