@@ -142,7 +142,7 @@ ENGINE = {
     "sage_backup": 142,
     "sage_check": 64,
     "sage_checkpoint": 94,
-    "sage_checkpoint_info": 54,
+    "sage_checkpoint_info": 63,
     "sage_deadman": 132,
     "sage_hook": 142,
     "sage_resume_info": 63,
