@@ -78,15 +78,20 @@ class WayBack:
     def _gathered(self) -> list[TopPath]:
         paths = [path for layer in self._layers for path in layer.manifest["tables"]]
         tops = {path: TopPath(path, [], {}, {}) for path in paths if not any(_inside(path, other) for other in paths)}
+        covered: dict[str, set[str]] = {}
         for layer in self._layers:
             tables = dict(point.tables(layer))
             for path, footprint in point.touched(layer):
                 top = tops[next(name for name in tops if path == name or _inside(path, name))]
                 prefix = path[len(top.path) + 1 :]
+                earlier = covered.setdefault(top.path, set())
                 for relative, row in tables[path].rows.items():
                     name = f"{prefix}/{relative}" if prefix and relative else prefix or relative
-                    top.before.setdefault(name, row)
+                    if not any(not other or name == other or _inside(name, other) for other in earlier):
+                        # What an earlier table does not have was not there.
+                        top.before[name] = row
                     top.known.setdefault(name, []).append(row)
+                earlier.add(prefix)
                 for relative, row in footprint.before.rows.items():
                     # By now the content of these is known.
                     name = f"{prefix}/{relative}" if prefix and relative else prefix or relative

@@ -170,17 +170,25 @@ class VenvWayBack(WayBack):
         return allowed
 
     def _add_what_others_installed(self, top: TopPath, touched: dict[str, Touched], now: Table, farms: Farms) -> None:
-        """What somebody installed in the place of what goes back: half of it must not stay."""
-        if not self._theirs:
+        """What somebody installed in the place of what goes back: half of it must not stay.
+
+        Nor half of what a killed way back has put there.
+        """
+        names = set(self._theirs)
+        if self._how.resumed:
+            names.update(name for name, each in self.standings.items() if {*each.now} - {*each.before})
+        if not names:
             return
-        rows = self.owners.rows_now(self._theirs)
-        infos = tuple(f"{each.info}/" for each in self.owners.now if each.name in self._theirs)
+        rows = self.owners.rows_now(names)
+        infos = tuple(f"{each.info}/" for each in self.owners.now if each.name in names)
         paths = [path for path in now.rows if path in rows or f"{path}/".startswith(infos or ("/",))]
         self.owners.learn(paths, Table({}), farms)
         for path in paths:
-            sides = touched.get(path, Touched(top.before.get(path), None, ""))
+            row = now.rows[path]
+            sides = touched.get(path, Touched(top.before.get(path), row, "", settled=_NEVER_RACY))
             if path in touched or sides.before is None:
-                touched[path] = sides._replace(between=now.rows[path].type != DIRECTORY)
+                is_theirs = row.type != DIRECTORY and not self.owners.names(path).isdisjoint(self._theirs)
+                touched[path] = sides._replace(between=sides.between or is_theirs)
 
     def _add_bytecode(self, top: TopPath, touched: dict[str, Touched], now: Table) -> None:
         """Byte code goes and comes back with its source, and is nobody's edit."""

@@ -144,4 +144,5 @@ def unrecorded(place: Path) -> set[str]:
     """Content in the store that no rollback point explains."""
     with engine(place).reading() as session:
         known = {point["point"] for one in session.history() for point in one.points}
-    return {path.name for path in place.glob("root/.sage/checkpoints/store/*/*")} - known
+    # What lies in the farm serves the next capture.
+    return {path.name for path in place.glob("root/.sage/checkpoints/store/2*/*")} - known
