@@ -111,6 +111,7 @@ class VenvWayBack(WayBack):
 
     def refined(self, top: TopPath, touched: dict[str, Touched], now: Table, farms: Farms) -> dict[str, Touched]:
         touched = dict(touched)
+        self._forget_between(top, touched)
         self._find_standings(top, touched, now)
         self._add_what_others_installed(top, touched, now, farms)
         self._add_bytecode(top, touched, now)
@@ -122,13 +123,31 @@ class VenvWayBack(WayBack):
                     self._judge_unsettled(place, top, touched, now)
         return touched
 
+    def _forget_between(self, top: TopPath, touched: dict[str, Touched]) -> None:
+        """What somebody installed between two changes of one distribution was not there before the first of them."""
+        names: set[str] = set()
+        seen: set[str] = set()
+        for footprint in top.footprints:
+            for path, row in footprint.before.rows.items():
+                if path in seen or path in top.before or self.owners.names(path).isdisjoint(names):
+                    continue
+                sides = touched.get(path)
+                if sides is not None and sides.before is not None:
+                    touched[path] = sides._replace(before=None, between=row.type != DIRECTORY)
+            paths = footprint.paths()
+            seen.update(paths)
+            infos = (path for path in paths if path.endswith(distributions.INFO))
+            names.update(each.name for each in distributions.in_paths(infos))
+
     def _find_standings(self, top: TopPath, touched: t.Mapping[str, Touched], now: Table) -> None:
-        before = _versions(distributions.in_paths(top.before))
+        untouched = [path for path in top.before if path not in touched]
+        first = [path for path, sides in touched.items() if sides.before is not None]
+        before = _versions(distributions.in_paths([*untouched, *first]))
         is_now = _versions(distributions.in_paths(now.rows))
         infos = [path for path in touched if path.endswith(distributions.INFO)]
         gone = {path for path in infos if touched[path].after is None}
         came = {path for path in infos if touched[path].before is None} - gone
-        left = _versions(distributions.in_paths([*({*top.before} - gone), *came]))
+        left = _versions(distributions.in_paths([*untouched, *({*first} - gone), *came]))
         seen = [path for path in infos if not touched[path].late]
         came_seen = _versions(distributions.in_paths(path for path in seen if path not in gone))
         gone_seen = _versions(distributions.in_paths(path for path in seen if path in gone))

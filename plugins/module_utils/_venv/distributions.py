@@ -118,10 +118,13 @@ def raw_record(venv: Tree, info: str) -> bytes | None:
 
 
 def readable_record(venv: Tree, info: str) -> bytes:
-    """RECORD as it is; empty where there is none that can be read, whatever is in its place."""
+    """RECORD as it is; empty where there is none, whatever is in its place.
+
+    :raises OSError: it cannot be read: nobody knows whose files are then.
+    """
     try:
         return raw_record(venv, info) or b""
-    except (UnsafePath, OSError):
+    except (UnsafePath, NotADirectoryError):
         return b""
 
 
