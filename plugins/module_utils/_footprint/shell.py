@@ -700,6 +700,7 @@ in_parent() {
 clear_directory() {
     [ -n "$entered" ] || return 0
     open_directory
+    removed=
     for line in $lines; do
         take_up "$line"
         # shellcheck disable=SC2254  # a pattern
@@ -718,10 +719,54 @@ clear_directory() {
                 gone="$gone$above $below $line$nl"
             fi
             ;;
-        *:-? | *:d?) take_away ;;
+        *:-? | *:d?)
+            if is_kept; then
+                set_aside
+            else
+                removed=$removed$line$nl
+            fi
+            ;;
         esac
     done
+    remove_lines
     close_directory
+}
+
+# Removes the files of the lines $removed, which nobody has changed since they were looked at.
+remove_lines() {
+    are_still "$removed"
+    set --
+    for line in $removed; do
+        take_up "$line"
+        set -- "$@" "$file"
+    done
+    [ "$#" -eq 0 ] || $as rm -f -- "$@" || fail "files in $PWD could not be removed."
+}
+
+# Whether $file is moved to the store when it goes: somebody else made it, or may have.
+is_kept() {
+    [ "$verdict" = theirs ] || { [ "$after" = '?' ] && [ "$whose" != '~' ]; }
+}
+
+# Fails if a file of the lines $1 was changed since it was looked at.
+are_still() {
+    set -- "$1"
+    seen=
+    for line in $1; do
+        take_up "$line"
+        exists "$file" || continue
+        seen=$seen$line$nl
+        set -- "$@" "$file"
+    done
+    shift
+    [ "$#" -gt 0 ] && [ -z "$resumed" ] || return 0
+    facts=$(stat -c "%A:%a:%u:%g:%s:$mtime" -- "$@")
+    for line in $seen; do
+        take_up "$line"
+        read_fact "${facts%%"$nl"*}"
+        facts=${facts#*"$nl"}
+        [ "$fact" = "$now" ] || fail "$PWD/$decoded was changed by somebody just now."
+    done
 }
 
 # Whether something was done to $1 since the changes.
@@ -749,23 +794,6 @@ clear_code() {
     )
     $as rmdir -- ./__pycache__ 2>/dev/null
     return 0
-}
-
-# Takes $file out of the way. What somebody else made is kept.
-take_away() {
-    exists "$file" || return 0
-    if [ "$verdict" = theirs ] || { [ "$after" = '?' ] && [ "$whose" != '~' ]; }; then
-        set_aside
-        return
-    fi
-    is_still
-    $as rm -f -- "$file" || fail "$PWD/$decoded could not be removed."
-}
-
-# Fails if somebody changed $file since it was looked at.
-is_still() {
-    read_fact "$(stat -c "%A:%a:%u:%g:%s:$mtime" -- "$file")"
-    [ "$fact" = "$now" ] || [ -n "$resumed" ] || fail "$PWD/$decoded was changed by somebody just now."
 }
 
 # Moves $file to the store, never over another.
@@ -804,6 +832,8 @@ fill_directory() {
         mkdir -p -- "$decoded" && enter "$above" "$below" || fail "$decoded could not be made."
     fi
     open_directory
+    together='' stage=
+    [ -n "$as" ] || [ "$(stat -c %d -- "$state")" != "$(stat -c %d .)" ] || stage=$state/rollback.stage
     for line in $lines; do
         take_up "$line"
         case $verdict:${before%%:*} in
@@ -812,10 +842,69 @@ fill_directory() {
             [ -d "$file" ] || (umask 077 && $as mkdir -- "$file") || fail "$PWD/$decoded could not be made."
             again="$again$above $below $line$nl"
             ;;
+        *:f)
+            if [ -n "$stage" ]; then
+                together=$together$line$nl
+            else
+                put_back
+            fi
+            ;;
         *) put_back ;;
         esac
     done
+    [ -z "$together" ] || put_together
     close_directory
+}
+
+# Puts back the files of the lines $together: made ready in the directory of the state, and renamed.
+put_together() {
+    rm -rf -- "$stage"
+    mkdir -m 0700 -- "$stage" || fail "$stage could not be made."
+    set --
+    for line in $together; do
+        take_up "$line"
+        find_content "$before_content" || fail "the captured content of $PWD/$decoded is gone."
+        cp -p -- "$held" "$stage/$decoded" || fail "$PWD/$decoded could not be written."
+        set -- "$@" "$stage/$decoded"
+    done
+    for mode in $(for line in $together; do
+        take_up "$line"
+        line=${before#*:}
+        printf '%s\n' "${line%%:*}"
+    done | sort -u); do
+        give_mode
+    done
+    facts=$(stat -c "f:%a:%u:%g:%s:$mtime" -- "$@")
+    replaced=
+    for line in $together; do
+        take_up "$line"
+        [ "$before" = "${facts%%"$nl"*}" ] || {
+            file=$stage/$decoded
+            give_metadata
+            file=./$decoded
+        }
+        facts=${facts#*"$nl"}
+        if is_kept; then
+            set_aside
+        else
+            replaced=$replaced$line$nl
+        fi
+    done
+    are_still "$replaced"
+    mv -f -- "$@" . || fail "files could not be put into $PWD."
+    rm -rf -- "$stage"
+}
+
+# Gives the files of the lines $together that had it the mode $mode.
+give_mode() {
+    set --
+    for line in $together; do
+        take_up "$line"
+        case $before in
+        f:"$mode":*) set -- "$@" "$stage/$decoded" ;;
+        esac
+    done
+    chmod "$mode" -- "$@"
 }
 
 # Puts back what was no directory: made ready beside its place, and renamed.
@@ -841,12 +930,11 @@ put_back() {
     give_metadata
     file=$place
     decode "$name"
-    if exists "$file"; then
-        if [ "$verdict" = theirs ] || { [ "$after" = '?' ] && [ "$whose" != '~' ]; }; then
-            set_aside
-        else
-            is_still
-        fi
+    if is_kept; then
+        set_aside
+    else
+        are_still "$line"
+        take_up "$line"
     fi
     $as mv -fT -- "$staged" "$file" || fail "$PWD/$decoded could not be put in place."
 }

@@ -265,7 +265,7 @@ main() {
         printf 'What to do: mend what is named, then run the same command again.\n' >&2
         exit 1
     fi
-    rm -f -- "$begun" "$state/rollback.time"
+    rm -rf -- "$begun" "$state/rollback.time" "$state/rollback.stage"
     printf '%s\n' "$outcome"
     if [ -n "$missing" ]; then
         printf 'What is left: %s\n%s\n' "$missing" "$otherwise"
