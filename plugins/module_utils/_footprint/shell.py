@@ -878,11 +878,13 @@ put_together() {
     replaced=
     for line in $together; do
         take_up "$line"
-        [ "$before" = "${facts%%"$nl"*}" ] || {
+        # A cp that knows no parts of a second has cut them off.
+        if [ -n "$coarse" ] || [ "$before" != "${facts%%"$nl"*}" ]; then
             file=$stage/$decoded
+            find_content "$before_content"
             give_metadata
             file=./$decoded
-        }
+        fi
         facts=${facts#*"$nl"}
         if is_kept; then
             set_aside
