@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
 
 # Files that are kept there; what begins with a dot is half of one.
-_OURS = re.compile("unsettled|collected|crowded|(newest|replaced|keeper|copied)-[0-9a-f]{16}")
+_OURS = re.compile("unsettled|reserve|collected|crowded|(newest|replaced|keeper|copied)-[0-9a-f]{16}")
 _TEMPORARY = re.compile(r"\.(copy|newest|copy-[0-9a-f]{16}|unsettled\.tmp|sage-flush\.tmp)")
 _LINK = re.compile("([0-9a-f]+)\\.[0-9a-f]+\\.-?[0-9a-f]+")
 

@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, InputError
 from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Writer
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem import durable
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import storage_error
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_private, remove_private
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 
@@ -24,6 +25,8 @@ if t.TYPE_CHECKING:
 
 # Left free so that the state itself, logs and the change have room.
 RESERVE = 16 << 20
+# In a farm: room that only a way back takes.
+_RESERVED, _FOR_A_WAY_BACK = "reserve", 4 << 20
 # What a directory entry, an inode and a line in a manifest cost.
 PER_FILE = 512
 # From here on one sync of the file system is cheaper than one per file.
@@ -65,6 +68,33 @@ def place(state: PrivateDir, directory: str) -> None:
         )
     open_private(wanted, create=True).close()
     state.write(contents.PLACE, os.fsencode(wanted) + b"\n")
+
+
+def reserve(farm: PrivateDir) -> None:
+    """Keep room for a way back: the change may fill the disk.
+
+    :raises StorageError: there is not so much room.
+    """
+    fd = farm.open(_RESERVED, os.O_RDWR | os.O_CREAT)
+    try:
+        if os.fstat(fd).st_size < _FOR_A_WAY_BACK:
+            os.posix_fallocate(fd, 0, _FOR_A_WAY_BACK)
+    except OSError as error:
+        farm.remove(_RESERVED)
+        raise storage_error(os.path.join(farm.path, _RESERVED), error) from error
+    finally:
+        os.close(fd)
+
+
+def release(state: PrivateDir) -> None:
+    """Give a way back the room that was kept for it, where the disk is full."""
+    try:
+        with contents.farm_dir(state) as farm:
+            info = os.fstatvfs(farm.fd)
+            if info.f_bavail * info.f_frsize < _FOR_A_WAY_BACK:
+                farm.remove(_RESERVED)
+    except FileNotFoundError:
+        return
 
 
 def writer(point: PrivateDir, number: int) -> t.ContextManager[Writer]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
 import time
 import typing as t
@@ -16,6 +17,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     StoreError,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.ownership import storage_error
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.collect import collect
 from ansible_collections.intellistream.sage.plugins.module_utils._kind import changes
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND
@@ -98,10 +101,16 @@ def capture(
             if phase is not None or by == HAND:
                 _write_plain_copies(session.where, install_id, point, event["resources"])
     except (CaptureError, StorageError):
-        store.discard(session.where, install_id, name)
+        _discard(session.where, install_id, name)
         raise
     except (SageError, OSError) as error:
-        store.discard(session.where, install_id, name)
+        _discard(session.where, install_id, name)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CaptureError(
+                f"There is no room in {contents.path_of(session.where)} for what the change would replace.",
+                untouched="everything; the change was not begun.",
+                advice="Free space, or keep the store elsewhere (repackage_dir), then run again.",
+            ) from error
         reason = error.what if isinstance(error, SageError) else str(error)
         raise CaptureError(
             f"What the change would replace could not be captured: {reason}",
@@ -109,6 +118,19 @@ def capture(
             advice=error.advice if isinstance(error, SageError) else "Mend that, then run again.",
         ) from error
     return event
+
+
+def _discard(state: PrivateDir, install_id: str, name: str) -> None:
+    """Remove what is there of a capture that failed, in the farm as well."""
+    store.discard(state, install_id, name)
+    try:
+        with ExitStack() as stack, contents.farm_dir(state) as farm:
+            names = [other for other in contents.unsettled(farm) if other != name]
+            points = [contents.point_dir(state, other.rpartition(".")[0], other) for other in names]
+            collect(farm, map(stack.enter_context, points))
+    except (OSError, SageError):
+        # Retention tries again; the next capture can use what is there.
+        return
 
 
 def next_name(session: Session, phase: str | None = None) -> tuple[str, str]:
@@ -150,6 +172,7 @@ def _take(state: PrivateDir, point: PrivateDir, name: str, number: int, resource
         contents.farm_dir(state, create=True) if kind.farms else nullcontext() as farm,
     ):
         if farm is not None:
+            store.reserve(farm)
             # Before anything relies on it.
             contents.note_unsettled(farm, list(dict.fromkeys([*contents.unsettled(farm), name])))
         facts = resource.capture(directory, writer, farm)
@@ -286,7 +309,10 @@ def settle(state: PrivateDir | None, point: Point, keys: t.Container[str] | None
                 continue
             if resource is None:
                 continue
-            facts = resource.after(layer) if resource.settles else None
+            try:
+                facts = resource.after(layer) if resource.settles else None
+            except OSError as error:
+                raise storage_error(layer.where.path, error) from error
             if facts is not None:
                 # What came between the change and the next capture is perhaps somebody else's.
                 late = {"late": True} if keys is not None else {}

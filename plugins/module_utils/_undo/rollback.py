@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.sessio
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import KINDS, make
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
+from ansible_collections.intellistream.sage.plugins.module_utils._storage import store
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
 from ansible_collections.intellistream.sage.plugins.module_utils._undo import redo as undo_redo
@@ -93,10 +94,15 @@ def go_back(session: Session, request: RollbackRequest, check_mode: bool) -> Rol
             raise refused(result)
         if request.window is not None:
             check.check_undo(session, request.window, chosen.points, registry.find)
+        if session.where is not None and not check_mode:
+            store.release(session.where)
         with undo_redo.Redo(session, chosen, undos, request.partial, options) as redo:
             for undo in undos:
                 undo.check()
             result["redo_point"] = redo.finish(stack)
+        if session.where is not None and not check_mode:
+            # That capture has reserved it again.
+            store.release(session.where)
         if check_mode:
             # It gets its name when it is made.
             return {**result, "redo_point": None}
