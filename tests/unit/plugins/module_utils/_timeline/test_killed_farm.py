@@ -36,7 +36,7 @@ ERRORS = {"killed": None, "disk full": OSError(errno.ENOSPC, os.strerror(errno.E
 STEP = 37
 
 
-def _prepared(where: Path) -> tuple[TreeHost, list[str], list[dict[str, object]]]:
+def _prepared(where: Path) -> tuple[TreeHost, list[str], list[dict[str, tuple[object, ...]]]]:
     """A host with a settled point, one that waits, and half of a copy; its points and their states."""
     where.mkdir()
     made = TreeHost(where)
