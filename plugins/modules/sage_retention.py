@@ -38,7 +38,8 @@ options:
   bytes:
     description:
       - What the store may occupy on its disk, such as V(20G). Files that are also linked elsewhere count nothing,
-        since removing them frees nothing. V(0) is no limit.
+        since removing them frees nothing. Nor does what is only kept for the next capture, and is no rollback point's.
+        V(0) is no limit.
     type: bytes
     default: 0
   uncompressed:
@@ -99,7 +100,7 @@ freed_bytes:
   type: int
   sample: 1048576
 bytes:
-  description: What the store occupies after that.
+  description: What rollback points occupy after that.
   returned: success
   type: int
   sample: 524288

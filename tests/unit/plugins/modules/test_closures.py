@@ -139,8 +139,16 @@ UNVERIFIED = 4
 # Environments and named files are trees that one engine looks at, holds, settles and puts back, whatever they are (V2,
 # V4 to V12, F1 to F25): what looks at captured trees wherever a record is judged (S30), all of it where one is made.
 ENGINE = {
-    **{"sage_backup": 150, "sage_check": 72, "sage_checkpoint": 100, "sage_checkpoint_info": 66, "sage_deadman": 148},
-    **{"sage_hook": 150, "sage_remove": 6, "sage_resume_info": 66, "sage_retention": 96, "sage_rollback": 148},
+    "sage_backup": 150,
+    "sage_check": 72,
+    "sage_checkpoint": 100,
+    "sage_checkpoint_info": 66,
+    "sage_deadman": 148,
+    "sage_hook": 150,
+    "sage_remove": 6,
+    "sage_resume_info": 66,
+    "sage_retention": 96,
+    "sage_rollback": 148,
 }
 LOOKS_AT_TREES_FILES, ENGINE_FILES = 7, 11
 # What is in force, looked up wherever the progress file is (E7), and whether that is ahead of the ledger (E18).

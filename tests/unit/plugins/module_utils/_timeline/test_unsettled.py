@@ -7,25 +7,27 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import shutil
 import statistics
 import subprocess
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import reset
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import farm as footprint_farm
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
-from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._timeline.treehost import host
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
+from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._timeline.treehost import TreeHost, host
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._timeline.treehost import TreeHost
 
 __all__ = ["host"]
 
@@ -242,3 +244,33 @@ def test_f4_the_farm_begins_anew_and_the_links_of_before_go(host: TreeHost) -> N
     assert new != old
     host.undo(point)
     assert snapshot(host.top) == before
+
+
+def test_removing_the_record_removes_the_farm(host: TreeHost) -> None:
+    host.capture()
+    assert (host.top / "one").stat().st_nlink == 2
+    reset(host.engine, False)
+    assert not host.farm.exists()
+    assert (host.top / "one").stat().st_nlink == 1
+
+
+def test_a_farm_elsewhere_holds_copies_and_goes_with_its_store(
+    host: TreeHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
+        if os.stat(disk).st_dev == os.stat(tmp_path).st_dev:
+            pytest.skip("both are on one file system")
+        host.engine = Engine(str(host.root), repackage_dir=f"{disk}/spool")
+        before = snapshot(host.top)
+        host.change("one", "second")
+        (own,) = (pathlib.Path(disk) / "spool").iterdir()
+        assert not list(own.glob("farm/links-*/*/*"))
+        assert len(list(own.glob("farm/copies/*/*"))) == 4
+        monkeypatch.setattr(TreeHost, "store", property(lambda _host: own))
+        point = host.change("two", "second")
+        # What nobody touched has its hash again, and is not read.
+        assert host.manifest(point)["copies"] == 1
+        host.undo(next(iter(host.points())))
+        assert snapshot(host.top) == before
+        reset(host.engine, False)
+        assert not own.exists()
