@@ -148,6 +148,7 @@ ENGINE = {
     "sage_remove": 6,
     "sage_resume_info": 66,
     "sage_retention": 96,
+    "sage_verify": 6,
     "sage_rollback": 148,
 }
 LOOKS_AT_TREES_FILES, ENGINE_FILES = 7, 11
