@@ -153,7 +153,6 @@ UNKEPT = 0.2
 CONTENT = {"sage_install": 2.5, "sage_plan": 2.0, "sage_resolve": 2.7, "sage_checkpoint_info": 0.9}
 # What was published with a wrong RECORD is told from what was damaged (V5, K8).
 WRONG_RECORDS = {"sage_checkpoint_info": 0.2, "sage_resolve": 0.5, "sage_retention": 0.1}
-# Environments and named files are trees that one engine looks at, holds, settles and puts back (V2, V4 to V12, F1 to F25):
 # Environments and named files are trees that one engine looks at, holds and puts back (V2, V4 to V12, F1 to F25):
 # what looks at captured trees wherever a record is judged (S30), all of it where one is made.
 ENGINE = {

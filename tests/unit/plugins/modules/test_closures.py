@@ -135,7 +135,6 @@ WRONG_RECORDS = 3
 TABLE, TABLE_FILES = 21, 5
 # What could not be verified is told by distribution, and modes that bar are damage (K1, E18).
 UNVERIFIED = 4
-# Environments and named files are trees that one engine looks at, holds, settles and puts back, whatever is in them (V2,
 # Environments and named files are trees that one engine looks at, holds, settles and puts back, whatever they are (V2,
 # V4 to V12, F1 to F25): what looks at captured trees wherever a record is judged (S30), all of it where one is made.
 ENGINE = {
