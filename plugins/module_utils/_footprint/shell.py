@@ -765,7 +765,9 @@ are_still() {
         take_up "$line"
         read_fact "${facts%%"$nl"*}"
         facts=${facts#*"$nl"}
-        [ "$fact" = "$now" ] || fail "$PWD/$decoded was changed by somebody just now."
+        # What contains it may have been put back meanwhile, and it with that.
+        [ "$fact" = "$now" ] || { [ -f "$file" ] && [ ! -L "$file" ] && sum_of "$file" "$before_content"; } ||
+            fail "$PWD/$decoded was changed by somebody just now."
     done
 }
 

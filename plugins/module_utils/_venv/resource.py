@@ -29,7 +29,7 @@ _CHOSEN: ByName[t.Callable[[Tree, t.Container[str]], list[venv_distributions.Dis
 Sources = t.Callable[[], "t.Iterator[PrivateDir]"]
 _NEED: ByName[t.Callable[[Tree, Names, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
 _CAPTURE: ByName[t.Callable[[str, Names, PrivateDir, PrivateDir], Facts]] = ByName("_venv.capture:capture")
-_SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_footprint.point:settled")
+_SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_venv.settled:settled")
 _UNCHANGED: ByName[t.Callable[[Layer], bool]] = ByName("_footprint.point:unchanged")
 _MEND: ByName[t.Callable[[Layer, Sources, bool], bool]] = ByName("_footprint.mend:mend")
 _LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.point:lost")

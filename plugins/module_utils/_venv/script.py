@@ -7,8 +7,7 @@ import re
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import point, shell
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import shell
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
     REMOVAL,
@@ -19,7 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
     escape,
     joined,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import Owners, source_of
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import settled
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import source_of
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.shell_environment import FUNCTIONS
 
 if t.TYPE_CHECKING:
@@ -92,14 +92,7 @@ def _owned(layer: Layer, touched: Observed) -> _Owned:
     rows = footprint.before.rows.items()
     before = {path: row for path, row in rows if path not in footprint.unheld or not source_of(path)}
     footprint = footprint._replace(before=footprint.before._replace(rows=before))
-    touched = touched._replace(footprint=footprint)
-    venv = Tree.open(touched.path)
-    if venv is None:
-        return _Owned(touched, {})
-    with venv, point.farms_of([layer]) as farms:
-        owners = Owners(venv)
-        owners.learn(footprint.paths(), footprint.before, farms)
-    return _Owned(touched, {path: owners.names(path) for path in footprint.paths()})
+    return _Owned(touched._replace(footprint=footprint), settled.owners(layer))
 
 
 def _joint(groups: t.Iterable[set[str]]) -> dict[str, str]:

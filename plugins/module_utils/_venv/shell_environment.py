@@ -115,10 +115,12 @@ venv_look_at_others() {
         decode "$info"
         is_newer "$path/$decoded" && [ -f "$path/$decoded/RECORD" ] || continue
         venv_name "$info"
-        # What a change that nobody looked at was going to install is its own.
-        case $nl$planned$nl in
-        *"$nl$project$nl"*) [ -z "$unsettled" ] || continue ;;
-        esac
+        # Of a change that nobody looked at all is its own that it was going to do, or that was there before.
+        if [ -n "$unsettled" ]; then
+            case "$nl$planned$nl$groups" in
+            "$nl$nl"* | *"$nl$project$nl"* | *" $project "*) continue ;;
+            esac
+        fi
         rows=$(venv_rows "$info" | sort -u)
         shared=$(printf '%s\n' "$rows" "$listed" | sort | uniq -d)
         case $groups in

@@ -250,6 +250,20 @@ def test_x5_a_directory_that_is_swapped_meanwhile_leads_nowhere(host: Host, comm
     assert changes(secret, snapshot(outside)) == {}
 
 
+def test_the_script_is_of_the_record_whatever_happens_since(host: Host) -> None:
+    """A check compares it with what the record makes of it."""
+    host.capture(host.spec("pack==2.0", "fresh==1.0"))
+    change(host)
+    host.settle()
+    script = host.script.read_text()
+    host.venv.install("fork", "1.0", {"pack/__init__.py": "fork's"})
+    host.write()
+    assert host.script.read_text() == script
+    host.undo("--force")
+    host.write()
+    assert host.script.read_text() == script
+
+
 @AS_ROOT
 def test_f24_what_another_user_may_write_to_is_for_the_module(host: Host) -> None:
     fill(host.data)
