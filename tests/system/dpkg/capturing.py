@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.intellistream.sage.plugins.module_utils._dpkg.resource import DpkgResource
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir, open_state
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents, store
 from ansible_collections.intellistream.sage.tests.system.command import run
 
@@ -44,6 +46,11 @@ class Captured:
     def deb(self, key: str) -> pathlib.Path:
         """The package file of a package."""
         return self.content / str(self.facts["packages"][key]["deb"])
+
+    def after(self) -> dict[str, Any]:
+        """What the change left."""
+        with PrivateDir(str(self.content), os.open(self.content, os.O_RDONLY)) as where:
+            return self.resource.after(Layer({}, self.facts, where))
 
 
 def request(root: pathlib.Path, *packages: str, state: str = "present") -> Captured:

@@ -69,12 +69,12 @@ def test_a_package_that_is_not_properly_there(case: str, repository: Repository,
         with pytest.raises(CaptureError):
             DpkgResource(["foo"], "latest").plan()
         with pytest.raises(ChangeFailed, match="bad:all") as failure:
-            captured.resource.after(captured.facts)
+            captured.after()
         assert failure.value.details["packages"] == ["bad:all"]
     else:
         # dpkg has put it back: apt alone says that something failed.
         assert removal(tmp_path / "root", "foo").facts["packages"]
-        left = captured.resource.after(captured.facts)["packages"]
+        left = captured.after()["packages"]
         assert left == {} if actions == ["install"] else left["bad:all"]["version"] == "1"
     assert oracle.diff(before, oracle.snapshot()) == []
 
@@ -86,7 +86,7 @@ def test_a_killed_dpkg(repository: Repository, tmp_path: pathlib.Path) -> None:
     with pytest.raises(CaptureError, match="ended halfway"):
         removal(tmp_path / "root", "foo")
     with pytest.raises(ChangeFailed, match="ended halfway"):
-        captured.resource.after(captured.facts)
+        captured.after()
 
 
 def test_a_trigger_that_failed(repository: Repository, tmp_path: pathlib.Path) -> None:
@@ -99,7 +99,7 @@ def test_a_trigger_that_failed(repository: Repository, tmp_path: pathlib.Path) -
     assert (status("ringer"), status("slow")) == ("1 ii", "1 iF")
     # It was not among the changes, and failed because of them.
     with pytest.raises(ChangeFailed, match="slow:all: its postinst failed"):
-        captured.resource.after(captured.facts)
+        captured.after()
 
 
 def test_a_package_that_waits_for_a_trigger(repository: Repository, tmp_path: pathlib.Path) -> None:
@@ -111,7 +111,7 @@ def test_a_package_that_waits_for_a_trigger(repository: Repository, tmp_path: pa
     run("dpkg", "--no-triggers", "--install", path)
     assert (status("ringer"), status("slow")) == ("1 iW", "1 it")
     with pytest.raises(ChangeFailed) as failure:
-        captured.resource.after(captured.facts)
+        captured.after()
     assert failure.value.details["packages"] == ["ringer:all", "slow:all"]
     with pytest.raises(CaptureError, match="triggers-awaited"):
         removal(tmp_path / "root", "foo")
@@ -281,7 +281,7 @@ def test_what_a_change_left(repository: Repository, tmp_path: pathlib.Path) -> N
     repository.add("goo", scripts={"postinst": "mkdir -p /opt/made"})
     captured = request(tmp_path / "root", "foo", state="latest")
     apt("install", "foo")
-    left = captured.resource.after(captured.facts)
+    left = captured.after()
     assert left["packages"] == {
         "goo:all": {"version": "1", "state": "installed", "want": "install", "auto": True, "conffiles": {}},
         "foo:all": {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.intellistream.sage.plugins.module_utils._content.manifest import Items, Writer
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
 from ansible_collections.intellistream.sage.plugins.module_utils._rpm.resource import RpmResource
 from ansible_collections.intellistream.sage.tests.system.command import dnf, run
 from ansible_collections.intellistream.sage.tests.system.content import File
@@ -39,6 +40,11 @@ class Captured(NamedTuple):
     def package(self, key: str) -> pathlib.Path:
         """The saved package."""
         return self.where / str(self.facts["packages"][key]["file"])
+
+    def after(self) -> dict[str, Any]:
+        """What the change left."""
+        with PrivateDir(str(self.where), os.open(self.where, os.O_RDONLY)) as where:
+            return self.resource.after(Layer({}, self.facts, where))
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def test_a_good_change(repository: Repository, tmp_path: pathlib.Path) -> None:
     example(repository)
     made = capture(tmp_path / "point", "foo")
     dnf("upgrade", "foo")
-    left = made.resource.after(made.facts)
+    left = made.after()
     assert left["known"] == {"foo.noarch": "2-1", "bar.noarch": "2-1", "goo.noarch": "1-1"}
     assert left["config"]["/etc/foo.conf"][:2] == ["file", hashlib.sha256(b"2\n").hexdigest()]
     assert (left["inexact"], left["unplanned"]) == ({}, {})
@@ -67,7 +67,7 @@ def test_a_script_that_failed_while_all_said_success(
     assert "foo-2-1.noarch" in run("rpm", "-qa", "--qf", "%{NVRA}\n").stdout
     number = "1" if script == "postun" else "2"
     with pytest.raises(ChangeFailed, match=f"%{script} of foo-1:{number}-1.noarch failed") as error:
-        made.resource.after(made.facts)
+        made.after()
     assert len(error.value.details["failures"]) == 1
 
 
@@ -78,7 +78,7 @@ def test_both_versions_are_left_by_a_failed_preun(repository: Repository, tmp_pa
     made = capture(tmp_path / "point", "foo")
     assert dnf("upgrade", "foo", ok=False).returncode != 0
     with pytest.raises(ChangeFailed) as error:
-        made.resource.after(made.facts)
+        made.after()
     assert error.value.details["failures"] == [
         "%preun of foo-1-1.noarch failed",
         "foo.noarch is installed twice (1-1 and 2-1)",
@@ -90,7 +90,7 @@ def test_a_package_that_is_gone_instead_of_new(repository: Repository, tmp_path:
     made = capture(tmp_path / "point", "foo")
     run("rpm", "-e", "foo")
     with pytest.raises(ChangeFailed, match=r"foo\.noarch 2-1 is not installed"):
-        made.resource.after(made.facts)
+        made.after()
 
 
 def test_a_failure_that_was_mended_is_none(repository: Repository, tmp_path: pathlib.Path) -> None:
@@ -100,10 +100,10 @@ def test_a_failure_that_was_mended_is_none(repository: Repository, tmp_path: pat
     made = capture(tmp_path / "point", "foo")
     dnf("upgrade", "foo")
     with pytest.raises(ChangeFailed):
-        made.resource.after(made.facts)
+        made.after()
     pathlib.Path("/opt/mended").touch()
     dnf("reinstall", "foo")
-    assert made.resource.after(made.facts)["known"] == {"foo.noarch": "2-1"}
+    assert made.after()["known"] == {"foo.noarch": "2-1"}
 
 
 def test_anothers_failure_is_none_of_ours(repository: Repository, tmp_path: pathlib.Path) -> None:
@@ -112,7 +112,7 @@ def test_anothers_failure_is_none_of_ours(repository: Repository, tmp_path: path
     dnf("upgrade", "foo")
     repository.add("other", scripts={"post": "exit 1"})
     dnf("install", "other")
-    left = made.resource.after(made.facts)
+    left = made.after()
     other = {"name": "other", "arch": "noarch", "before": None, "after": "1-1", "ours": False}
     assert left["unplanned"] == {"other.noarch": other}
 
@@ -124,15 +124,15 @@ def test_what_a_script_prints_is_not_taken_for_a_failure(repository: Repository,
     made = capture(tmp_path / "point", "foo")
     dnf("upgrade", "foo")
     assert dnf_history.since(made.facts["history"])[0].names == {"foo"}
-    assert made.resource.after(made.facts)["inexact"] == {"foo.noarch": ["its %post may change more than its files"]}
+    assert made.after()["inexact"] == {"foo.noarch": ["its %post may change more than its files"]}
 
 
 def test_a_change_that_did_less_than_was_captured_is_no_failure(repository: Repository, tmp_path: pathlib.Path) -> None:
     example(repository)
     made = capture(tmp_path / "point", "*")
-    assert made.resource.after(made.facts)["known"] == {"foo.noarch": "1-1", "bar.noarch": "1-1"}
+    assert made.after()["known"] == {"foo.noarch": "1-1", "bar.noarch": "1-1"}
     dnf("upgrade", "bar")
-    assert made.resource.after(made.facts)["known"] == {"foo.noarch": "1-1", "bar.noarch": "2-1"}
+    assert made.after()["known"] == {"foo.noarch": "1-1", "bar.noarch": "2-1"}
 
 
 def test_rpm_alone_records_no_failed_script(repository: Repository, tmp_path: pathlib.Path) -> None:
@@ -142,7 +142,7 @@ def test_rpm_alone_records_no_failed_script(repository: Repository, tmp_path: pa
     made = capture(tmp_path / "point", str(package), state="present")
     assert "scriptlet failed" in run("rpm", "-U", package).stderr
     # Nothing can be known, and nothing is claimed.
-    assert made.resource.after(made.facts)["known"] == {"foo.noarch": "2-1"}
+    assert made.after()["known"] == {"foo.noarch": "2-1"}
 
 
 def test_configuration_as_it_is_after_the_change(repository: Repository, tmp_path: pathlib.Path) -> None:
@@ -154,6 +154,6 @@ def test_configuration_as_it_is_after_the_change(repository: Repository, tmp_pat
     made = capture(tmp_path / "point", "foo")
     dnf("upgrade", "foo")
     pathlib.Path("/etc/foo.gone").unlink()
-    left = made.resource.after(made.facts)
+    left = made.after()
     assert left["config"]["/etc/foo.conf"][1] == hashlib.sha256(b"edited\n").hexdigest()
     assert left["config"]["/etc/foo.gone"][0] == "absent"
