@@ -139,7 +139,7 @@ UNVERIFIED = 4
 # V4 to V12, F1 to F25): what looks at captured trees wherever a record is judged (S30), all of it where one is made.
 ENGINE = {
     "sage_backup": 150,
-    "sage_check": 72,
+    "sage_check": 82,
     "sage_checkpoint": 100,
     "sage_checkpoint_info": 66,
     "sage_deadman": 148,
