@@ -85,7 +85,8 @@ findings:
         - V(script_differs), C(rollback.sh) is not what it has to be.
         - V(point_damaged), content of a rollback point is gone or was changed, so it cannot be used. It is mended where
           the same content is at hand, in the farm, another point or the tree itself.
-        - V(farm_damaged), what the farm holds for the next capture is not what its name says. It is removed.
+        - V(farm_damaged), what the farm holds for the next capture is not what its name says, and is removed; or it is
+          not the collection's, and stays.
         - V(drift), what is installed is not as it was recorded.
         - V(foreign), somebody else's distribution is in the environment, or is another one than when it was captured.
         - V(unverified), files of what is installed could not be verified.

@@ -45,8 +45,13 @@ BY_FINDING = {
     "progress_stale": _REMOVE,
     "script_differs": _WRITE_ANEW,
     "point_damaged": Advice(
-        "There is no way back past that point, unless its content is restored from a copy of the host. Younger points "
-        "are as good as before, and so is what is installed"
+        "There is no way back past that point, unless it is mended, or its content is restored from a copy of the "
+        "host. Younger points are as good as before, and so is what is installed"
+    ),
+    "farm_damaged": Advice(
+        "What is damaged is removed, and captured again when it is needed. Move what is somebody's elsewhere",
+        "check_sage",
+        mends=True,
     ),
     "store_unreadable": Advice("Look at its owners, its modes, and the disk"),
     "foreign": Advice("It is not the role's, and stays as it is"),

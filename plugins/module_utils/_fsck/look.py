@@ -293,7 +293,7 @@ def _farm(state: PrivateDir, points: t.Sequence[Point]) -> list[Finding]:
         text = "is half of what a killed capture was writing"
         findings += [left_behind("stray_file", f"{farm.path}/{name} {text}", True) for name in problems.temporary]
         text = "is nothing that this collection keeps there"
-        findings += [left_behind("stray_content", f"{farm.path}/{name} {text}") for name in problems.foreign]
+        findings += [left_behind("farm_damaged", f"{farm.path}/{name} {text}") for name in problems.foreign]
         kept = (point for point in points if not point.get("pruned"))
         if not any(resource.get("farm") for point in kept for resource in point["resources"]):
             text = f"{farm.path} holds content for the next capture, and there is no rollback point that was held there"
