@@ -639,6 +639,7 @@ tell_briefly() {
 paths_execute() {
     eval "touched=\$touched_${layers%%"$nl"*} todo=\$todo_${layers%%"$nl"*}"
     at_last=${1-} is_last=
+    [ -z "$resumed" ] || close_opened
     clear_paths
     again=
     each_directory fill_directory "$todo"
@@ -658,6 +659,20 @@ paths_execute() {
     for line in $reverse; do
         in_parent "$line" || continue
         set_time
+        close_directory
+    done
+    cd /
+}
+
+# Closes directories that a killed run has left open to their owner.
+close_opened() {
+    for line in $(cat -- "$begun"); do
+        IFS=' '
+        # shellcheck disable=SC2086  # "opened mode above below"
+        set -- $line
+        IFS=$nl
+        [ "$1" = opened ] && enter "$3" "$4" && judge_owner || continue
+        $as chmod "$2" .
     done
     cd /
 }
@@ -678,12 +693,17 @@ open_directory() {
     judge_owner || fail "$trouble."
     # The directory's own time is not to tell of what is done in it.
     touch -m -r . -- "$state/rollback.time"
-    [ "$((0$own_mode & 0200))" -ne 0 ] || $as chmod u+w .
+    opened=
+    if [ "$((0$own_mode & 0200))" -eq 0 ] && [ "$me$as" != 0 ]; then
+        # Noted, since a killed run leaves it open.
+        printf 'opened %s %s %s\n' "$own_mode" "$above" "$below" >>"$begun"
+        $as chmod u+w . && opened=1
+    fi
     [ -z "$resumed" ] || $as rm -f -- "$staged"
 }
 
 close_directory() {
-    [ "$((0$own_mode & 0200))" -ne 0 ] || $as chmod "$own_mode" .
+    [ -z "$opened" ] || $as chmod "$own_mode" .
     touch -m -r "$state/rollback.time" .
 }
 

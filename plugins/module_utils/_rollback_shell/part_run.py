@@ -157,6 +157,9 @@ check_state() {
     begun=$state/rollback.begun
     if [ -f "$begun" ] && [ ! -L "$begun" ]; then
         was=$(cat -- "$begun")
+        notes=${was#*"$nl"}
+        [ "$notes" != "$was" ] || notes=
+        was=${was%%"$nl"*}
         case $was in
         "$generation "*)
             resumed=1
@@ -244,7 +247,7 @@ main() {
     else
         confirm
         # What a run that follows an interrupted one has to know.
-        printf '%s %s\n' "$generation" "${force:+force}" >"$begun.tmp" &&
+        printf '%s\n' "$generation ${force:+force}" ${resumed:+"$notes"} >"$begun.tmp" &&
             mv -fT -- "$begun.tmp" "$begun" ||
             refuse "$begun cannot be written."
         changing=1

@@ -62,6 +62,12 @@ _INTRO = b"""#!/bin/sh
 """
 
 
+_EACH = b"""
+# Does $1 with each resource, the one changed last first. Its list has what was touched in it: whose it is, its name,
+# what it was before and the content of that, what the change left and the content of that. See below.
+"""
+
+
 class _Capture(t.NamedTuple):
     """One resource of one point.
 
@@ -229,7 +235,7 @@ def render(
         (
             _INTRO,
             *(b"%b=%b\n" % (name.encode(), _quote(text)) for name, text in facts.items()),
-            b"\n# Does $1 with each resource, the one changed last first. What was touched in it is listed.\n",
+            _EACH,
             b"each_resource() {\n",
             *(_calls(able, lines) or [b"    :\n"]),
             b"}\n\n# What was captured, and the hash of what is said of it.\nlayer() {\n    case $1 in\n",

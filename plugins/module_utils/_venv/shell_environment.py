@@ -272,10 +272,11 @@ venv_execute() {
         return
     fi
     eval "aside_list=\$aside_${layers%%"$nl"*}"
-    above=${path_encoded%/*} below='' verdict=stray resumed_here=$resumed
+    above=${path_encoded%/*} verdict=stray
     for row in $aside_list; do
         line=${row#"$above"/}
-        enter "${above:-/}" "${line%/*}" || continue
+        below=${line%/*}
+        enter "${above:-/}" "$below" || continue
         decode "${line##*/}"
         file=./$decoded
         open_directory
@@ -288,6 +289,7 @@ venv_execute() {
             close_directory
             at=${at%/*}
         done
+        above=${path_encoded%/*}
     done
     cd /
     paths_execute '*.dist-info/*'

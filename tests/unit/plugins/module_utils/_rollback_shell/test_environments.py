@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -207,12 +208,13 @@ def _change_tree(tree: Path) -> None:
     (tree / "sub/one").write_text("2")
     (tree / "sub/new").write_text("came")
     (tree / "sub/empty").rmdir()
+    (tree / "locked/inside").unlink()
     _give_away(tree)
 
 
 @AS_ROOT
 def test_x5_root_works_in_a_users_directory_as_this_user(host: Host) -> None:
-    """What a user plants where the script makes files ready is not written through."""
+    """What a user plants where files are made ready is not written through; a closed directory is closed again."""
     tree = _users(host)
     before = host.look()
     host.capture(host.files(tree))
@@ -224,6 +226,26 @@ def test_x5_root_works_in_a_users_directory_as_this_user(host: Host) -> None:
     (tree / "sub/.intellistream-sage.undo").symlink_to(precious)
     host.undo()
     assert precious.read_text() == "root's"
+    assert changes(before, host.look()) == {}
+
+
+@AS_ROOT
+def test_f24_a_directory_that_was_opened_by_a_killed_run_is_closed(host: Host) -> None:
+    tree = _users(host)
+    before = host.look()
+    host.capture(host.files(tree))
+    _change_tree(tree)
+    host.settle()
+    # It is still root's when it is called, and can end all of the run.
+    real = os.readlink(host.tools / "setpriv")
+    (host.tools / "setpriv").unlink()
+    (host.tools / "setpriv").write_text(f'#!/bin/sh\ncase $* in *tee*) kill -KILL 0 ;; esac\nexec {real} "$@"\n')
+    (host.tools / "setpriv").chmod(0o755)
+    assert host.run("--yes", start_new_session=True).returncode == -signal.SIGKILL
+    assert (tree / "locked").stat().st_mode & 0o7777 == 0o755
+    (host.tools / "setpriv").unlink()
+    (host.tools / "setpriv").symlink_to(real)
+    host.undo()
     assert changes(before, host.look()) == {}
 
 
