@@ -14,14 +14,14 @@ if t.TYPE_CHECKING:
 _FUNCTIONS = r"""# --- Files, links and directories: each stands for itself ---
 
 files_check() {
-    stray=theirs foreign=
+    stray=theirs foreign='' partly=''
     paths_check
 }
 
 files_plan() { paths_plan; }
 files_execute() { paths_execute; }
 files_verify() {
-    foreign=
+    foreign='' partly=''
     paths_verify
 }
 

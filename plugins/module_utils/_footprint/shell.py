@@ -403,7 +403,8 @@ is_lost() {
     case $before_content in
     '!') return 0 ;;
     =*)
-        [ -f "$store/farm/${before_content#=}" ] || return 1
+        # Where links were impossible, only what the change was going to replace is held.
+        [ -f "$store/farm/${before_content#=}" ] || { [ "$partly" = 1 ]; return; }
         [ "$(stat -c "%s:$mtime" -- "$store/farm/${before_content#=}")" != "${before#f:*:*:*:}" ]
         ;;
     *) return 1 ;;
@@ -589,7 +590,7 @@ plan_directory() {
             continue
             ;;
         lost)
-            conflicts="$conflicts$full was written to in place; what it was is lost, so it stays as it is$nl"
+            conflicts="$conflicts$full was changed, and its content from before is not held: it stays as it is$nl"
             continue
             ;;
         theirs) conflicts="$conflicts$full was changed by somebody$nl" ;;
@@ -1153,6 +1154,15 @@ print_row() {
                 ;;
             *) content="=$generation/$(printf '%02x' "$(($7 >> 8 & 255))")/$link" ;;
             esac
+        fi
+        ;;
+    esac
+    case $content:$line in
+    =*:*/__pycache__/*.pyc)
+        # It is made again by whoever needs it.
+        if [ ! -f "$store/farm/${content#=}" ]; then
+            print_line '- -'
+            return
         fi
         ;;
     esac

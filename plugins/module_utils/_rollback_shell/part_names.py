@@ -35,7 +35,7 @@ odd=${odd%x}
 yes='' force='' dry='' changing='' resumed='' conflicts=''
 by_module='Roll back with intellistream.sage.sage_rollback.'
 restore_store='Somebody changed the store. Restore it from a copy; without it nothing can be put back.'
-living='' summed='' same_version='' brief='' foreign='' as_whom='' as_known=''
+living='' summed='' same_version='' brief='' foreign='' partly='' as_whom='' as_known=''
 plan_install='' plan_erase='' plan_restore='' plan_remove=''
 
 usage() {

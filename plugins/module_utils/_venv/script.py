@@ -79,8 +79,14 @@ class VenvScript(Script):
 
         plain = [capture._replace(observed=[each.touched for each in capture.observed]) for capture in captures]
         planned = {name for capture in captures for name in _pins(capture.spec)}
+        partly = b"1" if any(capture.manifest.get("partly") for capture in captures) else b""
         return ScriptLines(
-            {"existed": b"1", "planned": joined(map(escape, sorted(planned))), **shell.variables(plain, owner)}
+            {
+                "existed": b"1",
+                "partly": partly,
+                "planned": joined(map(escape, sorted(planned))),
+                **shell.variables(plain, owner),
+            }
         )
 
 

@@ -90,7 +90,7 @@ def test_f5_what_was_written_in_place_and_is_not_held_bars_nothing_else(host: Ho
     host.settle()
     there = host.everything()
     done = host.run("--yes")
-    assert (done.returncode, "data was written to in place; what it was is lost" in done.stdout) == (2, True)
+    assert (done.returncode, "data was changed, and its content from before is not held" in done.stdout) == (2, True)
     assert changes(there, host.everything()) == {}
     done = host.run("--yes", "--force")
     assert (done.returncode, "data has lost what it was" in done.stderr) == (1, True)
@@ -378,6 +378,34 @@ def test_f12_a_full_disk_ends_it_and_room_lets_it_finish(host: Host, tmp_path: P
         assert sorted(path.name for path in small.iterdir()) == ["big"]
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_f16_where_links_are_impossible_what_the_plan_did_not_name_is_lost_alone(tmp_path: Path) -> None:
+    """The environment is on another file system, and the change was interrupted."""
+    host = Host(tmp_path)
+    host.venv.path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "none", str(host.venv.path)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount")
+    try:
+        host.venv.make()
+        host.venv.install("keep", "1.0")
+        host.venv.install("pack", "1.0")
+        host.data.mkdir()
+        before = host.look()
+        host.capture(host.spec("pack==2.0"))
+        host.venv.install("pack", "2.0")
+        host.undo()
+        assert changes(before, host.look()) == {}
+        host.venv.install("pack", "2.0")
+        (host.venv.site / "keep/__init__.py").unlink()
+        (host.venv.site / "keep/__init__.py").write_text("other")
+        done = host.run("--yes")
+        assert (done.returncode, "keep/__init__.py was changed, and its content" in done.stdout) == (2, True)
+        assert host.run("--yes", "--force").returncode == 1
+        assert set(changes(before, host.look())) == {f"root/venv/{SITE}/keep/__init__.py"}
+    finally:
+        subprocess.run(["umount", str(host.venv.path)], check=True)
 
 
 def test_works_without_python(host: Host) -> None:
