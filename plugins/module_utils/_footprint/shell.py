@@ -398,7 +398,7 @@ is_before() {
     esac
 }
 
-# Whether the change wrote to $file in place, and nothing holds what it was.
+# Whether nothing holds the content that $file had: the change wrote to it in place, or no link was possible.
 is_lost() {
     case $before_content in
     '!') return 0 ;;
