@@ -125,15 +125,17 @@ def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
     for number, (path, before) in enumerate(tables(layer)):
         if path in known:
             yield path, _footprint(layer, number, known[path])
-            continue
-        with place_of(path) as place:
-            if place is None:
-                yield path, Footprint(before, before._replace(rows={}), {}, late=before)
-                continue
-            with contextlib.ExitStack() as stack:
-                farm = _holding(layer, stack)
-                copied = keeper.copied(path, farm) if _is_shared(layer) else {}
-                yield path, settle.settle(place, before, farm, copied)._replace(late=before)
+        else:
+            yield path, _touched_by_now(layer, path, before)
+
+
+def _touched_by_now(layer: Layer, path: str, before: Table) -> Footprint:
+    with place_of(path) as place, contextlib.ExitStack() as stack:
+        if place is None:
+            return Footprint(before, before._replace(rows={}), {}, late=before)
+        farm = _holding(layer, stack)
+        copied = keeper.copied(path, farm) if _is_shared(layer) else {}
+        return settle.settle(place, before, farm, copied)._replace(late=before)
 
 
 def _footprint(layer: Layer, number: int, digest: str) -> Footprint:
