@@ -11,7 +11,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._content.item i
     FILE,
     LINK,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree, open_directory
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 
 if t.TYPE_CHECKING:
     import contextlib
@@ -51,42 +51,3 @@ def aside_for_whole(where: PrivateDir, stack: contextlib.ExitStack) -> PrivateDi
     # Also beside the old place nothing else has this name.
     point = os.path.basename(os.path.dirname(where.path))
     return stack.enter_context(kept.child(f"{point}-{len(os.listdir(kept.fd))}", create=True))
-
-
-class Aside:
-    """Keeps what has to make room, in the store or beside the environment: moved, where M(keep_aside) copies, since
-    whole directories go and nothing is going to replace them.
-
-    :param where: the content directory of the rollback point being undone.
-    """
-
-    def __init__(self, venv: Tree, where: PrivateDir) -> None:
-        self.venv = venv
-        if os.fstat(where.fd).st_dev == venv.device:
-            with where.child("aside", create=True) as kept:
-                self.kept = Tree.of(kept)
-            return
-        # A rename cannot cross file systems: keep them next to the environment.
-        directory, name = os.path.split(venv.path)
-        with Tree(directory, open_directory(directory)) as above:
-            above.mode = 0o700
-            self.kept = Tree(
-                f"{directory}/.{name}.sage-aside", os.dup(above.enter(f".{name}.sage-aside", make=True)), 0o700
-            )
-
-    def __enter__(self) -> Aside:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.kept.flush()
-        self.kept.close()
-
-    def take(self, relative: str) -> None:
-        """Move one file or directory aside under its own path, never over another."""
-        if self.venv.lstat(relative) is None:
-            return
-        self.venv.forget()
-        old_fd, old = self.venv.parent(relative)
-        new_fd, new = self.kept.parent(self.kept.free_name(relative), make=True)
-        os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
-        self.venv.forget()
