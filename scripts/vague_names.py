@@ -37,7 +37,7 @@ import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = ("plugins/modules", "plugins/action", "plugins/plugin_utils", "plugins/filter")
-EXEMPT = ("_venv", "_files", "_dpkg", "_rpm", "_content", "_storage", "_rollback_shell")
+EXEMPT = ("_dpkg", "_rpm", "_content", "_storage")
 NOT_CHOSEN = ("self", "cls", "dummy", "_")
 LIMIT = 2.0  # percent
 

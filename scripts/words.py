@@ -26,7 +26,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GLOSSARY = ROOT / "docs" / "architecture.md"
-EXEMPT = ("_venv", "_files", "_dpkg", "_rpm", "_content", "_storage", "_rollback_shell")
+EXEMPT = ("_dpkg", "_rpm", "_content", "_storage")
 # Written in C where that is installed: ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Classes that Ansible looks for by these names.

@@ -25,14 +25,14 @@ def need(paths: t.Sequence[str]) -> tuple[int, int]:
     return len(rows), sum(row.size for row in rows)
 
 
-def capture(paths: t.Sequence[str], where: PrivateDir) -> Facts:
+def capture(paths: t.Sequence[str], directory: PrivateDir) -> Facts:
     """Capture these paths; returns facts for the manifest.
 
     :raises CaptureError: one of them lies too deeply.
     :raises OSError: a file cannot be read.
     """
     facts: Facts = {"files": 0, "copies": 0, "bytes": 0, "tables": {}}
-    with Tree.of(where) as store:
+    with Tree.of(directory) as store:
         farm = Farm(store)
         for number, path in enumerate(paths):
             table = _held(path, farm)
@@ -40,17 +40,17 @@ def capture(paths: t.Sequence[str], where: PrivateDir) -> Facts:
             facts["files"] += len(table.rows)
             facts["copies"] += len(files)
             facts["bytes"] += sum(row.size for row in files)
-            facts["tables"][path] = point.write_table(where, number, table)
+            facts["tables"][path] = point.write_table(directory, number, table)
         storage_store.flush(store, [])
     return facts
 
 
 def _held(path: str, farm: Farm) -> Table:
-    with point.place_of(path) as place:
-        if place is None:
+    with point.anchor_of(path) as anchor:
+        if anchor is None:
             return Table({}, generation=farm.generation)
-        table, work = hold.plan(place.look(), farm, _POLICY)
-        return hold.hold(place, table, work, farm)
+        table, work = hold.plan(anchor.look(), farm, _POLICY)
+        return hold.hold(anchor, table, work, farm)
 
 
 def requirements(layer: Layer) -> bytes | None:

@@ -39,4 +39,7 @@ class FilesKind(Kind):
         return iter(())
 
     def of_root(self, root: str) -> Facts:
-        return {"kind": self.name, "paths": [f"{root}/{where}{name}" for where in ("", "src/") for name in _SAYING]}
+        return {
+            "kind": self.name,
+            "paths": [f"{root}/{directory}{name}" for directory in ("", "src/") for name in _SAYING],
+        }

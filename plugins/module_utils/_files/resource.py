@@ -52,15 +52,15 @@ class FilesResource(Resource):
         return {"paths": {path: listing.briefs(path) for path in self.paths}}
 
     def differences(self, recorded: Facts) -> list[str]:
-        found = []
-        for path, known in (recorded.get("paths") or {}).items():
-            now = listing.briefs(path) if path in self.paths else known
-            found += [
+        texts = []
+        for path, briefs in (recorded.get("paths") or {}).items():
+            current = listing.briefs(path) if path in self.paths else briefs
+            texts += [
                 f"{listing.join(path, name)} was changed"
-                for name in {**known, **now}
-                if now.get(name) != known.get(name)
+                for name in {**briefs, **current}
+                if current.get(name) != briefs.get(name)
             ]
-        return found
+        return texts
 
     def need(self, device: int | None = None) -> tuple[int, int]:
         return _NEED.load()(self.paths)

@@ -8,7 +8,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint impo
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import Script, ScriptCapture, ScriptLines
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.shell import Observed
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.shell import ObservedTree
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
 
 _FUNCTIONS = r"""# --- Files, links and directories: each stands for itself ---
@@ -34,7 +34,7 @@ class FilesScript(Script):
     shared = (shell.SHELL,)
     functions = _FUNCTIONS
 
-    def observed(self, layer: Layer) -> list[Observed]:
+    def observed(self, layer: Layer) -> list[ObservedTree]:
         return shell.observed(layer)
 
     def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines:

@@ -19,15 +19,15 @@ class FilesUndo(Undo):
     :param layers: oldest first.
     """
 
-    def __init__(self, layers: t.Sequence[Layer], how: UndoOptions) -> None:
+    def __init__(self, layers: t.Sequence[Layer], options: UndoOptions) -> None:
         super().__init__()
-        self._way = WayBack(layers, how, lambda _top, path: [path], remove)
+        self._way = WayBack(layers, options, lambda _top, path: [path], remove)
         self.kept += self._way.kept
         self.conflicts += [f"{top.full(path)} was changed by somebody" for top, path in self._way.conflicts()]
         for top, step in self._way.steps():
             action = "remove" if step.action == decide.REMOVE else "restore"
-            why = "is new" if action == "remove" else verify.how(step.now, step.touched.before)
-            self.plan[action].append(f"{top.full(step.path)} ({why})")
+            text = "is new" if action == "remove" else verify.how(step.now, step.touched.before)
+            self.plan[action].append(f"{top.full(step.path)} ({text})")
 
     def redo(self) -> Facts | None:
         return {"kind": "files", "paths": [top.path for top in self._way.tops]} if self.touches() else None

@@ -23,8 +23,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tre
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import closed, metadata
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import COPYING, RESTORE, STAGED
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
     BLOCK,
     CHARACTER,
@@ -38,7 +38,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Step
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import PathStep
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
 
 # A table of what was at the paths of a way back that began and did not end.
@@ -90,16 +90,16 @@ class Application:
     :ivar impossible: path → why it cannot be made again.
     """
 
-    def __init__(self, place: Place, farms: Farms, before: Table, now: Table, stage: Tree, aside: Tree) -> None:
-        self._place = place
+    def __init__(self, anchor: Anchor, farms: Farms, before: Table, current: Table, stage: Tree, aside: Tree) -> None:
+        self._anchor = anchor
         # Descriptors of its own: those of a tree last until it leads to another directory.
-        self._twins = Place(Tree(place.parent.path, os.dup(place.parent.fd)), place.name)
+        self._twins = Anchor(Tree(anchor.parent.path, os.dup(anchor.parent.fd)), anchor.name)
         self._farms = farms
-        self._now = now
+        self._now = current
         self._stage = stage
         self._aside = aside
         # How many names of an inode are known to be the tree's.
-        self._names = collections.Counter(row.inode for row in now.rows.values() if row.type == FILE)
+        self._names = collections.Counter(row.inode for row in current.rows.values() if row.type == FILE)
         # The names that a file had before the changes, where there were several.
         self._names_before: dict[int, list[str]] = {}
         for path, row in before.rows.items():
@@ -121,7 +121,7 @@ class Application:
     def __exit__(self, *exc: object) -> None:
         self._twins.parent.close()
 
-    def run(self, steps: t.Sequence[Step], disputed: t.Container[str] = ()) -> None:
+    def run(self, steps: t.Sequence[PathStep], disputed: t.Container[str] = ()) -> None:
         """Carry out steps; nothing is synced.
 
         :param steps: sorted by path.
@@ -130,7 +130,7 @@ class Application:
         """
         self._stage.unlink(_RESERVE)
         self._begin(steps, disputed)
-        closed.open_own(self._place, steps, self._now, self._stage)
+        closed.open_own(self._anchor, steps, self._now, self._stage)
         self._pending = {step.path for step in steps}
         directories = [step for step in steps if _goal(step) == DIRECTORY]
         for step in reversed(steps):
@@ -157,36 +157,36 @@ class Application:
                 self._remove_directory(step.path)
         for step in reversed(directories):
             before, inode = step.touched.before, self._directories.get(step.path)
-            if before is None or inode is None or not metadata.apply_to(*self._place.at(step.path), before, inode):
+            if before is None or inode is None or not metadata.apply_to(*self._anchor.at(step.path), before, inode):
                 self.late.append(step.path)
-        closed.close_again(self._place, self._stage, {step.path for step in steps})
+        closed.close_again(self._anchor, self._stage, {step.path for step in steps})
         self._stage.unlink(_BEGUN)
 
-    def _remove_files(self, steps: t.Iterable[Step], disputed: t.Container[str]) -> None:
+    def _remove_files(self, steps: t.Iterable[PathStep], disputed: t.Container[str]) -> None:
         for step in steps:
             if step.action != RESTORE and step.now is not None and step.now.type != DIRECTORY:
                 self._take_away(step.path, step.now, step.path in disputed)
 
-    def _begin(self, steps: t.Sequence[Step], disputed: t.Container[str]) -> None:
+    def _begin(self, steps: t.Sequence[PathStep], disputed: t.Container[str]) -> None:
         """Clear away what a killed run left, and write down where this one will be at work."""
         rows = begun(self._stage)
-        known = {_identity(row) for row in rows.values()}
+        recorded = {_identity(row) for row in rows.values()}
         for step in steps:
             row = step.now if step.now is not None else step.touched.before
             if step.touched.before is not None:
-                known.add(_identity(step.touched.before._replace(inode=_MADE)))
+                recorded.add(_identity(step.touched.before._replace(inode=_MADE)))
             if row is not None:
                 # What is disputed is not known from here on, and is kept.
                 rows[step.path] = row._replace(inode=_DISPUTED) if step.path in disputed else row
-        self._discard(self._stage.fd, rows, known)
+        self._discard(self._stage.fd, rows, recorded)
         for directory in {path.rpartition("/")[0] for path in rows if path}:
             try:
-                self._discard(self._place.at(f"{directory}/{STAGED}" if directory else STAGED)[0], rows, known)
+                self._discard(self._anchor.at(f"{directory}/{STAGED}" if directory else STAGED)[0], rows, recorded)
             except (FileNotFoundError, NotADirectoryError, UnsafePath):
                 # The changes, or somebody, put something else there.
                 continue
         if "" in rows:
-            self._discard(self._place.parent.fd, rows, known)
+            self._discard(self._anchor.parent.fd, rows, recorded)
         fd = os.open(COPYING, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._stage.fd)
         with os.fdopen(fd, "wb") as stream:
             stream.writelines(footprint_table.write(Table(rows)))
@@ -194,19 +194,19 @@ class Application:
             os.fsync(fd)
         os.rename(COPYING, _BEGUN, src_dir_fd=self._stage.fd, dst_dir_fd=self._stage.fd)
 
-    def _discard(self, fd: int, rows: t.Mapping[str, TableRow], known: set[tuple[object, ...]]) -> None:
+    def _discard(self, fd: int, rows: t.Mapping[str, TableRow], recorded: set[tuple[object, ...]]) -> None:
         """Remove what is under a name of an undo's own; what it took out and did not look at any more is kept aside."""
         _unlink(fd, COPYING)
         row = footprint_look.row_at(fd, STAGED)
         if row is None:
             return
-        if {_identity(row), _identity(row._replace(inode=_MADE))} & known or (row.type == FILE and row.links > 1):
+        if {_identity(row), _identity(row._replace(inode=_MADE))} & recorded or (row.type == FILE and row.links > 1):
             os.unlink(STAGED, dir_fd=fd)
             return
         kin = (path for path, other in rows.items() if (other.size, other.mtime) == (row.size, row.mtime))
         self._keep(fd, STAGED, next(kin, STAGED))
 
-    def _clear(self, step: Step, steps: t.Sequence[Step], disputed: t.Container[str]) -> None:
+    def _clear(self, step: PathStep, steps: t.Sequence[PathStep], disputed: t.Container[str]) -> None:
         """Make way where a directory becomes something else, or something else a directory."""
         if step.now is None:
             return
@@ -226,8 +226,8 @@ class Application:
         else:
             self._remove_directory(step.path)
 
-    def _make_directory(self, step: Step) -> None:
-        directory, name = self._place.at(step.path, make=True)
+    def _make_directory(self, step: PathStep) -> None:
+        directory, name = self._anchor.at(step.path, make=True)
         expected = step.now.inode if step.now is not None and step.now.type == DIRECTORY else None
         try:
             os.mkdir(name, 0o700, dir_fd=directory)
@@ -239,39 +239,39 @@ class Application:
             expected = os.lstat(name, dir_fd=directory).st_ino
         self._directories[step.path] = expected
 
-    def _mend(self, step: Step) -> bool:
+    def _mend(self, step: PathStep) -> bool:
         """Put metadata back where the content is there, and all names of the inode are ours; False where not."""
-        before, now = step.touched.before, self._place.row(step.path)
-        if before is None or now is None or not self._is_content_there(before, now, step):
+        before, current = step.touched.before, self._anchor.row(step.path)
+        if before is None or current is None or not self._is_content_there(before, current, step):
             return False
-        if now.type == FILE:
-            is_held = self._farms.holds_inode(now)
-            if now.links > self._names[now.inode] + is_held or (is_held and now.mtime != before.mtime):
+        if current.type == FILE:
+            is_held = self._farms.holds_inode(current)
+            if current.links > self._names[current.inode] + is_held or (is_held and current.mtime != before.mtime):
                 # To change somebody else's mode or time is not ours to do; the time of what is held names its content.
                 return False
-            twins = (self._place.row(name) for name in self._twins_of(step.path, before))
-            if any(twin is not None and twin.inode != now.inode for twin in twins):
+            twins = (self._anchor.row(name) for name in self._twins_of(step.path, before))
+            if any(twin is not None and twin.inode != current.inode for twin in twins):
                 return False
-        if not metadata.apply_to(*self._place.at(step.path), before, now.inode):
+        if not metadata.apply_to(*self._anchor.at(step.path), before, current.inode):
             self.late.append(step.path)
             return True
-        self._mended.add(now.inode)
+        self._mended.add(current.inode)
         self._pending.discard(step.path)
         return True
 
-    def _put(self, step: Step, disputed: bool) -> None:
+    def _put(self, step: PathStep, disputed: bool) -> None:
         """Put one path back that was no directory."""
         before = step.touched.before
         if before is None or step.path in self.late:
             return
-        directory, name = self._place.at(step.path, make=True)
-        now = footprint_look.row_at(directory, name)
+        directory, name = self._anchor.at(step.path, make=True)
+        current = footprint_look.row_at(directory, name)
         staged_in = self._make(step.path, before, step.touched.generation, directory)
         if staged_in is None:
             return
-        if now is None:
+        if current is None:
             self._move_in(staged_in, directory, name)
-        elif now.type == DIRECTORY:
+        elif current.type == DIRECTORY:
             # Others have something in it.
             os.unlink(STAGED, dir_fd=staged_in)
             self.late.append(step.path)
@@ -280,17 +280,17 @@ class Application:
             return
         self._pending.discard(step.path)
 
-    def _is_content_there(self, before: TableRow, now: TableRow, step: Step) -> bool:
+    def _is_content_there(self, before: TableRow, current: TableRow, step: PathStep) -> bool:
         """Whether only metadata differ."""
-        if before.type != now.type or before.target != now.target:
+        if before.type != current.type or before.target != current.target:
             return False
         if before.type != FILE:
             return True
-        if now.size != before.size:
+        if current.size != before.size:
             return False
         # Of what the farm holds the hash was checked before.
-        is_held = now.inode == before.inode and self._farms.link_at(before, step.touched.generation) is not None
-        return is_held or self._place.digest(step.path, now.inode) == before.hash
+        is_held = current.inode == before.inode and self._farms.link_at(before, step.touched.generation) is not None
+        return is_held or self._anchor.digest(step.path, current.inode) == before.hash
 
     def _make(self, path: str, before: TableRow, generation: str, directory: int) -> int | None:
         """Make what is to be put back, under the name C(STAGED).
@@ -335,7 +335,7 @@ class Application:
         _unlink(fd, COPYING)
         inode = self._farms.copy_out(before, generation, fd, COPYING)
         if not metadata.apply_to(fd, COPYING, before, inode):
-            raise unsafe(self._place.full(path), "somebody swaps files beside it")
+            raise unsafe(self._anchor.full(path), "somebody swaps files beside it")
         os.rename(COPYING, STAGED, src_dir_fd=fd, dst_dir_fd=fd)
 
     def _twins_of(self, path: str, before: TableRow) -> t.Iterator[str]:
@@ -362,7 +362,7 @@ class Application:
                 os.unlink(STAGED, dir_fd=fd)
                 return False
             if not metadata.apply_to(fd, STAGED, before, row.inode):
-                raise unsafe(self._place.full(path), "somebody swaps files beside it")
+                raise unsafe(self._anchor.full(path), "somebody swaps files beside it")
             self._mended.add(row.inode)
         return True
 
@@ -371,7 +371,7 @@ class Application:
         # Of two names of one inode a rename leaves both.
         _unlink(staged_in, STAGED)
 
-    def _exchange(self, staged_in: int, directory: int, name: str, step: Step, disputed: bool) -> bool:
+    def _exchange(self, staged_in: int, directory: int, name: str, step: PathStep, disputed: bool) -> bool:
         """Swap what is staged with what is there, and look at what came out; False when that was somebody's."""
         if not _swap(staged_in, STAGED, directory, name):
             if disputed:
@@ -390,7 +390,7 @@ class Application:
     def _take_away(self, path: str, expected: TableRow, disputed: bool) -> None:
         """Remove what is no directory: by a rename out of sight, then looked at."""
         try:
-            directory, name = self._place.at(path)
+            directory, name = self._anchor.at(path)
             staged_in = self._stage.fd if self._is_near(directory) else directory
             _unlink(staged_in, STAGED)
             os.rename(name, STAGED, src_dir_fd=directory, dst_dir_fd=staged_in)
@@ -430,9 +430,9 @@ class Application:
 
     def _remove_directory(self, path: str) -> None:
         try:
-            directory, name = self._place.at(path)
-            self._place.parent.forget()
-            directory, name = self._place.at(path)
+            directory, name = self._anchor.at(path)
+            self._anchor.parent.forget()
+            directory, name = self._anchor.at(path)
             os.rmdir(name, dir_fd=directory)
         except (FileNotFoundError, NotADirectoryError, UnsafePath):
             return
@@ -443,12 +443,12 @@ class Application:
 
     def _move_aside(self, path: str) -> None:
         """Keep what is at a path, whatever it is, out of the tree."""
-        self._place.parent.forget()
-        self._keep(*self._place.at(path), path)
+        self._anchor.parent.forget()
+        self._keep(*self._anchor.at(path), path)
 
     def _keep(self, fd: int, name: str, path: str) -> None:
         """Move something to where what others changed is kept, by its path in the tree."""
-        to, free = self._aside.parent(self._aside.free_name(self._place.relative(path)), make=True)
+        to, free = self._aside.parent(self._aside.free_name(self._anchor.relative(path)), make=True)
         try:
             os.rename(name, free, src_dir_fd=fd, dst_dir_fd=to)
         except OSError as error:
@@ -457,7 +457,7 @@ class Application:
             _copy_away(fd, name, to, free)
 
 
-def _goal(step: Step) -> str:
+def _goal(step: PathStep) -> str:
     return step.touched.before.type if step.touched.before is not None else ""
 
 

@@ -15,8 +15,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Step
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import PathStep
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
 
 # A table of the directories as they were before they were opened.
@@ -26,24 +26,24 @@ _WRITE = 0o300
 _MANY = 3
 
 
-def _closed(place: Place, steps: t.Iterable[Step], now: Table) -> t.Iterator[tuple[str, TableRow]]:
+def _closed(anchor: Anchor, steps: t.Iterable[PathStep], current: Table) -> t.Iterator[tuple[str, TableRow]]:
     """Directories in which steps make or remove something, and this user may not."""
     for directory in sorted({step.path.rpartition("/")[0] for step in steps if step.path}):
-        row = now.rows.get(directory)
+        row = current.rows.get(directory)
         if row is None or row.type != DIRECTORY:
             continue
-        parent, name = place.at(directory)
+        parent, name = anchor.at(directory)
         if not os.access(name, os.W_OK | os.X_OK, dir_fd=parent, effective_ids=True, follow_symlinks=False):
             yield directory, row
 
 
-def check(place: Place, steps: t.Iterable[Step], now: Table) -> None:
+def check(anchor: Anchor, steps: t.Iterable[PathStep], current: Table) -> None:
     """Refuse a way back that ends at a directory of somebody else's.
 
-    :param now: the look by which the steps were decided.
+    :param current: the look by which the steps were decided.
     :raises RollbackError: there is one; nothing was changed.
     """
-    barred = [place.full(path) for path, row in _closed(place, steps, now) if row.uid != os.geteuid()]
+    barred = [anchor.full(path) for path, row in _closed(anchor, steps, current) if row.uid != os.geteuid()]
     if barred:
         more = f" and {len(barred) - _MANY} more" if len(barred) > _MANY else ""
         raise RollbackError(
@@ -54,17 +54,17 @@ def check(place: Place, steps: t.Iterable[Step], now: Table) -> None:
         )
 
 
-def as_closed(now: Table, stage: Tree) -> Table:
+def as_closed(current: Table, stage: Tree) -> Table:
     """A look as it would be, had no killed way back opened anything."""
     rows = {
-        path: now.rows[path]._replace(mode=row.mode)
+        path: current.rows[path]._replace(mode=row.mode)
         for path, row in _opened(stage).items()
-        if path in now.rows and now.rows[path].inode == row.inode
+        if path in current.rows and current.rows[path].inode == row.inode
     }
-    return now._replace(rows={**now.rows, **rows}) if rows else now
+    return current._replace(rows={**current.rows, **rows}) if rows else current
 
 
-def open_own(place: Place, steps: t.Iterable[Step], now: Table, stage: Tree) -> None:
+def open_own(anchor: Anchor, steps: t.Iterable[PathStep], current: Table, stage: Tree) -> None:
     """Give this user the right to write to their own directories that steps need, and write down what they were.
 
     :param stage: of the way back; P(close_again) reads there what to close.
@@ -73,7 +73,7 @@ def open_own(place: Place, steps: t.Iterable[Step], now: Table, stage: Tree) -> 
         # Nothing bars it.
         return
     opened = dict(_opened(stage))
-    own = {path: row for path, row in _closed(place, steps, now) if row.uid == os.geteuid()}
+    own = {path: row for path, row in _closed(anchor, steps, current) if row.uid == os.geteuid()}
     if not own:
         return
     # What a killed run opened was like that before it, not as it is now.
@@ -85,10 +85,10 @@ def open_own(place: Place, steps: t.Iterable[Step], now: Table, stage: Tree) -> 
         os.fsync(fd)
     os.rename(_STAGED, _OPENED, src_dir_fd=stage.fd, dst_dir_fd=stage.fd)
     for path, row in own.items():
-        metadata.apply_to(*place.at(path), row._replace(mode=row.mode | _WRITE), row.inode)
+        metadata.apply_to(*anchor.at(path), row._replace(mode=row.mode | _WRITE), row.inode)
 
 
-def close_again(place: Place, stage: Tree, passed_over: t.Container[str]) -> None:
+def close_again(anchor: Anchor, stage: Tree, passed_over: t.Container[str]) -> None:
     """Give directories that were opened their mode back.
 
     :param passed_over: those that a step gives their mode, or takes away.
@@ -96,9 +96,9 @@ def close_again(place: Place, stage: Tree, passed_over: t.Container[str]) -> Non
     for path, row in _opened(stage).items():
         if path in passed_over:
             continue
-        current = place.row(path)
+        current = anchor.row(path)
         if current is not None and current.inode == row.inode:
-            metadata.apply_to(*place.at(path), current._replace(mode=row.mode), row.inode)
+            metadata.apply_to(*anchor.at(path), current._replace(mode=row.mode), row.inode)
     stage.unlink(_OPENED)
 
 

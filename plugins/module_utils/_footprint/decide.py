@@ -18,8 +18,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
 
@@ -49,7 +49,7 @@ class Touched(t.NamedTuple):
     late: bool = False
 
 
-class Step(t.NamedTuple):
+class PathStep(t.NamedTuple):
     """What becomes of one path.
 
     :ivar action: C(restore) or C(remove).
@@ -74,7 +74,7 @@ class Decision(t.NamedTuple):
     :ivar disputed: of P(conflicts) those that somebody changed since.
     """
 
-    steps: list[Step]
+    steps: list[PathStep]
     conflicts: list[str]
     living: list[str]
     lost: list[str]
@@ -94,19 +94,19 @@ def merge(footprints: t.Sequence[Footprint]) -> dict[str, Touched]:
     for footprint in footprints:
         for path in footprint.paths():
             before, after = footprint.before.rows.get(path), footprint.after.rows.get(path)
-            known = merged.get(path)
-            if known is not None and known.late:
+            recorded = merged.get(path)
+            if recorded is not None and recorded.late:
                 # Nobody looked at once, so that nobody knows who did what in between.
-                merged[path] = known._replace(
+                merged[path] = recorded._replace(
                     after=after, settled=footprint.after.began, late=footprint.late is not None
                 )
-            elif known is None:
+            elif recorded is None:
                 merged[path] = Touched(
                     before, after, footprint.before.generation, footprint.after.began, late=footprint.late is not None
                 )
             else:
-                between = known.between or not _same_content(before, known.after)
-                merged[path] = known._replace(
+                between = recorded.between or not _same_content(before, recorded.after)
+                merged[path] = recorded._replace(
                     after=after, settled=footprint.after.began, between=between, late=footprint.late is not None
                 )
     for path in list(merged):
@@ -122,9 +122,9 @@ def merge(footprints: t.Sequence[Footprint]) -> dict[str, Touched]:
 
 
 def decide(
-    place: Place,
+    anchor: Anchor,
     touched: t.Mapping[str, Touched],
-    now: Table,
+    current: Table,
     farms: Farms,
     groups: Groups,
     *,
@@ -134,26 +134,26 @@ def decide(
 ) -> Decision:
     """Decide what becomes of every path that changes touched.
 
-    :param now: a look at the tree.
+    :param current: a look at the tree.
     :param groups: path → the groups that own it, before, after or now; none where nobody does.
     :param force: conflicts go back as well; what is there is then kept aside.
     :param begun: paths at which a way back was at work that was killed: what it leaves half done is nobody's change.
     :param is_ours: path, what is there now → whether a killed way back to another state may have put that there.
     """
-    steps: list[Step] = []
+    steps: list[PathStep] = []
     disputed: set[str] = set()
     living: list[str] = []
     lost: list[str] = []
     for path in sorted(touched):
-        sides, row = touched[path], now.rows.get(path)
-        if is_as_before(place, path, row, sides, farms) or _is_theirs(row, sides):
+        sides, row = touched[path], current.rows.get(path)
+        if is_as_before(anchor, path, row, sides, farms) or _is_theirs(row, sides):
             continue
-        step = Step(path, RESTORE if sides.before is not None else REMOVE, sides, row)
-        half_done = path in begun and _is_half_done(place, path, row, sides)
+        step = PathStep(path, RESTORE if sides.before is not None else REMOVE, sides, row)
+        half_done = path in begun and _is_half_done(anchor, path, row, sides)
         half_done = half_done or (is_ours is not None and is_ours(path, row))
         # Who gave a file its content from before has nothing to lose but its time.
-        is_given_back = row is not None and sides.before is not None and _has_content(place, path, row, sides.before)
-        if not half_done and not is_given_back and (sides.between or not _is_as_left(place, path, row, sides)):
+        is_given_back = row is not None and sides.before is not None and _has_content(anchor, path, row, sides.before)
+        if not half_done and not is_given_back and (sides.between or not _is_as_left(anchor, path, row, sides)):
             if not any(True for _group in groups(path)):
                 living.append(path)
                 continue
@@ -163,14 +163,14 @@ def decide(
         steps.append(step)
     conflicts = _spread(disputed, [step.path for step in steps], groups)
     strays: list[str] = []
-    for path in _in_the_way(now, steps):
+    for path in _in_the_way(current, steps):
         if begun and path.rpartition("/")[2] in (STAGED, COPYING):
             # A killed way back left it: the next one clears it away before anything else.
             continue
         owned = any(True for _group in groups(path))
         (conflicts.add if owned else strays.append)(path)
         disputed.update((path,) if owned else ())
-        steps.append(Step(path, REMOVE, Touched(None, now.rows[path], ""), now.rows[path]))
+        steps.append(PathStep(path, REMOVE, Touched(None, current.rows[path], ""), current.rows[path]))
     if not force:
         steps = [step for step in steps if step.path not in conflicts]
     return Decision(sorted(steps), sorted(conflicts), living, lost, strays, sorted(disputed))
@@ -184,7 +184,7 @@ def _is_theirs(row: TableRow | None, sides: Touched) -> bool:
     return same_metadata(before, after)
 
 
-def _in_the_way(now: Table, steps: t.Sequence[Step]) -> list[str]:
+def _in_the_way(current: Table, steps: t.Sequence[PathStep]) -> list[str]:
     """What others put into directories that go, or that become something else."""
     going = {step.path for step in steps if step.action == REMOVE}
     directories = {
@@ -194,17 +194,17 @@ def _in_the_way(now: Table, steps: t.Sequence[Step]) -> list[str]:
         and step.now.type == DIRECTORY
         and (step.touched.before is None or step.touched.before.type != DIRECTORY)
     }
-    found: list[str] = []
+    strays: list[str] = []
     # A directory comes before what is in it.
-    for path, row in now.rows.items():
+    for path, row in current.rows.items():
         if path and path.rpartition("/")[0] in directories and path not in going:
-            found.append(path)
+            strays.append(path)
             if row.type == DIRECTORY:
                 directories.add(path)
-    return found
+    return strays
 
 
-def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, farms: Farms) -> bool:
+def is_as_before(anchor: Anchor, path: str, row: TableRow | None, sides: Touched, farms: Farms) -> bool:
     """Whether a path is as it was before the changes: the very inode that is held, or the same in all that tells."""
     before = sides.before
     if row is None or before is None:
@@ -217,17 +217,17 @@ def is_as_before(place: Place, path: str, row: TableRow | None, sides: Touched, 
         return False
     if not before.hash:
         return row.inode == before.inode and farms.holds_inode(before)
-    return place.digest(path) == before.hash
+    return anchor.digest(path) == before.hash
 
 
-def _has_content(place: Place, path: str, row: TableRow, side: TableRow) -> bool:
+def _has_content(anchor: Anchor, path: str, row: TableRow, side: TableRow) -> bool:
     """Whether a file is what a row says, but for its times."""
     if row.type != FILE or not side.hash or row.size != side.size or not same_metadata(row, side):
         return False
-    return place.digest(path) == side.hash
+    return anchor.digest(path) == side.hash
 
 
-def _is_as_left(place: Place, path: str, row: TableRow | None, sides: Touched) -> bool:
+def _is_as_left(anchor: Anchor, path: str, row: TableRow | None, sides: Touched) -> bool:
     """Whether nobody touched a path since the change."""
     after = sides.after
     if row is None or after is None:
@@ -240,17 +240,17 @@ def _is_as_left(place: Place, path: str, row: TableRow | None, sides: Touched) -
     unmoved = (row.inode, row.size, row.mtime, row.ctime) == (after.inode, after.size, after.mtime, after.ctime)
     # Content decides before any time does.
     return (unmoved and not is_racy(after, sides.settled)) or (
-        row.size == after.size and place.digest(path) == after.hash
+        row.size == after.size and anchor.digest(path) == after.hash
     )
 
 
-def _is_half_done(place: Place, path: str, row: TableRow | None, sides: Touched) -> bool:
+def _is_half_done(anchor: Anchor, path: str, row: TableRow | None, sides: Touched) -> bool:
     """Whether a killed way back may have left a path like this: taken away, made, or with other metadata."""
     if row is None:
         return True
     if row.type == DIRECTORY:
         return sides.before is not None and sides.before.type == DIRECTORY
-    digest = place.digest(path) if row.type == FILE else ""
+    digest = anchor.digest(path) if row.type == FILE else ""
     return any(
         (side.type, side.target, side.size, side.hash) == (row.type, row.target, row.size, digest)
         for side in (sides.before, sides.after)
@@ -285,7 +285,7 @@ def _spread(disputed: set[str], paths: t.Sequence[str], groups: Groups) -> set[s
     return disputed | {path for path, owners in members.items() if any(find(owner) in roots for owner in owners)}
 
 
-def check(steps: t.Iterable[Step], farms: Farms) -> None:
+def check(steps: t.Iterable[PathStep], farms: Farms) -> None:
     """Check all held content that steps will use.
 
     :raises StoreError: some is gone, or not what was captured; nothing was changed.

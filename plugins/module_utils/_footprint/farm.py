@@ -349,9 +349,9 @@ class Farm:
         except FileNotFoundError:
             return
 
-    def _damaged(self, path: str, how: str) -> StoreError:
+    def _damaged(self, path: str, manner: str) -> StoreError:
         return StoreError(
-            f"Captured content in {self.tree.path} is {how}.",
+            f"Captured content in {self.tree.path} is {manner}.",
             untouched="everything; nothing was restored from it.",
             advice="Restore the store from a copy, or roll back to another point.",
             file=self.tree.name(path),
@@ -455,10 +455,10 @@ def _of_copy(digest: str) -> str:
     return f"{COPIES}/{digest[:2]}/{digest}"
 
 
-def name_for(what: str, path: str) -> str:
+def name_for(prefix: str, path: str) -> str:
     """The name of a file of the farm that is about one of the trees that it has content of.
 
-    :param what: the beginning of the name.
+    :param prefix: the beginning of the name.
     :param path: of the tree, absolute.
     """
-    return f"{what}{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
+    return f"{prefix}{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"

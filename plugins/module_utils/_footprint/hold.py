@@ -17,8 +17,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 if t.TYPE_CHECKING:
     import os
 
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
 
@@ -65,9 +65,9 @@ def plan(table: Table, farm: Farm, policy: HoldPolicy, earlier: Table | None = N
     for path, row in table.rows.items():
         if row.type != FILE:
             continue
-        known = earlier.rows.get(path) if earlier is not None else None
-        if known is not None and known.hash and _vouched(row, known, table, earlier):
-            candidate = row._replace(hash=known.hash)
+        recorded = earlier.rows.get(path) if earlier is not None else None
+        if recorded is not None and recorded.hash and _vouched(row, recorded, table, earlier):
+            candidate = row._replace(hash=recorded.hash)
             if farm.path(candidate, farm.generation) is not None:
                 rows[path] = candidate
                 continue
@@ -86,14 +86,19 @@ def plan(table: Table, farm: Farm, policy: HoldPolicy, earlier: Table | None = N
     return table._replace(rows=rows, generation=farm.generation), result._replace(bytes=size)
 
 
-def _vouched(row: TableRow, known: TableRow, table: Table, earlier: Table | None) -> bool:
+def _vouched(row: TableRow, recorded: TableRow, table: Table, earlier: Table | None) -> bool:
     """Whether the hash of an earlier row is that of a row: nothing can have written to it without moving its ctime."""
-    if earlier is None or earlier.is_racy(known) or earlier.file_system != table.file_system:
+    if earlier is None or earlier.is_racy(recorded) or earlier.file_system != table.file_system:
         return False
-    return (row.inode, row.size, row.mtime, row.ctime) == (known.inode, known.size, known.mtime, known.ctime)
+    return (row.inode, row.size, row.mtime, row.ctime) == (
+        recorded.inode,
+        recorded.size,
+        recorded.mtime,
+        recorded.ctime,
+    )
 
 
-def hold(place: Place, table: Table, work: HoldPlan, farm: Farm) -> Table:
+def hold(anchor: Anchor, table: Table, work: HoldPlan, farm: Farm) -> Table:
     """Do what M(plan) found; synced by whoever records the table.
 
     :returns: the table as it is held: with the ctimes that links have brought, without what went meanwhile.
@@ -104,7 +109,7 @@ def hold(place: Place, table: Table, work: HoldPlan, farm: Farm) -> Table:
     linked: dict[int, os.stat_result] = {}
     for path in work.links:
         try:
-            info = farm.link(*place.at(path), rows[path])
+            info = farm.link(*anchor.at(path), rows[path])
         except (FileNotFoundError, NotADirectoryError):
             del rows[path]
             continue
@@ -114,14 +119,14 @@ def hold(place: Place, table: Table, work: HoldPlan, farm: Farm) -> Table:
             linked[info.st_ino] = info
     for path in copies:
         try:
-            directory, name = place.at(path)
+            directory, name = anchor.at(path)
             copied = farm.copy(directory, name)
         except (FileNotFoundError, NotADirectoryError):
             del rows[path]
             continue
         except OSError:
             # Something else has its name by now.
-            row = place.row(path)
+            row = anchor.row(path)
             if row is not None and row.type == FILE:
                 raise
             if row is None:

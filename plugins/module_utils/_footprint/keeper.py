@@ -20,8 +20,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
 # In the farm, for each tree: locked and with the number of the process as long as it lives; what it copied, a line a
@@ -33,23 +33,23 @@ _WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPARE = 100
 
 
-def watch(place: Place, table: Table, farm: Farm, seconds: int) -> list[str]:
+def watch(anchor: Anchor, table: Table, farm: Farm, seconds: int) -> list[str]:
     """Begin to watch the linked files of a table that was held.
 
     :param seconds: after which it ends in any case.
     :returns: paths of files that cannot be watched, since somebody has them open for writing, they are somebody else's,
         or there are too many. They are to be copied at once.
     """
-    stop(place.full(""), farm)
-    for what in (_COPIED, _STAGED):
-        farm.tree.unlink(name_for(what, place.full("")))
+    stop(anchor.full(""), farm)
+    for name in (_COPIED, _STAGED):
+        farm.tree.unlink(name_for(name, anchor.full("")))
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         try:
             os.setsid()
             if not os.fork():
-                _keep(place, table, farm, seconds, writing)
+                _keep(anchor, table, farm, seconds, writing)
         finally:
             os._exit(0)
     os.close(writing)
@@ -113,11 +113,11 @@ def _linked(table: Table) -> t.Iterator[tuple[str, TableRow]]:
     return ((path, row) for path, row in table.rows.items() if row.type == FILE and not row.hash)
 
 
-def _keep(place: Place, table: Table, farm: Farm, seconds: int, answer: int) -> None:
+def _keep(anchor: Anchor, table: Table, farm: Farm, seconds: int, answer: int) -> None:
     """The life of the process."""
     signals = {signal.SIGRTMIN, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    lock = os.open(name_for(_LOCK, place.full("")), _WRITE, 0o600, dir_fd=farm.tree.fd)
+    lock = os.open(name_for(_LOCK, anchor.full("")), _WRITE, 0o600, dir_fd=farm.tree.fd)
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.ftruncate(lock, 0)
     os.write(lock, b"%d" % os.getpid())
@@ -125,12 +125,12 @@ def _keep(place: Place, table: Table, farm: Farm, seconds: int, answer: int) -> 
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    kept_open = sorted({lock, answer, place.parent.fd, farm.tree.fd})
-    place.parent.forget()
+    kept_open = sorted({lock, answer, anchor.parent.fd, farm.tree.fd})
+    anchor.parent.forget()
     farm.tree.forget()
     for low, high in zip([2, *kept_open], [*kept_open, 4096]):
         os.closerange(low + 1, high)
-    leases, refused = _lease(place, table)
+    leases, refused = _lease(anchor, table)
     os.write(answer, b"".join(os.fsencode(path) + b"\0" for path in refused) + b"\0\0")
     os.close(answer)
     end = time.monotonic() + seconds
@@ -139,10 +139,10 @@ def _keep(place: Place, table: Table, farm: Farm, seconds: int, answer: int) -> 
         came = signal.sigtimedwait(signals, max(0.0, end - time.monotonic()))
         number = came.si_signo if came is not None else 0
         for fd in [fd for fd in leases if fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK]:
-            _copy(place, farm, fd, leases.pop(fd))
+            _copy(anchor, farm, fd, leases.pop(fd))
 
 
-def _lease(place: Place, table: Table) -> tuple[dict[int, str], list[str]]:
+def _lease(anchor: Anchor, table: Table) -> tuple[dict[int, str], list[str]]:
     """Descriptors with leases → name of the link; and paths that got none."""
     linked = list(_linked(table))
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -159,7 +159,7 @@ def _lease(place: Place, table: Table) -> tuple[dict[int, str], list[str]]:
             refused.append(path)
             continue
         try:
-            directory, name = place.at(path)
+            directory, name = anchor.at(path)
             fd = os.open(name, _READ, dir_fd=directory)
         except (OSError, UnsafePath):
             refused.append(path)
@@ -178,11 +178,11 @@ def _lease(place: Place, table: Table) -> tuple[dict[int, str], list[str]]:
     return leases, refused
 
 
-def _copy(place: Place, farm: Farm, fd: int, name: str) -> None:
+def _copy(anchor: Anchor, farm: Farm, fd: int, name: str) -> None:
     """Copy a file that somebody waits for, note it, and let the other go on."""
     try:
-        digest = farm.copy_open(fd, name_for(_STAGED, place.full(""))).digest
-        noted = os.open(name_for(_COPIED, place.full("")), _WRITE | os.O_APPEND, 0o600, dir_fd=farm.tree.fd)
+        digest = farm.copy_open(fd, name_for(_STAGED, anchor.full(""))).digest
+        noted = os.open(name_for(_COPIED, anchor.full("")), _WRITE | os.O_APPEND, 0o600, dir_fd=farm.tree.fd)
         try:
             os.write(noted, f"{name} {digest}\n".encode())
             os.fsync(noted)

@@ -143,10 +143,10 @@ class _Look:
             self._below(path, name, directory, info.st_dev, depth)
 
     def _note(self, path: str, name: str, directory: int, info: os.stat_result) -> None:
-        known = self._earlier.get(path)
-        unmoved = known is not None and (known.inode, known.ctime) == (info.st_ino, info.st_ctime_ns)
-        if known is not None and unmoved and known.ctime < self._told:
-            attributes = known.attributes
+        recorded = self._earlier.get(path)
+        unmoved = recorded is not None and (recorded.inode, recorded.ctime) == (info.st_ino, info.st_ctime_ns)
+        if recorded is not None and unmoved and recorded.ctime < self._told:
+            attributes = recorded.attributes
         else:
             attributes = attributes_of(directory, name)
         target = "" if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode) else _target(info, name, directory)

@@ -83,13 +83,17 @@ def _mend_file(file: NeededFile, farms: t.Sequence[Farm], sources: Sources, appl
     row = file.row
     if not row.hash:
         # Only the file itself has its content, if nobody has touched it.
-        with point.place_of(file.top) as place:
-            now = place.row(file.relative) if place is not None else None
-            if place is None or now is None or (now.inode, now.size, now.mtime) != (row.inode, row.size, row.mtime):
+        with point.anchor_of(file.top) as anchor:
+            current = anchor.row(file.relative) if anchor is not None else None
+            if (
+                anchor is None
+                or current is None
+                or (current.inode, current.size, current.mtime) != (row.inode, row.size, row.mtime)
+            ):
                 return False
             if farms[-1].generation != file.generation:
                 return False
-            return not apply or farms[-1].link(*place.at(file.relative), row) is not None
+            return not apply or farms[-1].link(*anchor.at(file.relative), row) is not None
     fd = _source(file, farms, sources)
     if fd is None:
         return False
@@ -115,11 +119,11 @@ def _source(file: NeededFile, farms: t.Iterable[Farm], sources: Sources) -> int 
             fd = Farm(tree).open_copy(file.row.hash)
         if fd is not None and _is(fd, file.row.hash):
             return fd
-    with point.place_of(file.top) as place:
-        if place is None:
+    with point.anchor_of(file.top) as anchor:
+        if anchor is None:
             return None
         try:
-            fd = place.parent.open_file(place.relative(file.relative))
+            fd = anchor.parent.open_file(anchor.relative(file.relative))
         except (OSError, UnsafePath):
             return None
         return fd if _is(fd, file.row.hash) else None

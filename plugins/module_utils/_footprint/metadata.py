@@ -57,10 +57,10 @@ def apply_to(directory: int, name: str, goal: TableRow, inode: int | None = None
 
 def _apply_attributes(opened: str, goal: TableRow) -> None:
     """Set just the attributes of a row, ACLs among them."""
-    now = decode_attributes(footprint_look.attributes_at(opened))
+    current = decode_attributes(footprint_look.attributes_at(opened))
     goals = decode_attributes(goal.attributes)
-    for attribute in sorted({*now, *goals}):
-        if now.get(attribute) == goals.get(attribute):
+    for attribute in sorted({*current, *goals}):
+        if current.get(attribute) == goals.get(attribute):
             continue
         try:
             if attribute in goals:

@@ -15,12 +15,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper, settle
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import (
     Farm,
     Farms,
     name_for,
 )
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, Table, TableRow
 
@@ -37,20 +37,20 @@ _STAGED = ".newest"
 
 
 @contextlib.contextmanager
-def place_of(path: str) -> t.Iterator[Place | None]:
+def anchor_of(path: str) -> t.Iterator[Anchor | None]:
     """The place of an absolute path; None where the directory that it would be in is missing."""
     parent = Tree.open(os.path.dirname(path), follow=True)
     if parent is None:
         yield None
         return
     with parent:
-        yield Place(parent, os.path.basename(path))
+        yield Anchor(parent, os.path.basename(path))
 
 
 def look(path: str, earlier: Table | None = None) -> Table:
     """A table of a path; an empty one where nothing is."""
-    with place_of(path) as place:
-        return place.look(earlier) if place is not None else Table({})
+    with anchor_of(path) as anchor:
+        return anchor.look(earlier) if anchor is not None else Table({})
 
 
 @contextlib.contextmanager
@@ -75,9 +75,9 @@ def _holding(layer: Layer, stack: contextlib.ExitStack) -> Farm:
     return Farm(stack.enter_context(Tree.of(directory)))
 
 
-def write_table(where: PrivateDir, number: int, table: Table) -> str:
+def write_table(directory: PrivateDir, number: int, table: Table) -> str:
     """Keep the table of the C(number)-th path; returns its SHA-256 in hex."""
-    return _write(where, f"{number}.{BEFORE}", footprint_table.write(table))
+    return _write(directory, f"{number}.{BEFORE}", footprint_table.write(table))
 
 
 def newest(farm: PrivateDir, path: str) -> Table | None:
@@ -121,21 +121,21 @@ def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
 
     :raises StoreError: what was noted is gone or was changed.
     """
-    known = (layer.after or {}).get("footprints") or {}
+    recorded = (layer.after or {}).get("footprints") or {}
     for number, (path, before) in enumerate(tables(layer)):
-        if path in known:
-            yield path, _footprint(layer, number, known[path])
+        if path in recorded:
+            yield path, _footprint(layer, number, recorded[path])
         else:
             yield path, _touched_by_now(layer, path, before)
 
 
 def _touched_by_now(layer: Layer, path: str, before: Table) -> Footprint:
-    with place_of(path) as place, contextlib.ExitStack() as stack:
-        if place is None:
+    with anchor_of(path) as anchor, contextlib.ExitStack() as stack:
+        if anchor is None:
             return Footprint(before, before._replace(rows={}), {}, late=before)
         farm = _holding(layer, stack)
         copied = keeper.copied(path, farm) if _is_shared(layer) else {}
-        return settle.settle(place, before, farm, copied)._replace(late=before)
+        return settle.settle(anchor, before, farm, copied)._replace(late=before)
 
 
 def _footprint(layer: Layer, number: int, digest: str) -> Footprint:
@@ -166,9 +166,9 @@ def settled(layer: Layer) -> Facts:
     with contextlib.ExitStack() as stack:
         for path in layer.manifest["tables"] if _is_shared(layer) else ():
             keeper.stop(path, _holding(layer, stack))
-    known = dict(touched(layer)) if digests else {}
+    recorded = dict(touched(layer)) if digests else {}
     for number, (path, footprint) in enumerate(touched(layer._replace(after=None))):
-        if path in known and known[path].is_like(footprint):
+        if path in recorded and recorded[path].is_like(footprint):
             continue
         _adopt(layer, footprint)
         digests[path] = _write(layer.where, f"{number}.{FOOTPRINT}", settle.write(footprint))
@@ -217,21 +217,21 @@ def needed(layer: Layer) -> t.Iterator[NeededFile]:
 
     :raises StoreError: a table is gone or was changed.
     """
-    known = (layer.after or {}).get("footprints") or {}
+    recorded = (layer.after or {}).get("footprints") or {}
     for number, (path, digest) in enumerate(layer.manifest["tables"].items()):
         lines = _read(layer.where, f"{number}.{BEFORE}", digest)
-        if path in known:
-            footprint = _footprint(layer, number, known[path])
+        if path in recorded:
+            footprint = _footprint(layer, number, recorded[path])
             before, unheld = footprint.before, footprint.unheld
         else:
             before, unheld = footprint_table.read(lines, path), {}
             if _is_shared(layer):
                 with contextlib.ExitStack() as stack:
                     before = settle.with_copies(before, keeper.copied(path, _holding(layer, stack)))
-        is_partly = path not in known and layer.manifest.get("partly")
+        is_partly = path not in recorded and layer.manifest.get("partly")
         for relative, row in before.rows.items():
             if row.type == FILE and relative not in unheld and (row.hash or not is_partly):
-                yield NeededFile(path, relative, row, before.generation, settled=path in known)
+                yield NeededFile(path, relative, row, before.generation, settled=path in recorded)
 
 
 def lost(layer: Layer, thorough: bool) -> t.Iterator[str]:
@@ -258,20 +258,20 @@ def is_sound(farms: Farms, file: NeededFile) -> bool:
         return False
 
 
-def _write(where: PrivateDir, name: str, lines: t.Iterable[bytes]) -> str:
+def _write(directory: PrivateDir, name: str, lines: t.Iterable[bytes]) -> str:
     """Write a file of the store, durably; returns its SHA-256 in hex."""
     content = b"".join(lines)
-    where.write(name, content)
+    directory.write(name, content)
     return hashlib.sha256(content).hexdigest()
 
 
-def _read(where: PrivateDir, name: str, digest: str) -> t.Iterator[bytes]:
-    content = where.read(name)
+def _read(directory: PrivateDir, name: str, digest: str) -> t.Iterator[bytes]:
+    content = directory.read(name)
     if content is None or hashlib.sha256(content).hexdigest() != digest:
         raise StoreError(
-            f"{where.path}/{name} is {'gone' if content is None else 'not what was recorded'}.",
+            f"{directory.path}/{name} is {'gone' if content is None else 'not what was recorded'}.",
             untouched="everything.",
             advice="Restore the store from a copy, or roll back to another point.",
-            file=f"{where.path}/{name}",
+            file=f"{directory.path}/{name}",
         )
     return iter(content.splitlines(keepends=True))

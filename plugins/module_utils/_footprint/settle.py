@@ -20,8 +20,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
 
 
@@ -89,14 +89,14 @@ def _moved(table: Table, directory: str) -> Table:
     return table._replace(rows=rows)
 
 
-def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] = MappingProxyType({})) -> Footprint:
+def settle(anchor: Anchor, before: Table, farm: Farm, copied: t.Mapping[str, str] = MappingProxyType({})) -> Footprint:
     """Look at what a change left.
 
     :param before: as it was held.
     :param copied: what was copied before it was written in place, see M(_footprint.keeper.copied).
     """
     before = with_copies(before, copied)
-    after = place.look(before)
+    after = anchor.look(before)
     elsewhere = tuple(sorted({*before.boundaries} ^ {*after.boundaries} | {*before.unseen, *after.unseen}))
     touched_before: dict[str, TableRow] = {}
     touched_after: dict[str, TableRow] = {}
@@ -107,7 +107,7 @@ def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] 
         if any(not top or path == top or path.startswith(f"{top}/") for top in elsewhere):
             continue
         was, is_now = before.rows.get(path), after.rows.get(path)
-        if _is_untouched(place, path, was, is_now, before, farm, linked):
+        if _is_untouched(anchor, path, was, is_now, before, farm, linked):
             continue
         if was is not None:
             in_place = is_now is not None and is_now.inode == was.inode
@@ -123,7 +123,7 @@ def settle(place: Place, before: Table, farm: Farm, copied: t.Mapping[str, str] 
             except StoreError:
                 unheld[path] = "was written in place" if in_place else "was not held"
         if is_now is not None:
-            touched_after[path] = is_now._replace(hash=place.digest(path)) if is_now.type == FILE else is_now
+            touched_after[path] = is_now._replace(hash=anchor.digest(path)) if is_now.type == FILE else is_now
         if before.generation != farm.generation and _is_the_same(touched_before.get(path), touched_after.get(path)):
             # Tree and farm were copied elsewhere: only content tells.
             del touched_before[path], touched_after[path]
@@ -155,7 +155,7 @@ def with_copies(before: Table, copied: t.Mapping[str, str]) -> Table:
 
 
 def _is_untouched(
-    place: Place,
+    anchor: Anchor,
     path: str,
     was: TableRow | None,
     is_now: TableRow | None,
@@ -180,7 +180,7 @@ def _is_untouched(
         return True
     if (is_now.inode, is_now.ctime) == (was.inode, was.ctime) and not before.is_racy(was):
         return True
-    return bool(was.hash) and place.digest(path) == was.hash
+    return bool(was.hash) and anchor.digest(path) == was.hash
 
 
 def write(footprint: Footprint) -> t.Iterator[bytes]:

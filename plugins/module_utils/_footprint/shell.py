@@ -30,7 +30,7 @@ ITSELF, NOBODY, CODE = ".", "-", "~"
 Owner = t.Callable[[str, str, "Touched"], str]
 
 
-class Observed(t.NamedTuple):
+class ObservedTree(t.NamedTuple):
     """What a change did to one captured path.
 
     :ivar position: of the path in its capture.
@@ -46,7 +46,7 @@ class Observed(t.NamedTuple):
     footprint: Footprint | None
 
 
-def observed(layer: Layer) -> list[Observed]:
+def observed(layer: Layer) -> list[ObservedTree]:
     """What the script is told of one capture.
 
     :raises StoreError: what was noted is gone or was changed.
@@ -55,7 +55,7 @@ def observed(layer: Layer) -> list[Observed]:
     digests = layer.manifest.get("tables") or {}
     footprints = dict(point.touched(layer)) if digests and set(digests) <= set(settled) else {}
     return [
-        Observed(path, number, digest, table.began, footprints.get(path))
+        ObservedTree(path, number, digest, table.began, footprints.get(path))
         for number, ((path, table), digest) in enumerate(zip(point.tables(layer) if digests else (), digests.values()))
     ]
 
@@ -76,17 +76,17 @@ def variables(captures: t.Sequence[ScriptCapture], owner: Owner) -> dict[str, by
         top = next(name for name in tops if each.path == name or each.path.startswith(f"{name}/"))
         if each.footprint is not None and top not in ended:
             below = each.path[len(top) + 1 :]
-            known = {path for footprint in footprints[top] for path in footprint.paths()}
+            recorded = {path for footprint in footprints[top] for path in footprint.paths()}
             footprints[top].append(each.footprint.below(below))
             lost = {f"{below}/{path}".strip("/") for path in each.footprint.unheld}
-            unheld[top] |= lost - known
+            unheld[top] |= lost - recorded
         elif each.footprint is None:
             # What the table tells is older than what any later change found.
             ended.add(top)
             above = os.path.dirname(top)
-            place = escape(above), escape(os.path.relpath(each.path, above))
+            anchor = escape(above), escape(os.path.relpath(each.path, above))
             table = f"{each.position}.{point.BEFORE}", each.digest
-            unsettled.append(b" ".join((b"%d" % capture.number, *map(str.encode, table), *place)))
+            unsettled.append(b" ".join((b"%d" % capture.number, *map(str.encode, table), *anchor)))
     lines: list[bytes] = []
     for top in tops:
         lines += _listed(top, decide.merge(footprints[top]), unheld[top], owner, top not in ended)
@@ -98,7 +98,7 @@ def variables(captures: t.Sequence[ScriptCapture], owner: Owner) -> dict[str, by
     }
 
 
-def _since(captured: t.Sequence[Observed]) -> int:
+def _since(captured: t.Sequence[ObservedTree]) -> int:
     """From when on nothing is of the changes that is not in the list, or in a table; nanoseconds since 1970."""
     begun = [each.began for each in captured if each.footprint is None]
     return min(begun) if begun else max((each.footprint.after.began for each in captured if each.footprint), default=0)

@@ -15,16 +15,16 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Touched
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
 _TYPES = {FILE: "a file", DIRECTORY: "a directory", LINK: "a link"}
 
 
 def put_times_back(
-    place: Place, touched: t.Mapping[str, Touched], before: Table, now: Table, passed_over: t.Container[str] = ()
+    anchor: Anchor, touched: t.Mapping[str, Touched], before: Table, current: Table, passed_over: t.Container[str] = ()
 ) -> Table:
     """Give times from before to what is as before but for them.
 
@@ -32,30 +32,30 @@ def put_times_back(
     way back has written anew, such as git's.
 
     :param before: all that was there before the first change.
-    :param now: a look after the way back.
+    :param current: a look after the way back.
     :param passed_over: what is somebody's.
     :returns: the look, with these times.
     """
-    rows = dict(now.rows)
+    rows = dict(current.rows)
     for path, sides in touched.items():
         was, is_now = sides.before, rows.get(path)
         if path in passed_over or was is None or is_now is None or was.type != FILE or is_now.links != 1:
             continue
         if not was.hash or was.mtime == is_now.mtime or was.size != is_now.size or not same_metadata(is_now, was):
             continue
-        if place.digest(path) == was.hash and metadata.apply_to(*place.at(path), was, is_now.inode):
+        if anchor.digest(path) == was.hash and metadata.apply_to(*anchor.at(path), was, is_now.inode):
             rows[path] = is_now._replace(mtime=was.mtime)
-    children_before, children_now = _children(before), _children(now)
+    children_before, children_now = _children(before), _children(current)
     for directory in {*touched, *(path.rpartition("/")[0] for path in touched if path)}:
         was, is_now = before.rows.get(directory), rows.get(directory)
         if was is None or is_now is None or was.type != DIRECTORY or is_now.type != DIRECTORY:
             continue
         if was.mtime == is_now.mtime or children_before.get(directory) != children_now.get(directory):
             continue
-        parent, name = place.at(directory)
+        parent, name = anchor.at(directory)
         os.utime(name, ns=(was.mtime, was.mtime), dir_fd=parent, follow_symlinks=False)
         rows[directory] = is_now._replace(mtime=was.mtime)
-    return now._replace(rows=rows)
+    return current._replace(rows=rows)
 
 
 def _children(table: Table) -> dict[str, set[str]]:
@@ -68,20 +68,20 @@ def _children(table: Table) -> dict[str, set[str]]:
 
 
 def differences(
-    place: Place, touched: t.Mapping[str, Touched], now: Table, farms: Farms, passed_over: t.Container[str] = ()
+    anchor: Anchor, touched: t.Mapping[str, Touched], current: Table, farms: Farms, passed_over: t.Container[str] = ()
 ) -> dict[str, str]:
     """Path → how it differs from before the changes, for people; empty is exact.
 
-    :param now: a look after the way back.
+    :param current: a look after the way back.
     :param passed_over: what was named already: conflicts that stay, what lives on.
     """
-    found: dict[str, str] = {}
+    differing: dict[str, str] = {}
     for path, sides in touched.items():
-        row = now.rows.get(path)
-        if path in passed_over or is_as_before(place, path, row, sides, farms):
+        row = current.rows.get(path)
+        if path in passed_over or is_as_before(anchor, path, row, sides, farms):
             continue
-        found[path] = how(row, sides.before)
-    return found
+        differing[path] = how(row, sides.before)
+    return differing
 
 
 def how(row: TableRow | None, before: TableRow | None) -> str:

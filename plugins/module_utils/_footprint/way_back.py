@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, closed, decide, point, verify
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY, Table
 
 if t.TYPE_CHECKING:
@@ -57,12 +57,12 @@ class WayBack:
     def __init__(
         self,
         layers: t.Sequence[Layer],
-        how: UndoOptions,
+        text: UndoOptions,
         groups: t.Callable[[str, str], t.Iterable[str]],
         remove: t.Callable[[PrivateDir, str], None],
     ) -> None:
         self._layers = layers
-        self._how = how
+        self._how = text
         self._groups = groups
         self._remove = remove
         self.kept: list[str] = []
@@ -108,7 +108,7 @@ class WayBack:
         self,
         top: TopPath,
         touched: dict[str, decide.Touched],
-        now: Table,
+        current: Table,
         farms: Farms,
     ) -> dict[str, decide.Touched]:
         """What is to be decided about, for who knows which paths belong together."""
@@ -126,27 +126,27 @@ class WayBack:
         for name in [name for name, sides in touched.items() if sides.before is None]:
             top.before.pop(name, None)
         begun = self.begun[top.path] = self._find_begun(top)
-        with point.place_of(top.path) as place:
-            if place is None:
+        with point.anchor_of(top.path) as anchor:
+            if anchor is None:
                 # All of it is gone, and the directory that it was in.
-                gone = [name for name in sorted(touched) if touched[name].before is not None]
-                steps = [decide.Step(name, decide.RESTORE, touched[name], None) for name in gone]
+                missing = [name for name in sorted(touched) if touched[name].before is not None]
+                steps = [decide.PathStep(name, decide.RESTORE, touched[name], None) for name in missing]
                 return decide.Decision(steps, [], [], [], [])
-            now = place.look()
+            current = anchor.look()
             for layer in self._layers:
                 with contextlib.suppress(FileNotFoundError), self._stage(top, layer.where) as stage:
-                    now = closed.as_closed(now, stage)
-            self.looks[top.path] = now
-            self.touched[top.path] = self.refined(top, touched, now, farms)
+                    current = closed.as_closed(current, stage)
+            self.looks[top.path] = current
+            self.touched[top.path] = self.refined(top, touched, current, farms)
             return decide.decide(
-                place,
+                anchor,
                 self.touched[top.path],
-                now,
+                current,
                 farms,
                 lambda path: self._groups(top.path, path),
                 force=self._how.force,
                 begun=begun,
-                is_ours=lambda path, row: self._is_ours(place, top, path, row),
+                is_ours=lambda path, row: self._is_ours(anchor, top, path, row),
             )
 
     def _find_begun(self, top: TopPath) -> dict[str, TableRow]:
@@ -157,36 +157,36 @@ class WayBack:
                 begun.update(apply.begun(stage))
         return begun
 
-    def _is_ours(self, place: Place, top: TopPath, path: str, row: TableRow | None) -> bool:
+    def _is_ours(self, anchor: Anchor, top: TopPath, path: str, row: TableRow | None) -> bool:
         """Whether a way back that was interrupted, on its way to whatever state, may have left this."""
         if not self._how.resumed:
             return False
         if row is None:
             return True
-        known = top.known.get(path, ())
+        recorded = top.known.get(path, ())
         if row.type == DIRECTORY:
             # The time of a directory tells of what was put into it.
-            return any(each.type == DIRECTORY for each in known)
-        if any((row.type, row.size, row.mtime) == (each.type, each.size, each.mtime) for each in known):
+            return any(each.type == DIRECTORY for each in recorded)
+        if any((row.type, row.size, row.mtime) == (each.type, each.size, each.mtime) for each in recorded):
             return True
-        hashes = {each.hash for each in known if each.type == row.type and each.size == row.size} - {""}
-        return bool(hashes) and place.digest(path) in hashes
+        hashes = {each.hash for each in recorded if each.type == row.type and each.size == row.size} - {""}
+        return bool(hashes) and anchor.digest(path) in hashes
 
     @contextlib.contextmanager
-    def _stage(self, top: TopPath, where: PrivateDir, create: bool = False) -> t.Iterator[Tree]:
+    def _stage(self, top: TopPath, directory: PrivateDir, create: bool = False) -> t.Iterator[Tree]:
         """Where files of one of the paths are made ready.
 
-        :param where: the content of the newest capture that is gone back through.
+        :param directory: the content of the newest capture that is gone back through.
         :raises FileNotFoundError: no way back was begun.
         """
         number = sorted(each.path for each in self.tops).index(top.path)
-        with where.child(STAGE, create) as stages, stages.child(str(number), create) as own, Tree.of(own) as stage:
+        with directory.child(STAGE, create) as stages, stages.child(str(number), create) as own, Tree.of(own) as stage:
             yield stage
         if create:
             for layer in self._layers:
                 self._remove(layer.where, STAGE)
 
-    def steps(self) -> t.Iterator[tuple[TopPath, decide.Step]]:
+    def steps(self) -> t.Iterator[tuple[TopPath, decide.PathStep]]:
         """All that is to be done, in its order."""
         return ((top, step) for top in self.tops for step in self.decisions[top.path].steps)
 
@@ -204,9 +204,9 @@ class WayBack:
             for top in self.tops:
                 steps = self.decisions[top.path].steps
                 decide.check(steps, farms)
-                with point.place_of(top.path) as place:
-                    if place is not None and top.path in self.looks:
-                        closed.check(place, steps, self.looks[top.path])
+                with point.anchor_of(top.path) as anchor:
+                    if anchor is not None and top.path in self.looks:
+                        closed.check(anchor, steps, self.looks[top.path])
 
     def execute(self) -> None:
         """Carry it out; nothing is synced. Can be repeated after having been interrupted anywhere."""
@@ -215,9 +215,9 @@ class WayBack:
                 if self.decisions[top.path].steps:
                     with self._stage(top, self._layers[-1].where, create=True) as stage:
                         self._execute(top, farms, stage)
-                with point.place_of(top.path) as place:
-                    if place is not None and self.touched[top.path]:
-                        self._put_times_back(top, place)
+                with point.anchor_of(top.path) as anchor:
+                    if anchor is not None and self.touched[top.path]:
+                        self._put_times_back(top, anchor)
 
     def _execute(self, top: TopPath, farms: Farms, stage: Tree) -> None:
         decision = self.decisions[top.path]
@@ -226,38 +226,38 @@ class WayBack:
         parent = Tree.open(os.path.dirname(top.path), follow=True)
         if parent is None:
             return
-        before, now = Table(top.before), self.looks.get(top.path) or Table({})
+        before, current = Table(top.before), self.looks.get(top.path) or Table({})
         newest = self._layers[-1].where
-        with parent, newest.child(ASIDE, create=True) as aside, Tree.of(aside) as kept:
-            place = Place(parent, os.path.basename(top.path))
-            with apply.Application(place, farms, before, now, stage, kept) as application:
+        with parent, newest.child(ASIDE, create=True) as aside, Tree.of(aside) as tree:
+            anchor = Anchor(parent, os.path.basename(top.path))
+            with apply.Application(anchor, farms, before, current, stage, tree) as application:
                 application.run(decision.steps, {*decision.conflicts, *decision.strays})
             empty = not aside.names()
         if empty:
             # Retention keeps for long what lies in it.
             self._remove(newest, ASIDE)
 
-    def _put_times_back(self, top: TopPath, place: Place) -> None:
+    def _put_times_back(self, top: TopPath, anchor: Anchor) -> None:
         decision = self.decisions[top.path]
         passed_over = {*decision.conflicts, *decision.living}
-        verify.put_times_back(place, self.touched[top.path], Table(top.before), place.look(), passed_over)
+        verify.put_times_back(anchor, self.touched[top.path], Table(top.before), anchor.look(), passed_over)
 
     def differences(self) -> list[str]:
         """What is not as it was before the changes, for people; conflicts that stay and what lives on left out."""
-        found: list[str] = []
+        texts: list[str] = []
         with point.farms_of(self._layers) as farms:
             for top in self.tops:
                 touched = self.touched[top.path]
-                with point.place_of(top.path) as place:
-                    if place is None:
-                        gone = [name for name, sides in touched.items() if sides.before is not None]
-                        found += [f"{top.full(name)} is gone" for name in gone]
+                with point.anchor_of(top.path) as anchor:
+                    if anchor is None:
+                        missing = [name for name, sides in touched.items() if sides.before is not None]
+                        texts += [f"{top.full(name)} is gone" for name in missing]
                         continue
                     decision = self.decisions[top.path]
-                    differing = verify.differences(place, touched, place.look(), farms, decision.living)
+                    differing = verify.differences(anchor, touched, anchor.look(), farms, decision.living)
                 differing.update((name, "has lost what it was") for name in decision.lost if name in differing)
-                found += [f"{top.full(name)} {how}" for name, how in differing.items()]
-        return found
+                texts += [f"{top.full(name)} {text}" for name, text in differing.items()]
+        return texts
 
 
 def _inside(path: str, directory: str) -> bool:

@@ -13,6 +13,6 @@ def parts() -> tuple[types.ModuleType, ...]:
     from ansible_collections.intellistream.sage.plugins.module_utils._files import undo as files_undo
     from ansible_collections.intellistream.sage.plugins.module_utils._git import undo as git_undo
     from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo_whole as venv_undo
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv import undo_existence as venv_undo
 
     return archive, files_undo, git_undo, venv_undo

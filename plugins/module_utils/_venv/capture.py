@@ -8,8 +8,8 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, point
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 
@@ -53,7 +53,7 @@ def need(venv: Tree, names: t.Container[str] | None, device: int | None) -> tupl
     return len(sizes), sum(sizes) + _PER_ROW * len(table.rows)
 
 
-def capture(path: str, names: t.Container[str] | None, where: PrivateDir, farm_directory: PrivateDir) -> Facts:
+def capture(path: str, names: t.Container[str] | None, directory: PrivateDir, farm_directory: PrivateDir) -> Facts:
     """Capture an environment; returns facts for the manifest.
 
     :param path: of the environment, which is there.
@@ -71,13 +71,13 @@ def capture(path: str, names: t.Container[str] | None, where: PrivateDir, farm_d
         links = farm.tree.device == venv.device
         policy = hold.HoldPolicy(links=links, shared=True, is_edited=is_edited, is_needed=is_needed)
         earlier = point.newest(farm_directory, path)
-        place = Place(above, os.path.basename(path))
-        seen = place.look(earlier)
+        anchor = Anchor(above, os.path.basename(path))
+        seen = anchor.look(earlier)
         _refuse_links_to_packages(venv, seen, names)
         planned, work = hold.plan(seen, farm, policy, earlier)
-        table = hold.hold(place, planned, work, farm)
+        table = hold.hold(anchor, planned, work, farm)
         farm.flush(_copied(planned, table))
-        digest = point.write_table(where, 0, table)
+        digest = point.write_table(directory, 0, table)
         point.note_newest(farm_directory, path, table)
     replaced = [row for relative, row in table.rows.items() if row.type == FILE and is_needed(relative)]
     return {

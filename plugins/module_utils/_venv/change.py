@@ -17,8 +17,8 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners im
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farms
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import Footprint
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import TableRow
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.way_back import TopPath
@@ -36,7 +36,7 @@ _NEVER_RACY = 1 << 63
 Versions = dict[str, list[str]]
 
 
-class Standing(t.NamedTuple):
+class DistributionStanding(t.NamedTuple):
     """The versions of one distribution.
 
     :ivar before: the changes; empty where it was absent. An upgrade that was interrupted has two.
@@ -66,11 +66,11 @@ class VenvWayBack(WayBack):
     :ivar renewed: paths that were written to after the capture, through a descriptor that was open by then.
     """
 
-    def __init__(self, venv: Tree, layers: t.Sequence[Layer], how: UndoOptions) -> None:
+    def __init__(self, venv: Tree, layers: t.Sequence[Layer], options: UndoOptions) -> None:
         self._venv = venv
         self._all = layers
         self.owners = Owners(venv)
-        self.standings: dict[str, Standing] = {}
+        self.standings: dict[str, DistributionStanding] = {}
         self.aside: set[str] = set()
         self.stayed: list[str] = []
         self.renewed: set[str] = set()
@@ -79,7 +79,7 @@ class VenvWayBack(WayBack):
         unfinished = [layer.manifest["captured_ns"] for layer in self._late if not layer.completed]
         self.since: int | None = min(unfinished) if unfinished else None
         self._theirs: set[str] = set()
-        super().__init__(layers, how, lambda _top, path: sorted(self.owners.names(path)), remove)
+        super().__init__(layers, options, lambda _top, path: sorted(self.owners.names(path)), remove)
         for path, decision in self.decisions.items():
             self.decisions[path] = self._sure(decision)
 
@@ -109,18 +109,18 @@ class VenvWayBack(WayBack):
             claims=footprint.claims or claims,
         )
 
-    def refined(self, top: TopPath, touched: dict[str, Touched], now: Table, farms: Farms) -> dict[str, Touched]:
+    def refined(self, top: TopPath, touched: dict[str, Touched], current: Table, farms: Farms) -> dict[str, Touched]:
         touched = dict(touched)
         self._forget_between(top, touched)
-        self._find_standings(top, touched, now)
-        self._add_what_others_installed(top, touched, now, farms)
-        self._add_bytecode(top, touched, now)
+        self._find_standings(top, touched, current)
+        self._add_what_others_installed(top, touched, current, farms)
+        self._add_bytecode(top, touched, current)
         self._leave_older(top, touched)
-        self._leave_others(touched, now, farms)
+        self._leave_others(touched, current, farms)
         if any(sides.late for sides in touched.values()):
-            with point.place_of(top.path) as place:
-                if place is not None:
-                    self._judge_unsettled(place, top, touched, now)
+            with point.anchor_of(top.path) as anchor:
+                if anchor is not None:
+                    self._judge_unsettled(anchor, top, touched, current)
         return touched
 
     def _forget_between(self, top: TopPath, touched: dict[str, Touched]) -> None:
@@ -139,38 +139,40 @@ class VenvWayBack(WayBack):
             infos = (path for path in paths if path.endswith(distributions.INFO))
             names.update(each.name for each in distributions.in_paths(infos))
 
-    def _find_standings(self, top: TopPath, touched: t.Mapping[str, Touched], now: Table) -> None:
+    def _find_standings(self, top: TopPath, touched: t.Mapping[str, Touched], current: Table) -> None:
         untouched = [path for path in top.before if path not in touched]
         first = [path for path, sides in touched.items() if sides.before is not None]
         before = _versions(distributions.in_paths([*untouched, *first]))
-        is_now = _versions(distributions.in_paths(now.rows))
+        is_now = _versions(distributions.in_paths(current.rows))
         infos = [path for path in touched if path.endswith(distributions.INFO)]
-        gone = {path for path in infos if touched[path].after is None}
-        came = {path for path in infos if touched[path].before is None} - gone
-        left = _versions(distributions.in_paths([*untouched, *({*first} - gone), *came]))
+        missing = {path for path in infos if touched[path].after is None}
+        came = {path for path in infos if touched[path].before is None} - missing
+        remaining = _versions(distributions.in_paths([*untouched, *({*first} - missing), *came]))
         seen = [path for path in infos if not touched[path].late]
-        came_seen = _versions(distributions.in_paths(path for path in seen if path not in gone))
-        gone_seen = _versions(distributions.in_paths(path for path in seen if path in gone))
+        came_seen = _versions(distributions.in_paths(path for path in seen if path not in missing))
+        gone_seen = _versions(distributions.in_paths(path for path in seen if path in missing))
         allowed = self._allowed()
         # A way back that was killed may have put back what any capture has.
         captured = _versions(distributions.in_paths(top.known if self._how.resumed else ()))
         for name in sorted({each.name for each in distributions.in_paths(infos)} | {*allowed}):
             late = name in allowed
             of_plan = [*allowed.get(name, ()), *came_seen.get(name, ()), *([ABSENT] if name in gone_seen else ())]
-            known = [*before.get(name, ()), *captured.get(name, ()), *(of_plan if late else left.get(name, ()))]
+            recorded = [*before.get(name, ()), *captured.get(name, ()), *(of_plan if late else remaining.get(name, ()))]
             of_now = is_now.get(name, [])
-            theirs = [version for version in of_now if not _is_among(version, known)]
-            removed = bool(before.get(name)) and not of_now and not self._may_be_gone(name, left, of_plan, late=late)
+            theirs = [version for version in of_now if not _is_among(version, recorded)]
+            removed = (
+                bool(before.get(name)) and not of_now and not self._may_be_gone(name, remaining, of_plan, late=late)
+            )
             named = [version for version in of_plan if version not in ("", ABSENT, *before.get(name, ()))]
-            planned = named if late else left.get(name, [])
-            self.standings[name] = Standing(before.get(name, []), planned, of_now, theirs, removed)
+            planned = named if late else remaining.get(name, [])
+            self.standings[name] = DistributionStanding(before.get(name, []), planned, of_now, theirs, removed)
             if theirs or removed:
                 self._theirs.add(name)
 
-    def _may_be_gone(self, name: str, left: Versions, of_plan: t.Sequence[str], *, late: bool) -> bool:
+    def _may_be_gone(self, name: str, remaining: Versions, of_plan: t.Sequence[str], *, late: bool) -> bool:
         if self._how.resumed or self.since is not None:
             return True
-        return ABSENT in of_plan if late else not left.get(name)
+        return ABSENT in of_plan if late else not remaining.get(name)
 
     def _allowed(self) -> Versions:
         """Name → what captures and plans of changes that nobody settled explain; an empty text is any version."""
@@ -188,7 +190,9 @@ class VenvWayBack(WayBack):
                     allowed[name].append(version)
         return allowed
 
-    def _add_what_others_installed(self, top: TopPath, touched: dict[str, Touched], now: Table, farms: Farms) -> None:
+    def _add_what_others_installed(
+        self, top: TopPath, touched: dict[str, Touched], current: Table, farms: Farms
+    ) -> None:
         """What somebody installed in the place of what goes back: half of it must not stay.
 
         Nor half of what a killed way back has put there.
@@ -200,35 +204,35 @@ class VenvWayBack(WayBack):
             return
         rows = self.owners.rows_now(names)
         infos = tuple(f"{each.info}/" for each in self.owners.now if each.name in names)
-        paths = [path for path in now.rows if path in rows or f"{path}/".startswith(infos or ("/",))]
+        paths = [path for path in current.rows if path in rows or f"{path}/".startswith(infos or ("/",))]
         self.owners.learn(paths, Table({}), farms)
         for path in paths:
-            row = now.rows[path]
+            row = current.rows[path]
             sides = touched.get(path, Touched(top.before.get(path), row, "", settled=_NEVER_RACY))
             if path in touched or sides.before is None:
                 is_theirs = row.type != DIRECTORY and not self.owners.names(path).isdisjoint(self._theirs)
                 touched[path] = sides._replace(between=sides.between or is_theirs)
 
-    def _add_bytecode(self, top: TopPath, touched: dict[str, Touched], now: Table) -> None:
+    def _add_bytecode(self, top: TopPath, touched: dict[str, Touched], current: Table) -> None:
         """Byte code goes and comes back with its source, and is nobody's edit."""
         sources = {path for path in touched if path.endswith(".py")}
         caches: dict[str, list[str]] = {}
-        for path in [*now.rows, *(path for path in touched if path not in now.rows)]:
+        for path in [*current.rows, *(path for path in touched if path not in current.rows)]:
             source = source_of(path)
-            if not source or not (source in sources or source in now.rows or source in top.before):
+            if not source or not (source in sources or source in current.rows or source in top.before):
                 continue
-            row = now.rows.get(path)
-            known = touched.get(path)
-            if known is not None:
-                touched[path] = known._replace(after=row, settled=_NEVER_RACY, between=False)
-            elif source in sources and path in now.rows:
+            row = current.rows.get(path)
+            recorded = touched.get(path)
+            if recorded is not None:
+                touched[path] = recorded._replace(after=row, settled=_NEVER_RACY, between=False)
+            elif source in sources and path in current.rows:
                 caches.setdefault(path.rpartition("/")[0], []).append(path)
                 before = top.before.get(path)
                 if before is None:
                     touched[path] = Touched(None, row, "", settled=_NEVER_RACY)
         for directory in caches:
             if directory not in touched and directory not in top.before:
-                touched[directory] = Touched(None, now.rows[directory], "")
+                touched[directory] = Touched(None, current.rows[directory], "")
 
     def _leave_older(self, top: TopPath, touched: dict[str, Touched]) -> None:
         """What was added before a date stays; what was replaced then is put back all the same."""
@@ -249,14 +253,14 @@ class VenvWayBack(WayBack):
             self.stayed += [f"{name} {version}" for version in self.standings[name].now]
             del self.standings[name]
 
-    def _leave_others(self, touched: dict[str, Touched], now: Table, farms: Farms) -> None:
+    def _leave_others(self, touched: dict[str, Touched], current: Table, farms: Farms) -> None:
         """What distributions own that the changes had nothing to do with stays, and so do directories that it is in."""
         directories = {
             path
             for path, sides in touched.items()
-            if sides.before is None and path in now.rows and now.rows[path].type == DIRECTORY
+            if sides.before is None and path in current.rows and current.rows[path].type == DIRECTORY
         }
-        inside = [path for path in now.rows if path not in touched and _is_in(path, directories)]
+        inside = [path for path in current.rows if path not in touched and _is_in(path, directories)]
         self.owners.learn(inside, Table({}), farms)
         stay = [path for path in inside if self._is_others(path)]
         for path in [path for path, sides in touched.items() if sides.before is None and self._is_others(path)]:
@@ -275,15 +279,15 @@ class VenvWayBack(WayBack):
 
     # What nobody looked at when the change had ended.
 
-    def _judge_unsettled(self, place: Place, top: TopPath, touched: dict[str, Touched], now: Table) -> None:
+    def _judge_unsettled(self, anchor: Anchor, top: TopPath, touched: dict[str, Touched], current: Table) -> None:
         rows = self.owners.rows_now(self.standings)
         settings = touched.get(_SETTINGS)
         is_made_anew = settings is not None and settings.before is not None and settings.after is not None
         for path, sides in list(touched.items()):
-            row = now.rows.get(path)
+            row = current.rows.get(path)
             if not sides.late or source_of(path) or (row is not None and row.type == DIRECTORY):
                 continue
-            if path in self.begun[top.path] or self._is_ours(place, top, path, row):
+            if path in self.begun[top.path] or self._is_ours(anchor, top, path, row):
                 # Of a way back that was killed.
                 continue
             owners = self.owners.names(path)
@@ -347,8 +351,8 @@ def _versions(registered: t.Iterable[distributions.Distribution]) -> Versions:
     return {name: [each.version for each in several] for name, several in distributions.by_name(registered).items()}
 
 
-def _is_among(version: str, known: t.Iterable[str]) -> bool:
-    return any(not each or base_versions.same_version(version, each) for each in known if each != ABSENT)
+def _is_among(version: str, recorded: t.Iterable[str]) -> bool:
+    return any(not each or base_versions.same_version(version, each) for each in recorded if each != ABSENT)
 
 
 def _only(table: Table, claims: t.Callable[[str], bool]) -> Table:

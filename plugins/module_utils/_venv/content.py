@@ -53,17 +53,17 @@ def differences(
     earlier = vouched or {}
     wrong_record = published or {}
     prefix = os.path.realpath(venv.path)
-    found: list[list[FileDifference]] = [[] for _each in installed]
+    differing: list[list[FileDifference]] = [[] for _each in installed]
     rows: list[tuple[int, str, Row]] = []
     for number, distribution in enumerate(installed):
         record_path = f"{distribution.info}/RECORD"
         try:
             recorded = distributions.record(venv, distribution.info, None, prefix, strict=False)
         except (SageError, OSError, ValueError) as error:
-            found[number].append(FileDifference(record_path, _unreadable(error)))
+            differing[number].append(FileDifference(record_path, _unreadable(error)))
             continue
         if recorded is None:
-            found[number].append(FileDifference(record_path, GONE))
+            differing[number].append(FileDifference(record_path, GONE))
         else:
             rows += [(number, path, recorded[path]) for path in sorted(recorded)]
     linked = {number for number, distribution in enumerate(installed) if _is_linked(venv, distribution)}
@@ -76,8 +76,8 @@ def differences(
     shared = _others_content(venv, {path for _number, path, text in different if text == EDITED})
     for number, path, text in different:
         if path not in shared and (path not in wrong_record or wrong_record[path] != content(venv, path)):
-            found[number].append(FileDifference(path, text))
-    return found
+            differing[number].append(FileDifference(path, text))
+    return differing
 
 
 def content(venv: Tree, path: str) -> str:
@@ -113,8 +113,8 @@ def _difference(venv: Tree, path: str, row: Row, earlier: Earlier | None, linked
             return ODD
         if is_barred(venv, path, info):
             return MODE
-        now = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-        if earlier is not None and now == earlier[:4] and earlier[4] in row.digests:
+        current = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        if earlier is not None and current == earlier[:4] and earlier[4] in row.digests:
             return ""
         # Several digests: RECORD has a second, wrong line for this file; one that is right is enough.
         if row.digest and row.size >= 0 and info.st_size != row.size:

@@ -84,14 +84,14 @@ def importable(venv: Tree) -> list[Distribution]:
 
 def installed(venv: Tree) -> list[Distribution]:
     """All registered distributions, also several of one name (an interrupted upgrade leaves them)."""
-    found = []
+    results = []
     for site in sites(venv):
         for name, is_directory in venv.listing(site):
             # pip renames what it removes to ~ame: neither registered nor to be read.
             if is_directory and name.endswith(INFO) and not name.startswith("~"):
                 project, dummy, version = name[: -len(INFO)].partition("-")
-                found.append(Distribution(canonical(project), version, f"{site}/{name}"))
-    return found
+                results.append(Distribution(canonical(project), version, f"{site}/{name}"))
+    return results
 
 
 def in_paths(paths: t.Iterable[str]) -> list[Distribution]:
@@ -104,8 +104,8 @@ def in_paths(paths: t.Iterable[str]) -> list[Distribution]:
 def by_name(distributions: t.Iterable[Distribution]) -> dict[str, list[Distribution]]:
     """Distributions grouped by name."""
     grouped: dict[str, list[Distribution]] = {}
-    for one in distributions:
-        grouped.setdefault(one.name, []).append(one)
+    for distribution in distributions:
+        grouped.setdefault(distribution.name, []).append(distribution)
     return grouped
 
 
@@ -176,8 +176,8 @@ def _lines(text: str) -> t.Iterable[t.Sequence[str]]:
     """The three fields of each line."""
     if '"' not in text:
         # Nothing is quoted, so nothing needs a parser.
-        found = [line.split(",") for line in text.splitlines()]
-        return [fields if len(fields) == 3 else [*fields, "", "", ""][:3] for fields in found]
+        results = [line.split(",") for line in text.splitlines()]
+        return [fields if len(fields) == 3 else [*fields, "", "", ""][:3] for fields in results]
     import csv
 
     return [[*fields, "", "", ""][:3] for fields in csv.reader(text.splitlines())]
@@ -198,9 +198,9 @@ def _relative(path: str, site: str, prefix: str) -> str:
     return relative
 
 
-def _hex(value: str) -> str:
+def _hex(text: str) -> str:
     try:
-        return binascii.a2b_base64(value.encode().translate(_URL_SAFE) + b"==").hex()
+        return binascii.a2b_base64(text.encode().translate(_URL_SAFE) + b"==").hex()
     except (binascii.Error, UnicodeEncodeError):
         return ""
 

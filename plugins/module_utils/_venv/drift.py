@@ -27,7 +27,9 @@ def compare(recorded: Recorded) -> list[DriftLine]:
     environments: dict[str, dict[str, str]] = {}
     for spec, facts in recorded.results:
         path = str(spec.get("path") or "")
-        versions = {name: known["version"] for name, known in (facts.get("distributions") or {}).items()}
+        versions = {
+            name: versions_known["version"] for name, versions_known in (facts.get("distributions") or {}).items()
+        }
         environments.setdefault(path, {}).update(versions)
         # The content check names what is gone, file by file.
         plain = {name: {"version": version} for name, version in versions.items()}
@@ -49,26 +51,26 @@ def _environment(path: str, versions: dict[str, str], recorded: Recorded) -> t.I
                 if distribution.version == version:
                     yield from guarded(venv.name(distribution.info), _content, venv, distribution, recorded.published)
         if others is not None:
-            known = {**others.expected, **dict.fromkeys(versions, "")}
-            yield from _strangers(path, registered, others._replace(expected=known))
+            versions_known = {**others.expected, **dict.fromkeys(versions, "")}
+            yield from _strangers(path, registered, others._replace(expected=versions_known))
 
 
 def _strangers(path: str, registered: dict[str, list[Distribution]], others: OtherVersions) -> t.Iterator[DriftLine]:
     for name in sorted({*registered, *others.expected} - distributions.SEEDS):
-        now = " and ".join(distribution.version for distribution in registered.get(name, ()))
+        current = " and ".join(distribution.version for distribution in registered.get(name, ()))
         was = others.expected.get(name)
         if was is None:
-            how = "is left of a change that was rolled back" if name in others.undone else "was added by somebody"
-            yield DriftLine(path, f"{name} {now} {how}", theirs=True)
-        elif was and now != was:
-            yield DriftLine(path, f"{name} was {was}, is {now or 'gone'}", theirs=True)
+            text = "is left of a change that was rolled back" if name in others.undone else "was added by somebody"
+            yield DriftLine(path, f"{name} {current} {text}", theirs=True)
+        elif was and current != was:
+            yield DriftLine(path, f"{name} was {was}, is {current or 'gone'}", theirs=True)
 
 
 def _content(venv: Tree, distribution: Distribution, published: t.Mapping[str, str]) -> t.Iterator[DriftLine]:
     label = f"{distribution.name} {distribution.version}"
-    [found] = content.differences(venv, [distribution], published=published)
+    [differing] = content.differences(venv, [distribution], published=published)
     # What came without a hash differs from nothing.
-    different = [difference for difference in found if difference.text != damage.UNHASHED]
+    different = [difference for difference in differing if difference.text != damage.UNHASHED]
     for difference in different[:_MANY]:
         yield DriftLine(venv.name(difference.path), f"{difference.text} ({label})")
     if len(different) > _MANY:

@@ -33,14 +33,14 @@ class VenvKind(Kind):
         return _RESOURCE.load()(self.path_of(spec), distributions, bool(spec.get("whole")), bool(spec.get("all")))
 
     def recorded(self, spec: Spec) -> Facts:
-        kept: Facts = {"kind": self.name, **{name: spec[name] for name in ("path", "whole", "all") if spec.get(name)}}
+        facts: Facts = {"kind": self.name, **{name: spec[name] for name in ("path", "whole", "all") if spec.get(name)}}
         if spec.get("distributions"):
             # Only names and versions: a URL may hold a password.
-            kept["distributions"] = [
+            facts["distributions"] = [
                 {"name": str(distribution["name"]), "version": str(distribution.get("version") or "")}
                 for distribution in spec["distributions"]
             ]
-        return kept
+        return facts
 
     def slow(self, spec: Spec) -> bool:
         # What is moved takes no time.
@@ -66,4 +66,4 @@ class VenvKind(Kind):
         )
 
     def versions(self, facts: Facts) -> dict[str, str]:
-        return {name: str(known.get("version")) for name, known in (facts.get("distributions") or {}).items()}
+        return {name: str(recorded.get("version")) for name, recorded in (facts.get("distributions") or {}).items()}

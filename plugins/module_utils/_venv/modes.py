@@ -44,16 +44,16 @@ def different(path: str, data: bytes, name: str) -> Different:
     if venv is None:
         return Different([], [], unsafe=False)
     with venv:
-        found = dict(verified.differences(venv, table))
+        differing = dict(verified.differences(venv, table))
         modes, unsafe = [], False
         for relative, row in table.rows.items():
-            info = _regular(venv, relative) if row.type == FILE and relative not in found else None
+            info = _regular(venv, relative) if row.type == FILE and relative not in differing else None
             if info is None or (stat.S_IMODE(info.st_mode), info.st_uid) == (row.mode, row.uid):
                 continue
-            now = f"mode {stat.S_IMODE(info.st_mode):04o} and owner {info.st_uid}"
-            modes.append((venv.name(relative), f"{now}, was {row.mode:04o} and {row.uid}"))
+            current = f"mode {stat.S_IMODE(info.st_mode):04o} and owner {info.st_uid}"
+            modes.append((venv.name(relative), f"{current}, was {row.mode:04o} and {row.uid}"))
             unsafe = unsafe or info.st_uid != row.uid or bool(info.st_mode & ~row.mode & _DANGEROUS)
-        return Different([(venv.name(relative), text) for relative, text in found.items()], modes, unsafe)
+        return Different([(venv.name(relative), text) for relative, text in differing.items()], modes, unsafe)
 
 
 def _regular(venv: Tree, path: str) -> os.stat_result | None:

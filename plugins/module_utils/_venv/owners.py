@@ -56,12 +56,12 @@ class Owners:
         return self._found(self._of_now, path)
 
     def _found(self, names: t.Mapping[str, set[str]], path: str) -> set[str]:
-        found = names.get(path, set())
+        results = names.get(path, set())
         info = info_of(path)
         if info:
-            found = found | {distribution.name for distribution in distributions.in_paths([info])}
+            results = results | {distribution.name for distribution in distributions.in_paths([info])}
         source = source_of(path)
-        return found | names.get(source, set()) if source else found
+        return results | names.get(source, set()) if source else results
 
     def learn(self, paths: t.Iterable[str], before: Table, farms: Farms) -> None:
         """Find out whose paths are.
@@ -90,8 +90,8 @@ class Owners:
             if distribution.name not in names:
                 continue
             for path, row in self._parsed(distribution, self._raw(distribution)).items():
-                known = rows.get(path)
-                rows[path] = row if known is None else row._replace(sums=(*known.sums, *row.sums), size=-1)
+                recorded = rows.get(path)
+                rows[path] = row if recorded is None else row._replace(sums=(*recorded.sums, *row.sums), size=-1)
         return rows
 
     def _raw(self, distribution: Distribution) -> bytes:

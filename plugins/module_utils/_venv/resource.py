@@ -36,7 +36,7 @@ _LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.p
 _MOVED_FROM: ByName[t.Callable[[str], str]] = ByName("_venv.made_for:moved_from")
 _SET_ASIDE: ByName[t.Callable[[str, PrivateDir], None]] = ByName("_content.whole:take_away")
 _FOUND: ByName[t.Callable[[str, PrivateDir], str | None]] = ByName("_content.whole:found")
-_UNDO: ByName[t.Callable[[str, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_venv.undo_whole:undo")
+_UNDO: ByName[t.Callable[[str, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_venv.undo_existence:undo")
 
 _ASK = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 
@@ -73,20 +73,23 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None:
                 return {"path": self.path, "exists": False, "distributions": {}}
-            found: dict[str, dict[str, t.Any]] = {}
-            for one in venv_distributions.installed(venv) if self.wanted else ():
-                if one.name in self.wanted:
-                    top = venv_distributions.top_names(venv_distributions.readable_record(venv, one.info))
+            results: dict[str, dict[str, t.Any]] = {}
+            for distribution in venv_distributions.installed(venv) if self.wanted else ():
+                if distribution.name in self.wanted:
+                    top = venv_distributions.top_names(venv_distributions.readable_record(venv, distribution.info))
                     # An upgrade that was interrupted leaves two.
-                    before = [str(found[one.name]["version"])] if one.name in found else []
-                    version = " and ".join([*before, one.version])
-                    found[one.name] = {"version": version, "top": sorted(f"{one.site}/{name}" for name in top)}
+                    before = [str(results[distribution.name]["version"])] if distribution.name in results else []
+                    version = " and ".join([*before, distribution.version])
+                    results[distribution.name] = {
+                        "version": version,
+                        "top": sorted(f"{distribution.site}/{name}" for name in top),
+                    }
         return {
             "path": self.path,
             "exists": True,
             "boot": host.boot_id(),
             **_interpreter(self.path),
-            "distributions": found,
+            "distributions": results,
         }
 
     def differences(self, recorded: Facts) -> list[str]:
@@ -95,17 +98,19 @@ class VenvResource(Resource):
                 return [f"virtual environment {self.path} is gone"] if recorded.get("exists") else []
             if not recorded.get("exists"):
                 return [f"virtual environment {self.path} was made by somebody else"]
-            found = _interpreter(self.path, recorded)
+            results = _interpreter(self.path, recorded)
             reasons = [
-                f"{what} of {self.path} was {recorded.get(key)}, is {found[key] or 'gone'}"
-                for key, what in (("python", "the interpreter"), ("version", "the interpreter's version"))
-                if found[key] != recorded.get(key)
+                f"{label} of {self.path} was {recorded.get(key)}, is {results[key] or 'gone'}"
+                for key, label in (("python", "the interpreter"), ("version", "the interpreter's version"))
+                if results[key] != recorded.get(key)
             ]
-            known = recorded.get("distributions") or {}
-            reasons += [f"{name} was not there when it was recorded" for name in sorted(self.wanted.keys() - known)]
-            registered = venv_distributions.by_name(venv_distributions.installed(venv)) if known else {}
-            for name, facts in sorted(known.items()):
-                versions = [one.version for one in registered.get(name, ())]
+            facts_recorded = recorded.get("distributions") or {}
+            reasons += [
+                f"{name} was not there when it was recorded" for name in sorted(self.wanted.keys() - facts_recorded)
+            ]
+            registered = venv_distributions.by_name(venv_distributions.installed(venv)) if facts_recorded else {}
+            for name, facts in sorted(facts_recorded.items()):
+                versions = [distribution.version for distribution in registered.get(name, ())]
                 if versions != [facts["version"]]:
                     reasons.append(f"{name} was {facts['version']}, is {' and '.join(versions) or 'gone'}")
                     continue
@@ -120,8 +125,8 @@ class VenvResource(Resource):
     def moved_from(self) -> str:
         return _MOVED_FROM.load()(self.path)
 
-    def set_aside(self, where: PrivateDir) -> None:
-        _SET_ASIDE.load()(self.path, where)
+    def set_aside(self, directory: PrivateDir) -> None:
+        _SET_ASIDE.load()(self.path, directory)
 
     def need(self, device: int | None = None) -> tuple[int, int]:
         with self._open() as venv:
@@ -210,7 +215,7 @@ def _version(python: str) -> str:
     check_program(python)
     try:
         # Isolated and without site: nothing that lies in the environment is run.
-        done = command.run([python, "-I", "-S", "-c", _ASK], timeout=30)
+        completed = command.run([python, "-I", "-S", "-c", _ASK], timeout=30)
     except InstallerError:
         return ""
-    return done.stdout.strip() if done.rc == 0 else ""
+    return completed.stdout.strip() if completed.rc == 0 else ""

@@ -24,7 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._venv.shell_env
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Touched
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.shell import Observed
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.shell import ObservedTree
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer, Spec
 
 # What belongs to the environment itself.
@@ -39,7 +39,7 @@ class _Owned(t.NamedTuple):
     :ivar owners: path → the distributions that list it, before the change or after it.
     """
 
-    touched: Observed
+    touched: ObservedTree
     owners: dict[str, set[str]]
 
 
@@ -90,7 +90,7 @@ class VenvScript(Script):
         )
 
 
-def _owned(layer: Layer, touched: Observed) -> _Owned:
+def _owned(layer: Layer, touched: ObservedTree) -> _Owned:
     footprint = touched.footprint
     if footprint is None:
         return _Owned(touched, {})

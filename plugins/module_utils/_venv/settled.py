@@ -23,19 +23,19 @@ def settled(layer: Layer) -> Facts:
     :raises OSError: there is no room.
     """
     facts = point.settled(layer)
-    known = layer.after or {}
-    if known.get("footprints") == facts["footprints"] and known.get("owners"):
-        return {**facts, "owners": known["owners"]}
+    recorded = layer.after or {}
+    if recorded.get("footprints") == facts["footprints"] and recorded.get("owners"):
+        return {**facts, "owners": recorded["owners"]}
     lines: list[bytes] = []
     for path, footprint in point.touched(layer._replace(after=facts)):
         venv = Tree.open(path)
         if venv is None:
             continue
         with venv, point.farms_of([layer]) as farms:
-            found = Owners(venv)
-            found.learn(footprint.paths(), footprint.before, farms)
+            owners = Owners(venv)
+            owners.learn(footprint.paths(), footprint.before, farms)
         for name in footprint.paths():
-            names = ",".join(sorted(found.names(name)))
+            names = ",".join(sorted(owners.names(name)))
             lines += [b"%b %b\n" % (escape(names), escape(name))] if names else []
     content = b"".join(lines)
     layer.where.write(_OWNERS, content)

@@ -28,10 +28,10 @@ class VenvUndo(Undo):
     :raises InputError: its path leads to another one than was captured.
     """
 
-    def __init__(self, path: str, layers: t.Sequence[Layer], how: UndoOptions) -> None:
+    def __init__(self, path: str, layers: t.Sequence[Layer], options: UndoOptions) -> None:
         super().__init__()
         self.path = path
-        self.how = how
+        self.how = options
         self.broken = ""
         self._way: VenvWayBack | None = None
         venv = Tree.open(path)
@@ -40,11 +40,11 @@ class VenvUndo(Undo):
             return
         with venv:
             _refuse_another(path, layers)
-            self._way = way = VenvWayBack(venv, layers, how)
+            self._way = way = VenvWayBack(venv, layers, options)
             self._tell(way)
             if any(layer.after is None for layer in layers):
                 self._name_uncovered(way, venv, layers)
-        self.broken = f"{path}.broken-{how.keep_broken}" if how.keep_broken and self.touches() else ""
+        self.broken = f"{path}.broken-{options.keep_broken}" if options.keep_broken and self.touches() else ""
         self.kept += [f"{self.broken} (the environment as it was)"] if self.broken else []
 
     def _tell(self, way: VenvWayBack) -> None:
@@ -59,17 +59,17 @@ class VenvUndo(Undo):
         ]
         self.kept += [f"{self.path}/{path} (nobody's, and written to since)" for path in decision.living]
         going: collections.Counter[str] = collections.Counter()
-        rest: list[decide.Step] = []
+        others: list[decide.PathStep] = []
         for step in [*decision.steps, *self._disputed(way, decision)]:
             owners = way.owners.names(step.path) & way.standings.keys()
             if owners:
                 going.update(owners)
             elif not source_of(step.path):
-                rest.append(step)
+                others.append(step)
         for name, standing in sorted(way.standings.items()):
             self._tell_distribution(name, standing.before, standing.now, going[name])
         strays = {*decision.strays}
-        for step in rest:
+        for step in others:
             self._tell_path(step, aside=step.path in strays)
         self.plan["remove"] += [f"{self.path}/{path} (kept aside)" for path in _outermost(way, strays)]
         if decision.steps and not self.touches():
@@ -77,30 +77,30 @@ class VenvUndo(Undo):
             self.plan["restore"].append(f"{self.path} ({len(decision.steps)} paths)")
         self._tell_conflicts(way, decision)
 
-    def _disputed(self, way: VenvWayBack, decision: decide.Decision) -> list[decide.Step]:
+    def _disputed(self, way: VenvWayBack, decision: decide.Decision) -> list[decide.PathStep]:
         """What would be done if somebody forced it."""
         steps = {step.path for step in decision.steps}
         touched, look = way.touched[self.path], way.looks[self.path]
         return [
-            decide.Step(path, decide.REMOVE, touched[path], look.rows.get(path))
+            decide.PathStep(path, decide.REMOVE, touched[path], look.rows.get(path))
             for path in decision.conflicts
             if path in touched and path not in steps
         ]
 
-    def _tell_distribution(self, name: str, before: list[str], now: list[str], count: int) -> None:
+    def _tell_distribution(self, name: str, before: list[str], current: list[str], count: int) -> None:
         if not count:
             return
-        self.plan["erase"] += [f"{name} {version}" for version in now if version not in before]
-        self.plan["install"] += [f"{name} {version}" for version in before if version not in now]
-        if before and before == now:
+        self.plan["erase"] += [f"{name} {version}" for version in current if version not in before]
+        self.plan["install"] += [f"{name} {version}" for version in before if version not in current]
+        if before and before == current:
             self.plan["restore"].append(f"{name} {' and '.join(before)} ({count} files)")
 
-    def _tell_path(self, step: decide.Step, *, aside: bool) -> None:
+    def _tell_path(self, step: decide.PathStep, *, aside: bool) -> None:
         full = f"{self.path}/{step.path}" if step.path else self.path
-        before, now = step.touched.before, step.now
-        if now is not None and now.type == DIRECTORY and before is not None and before.type == DIRECTORY:
-            self.plan["restore"].append(f"{full} {verify.how(now, before)}")
-        elif DIRECTORY in (now.type if now is not None else "", before.type if before is not None else ""):
+        before, current = step.touched.before, step.now
+        if current is not None and current.type == DIRECTORY and before is not None and before.type == DIRECTORY:
+            self.plan["restore"].append(f"{full} {verify.how(current, before)}")
+        elif DIRECTORY in (current.type if current is not None else "", before.type if before is not None else ""):
             return
         elif step.action == decide.REMOVE:
             self.plan["remove"] += [] if aside else [full]
@@ -109,20 +109,20 @@ class VenvUndo(Undo):
 
     def _tell_conflicts(self, way: VenvWayBack, decision: decide.Decision) -> None:
         """By distribution: half of somebody's upgrade is neither kept nor undone."""
-        told: set[str] = set()
+        named: set[str] = set()
         for name, standing in sorted(way.standings.items()):
-            captured, left = " and ".join(standing.before), " or ".join(sorted({*standing.left}))
+            captured, remaining = " and ".join(standing.before), " or ".join(sorted({*standing.left}))
             for version in standing.theirs:
-                told.add(name)
+                named.add(name)
                 self.conflicts.append(
                     f"{name} {version} in {self.path} was installed by somebody else "
-                    f"(captured: {captured or 'none'}, installed: {left or 'none'})"
+                    f"(captured: {captured or 'none'}, installed: {remaining or 'none'})"
                 )
             if standing.removed:
-                told.add(name)
+                named.add(name)
                 self.conflicts.append(f"{name} in {self.path} was removed by somebody else (captured: {captured})")
         for path in decision.disputed:
-            if way.owners.names(path).isdisjoint(told):
+            if way.owners.names(path).isdisjoint(named):
                 self.conflicts.append(f"{self.path}/{path} was edited by somebody")
         for path in decision.lost:
             self.conflicts.append(
@@ -139,20 +139,20 @@ class VenvUndo(Undo):
         for name in sorted({*before, *registered} - way.standings.keys()):
             versions = [each.version for each in registered.get(name, ())]
             if versions != ([before[name]] if name in before else []):
-                was, now = before.get(name, "absent"), " and ".join(versions) or "gone"
+                was, current = before.get(name, "absent"), " and ".join(versions) or "gone"
                 self.inexact.append(
-                    f"{name} in {venv.path} was {was} and is {now}: that change was not captured, so it stays"
+                    f"{name} in {venv.path} was {was} and is {current}: that change was not captured, so it stays"
                 )
 
     def redo(self) -> Facts | None:
         if self._way is None or not self.touches() or self._way.since is not None:
             return None
-        left = [
+        remaining = [
             {"name": name, "version": version}
             for name, standing in sorted(self._way.standings.items())
             for version in standing.before[:1] or [ABSENT]
         ]
-        return {"kind": "venv", "path": self.path, "distributions": left, **({} if left else {"all": True})}
+        return {"kind": "venv", "path": self.path, "distributions": remaining, **({} if remaining else {"all": True})}
 
     def _gone(self, untouched: str) -> RollbackError:
         return RollbackError(
@@ -182,13 +182,13 @@ class VenvUndo(Undo):
 def _outermost(way: VenvWayBack, strays: t.Iterable[str]) -> list[str]:
     """Paths that are kept aside: of a directory that came with the change, and that nobody owns, its name."""
     [touched] = way.touched.values()
-    told: set[str] = set()
+    named: set[str] = set()
     for path in strays:
         outermost, directory = path, os.path.dirname(path)
         while directory in touched and touched[directory].before is None and not way.owners.names(directory):
             outermost, directory = directory, os.path.dirname(directory)
-        told.add(outermost)
-    return sorted(told)
+        named.add(outermost)
+    return sorted(named)
 
 
 def _refuse_another(path: str, layers: t.Sequence[Layer]) -> None:

@@ -51,9 +51,9 @@ def altered(path: str, data: bytes, name: str, versions: t.Mapping[str, str]) ->
 
 def differences(venv: Tree, table: Table) -> list[FileDifference]:
     """All paths that are not as they were verified, and those that could not be verified then and can be now."""
-    found = [(path, _difference(venv, table, path, row)) for path, row in table.rows.items()]
-    found += [(path, _seen(venv, path)) for path in table.unseen]
-    return [FileDifference(path, text) for path, text in found if text]
+    differing = [(path, _difference(venv, table, path, row)) for path, row in table.rows.items()]
+    differing += [(path, _seen(venv, path)) for path in table.unseen]
+    return [FileDifference(path, text) for path, text in differing if text]
 
 
 def _seen(venv: Tree, path: str) -> str:

@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
 PLUGINS = pathlib.Path(__file__).resolve().parents[4] / "plugins"
 UTILS = "ansible_collections.intellistream.sage.plugins.module_utils"
 BY_NAME = re.compile(r"(_\w+)\.(\w+):\w+")
-UNDOS = {"_files/undo", "_git/undo", "_storage/archive", "_venv/undo_whole"}
+UNDOS = {"_files/undo", "_git/undo", "_storage/archive", "_venv/undo_existence"}
 GOES_BACK = {"_registry/carry_undos", "_venv/undo", *UNDOS}
 MOVED = {"_venv/made_for", "_content/whole"}
 CAPTURES = {"_venv/settled", "_files/capture", "_git/capture", "_venv/capture", *MOVED}

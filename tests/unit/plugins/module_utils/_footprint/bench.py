@@ -26,9 +26,9 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint impo
     settle,
     verify,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.apply import Application
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm, Farms
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
 
 if TYPE_CHECKING:
     import random
@@ -92,7 +92,7 @@ class Bench:
         for name in ("farm", "stage", "aside"):
             (self.store / name).mkdir(parents=True, mode=0o700, exist_ok=True)
         self._stack = contextlib.ExitStack()
-        self.place = Place(self._tree(where), "tree")
+        self.anchor = Anchor(self._tree(where), "tree")
         self.farm = Farm(self._tree(self.store / "farm"))
         self.stage, self.aside = self._tree(self.store / "stage"), self._tree(self.store / "aside")
         self.policy = hold.HoldPolicy(links=links)
@@ -111,13 +111,13 @@ class Bench:
         self._stack.close()
 
     def capture(self) -> Table:
-        seen, work = hold.plan(self.place.look(self.newest), self.farm, self.policy, self.newest)
-        self.newest = hold.hold(self.place, seen, work, self.farm)
+        seen, work = hold.plan(self.anchor.look(self.newest), self.farm, self.policy, self.newest)
+        self.newest = hold.hold(self.anchor, seen, work, self.farm)
         return self.newest
 
     def settle(self, before: Table) -> Footprint:
         keeper.stop(str(self.top), self.farm)
-        return settle.settle(self.place, before, self.farm, keeper.copied(str(self.top), self.farm))
+        return settle.settle(self.anchor, before, self.farm, keeper.copied(str(self.top), self.farm))
 
     def undo(
         self,
@@ -128,18 +128,18 @@ class Bench:
     ) -> dict[str, str]:
         """Undo changes as far as that can be decided; what differs afterwards."""
         touched = decide.merge(footprints)
-        now = closed.as_closed(self.place.look(), self.stage)
+        now = closed.as_closed(self.anchor.look(), self.stage)
         begun = apply.begun(self.stage)
         self.decision = decision = decide.decide(
-            self.place, touched, now, Farms([self.farm]), groups, force=force, begun=begun
+            self.anchor, touched, now, Farms([self.farm]), groups, force=force, begun=begun
         )
         decide.check(decision.steps, Farms([self.farm]))
-        closed.check(self.place, decision.steps, now)
-        with Application(self.place, Farms([self.farm]), before, now, self.stage, self.aside) as application:
+        closed.check(self.anchor, decision.steps, now)
+        with Application(self.anchor, Farms([self.farm]), before, now, self.stage, self.aside) as application:
             application.run(decision.steps, decision.conflicts)
         self.application = application
-        after = verify.put_times_back(self.place, touched, before, self.place.look())
-        return verify.differences(self.place, touched, after, Farms([self.farm]))
+        after = verify.put_times_back(self.anchor, touched, before, self.anchor.look())
+        return verify.differences(self.anchor, touched, after, Farms([self.farm]))
 
     def undo_all(self, before: Table, footprints: list[Footprint]) -> None:
         """Undo changes that nobody disputes; the tree is said to be as before."""

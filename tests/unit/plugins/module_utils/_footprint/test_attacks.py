@@ -22,7 +22,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, metadata, table
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.place import Place
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._footprint.bench import (
     CALLS,
     Bench,
@@ -487,7 +487,7 @@ def test_f23_a_default_acl_is_not_inherited(bench: Bench) -> None:
 def test_f23_special_files(bench: Bench, tmp_path: Path) -> None:
     os.mkfifo(bench.top / "pipe", 0o640)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"/proc/self/fd/{bench.place.parent.fd}/tree/socket")
+        listener.bind(f"/proc/self/fd/{bench.anchor.parent.fd}/tree/socket")
 
     def change() -> None:
         (bench.top / "pipe").unlink()
@@ -564,19 +564,19 @@ def test_x5_a_file_that_is_swapped_while_it_is_read(
         os.rename(bench.top / "new", victim)
 
     _state, before, footprint = _transact(bench, replace)
-    real = Place.row
+    real = Anchor.row
 
-    def swapped(place: Place, path: str) -> TableRow | None:
+    def swapped(anchor: Anchor, path: str) -> TableRow | None:
         if path != "directory/file" or not private.exists():
-            return real(place, path)
+            return real(anchor, path)
         os.rename(victim, tmp_path / "elsewhere")
         os.rename(private, victim)
-        row = real(place, path)
+        row = real(anchor, path)
         os.rename(victim, private)
         os.rename(tmp_path / "elsewhere", victim)
         return row
 
-    monkeypatch.setattr(Place, "row", swapped)
+    monkeypatch.setattr(Anchor, "row", swapped)
     bench.undo(before, [footprint])
     _is_still_private(tmp_path, inode)
 

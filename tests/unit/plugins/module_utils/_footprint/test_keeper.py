@@ -70,7 +70,7 @@ def test_f5_what_is_written_in_place_is_undone(bench: Bench, write: str) -> None
     (bench.store / "new").write_bytes(b"new")
     state = snapshot(bench.top)
     before = bench.capture()
-    assert keeper.watch(bench.place, before, bench.farm, 60) == []
+    assert keeper.watch(bench.anchor, before, bench.farm, 60) == []
     subprocess.run(["sh", "-c", WRITES[write], "sh", str(bench.top)], check=True, stderr=subprocess.DEVNULL)
     footprint = bench.settle(before)
     assert not footprint.unheld
@@ -81,12 +81,12 @@ def test_f5_what_is_written_in_place_is_undone(bench: Bench, write: str) -> None
 def test_f5_what_somebody_has_open_cannot_be_watched(bench: Bench) -> None:
     before = bench.capture()
     with open(bench.top / "other", "ab"):
-        assert keeper.watch(bench.place, before, bench.farm, 60) == ["other"]
+        assert keeper.watch(bench.anchor, before, bench.farm, 60) == ["other"]
 
 
 def test_f5_the_keeper_ends_by_itself(bench: Bench) -> None:
     before = bench.capture()
-    keeper.watch(bench.place, before, bench.farm, 1)
+    keeper.watch(bench.anchor, before, bench.farm, 1)
     number = _keeper(bench)
     assert _lives(number)
     assert _ends(number)
@@ -95,7 +95,7 @@ def test_f5_the_keeper_ends_by_itself(bench: Bench) -> None:
 def test_f5_the_keeper_ends_with_the_settling_and_another_can_begin(bench: Bench) -> None:
     before = bench.capture()
     for _time in range(2):
-        keeper.watch(bench.place, before, bench.farm, 60)
+        keeper.watch(bench.anchor, before, bench.farm, 60)
         number = _keeper(bench)
         bench.settle(before)
         assert _ends(number)

@@ -46,7 +46,7 @@ class TreeResource(Resource):
 
     def capture(self, where: PrivateDir, items: ItemWriter, farm: PrivateDir | None = None) -> Facts:
         assert farm is not None
-        with point.place_of(self.path) as place, Tree.of(farm) as tree:
+        with point.anchor_of(self.path) as place, Tree.of(farm) as tree:
             assert place is not None
             held = Farm(tree)
             policy = hold.HoldPolicy(

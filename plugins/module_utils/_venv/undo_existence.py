@@ -24,19 +24,19 @@ _OWN = frozenset(("pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG", "lib64"))
 _OWN_IN_SITE = frozenset(("_virtualenv.py", "_virtualenv.pth"))
 
 
-def undo(path: str, layers: t.Sequence[Layer], how: UndoOptions) -> Undo:
+def undo(path: str, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
     """The way back to a captured environment, or to its absence.
 
     :raises InputError: a rollback in between removed the environment as a whole.
     """
     if layers[0].manifest.get("whole"):
-        return VenvReturn(path, layers[0], how)
+        return VenvReturn(path, layers[0], options)
     for layer in layers if layers[0].manifest["existed"] else ():
         if layer.manifest.get("whole"):
             raise _removed_between(path, os.path.basename(os.path.dirname(layer.where.path)))
     if not all(layer.manifest["existed"] for layer in layers):
-        return VenvRemoval(path, layers, how)
-    return VenvUndo(path, layers, how)
+        return VenvRemoval(path, layers, options)
+    return VenvUndo(path, layers, options)
 
 
 def _removed_between(path: str, point: str) -> InputError:
@@ -56,12 +56,12 @@ class VenvRemoval(Undo):
 
     whole = True
 
-    def __init__(self, path: str, layers: t.Sequence[Layer], how: UndoOptions) -> None:
+    def __init__(self, path: str, layers: t.Sequence[Layer], options: UndoOptions) -> None:
         super().__init__()
         self.path = path
-        self.broken = f"{path}.broken-{how.keep_broken}" if how.keep_broken else ""
+        self.broken = f"{path}.broken-{options.keep_broken}" if options.keep_broken else ""
         absent = next(layer for layer in layers if not layer.manifest["existed"])
-        self.stays = how.erase_after is not None and absent.time <= how.erase_after
+        self.stays = options.erase_after is not None and absent.time <= options.erase_after
         if self.stays:
             self.kept.append(path)
             return
@@ -74,31 +74,31 @@ class VenvRemoval(Undo):
         venv = Tree.open(path)
         if venv is not None:
             with venv:
-                self._judge(venv, how)
+                self._judge(venv, options)
             self.plan["remove"].append(path if not self.broken else f"{path} (kept as {self.broken})")
         self.plan["remove"] += whole.remains(path)[1 if venv is not None else 0 :]
 
-    def _judge(self, venv: Tree, how: UndoOptions) -> None:
-        brought = (how.ours.get("venv") or {}).get(self.path) or {}
+    def _judge(self, venv: Tree, options: UndoOptions) -> None:
+        brought = (options.ours.get("venv") or {}).get(self.path) or {}
         owned: set[str] = set()
-        for one in distributions.installed(venv):
-            self.plan["erase"].append(f"{one.name} {one.version}")
-            if one.name not in brought and one.name not in SEEDS:
+        for distribution in distributions.installed(venv):
+            self.plan["erase"].append(f"{distribution.name} {distribution.version}")
+            if distribution.name not in brought and distribution.name not in SEEDS:
                 self.conflicts.append(
-                    f"{one.name} {one.version} in {self.path} was installed by somebody else "
+                    f"{distribution.name} {distribution.version} in {self.path} was installed by somebody else "
                     "and would be removed with it"
                 )
-            self._judge_edits(venv, one, owned)
+            self._judge_edits(venv, distribution, owned)
         # A killed installer leaves files that nobody lists.
         if self.since is None and not self.conflicts:
             self.conflicts += [f"{venv.name(path)} was put there by somebody" for path in _foreign(venv, owned)]
 
-    def _judge_edits(self, venv: Tree, one: distributions.Distribution, owned: set[str]) -> None:
-        record = venv.lstat(f"{one.info}/RECORD")
-        rows = distributions.record(venv, one.info, prefix=os.path.realpath(self.path), strict=False)
+    def _judge_edits(self, venv: Tree, distribution: distributions.Distribution, owned: set[str]) -> None:
+        record = venv.lstat(f"{distribution.info}/RECORD")
+        rows = distributions.record(venv, distribution.info, prefix=os.path.realpath(self.path), strict=False)
         if record is None or rows is None:
             return
-        owned.add(one.info)
+        owned.add(distribution.info)
         owned.update(rows)
         for relative, changed_ns in _suspects(venv, rows, record.st_mtime_ns):
             if self.since is not None and changed_ns >= self.since:
@@ -127,7 +127,7 @@ def _foreign(venv: Tree, owned: set[str]) -> list[str]:
     """Files in an environment that neither a distribution nor the environment itself explains."""
     sites = distributions.sites(venv)
     infos = {path for path in owned if path.endswith(distributions.INFO)}
-    found = []
+    results = []
     for path, is_directory in venv.walk():
         directory, dummy, name = path.rpartition("/")
         if is_directory or path in owned or path in _OWN or distributions.is_bytecode(path) or directory in infos:
@@ -136,8 +136,8 @@ def _foreign(venv: Tree, owned: set[str]) -> list[str]:
             continue
         if directory == "bin" and (name.lower().startswith(("activate", "deactivate", "python", "pydoc"))):
             continue
-        found.append(path)
-    return found
+        results.append(path)
+    return results
 
 
 def _suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
@@ -149,22 +149,22 @@ def _suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Ite
 
 
 def _unlike(venv: Tree, rows: t.Iterable[tuple[str, Row]], installed_ns: int) -> list[str]:
-    last, here, found = "", -1, []
+    last, position, results = "", -1, []
     for path, row in rows:
         if not row.sums:
             continue
         directory, dummy, name = path.rpartition("/")
         try:
-            if directory != last or here < 0:
-                here, last = venv.enter(directory), directory
-            info = os.lstat(name, dir_fd=here)
+            if directory != last or position < 0:
+                position, last = venv.enter(directory), directory
+            info = os.lstat(name, dir_fd=position)
         except (FileNotFoundError, NotADirectoryError):
-            here = -1
+            position = -1
             continue
         as_recorded = len(row.sums) == 1 and info.st_size == row.size and info.st_mtime_ns <= installed_ns
         if stat.S_ISREG(info.st_mode) and not as_recorded:
-            found.append(path)
-    return found
+            results.append(path)
+    return results
 
 
 class VenvReturn(Undo):
@@ -175,19 +175,19 @@ class VenvReturn(Undo):
 
     whole = True
 
-    def __init__(self, path: str, layer: Layer, how: UndoOptions) -> None:
+    def __init__(self, path: str, layer: Layer, options: UndoOptions) -> None:
         super().__init__()
         self.path = path
         self.layer = layer
-        found = whole.found(path, layer.where)
-        made_for = moved_from(path, found or "")
+        stored = whole.found(path, layer.where)
+        made_for = moved_from(path, stored or "")
         if made_for:
             # It is as it was, and that was no environment that works.
             self.inexact.append(
                 f"the commands of {path}, which name {made_for} and may not work: install again, which makes it anew "
                 f"with the same versions, or move it back there"
             )
-        self.absent = found is None
+        self.absent = stored is None
         if self.absent:
             return
         self.plan["install"] = [f"{name} {version}" for name, version in layer.manifest["distributions"].items()]
@@ -196,11 +196,13 @@ class VenvReturn(Undo):
         if venv is None:
             return
         with venv:
-            brought = (how.ours.get("venv") or {}).get(path) or {}
-            for one in distributions.installed(venv):
-                self.plan["erase"].append(f"{one.name} {one.version}")
-                if one.name not in brought and one.name not in SEEDS:
-                    self.conflicts.append(f"{one.name} {one.version} in {path} was installed by somebody else")
+            brought = (options.ours.get("venv") or {}).get(path) or {}
+            for distribution in distributions.installed(venv):
+                self.plan["erase"].append(f"{distribution.name} {distribution.version}")
+                if distribution.name not in brought and distribution.name not in SEEDS:
+                    self.conflicts.append(
+                        f"{distribution.name} {distribution.version} in {path} was installed by somebody else"
+                    )
 
     def check(self) -> None:
         if self.absent and not os.path.isdir(self.path):
@@ -210,13 +212,13 @@ class VenvReturn(Undo):
                 advice="Install again.",
                 file=self.layer.where.path,
             )
-        found, owner = whole.found(self.path, self.layer.where), self.layer.manifest.get("owner")
-        if found is not None and os.lstat(found).st_uid != owner:
+        stored, owner = whole.found(self.path, self.layer.where), self.layer.manifest.get("owner")
+        if stored is not None and os.lstat(stored).st_uid != owner:
             raise StoreError(
-                f"{found} belongs to user id {os.lstat(found).st_uid}, the environment it was belonged to {owner}.",
+                f"{stored} belongs to user id {os.lstat(stored).st_uid}, the environment it was belonged to {owner}.",
                 untouched="everything.",
                 advice="Somebody put it there. Remove it, and install again.",
-                file=found,
+                file=stored,
             )
 
     def redo(self) -> Facts | None:
@@ -234,10 +236,10 @@ class VenvReturn(Undo):
         if venv is None:
             return [f"{self.path} is absent"]
         with venv:
-            now = {one.name: one.version for one in distributions.installed(venv)}
+            current = {distribution.name: distribution.version for distribution in distributions.installed(venv)}
         was = self.layer.manifest["distributions"]
         return [
-            f"{name} is {now.get(name, 'absent')}, was {was.get(name, 'absent')}"
-            for name in sorted({*now, *was})
-            if now.get(name) != was.get(name)
+            f"{name} is {current.get(name, 'absent')}, was {was.get(name, 'absent')}"
+            for name in sorted({*current, *was})
+            if current.get(name) != was.get(name)
         ]

@@ -14,7 +14,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table, TableRow
 
 
-class Place:
+class Anchor:
     """A path that may be a directory, anything else, or nothing; paths below are relative to it, itself is C("").
 
     :ivar parent: the directory that it is in, held open; this is its owner's to close.
