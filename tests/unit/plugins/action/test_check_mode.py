@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import shutil
 import subprocess
 import typing as t
 
 import pytest
 
 from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, play
-
-if t.TYPE_CHECKING:
-    import pathlib
 
 ROLE = "intellistream.sage.sage"
 LOOK: dict[str, t.Any] = {"intellistream.sage.sage_run_info": {}, "register": "run"}
@@ -144,3 +144,41 @@ def test_e27_what_is_there_already_is_not_said_to_be_finished_by_a_prediction(tm
     dry, real = [line for line in played.output.splitlines() if "Every distribution" in line]
     assert "none would be changed" in dry
     assert "finished" in real
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("packages", [["git"], []])
+def test_e9_git_that_packages_would_bring_need_not_be_there(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, packages: list[str]
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for directory in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in pathlib.Path(directory).glob("*"):
+            link = programs / program.name
+            if program.name != "git" and os.access(program, os.X_OK):
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
+    if shutil.which("git", path=os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))):
+        pytest.skip("git lies where Ansible looks whatever PATH says")
+    monkeypatch.setenv("PATH", str(programs))
+    request = {
+        "checkpointing": False,
+        "system_packages": packages,
+        "repository_version": "main",
+        "root": str(tmp_path),
+    }
+    install: dict[str, t.Any] = {
+        "ansible.builtin.include_role": {"name": ROLE, "tasks_from": "phases/submodule_sync.yml"},
+        "vars": {
+            "__sage_request": request,
+            "__sage_run": {"check_mode": True},
+            "__sage_clone": str(tmp_path / "clone"),
+            "__sage_repository": "/none.git",
+            "__sage_repository_login": "",
+        },
+    }
+    played = play(tmp_path, [a_play(install)], "--check")
+    said = " ".join(played.output.split())
+    assert ("/none.git at main would be cloned into" in said) is bool(packages), said
+    assert (played.status == 0) is bool(packages), said
