@@ -34,6 +34,7 @@ options:
       - When given, the module judges whether the last installation is finished and still what is recorded and
         wanted. If so, nothing happens. If it is unfinished, it is continued. Otherwise a new one begins, from
         the earliest phase whose result no longer holds.
+      - Of an input C(files_on_host), a list of absolute paths, the content of each file is recorded and compared.
       - Credentials are removed before anything is recorded.
     type: dict
   resume:

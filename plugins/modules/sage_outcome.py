@@ -44,6 +44,10 @@ options:
     type: list
     elements: str
     default: []
+  environment_kept:
+    description: Whether an environment was to be made anew where it needs that, and none was.
+    type: bool
+    default: false
   failure:
     description: What failed, as it is recorded, with C(phase), C(message), C(output) and C(error).
     type: dict
@@ -226,6 +230,7 @@ SPEC = ArgumentSpec(
         "plan": {"type": "dict", "default": {}},
         "verified": {"type": "str", "default": ""},
         "unverified": {"type": "list", "elements": "str", "default": []},
+        "environment_kept": {"type": "bool", "default": False},
         "failure": {"type": "dict", "default": {}},
         "rollback": {"type": "dict", "default": {}},
         "not_undone": {"type": "str", "default": "nothing"},

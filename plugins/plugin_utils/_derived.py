@@ -28,6 +28,8 @@ _CHOOSING = re.compile(
     r"|NO_BINARY(_PACKAGE)?|ONLY_BINARY|PREFER_BINARY|NO_BUILD(_PACKAGE|_ISOLATION)?|CONFIG_SETTINGS?"
     r"|NO_SOURCES(_PACKAGE)?|TORCH_BACKEND|CONFIG_FILE|NO_CONFIG)"
 )
+# Those whose text is paths of the host, several with blanks between them: what is in these files chooses as well.
+_NAMING_FILES = re.compile(r"(PIP|UV)_((BUILD_)?CONSTRAINT|OVERRIDE|EXCLUDE|CONFIG_FILE)")
 
 
 def phase_inputs(values: Values) -> dict[str, dict[str, t.Any]]:
@@ -83,9 +85,17 @@ def lease_terms(values: Values) -> dict[str, float]:
 def _sources(values: Values) -> dict[str, t.Any]:
     """Where distributions come from, and which of them are chosen there: by the options, or by settings handed down."""
     names = ("index_url", "extra_index_urls", "find_links", "no_index")
-    sources = {name: values[f"sage_{name}"] for name in names}
+    sources: dict[str, t.Any] = {name: values[f"sage_{name}"] for name in names}
     chosen = {name: text for name, text in values["sage_environment"].items() if _CHOOSING.fullmatch(str(name))}
-    return {name: given for name, given in {**sources, "environment": chosen}.items() if given}
+    files = {
+        path
+        for name, text in chosen.items()
+        if _NAMING_FILES.fullmatch(name)
+        for path in ([str(text)] if name.endswith("_FILE") else str(text).split())
+        if os.path.isabs(path)
+    }
+    sources.update(environment=chosen, files_on_host=sorted(files))
+    return {name: given for name, given in sources.items() if given}
 
 
 def _lock(values: Values) -> str:

@@ -35,6 +35,8 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
     record = options["record"]
     lines = [_headline(options, outcome, dry)]
     lines += [f"Not verified: {sentence}." for sentence in outcome.unverified]
+    if options["environment_kept"]:
+        lines.append("Its environment is usable, and was not made anew: sage_recreate_venv is for those that are not.")
     if options["phases"]:
         lines += _changed(options["plan"], dry)
         if not dry:

@@ -8,7 +8,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base import ho
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import OutOfOrder, SageError, WindowOver
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.results import drift
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, judge
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, judge, on_host
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import learn_decision, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, lease, progress
@@ -293,7 +293,7 @@ def _begin(session: Session, request: CheckpointRequest) -> Verdict | None:
     """The verdict on what is wanted, and begin the installation that it asks for; None when nothing was said."""
     if request.inputs is None:
         return None
-    inputs = redact(request.inputs)
+    inputs = on_host(request.inputs)
     host = base_host.facts()
     in_force = session.effective() if request.resume else None
     verdict = judge(in_force, inputs, host, session.identity, session.where, session.installation)

@@ -8,6 +8,9 @@ M(look) asks at the least cost whether nothing at all is left to do: a rerun of 
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
@@ -185,6 +188,34 @@ def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phas
     ]
 
 
+def on_host(inputs: Inputs) -> dict[str, dict[str, t.Any]]:
+    """What is wanted as it is recorded and compared: without credentials, and with what is in files of this host.
+
+    C(files_on_host), a list of paths, becomes a C(content of PATH) for each: its SHA-256, empty where none can be read.
+    """
+    result: dict[str, dict[str, t.Any]] = {}
+    for phase, given in inputs.items():
+        files = given.get("files_on_host") or []
+        # A file may have a word in its name that credentials have; what is in it is told by a hash alone.
+        result[phase] = redact({name: value for name, value in given.items() if name != "files_on_host"})
+        result[phase].update({f"content of {path}": _sha256(str(path)) for path in files})
+    return result
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    try:
+        # A pipe is not waited for, and a device is not read.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return ""
+            for block in iter(lambda: stream.read(1 << 16), b""):
+                digest.update(block)
+    except (OSError, ValueError):
+        return ""
+    return digest.hexdigest()
+
+
 def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
     """C(finished), the verdict as C(resume), and what M(_records.progress.summary) tells.
 
@@ -195,7 +226,7 @@ def look(root: str, checkpoint_dir: str | None, inputs: Inputs) -> LookResult:
         record = Record(state, state.path if state is not None else root, root)
         installation = record.installation
         in_force = record.effective()
-        verdict = judge(in_force, redact(inputs), base_host.facts(), record.identity, state, installation)
+        verdict = judge(in_force, on_host(inputs), base_host.facts(), record.identity, state, installation)
         verdict = verdict.with_damage(state, [installation, in_force])
         summary = progress.summary(installation, in_force)
         integrity.retract(summary["progress"], verdict.damaged)

@@ -77,7 +77,7 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
         raise InputError("`distributions` and `imports` need `venv`.", untouched="everything.")
     results: list[Observed] = []
     name = ""
-    known = _Known()
+    earlier = _EarlierVerification()
     published: dict[str, str] = {}
     if engine is not None:
         with engine.reading() as session:
@@ -85,7 +85,7 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
             name = installation.install_id if installation is not None else ""
             if installation is not None:
                 results = [each for phase in installation.phases.values() for each in phase.result]
-            known = _known(session, options["venv"])
+            earlier = _earlier(session, options["venv"])
             published = _published(session, options["venv"])
     published.update({str(path): str(digest) for path, digest in options["wrong_records"].items()})
     if not (results or options["distributions"] or options["imports"] or options["commands"]):
@@ -95,8 +95,8 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
             advice="Complete phases with `result`, or give `distributions`, `imports` or `commands`.",
         )
     recorded = {} if engine is None or check_mode else _recorded_versions(results, options["venv"])
-    look_first = _Tabulating(options["venv"], recorded, known, published)
-    evidence, unverified, warnings = _look(results, options, index, known.vouched, published)
+    look_first = _Tabulating(options["venv"], recorded, earlier, published)
+    evidence, unverified, warnings = _look(results, options, index, earlier.vouched, published)
     unverified += look_first.unlisted
     if unverified:
         evidence["unverified"] = unverified
@@ -115,7 +115,7 @@ def verify(engine: Engine | None, options: install.Options, index: Index, *, che
     return VerifyOutcome({"changed": engine is not None, "evidence": evidence, "output": output}, warnings=warnings)
 
 
-class _Known(t.NamedTuple):
+class _EarlierVerification(t.NamedTuple):
     """What an earlier verification tells.
 
     :ivar table: of the environment, the newest one that can be used; None when there is none.
@@ -143,13 +143,15 @@ class _Tabulating:
 
     :param venv: path of the environment; empty for none.
     :param recorded: names and versions that results of phases have there.
-    :param known: what an earlier verification tells.
+    :param earlier: what an earlier verification tells.
     :param published: what is right although RECORD says otherwise.
     :ivar unlisted: what is in no RECORD any more, in words.
     :ivar cut: path of each RECORD that it was taken out of → its SHA-256 now.
     """
 
-    def __init__(self, venv: str | None, recorded: t.Mapping[str, str], known: _Known, published: Published) -> None:
+    def __init__(
+        self, venv: str | None, recorded: t.Mapping[str, str], earlier: _EarlierVerification, published: Published
+    ) -> None:
         self.unlisted: list[str] = []
         self.cut: dict[str, str] = {}
         self._venv = Tree.open(venv) if venv and recorded else None
@@ -157,9 +159,9 @@ class _Tabulating:
             return
         self._looked, self._digests = tabulate.tabulate(self._venv, recorded.keys())
         self._digests.update((path, {digest}) for path, digest in published.items() if digest)
-        if known.table is None:
+        if earlier.table is None:
             return
-        unlisted = tabulate.unlisted(self._venv, recorded.keys(), known.table, known.cut, self._looked)
+        unlisted = tabulate.unlisted(self._venv, recorded.keys(), earlier.table, earlier.cut, self._looked)
         if unlisted.paths:
             self.unlisted = [unlisted.sentence]
             self.cut = unlisted.records
@@ -193,7 +195,7 @@ def _recorded_versions(results: t.Sequence[Observed], venv: str | None) -> dict[
     return versions
 
 
-def _known(session: Session, venv: str | None) -> _Known:
+def _earlier(session: Session, venv: str | None) -> _EarlierVerification:
     """The newest table of the environment that can be used, and what was said of it."""
     state = session.where
     for installation in reversed(session.recent(2) if state is not None else []):
@@ -205,8 +207,8 @@ def _known(session: Session, venv: str | None) -> _Known:
             table = footprint_table.read(data.splitlines(), verified_table.path_of(state, installation.install_id))
         except (OSError, SageError):
             continue
-        return _Known(table, installation.verified.get("cut", {}))
-    return _Known()
+        return _EarlierVerification(table, installation.verified.get("cut", {}))
+    return _EarlierVerification()
 
 
 def _published(session: Session, venv: str | None) -> dict[str, str]:

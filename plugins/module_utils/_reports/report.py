@@ -6,8 +6,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, SageError
-from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge, on_host
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
@@ -65,7 +64,7 @@ def report(engine: Engine, inputs: Inputs | None, history: bool, drift: bool = F
 def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
     installation = session.installation
     in_force = session.effective()
-    wanted = redact(inputs) if inputs is not None else None
+    wanted = on_host(inputs) if inputs is not None else None
     verdict = judge(in_force, wanted, host.facts(), session.identity, session.where, installation)
     changes: list[Change] = [installation] if installation is not None else []
     count, broken = None, None

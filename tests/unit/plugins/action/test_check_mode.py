@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import shutil
 import subprocess
 import typing as t
 
 import pytest
 
 from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import TOP, play
-
-if t.TYPE_CHECKING:
-    import pathlib
 
 ROLE = "intellistream.sage.sage"
 LOOK: dict[str, t.Any] = {"intellistream.sage.sage_run_info": {}, "register": "run"}
@@ -144,3 +144,42 @@ def test_e27_what_is_there_already_is_not_said_to_be_finished_by_a_prediction(tm
     dry, real = [line for line in played.output.splitlines() if "Every distribution" in line]
     assert "none would be changed" in dry
     assert "finished" in real
+
+
+@pytest.mark.slow
+def test_e9_git_that_packages_would_bring_need_not_be_there(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for directory in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in pathlib.Path(directory).glob("*"):
+            link = programs / program.name
+            if program.name != "git" and os.access(program, os.X_OK):
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
+    if shutil.which("git", path=os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))):
+        pytest.skip("git lies where Ansible looks whatever PATH says")
+    monkeypatch.setenv("PATH", str(programs))
+
+    def a_clone_of(repository: str, packages: list[str]) -> dict[str, t.Any]:
+        request = {"checkpointing": False, "system_packages": packages, "repository_version": "main"}
+        return a_play(
+            {
+                "ansible.builtin.include_role": {"name": ROLE, "tasks_from": "phases/submodule_sync.yml"},
+                "vars": {
+                    "__sage_request": request,
+                    "__sage_run": {"check_mode": True},
+                    "__sage_clone": str(tmp_path / "clone"),
+                    "__sage_repository": repository,
+                    "__sage_repository_login": "",
+                },
+            }
+        )
+
+    played = play(tmp_path, [a_clone_of("/a.git", ["git"]), a_clone_of("/b.git", [])], "--check")
+    said = " ".join(played.output.split())
+    assert "/a.git at main would be cloned into" in said, said
+    assert "/b.git at main" not in said, said
+    assert 'Failed to find required executable "git"' in said, said
+    assert played.status == 2

@@ -39,7 +39,10 @@ DECIDES: dict[str, tuple[dict[str, t.Any], str]] = {
     "wheels of a directory": ({"sage_find_links": ["/srv/wheels"]}, "find_links"),
     "no index": ({"sage_no_index": True, "sage_find_links": ["/srv/wheels"]}, "find_links no_index"),
     "prereleases": ({"sage_environment": {**RECORDED["sage_environment"], "PIP_PRE": "1"}}, "environment"),
-    "constraints": ({"sage_environment": {**RECORDED["sage_environment"], "UV_CONSTRAINT": "/c"}}, "environment"),
+    "constraints": (
+        {"sage_environment": {**RECORDED["sage_environment"], "UV_CONSTRAINT": "/c"}},
+        "content of /c environment",
+    ),
     "strategy": ({"sage_environment": {**RECORDED["sage_environment"], "UV_INDEX_STRATEGY": "x"}}, "environment"),
     "build policy": ({"sage_environment": {**RECORDED["sage_environment"], "PIP_NO_BINARY": ":all:"}}, "environment"),
     "index of uv": ({"sage_environment": {"UV_INDEX": "own=https://else.example/"}}, "environment"),

@@ -171,6 +171,8 @@ TABLE = {"sage_checkpoint": 3.3, "sage_checkpoint_info": 2.3, "sage_resume_info"
 # What could not be verified is told by distribution, modes that bar are damage, and the verdict begins where what
 # a verification named is mended (K1, K9, E18).
 UNVERIFIED = {"sage_checkpoint": 0.6, "sage_checkpoint_info": 0.8, "sage_resume_info": 1.0, "sage_resolve": 0.7}
+# What is in files of the host that settings name is an input (K3).
+FILES_ON_HOST = {"sage_checkpoint": 0.2, "sage_checkpoint_info": 0.2, "sage_resume_info": 0.4}
 
 
 @pytest.mark.slow
@@ -222,6 +224,8 @@ def test_no_archive_grows_much(tmp_path: pathlib.Path) -> None:
         + WRONG_RECORDS.get(module, 0)
         + UNVERIFIED.get(module, 0)
         + ENGINE.get(module, 0)
+        + FILES_ON_HOST.get(module, 0)
         for module in BEFORE
     }
-    assert not {module: grown for module, grown in growth.items() if grown > allowed[module]}
+    too_much = {module: (grown, round(allowed[module], 2)) for module, grown in growth.items() if grown > allowed[module]}
+    assert not too_much

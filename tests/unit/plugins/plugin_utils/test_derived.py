@@ -85,6 +85,21 @@ def test_what_chooses_distributions_is_an_input_and_how_they_are_reached_is_none
     }
 
 
+def test_files_of_the_host_that_settings_name_are_named_as_such() -> None:
+    environment = {
+        "PIP_CONSTRAINT": "/b.txt /a.txt https://e/c.txt",
+        "UV_CONFIG_FILE": "/with blank.toml",
+        "UV_OVERRIDE": "relative.txt",
+        "PIP_PRE": "/no file",
+    }
+    assert _inputs(sage_environment=environment)["python_deps"]["files_on_host"] == [
+        "/a.txt",
+        "/b.txt",
+        "/with blank.toml",
+    ]
+    assert "files_on_host" not in _inputs(sage_environment={"PIP_PRE": "1"})["python_deps"]
+
+
 @pytest.mark.parametrize(
     ("source", "version", "follows"),
     [

@@ -53,6 +53,7 @@ def _summary(dry: bool = False, **options: t.Any) -> list[str]:
         **{name: {} for name in ("plan", "failure", "rollback", "record")},
         "phases": [],
         "unverified": [],
+        "environment_kept": False,
         "checkpoints": "/s/.sage/checkpoints",
         "root": "/s",
         "install_mode": "standard",
@@ -69,6 +70,12 @@ def test_nothing_was_left_to_do() -> None:
     # What was taken back cannot be taken back again.
     record = {**RECORD, "progress": {**RECORD["progress"], "can_rollback": False}}
     assert _summary(record=record)[1:] == PROGRESS[:2]
+
+
+def test_k1_an_environment_that_was_not_made_anew_is_named() -> None:
+    lines = _summary(record=RECORD, environment_kept=True)
+    assert lines[1].startswith("Its environment is usable, and was not made anew: sage_recreate_venv")
+    assert "anew" not in "".join(_summary(record=RECORD))
 
 
 def test_k1_what_could_not_be_verified_is_not_said_to_be() -> None:

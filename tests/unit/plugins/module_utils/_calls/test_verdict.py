@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import typing as t
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge, on_host
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import event as recorded
@@ -98,6 +100,27 @@ def test_changed_inputs(inputs: dict[str, dict[str, t.Any]], phase: str, reason:
     assert verdict.phase == phase
     assert verdict.reasons[0] == {"phase": phase, "reason": reason}
     assert reason.startswith("input ")
+
+
+def test_what_is_in_a_file_of_the_host_is_an_input(tmp_path: pathlib.Path) -> None:
+    # A name that looks like a credential's hides nothing of what is compared.
+    path = tmp_path / "token.txt"
+    given = {"python_deps": {"environment": {"PIP_CONSTRAINT": str(path)}, "files_on_host": [str(path)]}}
+
+    def content() -> object:
+        return on_host(given)["python_deps"][f"content of {path}"]
+
+    assert content() == ""
+    path.write_text("yaml==6.0\n")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert on_host(given) == {
+        "python_deps": {"environment": {"PIP_CONSTRAINT": str(path)}, f"content of {path}": digest}
+    }
+    path.write_text("yaml==6.1\n")
+    assert content() not in ("", digest)
+    path.unlink()
+    os.mkfifo(path)
+    assert content() == ""
 
 
 def test_inputs_of_no_phase_change_nothing() -> None:
