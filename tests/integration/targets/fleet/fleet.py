@@ -274,7 +274,7 @@ def one_fails() -> None:
         run = fleet.ready(fleet.run(version=version, bad=bad, sage_serial=serial), 2)
         fleet.judge(version, "old", f"{bad} failed, batches {serial}")
         # Its lease is had before anything is changed on one, and given back.
-        leases = ("fleet | take_leases", "fleet | carry_out | Give back the lease")
+        leases = ("fleet | lease_round", "fleet | carry_out | Give back the lease")
         touched = [task for task in remote(run, "h3") if not task.startswith(leases)]
         if serial == [1, 1, 1] and bad == ["h2"] and touched:
             raise Wrong(f"the batch after the one that failed was touched: {touched}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._records.lease import Run
+from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import (
     PLAYBOOK,
     controller_environment,
@@ -261,7 +264,7 @@ OVERLAPPING = """
 - hosts: all
   gather_facts: false
   vars:
-    __sage_request: {lease_terms: {seconds: 600, wait: "{{ wait | float }}"}, fleet_parts: 1}
+    __sage_request: {lease_terms: {seconds: 600, wait: "{{ wait | float }}"}, fleet_policy: atomic, fleet_parts: 1}
   module_defaults:
     group/intellistream.sage.state:
       root: "{{ root }}.{{ inventory_hostname }}"
@@ -301,6 +304,74 @@ def test_e3_a_run_waits_for_those_with_a_part_of_its_hosts_as_for_any_other(
     for name in {name for names in hosts.values() for name in names}:
         lease = json.loads(pathlib.Path(f"{controller.root}.{name}/.sage/checkpoints/lease.json").read_bytes())
         assert not lease["held"]
+
+
+# The whole role, until its first phase ends for want of an interpreter.
+INDEPENDENT = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.shell: |
+        touch {{ root }}.{{ version }}
+        while ! ls {{ versions.split(',') | map('regex_replace', '^', root ~ '.') | join(' ') }}; do sleep 0.1; done
+      run_once: true
+    - ansible.builtin.include_role:
+        name: intellistream.sage.sage
+      vars:
+        sage_root: "{{ root }}.{{ inventory_hostname }}"
+        sage_python: /nowhere/python
+        sage_rollback_policy: none
+        sage_wait: "{{ wait }}"
+        sage_checkpointing: "{{ checkpointing | default(true) }}"
+"""
+
+
+def _refused(root: pathlib.Path, text: str) -> list[str]:
+    """The hosts of a run that were refused since another run is at work on them."""
+    return sorted(re.findall(rf"Module failed: {re.escape(str(root))}[.](\w+) is at work:", text))
+
+
+def _without_interpreter(text: str) -> list[str]:
+    """The hosts of a run that began, and ended in their first phase."""
+    return sorted(re.findall(r"fatal: \[(\w+)\]: FAILED![^}]*There is no interpreter /nowhere/python", text))
+
+
+@pytest.mark.parametrize("checkpointing", [True, False] if os.environ.get("SAGE_TEST_ALL") else [False])
+def test_e3_independent_runs_never_wait_for_each_other(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
+    """Each began on the host that the other one began on last, and waited for it until sage_wait ended."""
+    monkeypatch.setenv("ANSIBLE_FORKS", "1")
+    playbook = controller.path / "independent.yml"
+    playbook.write_text(INDEPENDENT)
+    hosts: dict[str, tuple[str, ...]] = {"1": ("x", "y"), "2": ("y", "x")}
+    if os.environ.get("SAGE_TEST_ALL"):
+        hosts = {"1": ("a", "x", "y"), "2": ("b", "y", "z"), "3": ("c", "z", "x")}
+    options = {"wait": 240, "versions": ",".join(hosts), "checkpointing": checkpointing}
+    runs = [controller.start(version, *names, playbook=str(playbook), **options) for version, names in hosts.items()]
+    for run, names in zip(runs, hosts.values()):
+        succeeded, text = controller.ends(run)
+        assert not succeeded
+        assert not _refused(controller.root, text)
+        assert _without_interpreter(text) == sorted(names), text
+    for name in {name for names in hosts.values() for name in names}:
+        lease = json.loads(pathlib.Path(f"{controller.root}.{name}/.sage/checkpoints/lease.json").read_bytes())
+        assert not lease["held"]
+
+
+def test_e3_a_host_that_stays_refused_is_refused_alone(controller: Controller) -> None:
+    """The others go on when sage_wait has ended, also where the host that comes first is refused."""
+    playbook = controller.path / "independent.yml"
+    playbook.write_text(INDEPENDENT)
+    # Nobody on this controller knows whether it is alive. Of two that come at once, this id is the one that stays.
+    other = Run("0", controller="elsewhere", host="x", hold=True)
+    with Engine(f"{controller.root}.x", run=other).session():
+        pass
+    run = controller.start("1", "w", "x", "y", playbook=str(playbook), wait=1, versions="1")
+    succeeded, text = controller.ends(run)
+    assert not succeeded
+    assert _refused(controller.root, text) == ["x"]
+    assert _without_interpreter(text) == ["w", "y"], text
 
 
 def test_e3_two_names_of_one_host_in_one_run(controller: Controller) -> None:
