@@ -19,7 +19,7 @@ files_check() {
 }
 
 files_plan() { paths_plan; }
-files_execute() { paths_execute; }
+files_execute() { paths_execute ''; }
 files_verify() {
     foreign='' partly=''
     paths_verify

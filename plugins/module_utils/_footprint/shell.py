@@ -636,10 +636,10 @@ tell_briefly() {
 
 # --- The work. Whatever interrupts it, the next run finds less to do ---
 
-# $1, if it is given, is a pattern of what is to tell till the last what was there: it goes when all else is done.
+# $1, if it is not empty, is a pattern of what is to tell till the last what was there: it goes when all else is done.
 paths_execute() {
     eval "touched=\$touched_${layers%%"$nl"*} todo=\$todo_${layers%%"$nl"*}"
-    at_last=${1-} is_last=
+    at_last=$1 is_last=
     [ -z "$resumed" ] || close_opened
     clear_paths
     again=
