@@ -641,6 +641,8 @@ paths_execute() {
     eval "touched=\$touched_${layers%%"$nl"*} todo=\$todo_${layers%%"$nl"*}"
     at_last=$1 is_last=
     [ -z "$resumed" ] || close_opened
+    restless=
+    each_directory restless_directory "$touched"
     clear_paths
     again=
     each_directory fill_directory "$todo"
@@ -993,7 +995,21 @@ set_time() {
     $as touch -h -m -d "@${before##*:}" -- "$file" 2>/dev/null
 }
 
-# Directories in which something was touched get their time back, where nobody else made or removed something since.
+# Sets restless: directories in which others made or removed something since the changes. Their time is others'.
+restless_directory() {
+    [ -n "$entered" ] && [ -z "$resumed" ] || return 0
+    for line in $lines; do
+        take_up "$line"
+        case $before:$after in
+        d*:d*) ;;
+        *) continue ;;
+        esac
+        [ -d "$file" ] && [ ! -L "$file" ] || continue
+        [ "$(stat -c "$mtime" -- "$file")" = "${after##*:}" ] || restless="$restless$above $below $line$nl"
+    done
+}
+
+# Directories in which something was touched get their time back.
 times_directory() {
     [ -n "$entered" ] || return 0
     for line in $lines; do
@@ -1003,10 +1019,10 @@ times_directory() {
         *) continue ;;
         esac
         [ -d "$file" ] && [ ! -L "$file" ] || continue
-        here=$(stat -c "$mtime" -- "$file")
-        if [ -n "$resumed" ] || [ "$after" = '?' ] || [ "$here" = "${after##*:}" ] || [ "$after" = - ]; then
-            again="$again$above $below $line$nl"
-        fi
+        case $nl$restless in
+        *"$nl$above $below $line$nl"*) ;;
+        *) again="$again$above $below $line$nl" ;;
+        esac
     done
 }
 

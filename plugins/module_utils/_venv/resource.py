@@ -125,8 +125,8 @@ class VenvResource(Resource):
     def moved_from(self) -> str:
         return _MOVED_FROM.load()(self.path)
 
-    def set_aside(self, directory: PrivateDir) -> None:
-        _SET_ASIDE.load()(self.path, directory)
+    def set_aside(self, where: PrivateDir) -> None:
+        _SET_ASIDE.load()(self.path, where)
 
     def need(self, device: int | None = None) -> tuple[int, int]:
         with self._open() as venv:
