@@ -1004,7 +1004,8 @@ restless_directory() {
         d*:d*) ;;
         *) continue ;;
         esac
-        [ -d "$file" ] && [ ! -L "$file" ] || continue
+        # Where byte code came since, that alone moves the time.
+        [ -d "$file" ] && [ ! -L "$file" ] && [ ! -d "$file/__pycache__" ] || continue
         [ "$(stat -c "$mtime" -- "$file")" = "${after##*:}" ] || restless="$restless$above $below $line$nl"
     done
 }

@@ -113,6 +113,27 @@ def test_f19_byte_code_goes_with_its_source_and_bars_nothing(host: Host) -> None
     check_same_as_module(host, before)
 
 
+def test_f19_byte_code_since_is_no_reason_to_leave_a_directory_its_time(host: Host) -> None:
+    plain, others = host.venv.site / "plain", host.venv.site / "others"
+    for directory in (plain, others):
+        directory.mkdir()
+        (directory / "module.py").write_text("old")
+    times = plain.stat().st_mtime_ns, others.stat().st_mtime_ns
+    host.capture(host.spec("pack==2.0"))
+    for directory in (plain, others):
+        (directory / "module.py").unlink()
+        (directory / "module.py").write_text("new")
+    host.settle()
+    # Python imports one, and somebody puts something into the other.
+    (plain / "__pycache__").mkdir()
+    (plain / "__pycache__/module.cpython-311.pyc").write_bytes(b"code")
+    (others / "notes").write_text("mine")
+    left = others.stat().st_mtime_ns
+    host.undo()
+    assert (plain.stat().st_mtime_ns, others.stat().st_mtime_ns) == (times[0], left)
+    assert sorted(os.listdir(plain)) == ["module.py"]
+
+
 def test_f20_what_came_into_a_directory_that_goes_is_kept_aside(host: Host) -> None:
     before = host.look()
     host.capture(host.spec("fresh==1.0"))
