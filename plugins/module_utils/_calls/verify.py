@@ -44,6 +44,7 @@ if t.TYPE_CHECKING:
         Evidence,
         Observed,
         VerifiedCommand,
+        VerifiedTable,
     )
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import VerifyResult
 
@@ -198,12 +199,11 @@ def _recorded_versions(results: t.Sequence[Observed], venv: str | None) -> dict[
 def _earlier(session: Session, venv: str | None) -> _EarlierVerification:
     """The newest table of the environment that can be used, and what was said of it."""
     state = session.where
-    for installation in reversed(session.recent(2) if state is not None else []):
-        known = installation.table
-        if state is None or not known or known["path"] != venv or installation.verified is None:
+    for installation, recorded in _tabulated(session, venv):
+        if state is None or installation.verified is None:
             continue
         try:
-            data = verified_table.read(state, installation.install_id, known["sha256"])
+            data = verified_table.read(state, installation.install_id, recorded["sha256"])
             table = footprint_table.read(data.splitlines(), verified_table.path_of(state, installation.install_id))
         except (OSError, SageError):
             continue
@@ -213,11 +213,13 @@ def _earlier(session: Session, venv: str | None) -> _EarlierVerification:
 
 def _published(session: Session, venv: str | None) -> dict[str, str]:
     """What is right although RECORD says otherwise, as the newest verification of the environment found it."""
-    for installation in reversed(session.recent(2) if session.where is not None else []):
-        known = installation.table
-        if known and known["path"] == venv:
-            return installation.wrong_records
-    return {}
+    return next((installation.wrong_records for installation, _table in _tabulated(session, venv)), {})
+
+
+def _tabulated(session: Session, venv: str | None) -> list[tuple[Installation, VerifiedTable]]:
+    """The last installations that have a table of the environment, with what is recorded of it; the newest first."""
+    recent = session.recent(2) if session.where is not None else []
+    return [(each, each.table) for each in reversed(recent) if each.table and each.table["path"] == venv]
 
 
 def _at_work(session: Session, check_mode: bool) -> Installation | None:

@@ -49,7 +49,7 @@ def test_e17_x9_the_status_of_hosts_of_which_one_failed(tmp_path: pathlib.Path) 
         ["a", "-", "failed"],
         ["b", "-", "none"],
     ]
-    assert "environment_setup: no route b 9.9.9 completed - nothing to do\\x1b[2J" in lines[1]
+    assert "environment_setup: b 9.9.9 completed - nothing to do\\x1b[2J (no route)" in lines[1]
     assert lines[3:] == ["2 hosts: 1 failed, 1 none"]
     lines = ask(sage_status_only="failed,doubt,drift").splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["HOST", "a"]
