@@ -599,6 +599,14 @@ plan_directory() {
             continue
             ;;
         esac
+        [ -n "$closed" ] || {
+            place=$PWD
+            [ -n "$entered" ] || {
+                decode "${above%/}/$below"
+                place=$decoded
+            }
+            look_whether_closed "$place"
+        }
         [ -z "$brief" ] || {
             tell_briefly
             continue
@@ -695,7 +703,7 @@ clear_paths() {
 open_directory() {
     judge_owner || fail "$trouble."
     # The directory's own time is not to tell of what is done in it.
-    touch -m -r . -- "$state/rollback.time"
+    touch -m -r . -- "$state/rollback.time" || fail "$state/rollback.time could not be written."
     opened=
     if [ "$((0$own_mode & 0200))" -eq 0 ] && [ "$me$as" != 0 ]; then
         # Noted, since a killed run leaves it open.
@@ -833,7 +841,7 @@ set_aside() {
     fi
     layer "${layers##*"$nl"}"
     aside=$point/$number/aside$PWD
-    (umask 077 && mkdir -p -- "$aside") || fail "$aside could not be made."
+    mkdir -p -- "$aside" || fail "$aside could not be made."
     to=$aside/$decoded copy=0
     while exists "$to"; do
         copy=$((copy + 1)) to=$aside/$decoded.$copy
@@ -854,7 +862,7 @@ fill_directory() {
     if [ -z "$entered" ]; then
         # Somebody removed it, of whose own nothing was touched.
         decode "${above%/}/$below"
-        mkdir -p -- "$decoded" && enter "$above" "$below" || fail "$decoded could not be made."
+        (umask 022 && mkdir -p -- "$decoded") && enter "$above" "$below" || fail "$decoded could not be made."
     fi
     open_directory
     together='' stage=
@@ -864,7 +872,7 @@ fill_directory() {
         case $verdict:${before%%:*} in
         lives:* | lost:* | *:-) ;;
         *:d)
-            [ -d "$file" ] || (umask 077 && $as mkdir -- "$file") || fail "$PWD/$decoded could not be made."
+            [ -d "$file" ] || $as mkdir -- "$file" || fail "$PWD/$decoded could not be made."
             again="$again$above $below $line$nl"
             ;;
         *:f)
@@ -942,9 +950,9 @@ put_back() {
         find_content "$before_content" || fail "the captured content of $PWD/$decoded is gone."
         if [ -n "$as" ]; then
             # Who may not enter the store gets it open.
-            (umask 077 && $as tee -- "$staged" <"$held" >/dev/null)
+            $as tee -- "$staged" <"$held" >/dev/null
         else
-            (umask 077 && cp -- "$held" "$staged")
+            cp -- "$held" "$staged"
         fi || fail "$PWD/$decoded could not be written."
         ;;
     l*)

@@ -21,9 +21,13 @@ _FUNCTIONS = r"""# --- Git work trees: what was captured is in git's own objects
 
 # git in the repository $where, without what its configuration would start beside it.
 git_at() {
-    git -c core.fsmonitor= -c core.hooksPath=/dev/null -c advice.detachedHead=false -c gc.auto=0 \
-        -c maintenance.auto=false -c submodule.recurse=false -c core.splitIndex=false -c core.untrackedCache=false \
-        -c core.quotePath=true -c core.fsync=all -C "$where" "$@"
+    (
+        # As whoever checked it out had it.
+        umask 022
+        git -c core.fsmonitor= -c core.hooksPath=/dev/null -c advice.detachedHead=false -c gc.auto=0 \
+            -c maintenance.auto=false -c submodule.recurse=false -c core.splitIndex=false \
+            -c core.untrackedCache=false -c core.quotePath=true -c core.fsync=all -C "$where" "$@"
+    )
 }
 
 # As git_at, with the index $1.
@@ -138,7 +142,7 @@ git_work() {
 # Sets changed: names of files that are not as captured; and other: what else is not.
 git_compare() {
     git_index
-    cp -p -- "$index" "$state/rollback.index"
+    trouble=$(cp -p -- "$index" "$state/rollback.index" 2>&1) || refuse_unwritable "$state/rollback.index" "$trouble"
     git_with "$state/rollback.index" read-tree --reset "$work"
     git_with "$state/rollback.index" update-index -q --unmerged --refresh >/dev/null
     changed=$(git_with "$state/rollback.index" diff-files --name-only --no-renames --ignore-submodules=all)
@@ -193,6 +197,7 @@ git_plan_repository() {
 
 git_plan_outer() {
     if [ "$where" = "$path" ]; then
+        look_whether_closed "$path"
         plan_restore="$plan_restore$path_encoded to ${branch:-commit} $(printf '%.12s' "$head")$nl"
     fi
 }
@@ -233,7 +238,7 @@ git_remove_extra() {
     rm -rf -- "$hidden"
     mv -T -- "$path/$1" "$hidden" && rm -rf -- "$hidden" || fail "$path/$1 could not be removed."
     # git keeps an empty directory where a submodule is not checked out.
-    [ -z "$(git_at ls-tree "$outer_work" -- "$1")" ] || mkdir -- "$path/$1"
+    [ -z "$(git_at ls-tree "$outer_work" -- "$1")" ] || (umask 022 && mkdir -- "$path/$1")
 }
 
 git_restore() {

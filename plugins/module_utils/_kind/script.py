@@ -22,6 +22,7 @@ removal_plan() {
     fi
     for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
         if exists "$one"; then
+            look_whether_closed "${path%/*}"
             encode "$one"
             plan_remove=$plan_remove$encoded$nl
         fi

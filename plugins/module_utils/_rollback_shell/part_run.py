@@ -146,7 +146,9 @@ check_state() {
         refuse "$0 is a copy, and would change the original, which is about $state." \
             "To do that, run sh $state/rollback.sh."
     [ ! -e "$state/lock" ] || {
-        exec 9<>"$state/lock" || refuse "$state/lock cannot be opened."
+        # Without "command" a shell ends at once, in its own words. What cannot be written can be locked all the same.
+        { command exec 9<>"$state/lock" || command exec 9<"$state/lock"; } 2>/dev/null ||
+            refuse "$state/lock cannot be opened." "Look who made it so: ls -l '$state/lock'"
         if command -v flock >/dev/null 2>&1; then
             flock -n 9 || refuse "another run holds $state/lock." 'Wait for it to end. A dead process holds no lock.'
         else
@@ -190,7 +192,7 @@ main() {
             ;;
         *)
             usage >&2
-            exit 2
+            exit "$ended_refused"
             ;;
         esac
     done
@@ -241,15 +243,18 @@ main() {
         printf 'Left alone, for somebody goes on writing to it and nobody owns it:\n'
         show_lines '' "$living"
     fi
-    [ -z "$dry" ] || exit 0
-    if [ -z "$plan_install$plan_erase$plan_restore$plan_remove" ]; then
-        printf 'Everything is as it was captured.\n'
-    else
+    look_whether_closed "$state"
+    if [ -n "$dry" ]; then
+        [ -z "$closed" ] || printf 'Note: %s is read-only, so nothing of this could be done now.\n' "$closed"
+        exit 0
+    fi
+    [ -n "$plan_install$plan_erase$plan_restore$plan_remove" ] || printf 'Everything is as it was captured.\n'
+    [ -z "$closed" ] || refuse_unwritable "$closed" 'Read-only file system'
+    if [ -n "$plan_install$plan_erase$plan_restore$plan_remove" ]; then
         confirm
         # What a run that follows an interrupted one has to know.
-        printf '%s\n' "$generation ${force:+force}" ${resumed:+"$notes"} >"$begun.tmp" &&
-            mv -fT -- "$begun.tmp" "$begun" ||
-            refuse "$begun cannot be written."
+        trouble=$(write_lines "$begun" "$generation ${force:+force}" ${resumed:+"$notes"}) ||
+            refuse_unwritable "$begun" "$trouble"
         changing=1
         each_resource execute
         sync
@@ -258,15 +263,14 @@ main() {
     outcome=exact
     [ -z "$missing" ] || outcome=partial
     [ -z "$differences" ] || outcome=differs
-    printf '%s\n' "tid: $tid" "generation: $generation" "time: $(date -u +%Y-%m-%dT%H:%M:%SZ)" \
-        "outcome: $outcome" >"$state/rollback.done.tmp" &&
-        mv -fT -- "$state/rollback.done.tmp" "$state/rollback.done" ||
-            fail "$state/rollback.done could not be written."
+    trouble=$(write_lines "$state/rollback.done" "tid: $tid" "generation: $generation" \
+        "time: $(date -u +%Y-%m-%dT%H:%M:%SZ)" "outcome: $outcome") ||
+        refuse_unwritable "$state/rollback.done" "$trouble"
     if [ -n "$differences" ]; then
         printf 'After the rollback this differs from what was captured:\n' >&2
         show_lines '' "$differences" >&2
         printf 'What to do: mend what is named, then run the same command again.\n' >&2
-        exit 1
+        exit "$ended_badly"
     fi
     rm -rf -- "$begun" "$state/rollback.time" "$state/rollback.stage"
     printf '%s\n' "$outcome"
@@ -280,15 +284,17 @@ main() {
 
 confirm() {
     [ -z "$yes" ] || return 0
-    [ -t 0 ] || refuse 'there is no terminal to ask at.' 'Run with --yes, or look first with --dry-run.'
+    [ -t 0 ] || {
+        printf 'Not confirmed: there is no terminal to ask at.\n' >&2
+        untouched "$ended_unconfirmed" 'Run with --yes, or look first with --dry-run.'
+    }
     printf 'Roll back? [y/N] '
     answer=
     read -r answer || :
     case $answer in
     y | Y | yes | YES) ;;
     *)
-        printf 'Nothing was touched.\n'
-        exit 3
+        untouched "$ended_unconfirmed" ''
         ;;
     esac
 }

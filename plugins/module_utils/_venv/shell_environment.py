@@ -301,7 +301,7 @@ venv_take_away() {
     layer "${layers##*"$nl"}"
     aside=$point/$number/aside
     if [ "$(stat -c %d -- "$point/$number")" = "$(stat -c %d -- "$path")" ]; then
-        (umask 077 && mkdir -p -- "$aside") || fail "$aside could not be made."
+        mkdir -p -- "$aside" || fail "$aside could not be made."
         to=$aside/${path##*/} copy=0
     else
         to=${path%/*}/.${path##*/}.sage-${point##*/}.$number copy=0

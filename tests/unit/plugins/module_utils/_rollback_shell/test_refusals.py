@@ -188,7 +188,7 @@ def test_options(host: Host) -> None:
     assert "--dry-run" in host.run("--help").stdout
     assert host.run("--nonsense").returncode == 2
     refused = host.run()
-    assert (refused.returncode, "no terminal" in refused.stderr) == (2, True)
+    assert (refused.returncode, "no terminal" in refused.stderr) == (3, True)
     assert host.run("--dry-run", "--yes").returncode == 0
     assert changes(before, host.everything()) == {}
 
