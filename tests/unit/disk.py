@@ -43,10 +43,7 @@ class Disk:
         with open(self._image, "wb") as file:
             file.truncate(megabytes << 20)
         subprocess.run([*make, str(self._image)], check=True)
-        try:
-            self.path = self._mount(self._image, "disk")
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"this cannot be mounted here: {error.stderr}")
+        self.path = self._mount(self._image, "disk")
 
     def _mount(self, image: Path, name: str) -> Path:
         path = self._base / name
@@ -62,9 +59,12 @@ class Disk:
 
 
 def mount(*words: str, stack: contextlib.ExitStack) -> None:
-    """Mount something until a stack ends.
+    """Mount something until a stack ends; skip the test where that cannot be, as in a container.
 
     :param words: of the command; the last one is the directory.
     """
-    subprocess.run(["mount", *words], check=True, capture_output=True)
+    try:
+        subprocess.run(["mount", *words], check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"this cannot be mounted here: {error.stderr.strip()}")
     stack.callback(subprocess.run, ["umount", words[-1]], check=True)

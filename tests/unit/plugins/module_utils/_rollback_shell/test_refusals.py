@@ -58,6 +58,12 @@ def _held(host: Host) -> Path:
     return next(path for path in host.state.glob("store/*/*/0/copies/*/*") if path.read_bytes() == b"version = '1.0'\n")
 
 
+def _lose(host: Host, digest: str) -> None:
+    """Remove a content wherever it is held: what was written in the tick of the look is copied to the farm too."""
+    for path in list((host.state / "store").rglob(digest)):
+        path.unlink()
+
+
 def _edit(path: Path, old: bytes, new: bytes) -> None:
     data = path.read_bytes()
     assert old in data
@@ -78,7 +84,7 @@ REFUSALS: dict[str, Callable[[Host], object]] = {
     "header": lambda host: _edit(next(host.state.glob("store/*/*/0.json")), b"true", b"True"),
     "header gone": lambda host: next(host.state.glob("store/*/*/0.json")).unlink(),
     "content": lambda host: _edit(_held(host), b"1.0", b"6.6"),
-    "content gone": lambda host: _held(host).unlink(),
+    "content gone": lambda host: _lose(host, _held(host).name),
     "content is a link": lambda host: _swap(_held(host), host.top / "elsewhere"),
     "content of files": lambda host: _holding(host, b"1").write_text("3"),
     "store gone": lambda host: (host.state / "store").rename(host.top / "moved"),
