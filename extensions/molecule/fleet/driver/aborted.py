@@ -19,6 +19,17 @@ from wheels import BROKEN
 OBSTACLE = "mkdir {0} && touch {0}/mine"
 SITE = f"{ROOT}/.sage/venv/lib/python3.11/site-packages"
 NO_FIND = "mkdir -p /home/sage/bin && ln -sf /usr/bin/* /home/sage/bin/ && rm -f /home/sage/bin/find"
+# A Python that loses the answer of the call with which its host promises.
+FORGETFUL = f"""cat >/home/sage/bin/forgetful <<'end' && chmod +x /home/sage/bin/forgetful
+#!/bin/sh
+promises() {{ grep -c '"event":"prepared"' {ROOT}/.sage/checkpoints/ledger.jsonl 2>/dev/null; }}
+before=$(promises)
+answer=$(/usr/bin/python3 "$@")
+status=$?
+[ "$before" = "$(promises)" ] || exit 137
+printf '%s\\n' "$answer"
+exit $status
+end"""
 BEGIN = "install | begin | Begin or continue the installation"
 # What makes a host fail in a phase, as variables of this host.
 FAILURES: dict[str, dict[str, t.Any]] = {
@@ -28,6 +39,7 @@ FAILURES: dict[str, dict[str, t.Any]] = {
     "sage_packages": {},
     "verification": {"sage_version": f"{BROKEN}.0"},
     "cleanup": {"sage_environment": {"PATH": "/home/sage/bin:/usr/local/bin"}},
+    "the promise": {"ansible_python_interpreter": "/home/sage/bin/forgetful"},
 }
 # The task before which a host is cut off.
 CUTS = {
@@ -52,6 +64,8 @@ def _fail(phase: str, machines: Machines, names: list[str]) -> Attempt:
     hosts = {bad: FAILURES[phase]}
     if phase == "cleanup":
         machines.run(bad, NO_FIND)
+    if phase == "the promise":
+        machines.run(bad, f"mkdir -p /home/sage/bin && {FORGETFUL}")
     if phase == "sage_packages":
         machines.run(bad, OBSTACLE.format(_file(version)))
     attempt = Attempt(machines, names, version)
@@ -59,8 +73,9 @@ def _fail(phase: str, machines: Machines, names: list[str]) -> Attempt:
     versions = {name: {"sage_version": version, **hosts.get(name, {})} for name in names}
     run = attempt.start(extra={"sage_version": None, **extra}, hosts=versions)
     attempt.ended(run, 2)
-    if f"FAILED in {phase}: " not in run.output:
-        attempt.wrong.append(f"it did not fail in {phase}")
+    failed_in = "cleanup" if phase == "the promise" else phase
+    if f"FAILED in {failed_in}: " not in run.output:
+        attempt.wrong.append(f"it did not fail in {failed_in}")
     attempt.judge("old")
     if phase == "sage_packages":
         machines.run(bad, f"rm -r {_file(version)}")
@@ -68,7 +83,7 @@ def _fail(phase: str, machines: Machines, names: list[str]) -> Attempt:
 
 
 def fails(machines: Machines) -> list[str]:
-    """One of two hosts fails in one of the six phases: both end as they were."""
+    """One of two hosts fails in one of the six phases, or with the answer to its promise: both end as they were."""
     return pairs(machines, {phase: functools.partial(_fail, phase) for phase in played(FAILURES, 3)})
 
 
