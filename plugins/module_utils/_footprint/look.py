@@ -41,7 +41,7 @@ def look(directory: int, name: str, earlier: Table | None = None) -> Table:
 
     :param directory: descriptor of the directory that the path is in.
     :param name: of the path there.
-    :param earlier: a look at the same tree. Extended attributes are read again only where the ctime is another.
+    :param earlier: a look at the same tree. Where the ctime is the same, what takes a call more is not asked again.
     :raises CaptureError: directories are nested too deeply.
     """
     began = time.time_ns()
@@ -125,6 +125,19 @@ def row_of(info: os.stat_result, target: str, attributes: str) -> TableRow:
     )
 
 
+def _is_unmoved(row: TableRow, info: os.stat_result) -> bool:
+    """Whether a path has the inode that a row is of, and nothing of it was changed since: nobody can set a ctime."""
+    return (
+        row.ctime == info.st_ctime_ns
+        and row.inode == info.st_ino
+        and row.mtime == info.st_mtime_ns
+        and row.links == info.st_nlink
+        and row.mode == info.st_mode & 0o7777
+        and row.type == _TYPES[stat.S_IFMT(info.st_mode)]
+        and (row.type != FILE or row.size == info.st_size)
+    )
+
+
 class _Look:
     """A look that is going on."""
 
@@ -144,13 +157,11 @@ class _Look:
 
     def _note(self, path: str, name: str, directory: int, info: os.stat_result) -> None:
         recorded = self._earlier.get(path)
-        unmoved = recorded is not None and (recorded.inode, recorded.ctime) == (info.st_ino, info.st_ctime_ns)
-        if recorded is not None and unmoved and recorded.ctime < self._told:
-            attributes = recorded.attributes
-        else:
-            attributes = attributes_of(directory, name)
+        if recorded is not None and recorded.ctime < self._told and _is_unmoved(recorded, info):
+            self.rows[path] = recorded._replace(hash="") if recorded.hash else recorded
+            return
         target = "" if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode) else _target(info, name, directory)
-        self.rows[path] = row_of(info, target, attributes)
+        self.rows[path] = row_of(info, target, attributes_of(directory, name))
 
     def _below(self, path: str, name: str, directory: int, device: int, depth: int) -> None:
         if depth > _DEEPEST:

@@ -91,18 +91,18 @@ def newest(farm: PrivateDir, path: str) -> Table | None:
         return None
 
 
-def note_newest(farm: PrivateDir, path: str, table: Table) -> None:
-    """Note that a table is the newest of a path; not synced, since it only spares looking."""
+def note_newest(farm: PrivateDir, path: str, directory: PrivateDir, number: int) -> None:
+    """Note the table that M(write_table) has kept as the newest of a path; not synced, since it only spares looking."""
     with Tree.of(farm) as tree:
         tree.unlink(name_for(REPLACED, path))
-        _note(tree, name_for(NEWEST, path), table)
+        _note(tree, name_for(NEWEST, path), [directory.read(f"{number}.{BEFORE}") or b""])
 
 
-def _note(farm: Tree, name: str, table: Table) -> None:
+def _note(farm: Tree, name: str, lines: t.Iterable[bytes]) -> None:
     farm.unlink(_STAGED)
     fd = os.open(_STAGED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=farm.fd)
     with os.fdopen(fd, "wb") as stream:
-        stream.writelines(footprint_table.write(table))
+        stream.writelines(lines)
     os.rename(_STAGED, name, src_dir_fd=farm.fd, dst_dir_fd=farm.fd)
 
 
@@ -111,9 +111,13 @@ def tables(layer: Layer) -> t.Iterator[tuple[str, Table]]:
 
     :raises StoreError: a table is gone or was changed.
     """
-    for number, (path, digest) in enumerate(layer.manifest["tables"].items()):
-        name = f"{number}.{BEFORE}"
-        yield path, footprint_table.read(_read(layer.where, name, digest), name)
+    for number, path in enumerate(layer.manifest["tables"]):
+        yield path, _table(layer, number, path)
+
+
+def _table(layer: Layer, number: int, path: str) -> Table:
+    name = f"{number}.{BEFORE}"
+    return footprint_table.read(_read(layer.where, name, layer.manifest["tables"][path]), name)
 
 
 def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
@@ -122,11 +126,11 @@ def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
     :raises StoreError: what was noted is gone or was changed.
     """
     recorded = (layer.after or {}).get("footprints") or {}
-    for number, (path, before) in enumerate(tables(layer)):
+    for number, path in enumerate(layer.manifest["tables"]):
         if path in recorded:
             yield path, _footprint(layer, number, recorded[path])
         else:
-            yield path, _touched_by_now(layer, path, before)
+            yield path, _touched_by_now(layer, path, _table(layer, number, path))
 
 
 def _touched_by_now(layer: Layer, path: str, before: Table) -> Footprint:
@@ -174,7 +178,8 @@ def settled(layer: Layer) -> Facts:
         digests[path] = _write(layer.where, f"{number}.{FOOTPRINT}", settle.write(footprint))
         if _is_shared(layer):
             with contextlib.ExitStack() as stack:
-                _note(_holding(layer, stack).tree, name_for(REPLACED, path), footprint.before)
+                replaced = footprint_table.write(footprint.before)
+                _note(_holding(layer, stack).tree, name_for(REPLACED, path), replaced)
     return {"footprints": digests}
 
 
@@ -218,13 +223,14 @@ def needed(layer: Layer) -> t.Iterator[NeededFile]:
     :raises StoreError: a table is gone or was changed.
     """
     recorded = (layer.after or {}).get("footprints") or {}
-    for number, (path, digest) in enumerate(layer.manifest["tables"].items()):
-        lines = _read(layer.where, f"{number}.{BEFORE}", digest)
+    for number, path in enumerate(layer.manifest["tables"]):
         if path in recorded:
+            # It has to be there for an undo, too.
+            _read(layer.where, f"{number}.{BEFORE}", layer.manifest["tables"][path])
             footprint = _footprint(layer, number, recorded[path])
             before, unheld = footprint.before, footprint.unheld
         else:
-            before, unheld = footprint_table.read(lines, path), {}
+            before, unheld = _table(layer, number, path), {}
             if _is_shared(layer):
                 with contextlib.ExitStack() as stack:
                     before = settle.with_copies(before, keeper.copied(path, _holding(layer, stack)))

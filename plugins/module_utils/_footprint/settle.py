@@ -104,9 +104,12 @@ def settle(anchor: Anchor, before: Table, farm: Farm, copied: t.Mapping[str, str
     renewed: list[str] = []
     linked = farm.names() if before.generation == farm.generation else set()
     for path in [*before.rows, *(path for path in after.rows if path not in before.rows)]:
-        if any(not top or path == top or path.startswith(f"{top}/") for top in elsewhere):
+        if elsewhere and any(not top or path == top or path.startswith(f"{top}/") for top in elsewhere):
             continue
         was, is_now = before.rows.get(path), after.rows.get(path)
+        if was is not None and was is is_now and not before.is_racy(was):
+            # The look found the row as it was, its ctime included.
+            continue
         if _is_untouched(anchor, path, was, is_now, before, farm, linked):
             continue
         if was is not None:

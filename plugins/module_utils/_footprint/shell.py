@@ -53,10 +53,14 @@ def observed(layer: Layer) -> list[ObservedTree]:
     """
     settled = (layer.after or {}).get("footprints") or {}
     digests = layer.manifest.get("tables") or {}
-    footprints = dict(point.touched(layer)) if digests and set(digests) <= set(settled) else {}
+    if digests and set(digests) <= set(settled):
+        return [
+            ObservedTree(path, number, digests[path], footprint.before.began, footprint)
+            for number, (path, footprint) in enumerate(point.touched(layer))
+        ]
     return [
-        ObservedTree(path, number, digest, table.began, footprints.get(path))
-        for number, ((path, table), digest) in enumerate(zip(point.tables(layer) if digests else (), digests.values()))
+        ObservedTree(path, number, digests[path], table.began, None)
+        for number, (path, table) in enumerate(point.tables(layer) if digests else ())
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import metadata
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import is_as_before
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
@@ -24,45 +25,61 @@ _TYPES = {FILE: "a file", DIRECTORY: "a directory", LINK: "a link"}
 
 
 def put_times_back(
-    anchor: Anchor, touched: t.Mapping[str, Touched], before: Table, current: Table, passed_over: t.Container[str] = ()
-) -> Table:
-    """Give times from before to what is as before but for them.
+    anchor: Anchor, touched: t.Mapping[str, Touched], before: Table, passed_over: t.Container[str] = ()
+) -> None:
+    """Give times from before to what is as before but for them; nothing else is looked at.
 
     These are directories in which something was touched, where the same names are in them again, and files that another
     way back has written anew, such as git's.
 
     :param before: all that was there before the first change.
-    :param current: a look after the way back.
     :param passed_over: what is somebody's.
-    :returns: the look, with these times.
     """
-    rows = dict(current.rows)
+    # Directories that are kept open may have been moved away since.
+    anchor.parent.forget()
     for path, sides in touched.items():
-        was, is_now = sides.before, rows.get(path)
-        if path in passed_over or was is None or is_now is None or was.type != FILE or is_now.links != 1:
+        was = sides.before
+        if was is None or was.type != FILE or not was.hash or path in passed_over:
             continue
-        if not was.hash or was.mtime == is_now.mtime or was.size != is_now.size or not same_metadata(is_now, was):
+        info = _info(anchor, path)
+        if info is None or info.st_nlink != 1 or info.st_mtime_ns == was.mtime or info.st_size != was.size:
             continue
-        if anchor.digest(path) == was.hash and metadata.apply_to(*anchor.at(path), was, is_now.inode):
-            rows[path] = is_now._replace(mtime=was.mtime)
-    children_before, children_now = _children(before), _children(current)
-    for directory in {*touched, *(path.rpartition("/")[0] for path in touched if path)}:
-        was, is_now = before.rows.get(directory), rows.get(directory)
-        if was is None or is_now is None or was.type != DIRECTORY or is_now.type != DIRECTORY:
+        row = anchor.row(path)
+        if row is not None and same_metadata(row, was) and anchor.digest(path) == was.hash:
+            metadata.apply_to(*anchor.at(path), was, row.inode)
+    directories = {*touched, *(path.rpartition("/")[0] for path in touched if path)}
+    children_before = _children(before, directories)
+    for directory in directories:
+        was, row = before.rows.get(directory), None
+        if was is not None and was.type == DIRECTORY:
+            row = anchor.row(directory)
+        if was is None or row is None or row.type != DIRECTORY or was.mtime == row.mtime:
             continue
-        if was.mtime == is_now.mtime or children_before.get(directory) != children_now.get(directory):
-            continue
-        parent, name = anchor.at(directory)
-        os.utime(name, ns=(was.mtime, was.mtime), dir_fd=parent, follow_symlinks=False)
-        rows[directory] = is_now._replace(mtime=was.mtime)
-    return current._replace(rows=rows)
+        if children_before.get(directory, set()) == _names_in(anchor, directory):
+            parent, name = anchor.at(directory)
+            os.utime(name, ns=(was.mtime, was.mtime), dir_fd=parent, follow_symlinks=False)
 
 
-def _children(table: Table) -> dict[str, set[str]]:
+def _info(anchor: Anchor, path: str) -> os.stat_result | None:
+    try:
+        return anchor.parent.lstat(anchor.relative(path))
+    except UnsafePath:
+        return None
+
+
+def _names_in(anchor: Anchor, directory: str) -> set[str] | None:
+    """The names in a directory; None where it cannot be read."""
+    try:
+        return {name for name, dummy in anchor.parent.listing(anchor.relative(directory))}
+    except (NotADirectoryError, PermissionError, UnsafePath):
+        return None
+
+
+def _children(table: Table, directories: t.Container[str]) -> dict[str, set[str]]:
     children: dict[str, set[str]] = {}
     for path in table.rows:
-        if path:
-            directory, dummy, name = path.rpartition("/")
+        directory, dummy, name = path.rpartition("/")
+        if path and directory in directories:
             children.setdefault(directory, set()).add(name)
     return children
 

@@ -66,10 +66,12 @@ class WayBack:
         self._groups = groups
         self._remove = remove
         self.kept: list[str] = []
-        self.tops = self._gathered()
-        self.touched = {top.path: decide.merge(top.footprints) for top in self.tops}
         self.begun: dict[str, dict[str, TableRow]] = {}
         self.looks: dict[str, Table] = {}
+        # The newest tables, so that a look need not ask all again.
+        self._newest: dict[str, Table] = {}
+        self.tops = self._gathered()
+        self.touched = {top.path: decide.merge(top.footprints) for top in self.tops}
         self.decisions: dict[str, decide.Decision] = {}
         with point.farms_of(layers) as farms:
             for top in self.tops:
@@ -84,6 +86,8 @@ class WayBack:
             for path, footprint in point.touched(layer):
                 top = tops[next(name for name in tops if path == name or _inside(path, name))]
                 prefix = path[len(top.path) + 1 :]
+                if not prefix:
+                    self._newest[top.path] = tables[path]
                 earlier = covered.setdefault(top.path, set())
                 for relative, row in tables[path].rows.items():
                     name = f"{prefix}/{relative}" if prefix and relative else prefix or relative
@@ -132,7 +136,7 @@ class WayBack:
                 missing = [name for name in sorted(touched) if touched[name].before is not None]
                 steps = [decide.PathStep(name, decide.RESTORE, touched[name], None) for name in missing]
                 return decide.Decision(steps, [], [], [], [])
-            current = anchor.look()
+            current = anchor.look(self._newest.pop(top.path, None))
             for layer in self._layers:
                 with contextlib.suppress(FileNotFoundError), self._stage(top, layer.where) as stage:
                     current = closed.as_closed(current, stage)
@@ -240,7 +244,7 @@ class WayBack:
     def _put_times_back(self, top: TopPath, anchor: Anchor) -> None:
         decision = self.decisions[top.path]
         passed_over = {*decision.conflicts, *decision.living}
-        verify.put_times_back(anchor, self.touched[top.path], Table(top.before), anchor.look(), passed_over)
+        verify.put_times_back(anchor, self.touched[top.path], Table(top.before), passed_over)
 
     def differences(self) -> list[str]:
         """What is not as it was before the changes, for people; conflicts that stay and what lives on left out."""
@@ -254,7 +258,8 @@ class WayBack:
                         texts += [f"{top.full(name)} is gone" for name in missing]
                         continue
                     decision = self.decisions[top.path]
-                    differing = verify.differences(anchor, touched, anchor.look(), farms, decision.living)
+                    current = anchor.look(self.looks.get(top.path))
+                    differing = verify.differences(anchor, touched, current, farms, decision.living)
                 differing.update((name, "has lost what it was") for name in decision.lost if name in differing)
                 texts += [f"{top.full(name)} {text}" for name, text in differing.items()]
         return texts

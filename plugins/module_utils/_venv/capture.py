@@ -78,7 +78,7 @@ def capture(path: str, names: t.Container[str] | None, directory: PrivateDir, fa
         table = hold.hold(anchor, planned, work, farm)
         farm.flush(_copied(planned, table))
         digest = point.write_table(directory, 0, table)
-        point.note_newest(farm_directory, path, table)
+        point.note_newest(farm_directory, path, directory, 0)
     replaced = [row for relative, row in table.rows.items() if row.type == FILE and is_needed(relative)]
     return {
         "distributions": {distribution.name: distribution.version for distribution in registered},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import names as base_names
@@ -260,7 +259,7 @@ class VenvWayBack(WayBack):
             for path, sides in touched.items()
             if sides.before is None and path in current.rows and current.rows[path].type == DIRECTORY
         }
-        inside = [path for path in current.rows if path not in touched and _is_in(path, directories)]
+        inside = [path for path in _below(current, directories) if path not in touched] if directories else []
         self.owners.learn(inside, Table({}), farms)
         stay = [path for path in inside if self._is_others(path)]
         for path in [path for path, sides in touched.items() if sides.before is None and self._is_others(path)]:
@@ -359,10 +358,12 @@ def _only(table: Table, claims: t.Callable[[str], bool]) -> Table:
     return table._replace(rows={path: row for path, row in table.rows.items() if claims(path)})
 
 
-def _is_in(path: str, directories: t.Container[str]) -> bool:
-    directory = os.path.dirname(path)
-    while directory:
-        if directory in directories:
-            return True
-        directory = os.path.dirname(directory)
-    return False
+def _below(table: Table, directories: t.Iterable[str]) -> t.Iterator[str]:
+    """The paths of a table that lie in some directories, at any depth."""
+    within = {*directories}
+    # A directory comes before what is in it.
+    for path, row in table.rows.items():
+        if path.rpartition("/")[0] in within:
+            if row.type == DIRECTORY:
+                within.add(path)
+            yield path

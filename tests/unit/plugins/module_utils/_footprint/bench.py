@@ -138,8 +138,8 @@ class Bench:
         with Application(self.anchor, Farms([self.farm]), before, now, self.stage, self.aside) as application:
             application.run(decision.steps, decision.conflicts)
         self.application = application
-        after = verify.put_times_back(self.anchor, touched, before, self.anchor.look())
-        return verify.differences(self.anchor, touched, after, Farms([self.farm]))
+        verify.put_times_back(self.anchor, touched, before)
+        return verify.differences(self.anchor, touched, self.anchor.look(now), Farms([self.farm]))
 
     def undo_all(self, before: Table, footprints: list[Footprint]) -> None:
         """Undo changes that nobody disputes; the tree is said to be as before."""

@@ -131,7 +131,8 @@ def test_f2_no_time_is_given_to_other_content(bench: Bench) -> None:
 @pytest.mark.parametrize("when", ["held", "settled"])
 def test_f3_a_write_that_its_times_do_not_show(bench: Bench, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     """A clock of seconds is what a file system with inodes of 128 bytes has: all times are the same."""
-    monkeypatch.setattr(table, "GRANULE_NS", 10_000_000_000)
+    for granule in ("GRANULE_NS", "_FINE_GRANULE_NS"):
+        monkeypatch.setattr(table, granule, 10_000_000_000)
     victim = bench.top / "directory/file"
 
     def write(content: bytes) -> None:

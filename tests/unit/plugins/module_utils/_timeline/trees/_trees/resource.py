@@ -57,7 +57,7 @@ class TreeResource(Resource):
             table = hold.hold(place, seen, work, held)
             tree.flush()
             digest = point.write_table(where, 0, table)
-            point.note_newest(farm, self.path, table)
+            point.note_newest(farm, self.path, where, 0)
         return {
             "files": len(table.rows),
             "bytes": 0,
