@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper, point
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper, point, table_parts
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm, name_for
 
@@ -43,6 +43,7 @@ def collect(directory: PrivateDir, points: t.Iterable[PrivateDir], paths: t.Iter
                 # It spares work, and a power cut may have emptied it.
                 pass
             tree.unlink(name)
+        table_parts.forget(tree, {name.replace(point.NEWEST, table_parts.SHARED) for name in useful})
         farm = Farm(tree)
         # What a keeper copies it notes afterwards.
         removed = farm.collect(tables, None if keeper.is_at_work(farm) else keeper.all_copied(farm))

@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
 # Files that are kept there; what begins with a dot is half of one.
 _OURS = re.compile("unsettled|reserve|collected|crowded|(newest|replaced|keeper|copied)-[0-9a-f]{16}")
 _TEMPORARY = re.compile(r"\.(copy|newest|copy-[0-9a-f]{16}|unsettled\.tmp|sage-flush\.tmp)")
+_PARTS = re.compile("parts-[0-9a-f]{16}")
 _LINK = re.compile("([0-9a-f]+)\\.[0-9a-f]+\\.-?[0-9a-f]+")
 
 
@@ -48,6 +49,10 @@ def look(directory: PrivateDir) -> FarmProblems:
                 _look_at_links(tree, name, name == farm.generation, problems)
             elif not is_directory and _TEMPORARY.fullmatch(name):
                 problems.temporary.extend([] if at_work else [name])
+            elif is_directory and _PARTS.fullmatch(name):
+                problems.damaged.extend(
+                    f"{name}/{part}" for part, dummy in tree.listing(name) if not _is_part(tree, name, part)
+                )
             elif is_directory or not _OURS.fullmatch(name):
                 problems.foreign.append(name)
     return problems
@@ -64,6 +69,13 @@ def remove(directory: PrivateDir) -> None:
                 shutil.rmtree(f"/proc/self/fd/{fd}/{last}")
             else:
                 os.unlink(last, dir_fd=fd)
+
+
+def _is_part(tree: Tree, directory: str, name: str) -> bool:
+    try:
+        return digest_of(tree.open_file(f"{directory}/{name}")) == name
+    except UnsafePath:
+        return False
 
 
 def _look_at_copies(tree: Tree, problems: FarmProblems) -> None:

@@ -61,7 +61,7 @@ def _mend_tables(layer: Layer, sources: Sources, apply: bool) -> tuple[bool, boo
     are_there = could_be = True
     for number, (path, digest) in enumerate(layer.manifest["tables"].items()):
         name = f"{number}.{point.BEFORE}"
-        if hashlib.sha256(layer.where.read(name) or b"").hexdigest() == digest:
+        if hashlib.sha256(point.table_content(layer.where, number) or b"").hexdigest() == digest:
             continue
         copies = (_content(source, name_for(point.NEWEST, path)) for source in sources())
         content = next((content for content in copies if hashlib.sha256(content).hexdigest() == digest), None)

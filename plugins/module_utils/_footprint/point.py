@@ -29,6 +29,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
 
 BEFORE, FOOTPRINT = "before", "footprint"
+# A table in parts, see M(_footprint.table_parts): C(<n>.parts) has their hashes, and they lie in a directory.
+PARTS = "parts"
 # In a farm, for each path whose content it holds: the newest table of it.
 NEWEST = "newest-"
 # And what the change after that has replaced: a point has it, and nobody needs it in the farm.
@@ -117,7 +119,25 @@ def tables(layer: Layer) -> t.Iterator[tuple[str, Table]]:
 
 def _table(layer: Layer, number: int, path: str) -> Table:
     name = f"{number}.{BEFORE}"
-    return footprint_table.read(_read(layer.where, name, layer.manifest["tables"][path]), name)
+    return footprint_table.read(_lines_of_table(layer, number, path), name)
+
+
+def _lines_of_table(layer: Layer, number: int, path: str) -> t.Iterator[bytes]:
+    content = table_content(layer.where, number)
+    return _checked(layer.where, f"{number}.{BEFORE}", content, layer.manifest["tables"][path])
+
+
+def table_content(directory: PrivateDir, number: int) -> bytes | None:
+    """The table of the C(number)-th path, whole or in parts, its hash unchecked; None where it is gone."""
+    whole = directory.read(f"{number}.{BEFORE}")
+    listed = directory.read(f"{number}.{PARTS}") if whole is None else None
+    if listed is None:
+        return whole
+    try:
+        with Tree.of(directory) as tree:
+            return b"".join(tree.read(f"{PARTS}/{digest}") for digest in listed.decode().split())
+    except (FileNotFoundError, UnsafePath, ValueError):
+        return None
 
 
 def touched(layer: Layer) -> t.Iterator[tuple[str, Footprint]]:
@@ -226,7 +246,7 @@ def needed(layer: Layer) -> t.Iterator[NeededFile]:
     for number, path in enumerate(layer.manifest["tables"]):
         if path in recorded:
             # It has to be there for an undo, too.
-            _read(layer.where, f"{number}.{BEFORE}", layer.manifest["tables"][path])
+            _lines_of_table(layer, number, path)
             footprint = _footprint(layer, number, recorded[path])
             before, unheld = footprint.before, footprint.unheld
         else:
@@ -272,7 +292,10 @@ def _write(directory: PrivateDir, name: str, lines: t.Iterable[bytes]) -> str:
 
 
 def _read(directory: PrivateDir, name: str, digest: str) -> t.Iterator[bytes]:
-    content = directory.read(name)
+    return _checked(directory, name, directory.read(name), digest)
+
+
+def _checked(directory: PrivateDir, name: str, content: bytes | None, digest: str) -> t.Iterator[bytes]:
     if content is None or hashlib.sha256(content).hexdigest() != digest:
         raise StoreError(
             f"{directory.path}/{name} is {'gone' if content is None else 'not what was recorded'}.",

@@ -10,14 +10,16 @@ import shutil
 import typing as t
 from contextlib import ExitStack
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError, UnknownFormat
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.collect import collect
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table_parts import share_tables
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import ORIGINS
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND, HOOK
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
-from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import settle
+from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers, settle
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -78,6 +80,9 @@ def tidy(session: Session, history: t.Sequence[Change] = ()) -> int:
             return 0
         points = {name: point for name, (dummy, point) in (_named(history, names) or _points(session, names)).items()}
         remaining = [name for name in names if name in points and waiting(points[name])]
+        for name in names:
+            if name in points and name not in remaining:
+                _share_tables(state, points[name])
         if remaining != names:
             contents.note_unsettled(farm, remaining)
         if not (history or is_crowded):
@@ -91,6 +96,21 @@ def tidy(session: Session, history: t.Sequence[Change] = ()) -> int:
             stack.enter_context(contents.point_dir(state, points[name]["install_id"], name)) for name in remaining
         ]
         return collect(farm, directories, paths)
+
+
+def _share_tables(state: PrivateDir, point: Point) -> None:
+    """A point that waits no more keeps of its tables only what others have not."""
+    if point.get("pruned") or point.get("archive"):
+        return
+    with ExitStack() as stack:
+        try:
+            captures = layers(state, point, stack, after=point.get("after") or ())
+        except (StoreError, UnknownFormat):
+            # It is damaged; who checks the store says so.
+            return
+        for layer in captures:
+            if layer.manifest.get("farm"):
+                share_tables(layer)
 
 
 def waiting(point: Point) -> list[str]:

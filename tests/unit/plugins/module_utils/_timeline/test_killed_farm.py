@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table_parts
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.check import check
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
@@ -34,6 +35,12 @@ ACTIONS: dict[str, Callable[[TreeHost], object]] = {
 ERRORS = {"killed": None, "disk full": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))}
 # How many calls apart, and from which on: some of them in the quick checks, all of them in an exhaustive one.
 STEP = 37
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables of settled points are kept in parts, small as they are here."""
+    monkeypatch.setattr(table_parts, "_SMALL", 0)
 
 
 def _prepared(where: Path) -> tuple[TreeHost, list[str], list[dict[str, tuple[object, ...]]]]:
