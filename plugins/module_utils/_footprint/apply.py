@@ -43,25 +43,9 @@ if t.TYPE_CHECKING:
 
 # A table of what was at the paths of a way back that began and did not end.
 _BEGUN = "begun"
-# Room that a way back needs.
-_RESERVE = "reserve"
 # Instead of numbers of inodes: of a file that is made here, and of one that is somebody's.
 _MADE, _DISPUTED = 0, -1
 _RENAME_EXCHANGE = 2
-
-
-def reserve(stage: Tree, size: int) -> None:
-    """Keep room for a way back, which begins by giving it away: a change may fill the disk.
-
-    :param size: bytes; a later and larger reserve replaces an earlier one.
-    :raises OSError: there is not so much room.
-    """
-    fd = os.open(_RESERVE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=stage.fd)
-    try:
-        if size > os.fstat(fd).st_size:
-            os.posix_fallocate(fd, 0, size)
-    finally:
-        os.close(fd)
 
 
 def begun(stage: Tree) -> dict[str, TableRow]:
@@ -128,7 +112,6 @@ class Application:
         :param disputed: paths where what is there now is somebody's, and is moved aside.
         :raises OSError: a step failed. What was done stays, and a rerun goes on.
         """
-        self._stage.unlink(_RESERVE)
         self._begin(steps, disputed)
         closed.open_own(self._anchor, steps, self._now, self._stage)
         self._pending = {step.path for step in steps}

@@ -677,11 +677,14 @@ def test_f12_the_change_filled_the_disk(tmp_path: Path, links: bool) -> None:
                     while True:
                         stream.write(b"x" * 4096)
 
-            apply.reserve(bench.stage, 100_000)
+            reserve = tmp_path / "reserve"
+            reserve.write_bytes(os.urandom(100_000))
             state, before, footprint = _transact(bench, change)
             with pytest.raises(OSError, match="No space left"):
                 (bench.top / "more").write_bytes(content)
             (bench.top / "more").unlink()
+            # As a rollback does with that of the farm.
+            reserve.unlink()
             bench.undo_all(before, [footprint])
             assert snapshot(bench.top) == state
             assert not bench.leftovers()
