@@ -62,10 +62,19 @@ exists:
   type: bool
   sample: true
 intact:
-  description: Whether nothing is wrong. What is noted, and what was left behind and the next run looks after, is not.
+  description:
+    - Whether all was looked at, and nothing is wrong. What is noted, and what was left behind and the next run looks
+      after, is not wrong.
   returned: success
   type: bool
   sample: true
+at_work:
+  description:
+    - The run that is at work on O(root) right now, so that not all was looked at, or null. As
+      RV(intellistream.sage.sage_checkpoint_info#module:at_work).
+  returned: success
+  type: dict
+  sample: null
 findings:
   description: What is not as it has to be, what is wrong first.
   returned: success
@@ -96,7 +105,8 @@ findings:
           something was begun and has not ended.
         - V(stale_switch), V(overdue_switch), a dead-man's switch is armed for what has ended, or has not fired.
         - V(stray_file), V(stray_content), V(kept_aside), files that a killed run has left, or that were put aside.
-        - V(at_work), a run is at work, so that only the ledger and what was captured were looked at.
+        - V(at_work), a run is at work, or what a dead one left, so that only the ledger and what was captured were
+          looked at.
       type: str
       sample: point_damaged
     severity:

@@ -399,6 +399,11 @@ recover:
       type: str
       sample: python_deps
   sample: null
+script:
+  description: What C(rollback.sh) did that is not on record yet, for people. Null when there is nothing.
+  returned: success
+  type: str
+  sample: null
 fleet:
   description:
     - How the installation stands in the fleet run it was prepared for, as

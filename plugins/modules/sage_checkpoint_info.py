@@ -81,6 +81,62 @@ version:
   returned: success
   type: str
   sample: 0.3.2.4
+at_work:
+  description: The run that is at work on O(root) right now, or null. One whose controller is known to be gone is none.
+  returned: success
+  type: dict
+  contains:
+    run:
+      description: Its id.
+      type: str
+      sample: 634a78478063
+    user:
+      description: Who started it.
+      type: str
+      sample: alice
+    controller:
+      description: Where.
+      type: str
+      sample: deploy.example.org
+    since:
+      description: Since when.
+      type: str
+      sample: "2025-11-15T14:30:00.000+08:00"
+    silent:
+      description: Seconds since its last call.
+      type: float
+      sample: 3.1
+    told:
+      description: The same for people.
+      type: str
+      sample: run 634a78478063 of alice on deploy.example.org is at work since 2025-11-15T14:30:00 (last call 3 s ago)
+  sample: null
+script:
+  description: What C(rollback.sh) did that is not on record yet. Null where it did nothing.
+  returned: success
+  type: dict
+  contains:
+    ended:
+      description: Whether it came to its end. If not, it, or a rollback, has to be run again.
+      type: bool
+      sample: true
+    time:
+      description: When it ended, or began last.
+      type: str
+      sample: "2025-11-15T14:31:00.000+08:00"
+    tid:
+      description: The change that it took back; empty where that is not known.
+      type: str
+      sample: "20251115_143000"
+    partial:
+      description: Whether it could not take back all of it.
+      type: bool
+      sample: false
+    told:
+      description: The same for people.
+      type: str
+      sample: rollback.sh took back the change 20251115_143000 at 2025-11-15T14:31:00, which is not on record yet
+  sample: null
 in_force:
   description:
     - The installation whose result is on the host, or null. It is the current one, unless that was rolled back.

@@ -78,5 +78,9 @@ BY_FINDING = {
     "stray_file": _REMOVE,
     "stray_content": Advice("Retention removes it", "clean_sage"),
     "kept_aside": Advice("Compare it with install_progress.json, then remove it"),
-    "at_work": Advice("Check again when it has ended", "check_sage"),
+    "at_work": Advice(
+        "Check again when it has ended. A run whose controller is lost counts as dead sage_lease (10 minutes) after "
+        "its last call",
+        "check_sage",
+    ),
 }

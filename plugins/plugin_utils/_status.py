@@ -23,6 +23,7 @@ STATES = (
     "doubt",
     "drift",
     "unknown",
+    "interrupted",
     "running",
     "rolled_back",
     "none",
@@ -36,7 +37,8 @@ _FAILURE = 100
 _OF_RECORD = {
     "completed": "completed",
     "failed": "failed",
-    "running": "running",
+    # Unless a run is at work.
+    "running": "interrupted",
     "prepared": "doubt",
     "rolled_back": "rolled_back",
     "abandoned": "rolled_back",
@@ -48,6 +50,8 @@ _DETAILS = (
     "status",
     "version",
     "in_force",
+    "at_work",
+    "script",
     "progress",
     "progress_file",
     "phases",
@@ -100,6 +104,9 @@ def row(host: str, record: object, answer: object) -> HostStatus:
         )
     if not told["exists"]:
         return HostStatus(host, sage, status="none", why="nothing has been installed", next="install_sage")
+    working = words(mapping(told.get("at_work")).get("told"))
+    if working:
+        return HostStatus(host, sage, status="running", why=working, next="ask again when it has ended")
     broken = words(mapping(told.get("ledger")).get("message"))
     if broken:
         return HostStatus(host, sage, status="failed", why=broken, next="look at the record; docs/troubleshooting.md")
@@ -111,6 +118,11 @@ def row(host: str, record: object, answer: object) -> HostStatus:
             why="nothing has been installed; there are points to go back to",
             next="install_sage",
         )
+    script = mapping(told.get("script"))
+    if script:
+        # Whatever the record says: an installation would bring back what somebody took back.
+        status, verb = ("rolled_back", "record") if script.get("ended") is True else ("interrupted", "finish")
+        return HostStatus(host, sage, status, why=words(script.get("told")), next=f"rollback_sage, to {verb} that")
     fleet = _fleet(told, words(mapping(answer).get("msg")))
     if fleet is not None:
         return HostStatus(host, sage, *fleet)

@@ -437,6 +437,7 @@ class CheckResult(t.TypedDict):
     msg: str
     exists: bool
     intact: bool
+    at_work: dict[str, t.Any] | None
     findings: list[FindingReport]
     repaired: list[str]
     checked: Checked
@@ -558,6 +559,7 @@ class CheckpointResult(InstallationSummary, CheckpointDetails):
     changed: bool
     run: str
     recover: RecoverTarget | None
+    script: str | None
     resume: VerdictResult | None
     fleet: FleetStanding | None
     window: WindowFacts | None
@@ -645,6 +647,8 @@ class InstallationReport(_StateReport):
     install_id: str | None
     status: str | None
     version: str | None
+    at_work: dict[str, t.Any] | None
+    script: dict[str, t.Any] | None
     in_force: str | None
     fleet: FleetStanding | None
     deadman: SwitchStatus

@@ -386,6 +386,9 @@ def changes(told: Mapping[str, HostAnswers]) -> str:
             lines.append(f"  {cell(broken, _MESSAGE)}")
         elif not record["transactions"]:
             lines.append("  nothing has been installed")
+        script = words(mapping(record.get("script")).get("told"))
+        if script:
+            lines.append(f"  {cell(script, _MESSAGE)}; rollback_sage puts it on record")
         for change in map(mapping, sequence(record.get("transactions"))):
             lines += _change(change)
     return "\n".join(lines) + "\n"

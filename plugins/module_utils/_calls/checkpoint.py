@@ -186,6 +186,7 @@ def _record(session: Session, verdict: Verdict | None, start: _Start, undo_to: s
         "changed": changed,
         "run": session.run,
         "recover": {"to": undo_to} if undo_to is not None else None,
+        "script": session.script_run.told if session.script_run is not None else None,
         "resume": verdict.as_dict() if verdict is not None else None,
         "fleet": _fleet(session),
         "window": None,

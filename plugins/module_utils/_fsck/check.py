@@ -53,7 +53,9 @@ def check(engine: Engine, repair: bool, check_mode: bool) -> CheckResult:
         "changed": bool(repaired),
         "msg": _summary(looked, len(repaired)),
         "exists": looked.exists,
-        "intact": not any(finding.severity == WRONG for finding in looked.findings),
+        # What was not looked at nobody calls intact.
+        "intact": looked.at_work is None and not any(finding.severity == WRONG for finding in looked.findings),
+        "at_work": looked.at_work.as_dict() if looked.at_work is not None else None,
         "findings": [finding.as_dict() for finding in looked.findings],
         "repaired": repaired,
         "checked": {
@@ -69,11 +71,12 @@ def check(engine: Engine, repair: bool, check_mode: bool) -> CheckResult:
 def _summary(looked: Looked, repaired: int) -> str:
     count = sum(finding.severity == WRONG for finding in looked.findings)
     notes = sum(finding.severity == NOTED for finding in looked.findings)
-    others = len(looked.findings) - count - notes
+    others = len(looked.findings) - count - notes - (looked.at_work is not None)
     parts = [f"{count} wrong"] if count else []
     parts += [f"{notes} to note"] if notes else []
     parts += [f"{others} left behind"] if others else []
     parts += [f"{repaired} mended"] if repaired else []
+    parts += ["not all could be looked at"] if looked.at_work is not None else []
     return ", ".join(parts) or ("nothing is wrong" if looked.exists else "nothing was recorded here")
 
 

@@ -31,7 +31,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._pruning.usage 
 from ansible_collections.intellistream.sage.plugins.module_utils._records import (
     install_log,
     lease,
-    stray_processes,
     verified_table,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold
@@ -39,7 +38,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import VERSION, Ledger
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import NAME as PROGRESS
 from ansible_collections.intellistream.sage.plugins.module_utils._records.progress import unverified
-from ansible_collections.intellistream.sage.plugins.module_utils._records.record import DONE
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_modes
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.drift import drift
@@ -50,6 +48,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline impor
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
+    from ansible_collections.intellistream.sage.plugins.module_utils._records.lease import Lease
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine, Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
@@ -70,6 +69,10 @@ _PROGRESS = {
 }
 # The words of what came without a hash in its RECORD.
 _UNHASHED = "no hash in RECORD"
+# What is not looked at while a run is at work: it is changing that right now.
+_NOT_LOOKED_AT = (
+    "what is installed, rollback.sh, the farm, the dead-man's switch and what killed runs left were not looked at"
+)
 # Files that a finding about many names.
 _MANY = 3
 _AHEAD = "the ledger has lost its last lines, or an older copy of it was put back"
@@ -84,6 +87,7 @@ class Looked(t.NamedTuple):
     :ivar points: that can be undone.
     :ivar files: captured ones, that were read.
     :ivar bytes: in them.
+    :ivar at_work: the lease of the run that is at work, so that not all was looked at.
     """
 
     exists: bool
@@ -92,6 +96,7 @@ class Looked(t.NamedTuple):
     points: int = 0
     files: int = 0
     bytes: int = 0
+    at_work: Lease | None = None
 
 
 def look(engine: Engine) -> Looked:
@@ -126,21 +131,20 @@ def _look(engine: Engine, session: Session) -> Looked:
     if Ledger(state).repair(apply=False):
         text = f"{state.path}/{LEDGER} ends with a line that was never finished; nobody was told that it was written"
         findings.append(left_behind("unfinished_line", text, mendable=True))
-    working = _at_work(engine, state)
+    working = _at_work(engine, state, findings)
     history, lines = _history(session, findings)
     if not session.empty:
-        findings += _progress(session, bool(working))
-        findings += _unfinished(session, history) if not working else []
-    findings += working
+        findings += _progress(session, working is not None)
+        findings += _unfinished(session, history) if working is None else []
     points = integrity.promised(history)
     named, every = {point["point"]: point for point in points}, [point for each in history for point in each.points]
     for point in integrity.damaged(state, points, thorough=True):
-        is_mendable = not working and mend.mend(state, named[point["point"]], every, apply=False)
+        is_mendable = working is None and mend.mend(state, named[point["point"]], every, apply=False)
         findings += [
             wrong("point_damaged", f"rollback point {point['point']} cannot be used: {problem}", is_mendable)
             for problem in point["problems"]
         ]
-    if not working:
+    if working is None:
         findings += _lost_tail(state, session, history)
         findings += _files(state)
         findings += _store(state, history)
@@ -158,6 +162,7 @@ def _look(engine: Engine, session: Session) -> Looked:
         points=len(points),
         files=sum(resource["files"] for resource in resources),
         bytes=sum(resource["bytes"] for resource in resources),
+        at_work=working,
     )
 
 
@@ -205,12 +210,10 @@ def _unfinished(session: Session, history: t.Sequence[Change]) -> list[Finding]:
     if undoing or session.interrupted:
         text = f"a rollback of {' and '.join(undoing) or 'a change'} was begun and not finished"
         findings.append(wrong("unfinished_rollback", text))
-    elif session.script_was_run and session.where is not None:
-        if session.where.read(DONE) is None:
-            findings.append(wrong("unfinished_script", f"{session.path}/{script.NAME} was begun and has not ended"))
-        else:
-            text = f"{session.path}/{script.NAME} has rolled back, and the ledger does not know yet"
-            findings.append(left_behind("unrecorded_script", text))
+    elif session.script_run is not None:
+        told = session.script_run.told
+        is_over = session.script_run.ended
+        findings.append(left_behind("unrecorded_script", told) if is_over else wrong("unfinished_script", told))
     installation = session.installation
     stands = standing(installation)
     if installation is None:
@@ -226,27 +229,20 @@ def _unfinished(session: Session, history: t.Sequence[Change]) -> list[Finding]:
     return findings
 
 
-def _at_work(engine: Engine, state: PrivateDir) -> list[Finding]:
-    """A run that is at work: what it is doing right now is no damage. What a dead one has left is told, too."""
+def _at_work(engine: Engine, state: PrivateDir, findings: list[Finding]) -> Lease | None:
+    """The run that is at work: what it is doing right now is no damage, so not all can be looked at."""
     path = os.path.join(state.path, lease.NAME)
     try:
-        held = lease.read(state)
+        known = lease.read(state)
+        working = lease.at_work(state, engine.root, engine.run)
     except UnknownFormat as error:
-        return [wrong("unknown_format", error.what)]
-    if held is None:
-        unreadable = state.read(lease.NAME) is not None
-        return (
-            [left_behind("stray_file", f"{path} cannot be understood, and counts for nothing", True)]
-            if unreadable
-            else []
-        )
-    if not held.held or (engine.run is not None and engine.run.run == held.run):
-        return []
-    silent = max(held.silent(), 0.0)
-    run = f"run {held.run} of {held.user or 'somebody'} on {held.controller or 'another controller'}"
-    if silent > held.seconds and not stray_processes.of_run(engine.root, held.run):
-        return []
-    return [left_behind("at_work", f"{run} is at work (last call {silent:.0f} s ago), so not all was looked at")]
+        findings.append(wrong("unknown_format", error.what))
+        return None
+    if known is None and state.read(lease.NAME) is not None:
+        findings.append(left_behind("stray_file", f"{path} cannot be understood, and counts for nothing", True))
+    if working is not None:
+        findings.append(left_behind("at_work", f"{lease.told(working, engine.root, engine.run)}, so {_NOT_LOOKED_AT}"))
+    return working
 
 
 def _files(state: PrivateDir) -> list[Finding]:

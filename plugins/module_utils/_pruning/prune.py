@@ -84,9 +84,10 @@ class Cleaning:
             self._decision = policy.RetentionDecision([], [], remaining=remaining, protected=[])
             return
         self._before = self._usage.occupied()
-        if session.script_was_run:
+        if session.script_run is not None:
             # What it needs is known to itself alone, until a rollback takes it over.
-            reason = "everything is kept: rollback.sh was run, and intellistream.sage.sage_rollback has not finished it"
+            told = session.script_run.told
+            reason = f"everything is kept: {told}; intellistream.sage.sage_rollback finishes it and records it"
             self._decision = policy.RetentionDecision([], [], remaining=remaining, protected=[reason])
             return
         self._decision = policy.decide(history, self._usage, limits, time.time())

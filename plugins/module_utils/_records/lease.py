@@ -103,6 +103,10 @@ class Lease(t.NamedTuple):
         # A time to come is that of a clock that was set back since.
         return min(silence, now - self.touched) if self.touched <= now else silence
 
+    def is_dead(self, caller: Run | None) -> bool:
+        """Whether the controller of a run that asks knows the process of this one to be gone."""
+        return caller is not None and self.run in caller.dead
+
     def as_dict(self) -> dict[str, t.Any]:
         """What the controller has to know to say whether the run is alive, and people."""
         names = ("run", "controller", "pid_namespace", "pid", "started", "user", "host", "since", "seconds")
@@ -159,21 +163,51 @@ def read(state: PrivateDir | None) -> Lease | None:
     return Lease(**own_fields, more=fields, touched=touched)
 
 
+def at_work(state: PrivateDir | None, root: str, caller: Run | None) -> Lease | None:
+    """The run that is at work on a root, and is not the one that asks; None where the root is free.
+
+    Whoever refuses, waits, checks or tells asks here, so that all of them say the same of one run.
+
+    :param root: where SAGE is installed.
+    :param caller: the run that asks, with what its controller knows; None outside of a run. What a run itself started,
+        such as a hook of the package manager, belongs to it.
+    :returns: the lease of a dead run, too, while processes that it left are at work.
+    :raises UnknownFormat: another version wrote it.
+    """
+    lease = read(state)
+    if lease is None or not lease.held or lease.run == _run_of(caller):
+        return None
+    is_dead = lease.is_dead(caller) or lease.silent() > lease.seconds
+    return None if is_dead and not stray_processes.of_run(root, lease.run) else lease
+
+
+def told(lease: Lease, root: str, caller: Run | None) -> str:
+    """What people are told of a run that M(at_work) named, without a full stop."""
+    run = f"run {lease.run} of {lease.user or 'somebody'} on {lease.controller or 'another controller'}"
+    last = f"last call {max(lease.silent(), 0.0):.0f} s ago"
+    if not lease.is_dead(caller) and lease.silent() <= lease.seconds:
+        return f"{run} is at work since {lease.since[:19]} ({last})"
+    processes = ", ".join(map(str, stray_processes.of_run(root, lease.run)))
+    return f"{run} is dead ({last}) and has left processes at work, which the next run ends: {processes}"
+
+
+def _run_of(caller: Run | None) -> str:
+    return caller.run if caller is not None else os.environ.get(stray_processes.RUN, "")
+
+
 def refuse(state: PrivateDir | None, root: str, caller: Run | None, ends: bool = True) -> None:
     """Refuse where another run is at work. What a dead one left at work is ended.
 
     :param root: where SAGE is installed.
     :param ends: false in check mode, which ends nothing.
-    :param caller: the run that asks; None outside of a run. What a run itself started, such as a hook of the package
-        manager, belongs to it.
+    :param caller: the run that asks, as for M(at_work).
     :raises Leased: another run is at work, or the same one under another name of this host.
     :raises Busy: what a dead run left does not end.
     """
     lease = read(state)
     if lease is None:
         return
-    run = caller.run if caller is not None else os.environ.get(stray_processes.RUN, "")
-    if run == lease.run:
+    if lease.run == _run_of(caller):
         # Two calls, of which each is a matter of its own, may come by two names, one after the other.
         if caller is not None and caller.host != lease.host and (lease.held or not caller.brief):
             raise Leased(
@@ -185,13 +219,11 @@ def refuse(state: PrivateDir | None, root: str, caller: Run | None, ends: bool =
                 waits=False,
             )
         return
-    if not lease.held:
-        return
-    if caller is not None and lease.run in caller.dead:
+    if lease.held and lease.is_dead(caller):
         if ends:
             stray_processes.kill(root, run=lease.run)
         return
-    if lease.silent() > lease.seconds and not stray_processes.of_run(root, lease.run):
+    if at_work(state, root, caller) is None:
         return
     raise Leased(
         f"{root} is at work: {lease.user or 'somebody'} on {lease.controller or 'another controller'} has a run on it "

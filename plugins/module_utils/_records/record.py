@@ -5,8 +5,10 @@ Reading it needs no lock, and costs little of what a session does that may chang
 
 from __future__ import annotations
 
+import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
@@ -28,8 +30,34 @@ if t.TYPE_CHECKING:
 # What C(rollback.sh) leaves for the engine to notice: it cannot write the ledger itself.
 BEGUN = "rollback.begun"
 DONE = "rollback.done"
+# Bytes of such a file that are read.
+_OF_MARK = 4096
 # Where the script prepares a file, when it was killed right then.
 STAGE = "rollback.stage"
+
+
+class ScriptRun(t.NamedTuple):
+    """What C(rollback.sh) did, and the ledger does not know yet.
+
+    :ivar ended: it came to its end, and everything was as captured then, or all that it can do was.
+    :ivar time: when it ended, or began last, ISO time.
+    :ivar tid: the change that it took back, all before which stays; empty where it does not say.
+    :ivar partial: it could not do all, and has named the rest.
+    """
+
+    ended: bool
+    time: str
+    tid: str
+    partial: bool
+
+    @property
+    def told(self) -> str:
+        """What people are told, without a full stop."""
+        change = f"the change {self.tid}" if self.tid else "the latest change"
+        if not self.ended:
+            return f"rollback.sh began to take back {change} at {self.time[:19]}, and has not finished that"
+        part = "a part of " if self.partial else ""
+        return f"rollback.sh took back {part}{change} at {self.time[:19]}, which is not on record yet"
 
 
 class Record:
@@ -191,9 +219,37 @@ class Record:
         return [line for line in lines[-count:] if line.seq > since]
 
     @property
+    def script_run(self) -> ScriptRun | None:
+        """What C(rollback.sh) did that the ledger does not know yet; None where it did nothing.
+
+        Whoever judges, lists or goes on asks here. What is in its marks is for people: nothing depends on it but that
+        they are there.
+        """
+        if self.where is None:
+            return None
+        began, ended = self._mark_of_script(BEGUN), self._mark_of_script(DONE)
+        mark = began if began is not None else ended
+        if mark is None:
+            return None
+        lines = (ended or mark)[1].decode("utf-8", "replace").splitlines()
+        fields = dict(line.partition(": ")[::2] for line in lines)
+        return ScriptRun(began is None, clock.local(mark[0]), fields.get("tid", ""), fields.get("outcome") == "partial")
+
+    def _mark_of_script(self, name: str) -> tuple[float, bytes] | None:
+        """When a mark was written last, in seconds since the epoch, and what is in it."""
+        try:
+            stream = os.fdopen(self.where.open(name, os.O_RDONLY), "rb") if self.where is not None else None
+        except FileNotFoundError:
+            return None
+        if stream is None:
+            return None
+        with stream:
+            return os.fstat(stream.fileno()).st_mtime, stream.read(_OF_MARK)
+
+    @property
     def script_was_run(self) -> bool:
         """C(rollback.sh) was begun, or has ended, and the ledger does not know yet."""
-        return self.where is not None and any(self.where.read(name) is not None for name in (BEGUN, DONE))
+        return self.script_run is not None
 
     def lines(self, offset: int = 0) -> list[LedgerLine]:
         """All lines on disk from the byte C(offset) on, their chain checked."""

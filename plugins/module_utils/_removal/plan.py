@@ -192,9 +192,9 @@ def _refuse_what_has_not_ended(record: Record) -> None:
     """
     installation = record.installation
     refuse_undecided(installation)
-    if record.script_was_run:
+    if record.script_run is not None:
         raise NotEnded(
-            "rollback.sh was run here, and that is not recorded yet.",
+            f"{record.script_run.told}.",
             untouched="everything.",
             advice="Run rollback_sage.yml, which ends and records it. Then remove SAGE.",
         )

@@ -5,11 +5,15 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host
-from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import LedgerBroken, SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
+    LedgerBroken,
+    SageError,
+    UnknownFormat,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import judge, on_host
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance import check
-from ansible_collections.intellistream.sage.plugins.module_utils._records import progress
+from ansible_collections.intellistream.sage.plugins.module_utils._records import lease, progress
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import fold, installations
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
@@ -43,6 +47,7 @@ def report(engine: Engine, inputs: Inputs | None, history: bool, drift: bool = F
     try:
         with engine.reading() as session:
             result = _report(session, inputs, history)
+            result["at_work"] = _at_work(engine, session)
             if drift:
                 from ansible_collections.intellistream.sage.plugins.module_utils._reports import drift as reports_drift
 
@@ -59,6 +64,16 @@ def report(engine: Engine, inputs: Inputs | None, history: bool, drift: bool = F
         if drift:
             broken["drift"] = None
         return broken
+
+
+def _at_work(engine: Engine, session: Session) -> dict[str, t.Any] | None:
+    """The run that is at work, for programs and for people."""
+    try:
+        working = lease.at_work(session.where, engine.root, engine.run)
+    except UnknownFormat:
+        # A check tells of it.
+        return None
+    return {**working.as_dict(), "told": lease.told(working, engine.root, engine.run)} if working is not None else None
 
 
 def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
@@ -91,6 +106,9 @@ def _report(session: Session, inputs: Inputs | None, history: bool) -> Report:
         "damaged": sorted(damaged, key=lambda point: point["point"]),
         "ledger": _ledger(session.path, count, broken),
     }
+    script = session.script_run
+    if script is not None:
+        result["script"] = {**script._asdict(), "told": script.told}
     if history:
         result["installations"] = [installed.as_dict() for installed in installations(changes)]
         result["transactions"] = reports_history.transactions(session.where, changes, unusable)
@@ -144,6 +162,8 @@ def _nothing() -> InstallationReport:
         "install_id": None,
         "status": None,
         "version": None,
+        "at_work": None,
+        "script": None,
         "in_force": None,
         "fleet": None,
         "deadman": {"armed": False, "seconds_left": None, "fired": None},

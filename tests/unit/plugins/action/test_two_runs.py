@@ -18,6 +18,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._records import stray_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._records.lease import Run
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.tests.unit.plugins.action.playing import (
@@ -171,6 +172,42 @@ def test_e3_a_rerun_after_the_controller_died_never_waits(controller: Controller
     controller.gate.unlink()
     succeeded, text = controller.ends(second)
     assert succeeded, text
+
+
+def test_k2_a_run_that_was_killed_is_not_at_work_for_who_looks(controller: Controller) -> None:
+    """On its own controller: the check looked at half of it, and the status said that it runs."""
+    controller.gate.touch()
+    first = controller.start("1")
+    controller.reached("1")
+    looking = {"sage_root": controller.root, "sage_no_index": "true"}
+    status, check = ("intellistream.sage.status_sage", "intellistream.sage.check_sage")
+    text = controller.ends(controller.start("1", playbook=status, **looking))[1]
+    assert "is at work since" in text
+    assert "1 running" in text
+    succeeded, text = controller.ends(controller.start("1", playbook=check, **looking))
+    assert not succeeded
+    assert "Not all could be looked at" in text
+    first.kill()
+    first.wait()
+    text = controller.ends(controller.start("1", playbook=status, **looking))[1]
+    assert "is dead" in text
+    assert "has left processes at work, which the next run ends" in text
+    # What it had left ends.
+    controller.gate.unlink()
+    while stray_processes.of_run(str(controller.root), _holder(controller)):
+        time.sleep(0.05)
+    text = controller.ends(controller.start("1", playbook=status, **looking))[1]
+    assert "1 interrupted" in text
+    succeeded, text = controller.ends(controller.start("1", playbook=check, **looking))
+    assert succeeded, text
+    assert "at work" not in text
+    assert "is not finished" in text
+
+
+def _holder(controller: Controller) -> str:
+    """The run that has the lease."""
+    lease = json.loads((controller.root / ".sage" / "checkpoints" / "lease.json").read_bytes())
+    return str(lease["run"])
 
 
 # A run whose last call was long ago, when a module of ansible-core has ended that took all of that time.

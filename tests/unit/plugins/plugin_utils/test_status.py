@@ -83,6 +83,25 @@ def test_e17_after_an_undo_the_error_is_why() -> None:
     assert row.why == "as 20251115_143000"
 
 
+def test_k2_whoever_is_at_work_is_told_and_a_dead_run_is_none() -> None:
+    """A run that was killed was shown as running."""
+    running = {**DONE, "status": "running", "resume": {"phase": "python_deps", "reasons": [{"reason": "it is"}]}}
+    told = "run r1 of alice on deploy is at work since 2025-11-15T14:30:00 (last call 3 s ago)"
+    row = _status.row("h", {**running, "at_work": {"told": told}}, {})
+    assert (row.status, row.why, row.next) == ("running", told, "ask again when it has ended")
+    row = _status.row("h", {**running, "at_work": None}, {})
+    assert (row.status, row.next) == ("interrupted", "install_sage, from python_deps")
+
+
+def test_k1_what_rollback_sh_took_back_is_not_to_be_installed_again() -> None:
+    """The next step was the installation that somebody had just taken back."""
+    told = "rollback.sh took back the change 20251115_143000 at 2025-11-15T15:00:00, which is not on record yet"
+    row = _status.row("h", {**DRIFTED, "script": {"ended": True, "told": told}}, {})
+    assert (row.status, row.why, row.next) == ("rolled_back", told, "rollback_sage, to record that")
+    row = _status.row("h", {**DRIFTED, "script": {"ended": False, "told": "rollback.sh began"}}, {})
+    assert (row.status, row.next) == ("interrupted", "rollback_sage, to finish that")
+
+
 def test_e17_only_what_is_asked_for_is_shown_and_all_is_counted() -> None:
     rows = [_status.row(f"h{number:03}", FAILED if number % 70 == 1 else DONE, {}) for number in range(200)]
     lines = _status.table(rows, ["failed", "doubt", "drift"]).splitlines()
@@ -102,6 +121,8 @@ def test_e17_only_what_is_asked_for_is_shown_and_all_is_counted() -> None:
         {**DRIFTED, "resume": {"phase": FORGED, "reasons": [{"reason": FORGED}]}},
         {**DONE, "status": "rolled_back", "in_force": FORGED},
         {**DOUBT, "fleet": {"state": "in_doubt", "since": FORGED, "run": FORGED}},
+        {**DONE, "at_work": {"told": FORGED}},
+        {**DONE, "script": {"told": FORGED}},
         {**DOUBT, "fleet": {"state": "aborting", "run": FORGED * 1000}},
     ],
 )

@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import typing as t
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base import clock
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import Leased
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import CheckpointRequest, checkpoint
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.check import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records import lease
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.recorded import verified
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.sagehost import SageHost
@@ -407,6 +411,12 @@ def test_a_run_at_work_is_told_and_not_taken_for_damage(host: Host) -> None:
     (host.checkpoints / ".lease.json.tmp").touch()
     assert host.findings() == [("left", "at_work")]
     assert "run r1 of alice on deploy is at work" in host.texts()
+    assert "what is installed, rollback.sh, the farm" in host.texts()
+    # Nobody calls intact what was not looked at.
+    told = check(host.engine, False, False)
+    assert (told["intact"], told["msg"]) == (False, "not all could be looked at")
+    assert told["at_work"] is not None
+    assert told["at_work"]["run"] == "r1"
     with pytest.raises(Leased):
         check(host.engine, True, False)
     # Once it is silent for too long it is dead, and what it left is told.
@@ -416,6 +426,60 @@ def test_a_run_at_work_is_told_and_not_taken_for_damage(host: Host) -> None:
     # Calls that know nothing of the record only touch the file.
     os.utime(host.checkpoints / "lease.json", (content["wall"], content["wall"]))
     assert sorted(host.findings()) == [("left", "stray_file"), ("left", "unfinished_installation")]
+
+
+def test_e3_a_run_whose_controller_is_gone_is_not_at_work(host: Host) -> None:
+    """For a check it was, until it had been silent for long enough: so half of the root was not looked at."""
+    host.install("1")
+    host.begin("2")
+    killed = lease.Run(run="r1", controller="deploy", user="alice", host="h")
+    with host.engine.session() as session:
+        assert session.where is not None
+        lease.take(session.where, killed, held=True)
+    (host.checkpoints / ".lease.json.tmp").touch()
+    host.engine.run = lease.Run(run="r2", controller="deploy", host="h", dead=["r1"])
+    told = check(host.engine, False, False)
+    assert sorted(each["name"] for each in told["findings"]) == ["stray_file", "unfinished_installation"]
+    assert told["at_work"] is None
+    # What it left at work on the host still changes things.
+    marks = {"SAGE_INSTALLATION": f"x@{host.engine.root}", "SAGE_RUN": "r1"}
+    with subprocess.Popen(["sleep", "600"], env=marks) as left:
+        try:
+            told = check(host.engine, False, False)
+        finally:
+            left.kill()
+    assert [each["name"] for each in told["findings"]] == ["at_work"]
+    assert "run r1 of alice on deploy is dead" in told["findings"][0]["text"]
+    assert f"has left processes at work, which the next run ends: {left.pid}" in told["findings"][0]["text"]
+    assert not told["intact"]
+
+
+def test_k1_what_the_script_did_is_told_by_date(host: Host) -> None:
+    install_id = host.install("1")
+    script = host.checkpoints / "rollback.sh"
+    assert subprocess.run(["sh", str(script), "--yes"], capture_output=True, check=False).returncode == 0
+    ended = clock.local((host.checkpoints / "rollback.done").stat().st_mtime)[:19]
+    told = f"rollback.sh took back the change {install_id} at {ended}, which is not on record yet"
+    assert host.texts() == told
+    assert host.findings() == [("left", "unrecorded_script")]
+    report_of_host = report(host.engine, None, True)
+    assert report_of_host["script"] is not None
+    assert (report_of_host["script"]["told"], report_of_host["script"]["ended"]) == (told, True)
+    # Killed in the middle.
+    (host.checkpoints / "rollback.begun").write_text("generation \n")
+    os.utime(host.checkpoints / "rollback.begun", (0, 0))
+    epoch = clock.local(0)[:19]
+    assert f"rollback.sh began to take back the change {install_id} at {epoch}, and has not finished that" in (
+        host.texts()
+    )
+    assert ("wrong", "unfinished_script") in host.findings()
+    # Whoever goes on says it before.
+    begun = checkpoint(host.engine, CheckpointRequest({"python_deps": {"version": "1"}}, True, {}, [], True), True)
+    assert begun["recover"] == {"to": "unfinished"}
+    assert "has not finished that" in str(begun["script"])
+    host.back()
+    assert report(host.engine, None, True)["script"] is None
+    assert host.texts() == ""
 
 
 def test_an_overdue_switch_is_wrong(host: Host) -> None:

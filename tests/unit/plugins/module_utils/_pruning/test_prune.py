@@ -307,7 +307,7 @@ def test_what_the_script_has_begun_is_left_alone(host: SageHost) -> None:
     begun.write_text("")
     done = host.clean(installations=1, archive=True)
     assert (done["changed"], done["pruned"], done["kept"]) == (False, [], 3)
-    assert "rollback.sh was run" in done["protected"][0]
+    assert "rollback.sh began to take back the latest change" in done["protected"][0]
     assert host.stored() == [f"{name}.1" for name in names]
 
 

@@ -281,7 +281,7 @@ def test_what_has_not_ended_comes_first(host: Removable) -> None:
 def test_a_script_that_was_run_is_recorded_first(host: Removable) -> None:
     host.install()
     pathlib.Path(host.engine.path, "rollback.begun").touch(mode=0o600)
-    with pytest.raises(NotEnded, match=r"rollback\.sh was run"):
+    with pytest.raises(NotEnded, match=r"rollback\.sh began to take back"):
         remove(host.engine, False, False)
 
 
