@@ -98,7 +98,10 @@ class ActionModule(SageAction):
 
     def _needed(self, options: Result, source: str, task_vars: Result) -> list[Wheel]:
         if not options["lock"]:
-            raise InputError("`lock` is missing: the lock file says which wheels are needed.", untouched="everything.")
+            raise InputError(
+                "The module's option `lock` is missing: the lock file says which wheels are needed.",
+                untouched="everything.",
+            )
         path = on_controller(options["lock"])
         try:
             with open(path, "rb") as file:

@@ -12,7 +12,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict 
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark
 from ansible_collections.intellistream.sage.plugins.module_utils._fleet.participant import learn_decision, prepare
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, lease, progress
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    CLEANUP,
+    ENVIRONMENT,
+    PHASES,
+    VERIFICATION,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.standing import standing
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import make
@@ -335,7 +340,7 @@ def _move(session: Session, transition: Transition) -> list[_MovedResource]:
     captures = transition.get("capture")
     moved: list[_MovedResource] = []
     if captures:
-        if phase == PHASES[0]:
+        if phase == ENVIRONMENT:
             captures, moved = _whole_where_moved(captures)
         settle_earlier(session, captures)
         # Captured and checked before the phase counts as started: nothing is changed before that.
@@ -369,14 +374,16 @@ def _refuse_out_of_order(installation: Installation, phase: str, status: str, re
                 phase=phase,
                 missing=earlier,
             )
-    if phase in PHASES[-2:] and (installation.verified is None or (status == "skipped" and phase == PHASES[-2])):
+    if phase in (VERIFICATION, CLEANUP) and (
+        installation.verified is None or (status == "skipped" and phase == VERIFICATION)
+    ):
         raise OutOfOrder(
             f"Phase {phase} of installation {name} cannot be {status}: what was installed has not been verified.",
             untouched="the record.",
             advice="Begin the phase verification and call intellistream.sage.sage_verify. If that was done, it failed "
             "and was ignored, or an earlier phase has begun since.",
             phase=phase,
-            missing=PHASES[-2],
+            missing=VERIFICATION,
         )
     reasons = drift(result)
     if reasons:

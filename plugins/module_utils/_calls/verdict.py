@@ -20,7 +20,13 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.redact im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.results import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import open_state
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity, progress, verified_table
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    CLEANUP,
+    DISTRIBUTIONS,
+    ENVIRONMENT,
+    PHASES,
+    VERIFICATION,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_verified
 from ansible_collections.intellistream.sage.plugins.module_utils._registry.registry import kind_of
@@ -99,14 +105,16 @@ def judge(
     :param latest: the installation that began last, where that one was undone; None when it is the same.
     """
     if installation is None:
-        return Verdict("none", PHASES[0], reasons=[{"phase": PHASES[0], "reason": "nothing has been installed yet"}])
+        return Verdict(
+            "none", ENVIRONMENT, reasons=[{"phase": ENVIRONMENT, "reason": "nothing has been installed yet"}]
+        )
     reasons: list[PhaseReason] = []
     altered = _altered(state, installation)
     named = _named_by_verification(installation, latest)
     for name in PHASES:
         phase = installation.phases[name]
         phase_reasons = _changed_inputs(installation.inputs.get(name) or {}, inputs, name)
-        if name == PHASES[0]:
+        if name == ENVIRONMENT:
             phase_reasons += base_host.differences(installation.environment, host)
             new_root = identity.new_root(installation.began_as, here) if here is not None else ""
             phase_reasons += [new_root] if new_root else []
@@ -117,15 +125,15 @@ def judge(
         if phase.done:
             # What is gone or of another version altogether is not told a second time, file by file.
             phase_reasons += drift(phase.result) or altered.get(name, [])
-        if name == PHASES[2] and named and not phase_reasons:
+        if name == DISTRIBUTIONS and named and not phase_reasons:
             phase_reasons.append(f"verification found: {named}")
         reasons += [{"phase": name, "reason": reason} for reason in phase_reasons]
     if not reasons:
         # Where a distribution is gone as a whole its phase has said so.
-        reasons = [{"phase": PHASES[2], "reason": reason} for reason in altered.get("", [])]
+        reasons = [{"phase": DISTRIBUTIONS, "reason": reason} for reason in altered.get("", [])]
     first = reasons[0]["phase"] if reasons else None
-    if first == PHASES[-1]:
-        first = PHASES[-2]
+    if first == CLEANUP:
+        first = VERIFICATION
         reasons.insert(0, {"phase": first, "reason": "the run that ends an installation is the one that verifies it"})
     if first is None:
         return Verdict("finished", None, reasons=[])
@@ -152,9 +160,9 @@ def _altered(state: PrivateDir | None, installation: Installation) -> dict[str, 
         path = verified_table.path_of(state, installation.install_id)
         sentences = _ALTERED.load()(known["path"], data, path, versions)
     except SageError as error:
-        return {PHASES[-2]: [f"nobody can tell whether files were edited since: {error.what}"]}
+        return {VERIFICATION: [f"nobody can tell whether files were edited since: {error.what}"]}
     except OSError as error:
-        return {PHASES[-2]: [f"nobody can tell whether files were edited since: {error}"]}
+        return {VERIFICATION: [f"nobody can tell whether files were edited since: {error}"]}
     reasons: dict[str, list[str]] = {}
     for name, sentence in sentences.items():
         reasons.setdefault(phase_of.get(name, ""), []).append(sentence)
@@ -169,7 +177,7 @@ def _named_by_verification(installation: Installation, latest: Installation | No
     for attempt in (installation, latest):
         if attempt is None or (attempt is latest is not installation and attempt.altered):
             continue
-        failure = attempt.phases[PHASES[-2]].failure
+        failure = attempt.phases[VERIFICATION].failure
         differences = failure.get("differences") if isinstance(failure, dict) else None
         if isinstance(differences, list) and differences:
             return str(differences[0])

@@ -30,7 +30,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
     tabulate,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._records import verified_table
-from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
+from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    PHASES,
+    VERIFICATION,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 
 if t.TYPE_CHECKING:
@@ -230,11 +233,11 @@ def _at_work(session: Session, check_mode: bool) -> Installation | None:
     installation = session.installation
     if check_mode:
         return installation
-    missing = PHASES[-2]
+    missing = VERIFICATION
     if installation is not None:
-        undone = [phase for phase in PHASES[:-2] if not installation.phases[phase].done]
+        undone = [phase for phase in PHASES[: PHASES.index(VERIFICATION)] if not installation.phases[phase].done]
         missing = undone[0] if undone else missing
-        if not undone and installation.phases[PHASES[-2]].status == "started":
+        if not undone and installation.phases[VERIFICATION].status == "started":
             return installation
     status = installation.phases[missing].status if installation is not None else "pending"
     raise OutOfOrder(

@@ -59,7 +59,7 @@ def find(named: str | None, tools: str | None) -> str:
         raise InputError(
             f"{named} was given as uv, but does not exist or does not run.",
             untouched="everything.",
-            advice="Set `uv` to the path of a working uv on the host, or leave it out.",
+            advice="Set `sage_uv` (the module's option `uv`) to the path of a working uv on the host, or leave it out.",
         )
     places = [shutil.which("uv")]
     if tools:
@@ -95,7 +95,7 @@ def choose(installer: str, named: str | None, tools: str | None) -> InstallerCho
         raise InputError(
             "uv is not on this host.",
             untouched="everything.",
-            advice="Install uv, set `uv` to its path, set `tools` to a directory it may be fetched to, "
-            "or use `installer: auto` or `pip`.",
+            advice="Install uv on the host, set `sage_uv` (the module's option `uv`) to its path, or set "
+            "`sage_installer` (the module's option `installer`) to pip.",
         )
     return InstallerChoice("pip", reason="uv is not on this host")

@@ -106,7 +106,7 @@ def install_request(options: Options) -> interface.InstallRequest:
         raise InputError(
             "There is nothing to resolve.",
             untouched="everything.",
-            advice="Set `requirements`, `sources` or `lock`.",
+            advice="Give the module `requirements`, `sources` or `lock`.",
         )
     return result
 
@@ -216,6 +216,6 @@ def _from_lock(text: str, request: interface.InstallRequest, target: interface.I
         raise InputError(
             f"The lock file does not pin {', '.join(missing)}, which is required.",
             untouched="everything.",
-            advice="Write the lock file again (`lock_file`), or remove that requirement.",
+            advice="Write the lock file again (lock_sage), or leave that requirement out.",
         )
     return list(pins.values())

@@ -17,6 +17,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RecordedInstallation
 
 PHASES = ("environment_setup", "submodule_sync", "python_deps", "sage_packages", "verification", "cleanup")
+# By what they do.
+ENVIRONMENT, DISTRIBUTIONS, VERIFICATION, CLEANUP = "environment_setup", "python_deps", "verification", "cleanup"
 STATUSES = ("pending", "started", "completed", "skipped", "failed", "rolled_back")
 _DONE = ("completed", "skipped")
 _NOT_IN_FORCE = ("rolled_back", "abandoned")
@@ -349,7 +351,7 @@ class Installation(Change):
             for later in PHASES[PHASES.index(name) + 1 :]:
                 self.phases[later] = Phase(later)
         self.phases[name].move(event, time)
-        if status not in _DONE and name != PHASES[-1]:
+        if status not in _DONE and name != CLEANUP:
             self.verified = None
         self.status = "failed" if status == "failed" else "running"
         if all(phase.done for phase in self.phases.values()):

@@ -6,6 +6,7 @@ import json
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
+    CLEANUP,
     PHASES,
     effective,
     fold,
@@ -136,7 +137,7 @@ def _current(installation: Installation) -> str:
         for name in PHASES:
             if installation.phases[name].status in statuses:
                 return name
-    return PHASES[-1]
+    return CLEANUP
 
 
 def render(installation: Installation, in_force: Installation | None = None) -> bytes:

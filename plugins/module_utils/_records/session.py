@@ -43,6 +43,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records import
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import (
     PHASES,
     STATUSES,
+    VERIFICATION,
     Change,
     Installation,
     installations,
@@ -215,7 +216,7 @@ class Session(Record):
         self.refuse_to_go_on()
         before = self.required().phases[phase]
         # A run that begins to verify does not go by what a killed one had found.
-        anew = status == "started" and phase == PHASES[-2] and self.required().verified is not None
+        anew = status == "started" and phase == VERIFICATION and self.required().verified is not None
         if before.status == status and before.data == data and not anew:
             return False
         event: PhaseMoved = {"event": "phase", "phase": phase, "status": status, "data": data, "run": self.run}
