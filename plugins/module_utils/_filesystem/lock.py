@@ -52,8 +52,8 @@ class Lock:
                     raise Busy(
                         f"{self._state.path} has been locked for {self._timeout:g} s by {holder}.",
                         untouched="everything.",
-                        advice="Wait for that run to end, or raise the module's option `lock_timeout`. A dead process holds no "
-                        "lock.",
+                        advice="Wait for that run to end, or raise the module's option `lock_timeout`. A "
+                        "dead process holds no lock.",
                     ) from None
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.1)

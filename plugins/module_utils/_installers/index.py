@@ -72,7 +72,8 @@ class Index(t.NamedTuple):
             raise InputError(
                 f"The CA bundle {certificate} does not exist on this host.",
                 untouched="everything.",
-                advice="Set `sage_ca_certificate` (the module's option `ca_certificate`) to a file on the host, or leave it out.",
+                advice="Set `sage_ca_certificate` (the module's option `ca_certificate`) to a file on the host, or "
+                "leave it out.",
             )
         return cls(
             index_url=options.get("index_url") or None,

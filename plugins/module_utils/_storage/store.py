@@ -63,7 +63,8 @@ def place(state: PrivateDir, directory: str) -> None:
         raise InputError(
             f"What was captured is in {now}, and not below {directory}.",
             untouched="everything.",
-            advice=f"Leave sage_repackage_dir (the module's option `repackage_dir`) as it was. Or move {now} to {wanted} and write that name to "
+            advice=f"Leave sage_repackage_dir (the module's option `repackage_dir`) as it was. "
+            f"Or move {now} to {wanted} and write that name to "
             f"{os.path.join(state.path, contents.PLACE)}, both as the owner of the state.",
         )
     open_private(wanted, create=True).close()
@@ -158,7 +159,8 @@ def check_space(state: PrivateDir, files: int, size: int) -> None:
             f"The store {contents.path_of(state)} needs {needed} bytes and {files} files for this capture; "
             f"{available} bytes and {info.f_favail} files are available.",
             untouched="everything.",
-            advice="Free space. Or keep the store elsewhere: sage_repackage_dir (the module's option `repackage_dir`). Then run again.",
+            advice="Free space. Or keep the store elsewhere: sage_repackage_dir (the module's option "
+            "`repackage_dir`). Then run again.",
             needed=needed,
             available=available,
         )

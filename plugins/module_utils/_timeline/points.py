@@ -109,7 +109,8 @@ def capture(
             raise CaptureError(
                 f"There is no room in {contents.path_of(session.where)} for what the change would replace.",
                 untouched="everything; the change was not begun.",
-                advice="Free space. Or keep the store elsewhere: sage_repackage_dir (the module's option `repackage_dir`). Then run again.",
+                advice="Free space. Or keep the store elsewhere: sage_repackage_dir (the module's option "
+                "`repackage_dir`). Then run again.",
             ) from error
         reason = error.what if isinstance(error, SageError) else str(error)
         raise CaptureError(
