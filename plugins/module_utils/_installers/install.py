@@ -15,10 +15,10 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
     lock_request,
     plan,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._installers.index import Index
-    from ansible_collections.intellistream.sage.plugins.module_utils._installers.requirement import Pin
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
         InstallResult,
         NamedVersion,
@@ -160,6 +160,7 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
     installer = _tool(pending, options, index)
     installer.lock_file_text = lock_request.by_urls(options.get("lock") or "", index)
     try:
+        _complete_records(installer, pending)
         _install_batches(installer, pending.pins)
         after = pending.installed_now()
         damaged = [pin for pin in pending.pins if pin.name in after and after[pin.name].damaged]
@@ -186,6 +187,35 @@ def install(pending: PendingInstall, options: Options, index: Index) -> str:
             differences=reasons,
         )
     return installer.name
+
+
+def _complete_records(installer: interface.Installer, pending: PendingInstall) -> None:
+    """Install anew, in the versions that they have, distributions of which somebody removed RECORD.
+
+    :raises InstallerError: one cannot be had in that version any more.
+    """
+    incomplete = without_record(pending.pins, pending.inventory)
+    for distribution in incomplete:
+        name, version = distribution.name, distribution.version
+        try:
+            installer.install_over([Pin(name, version)])
+        except InstallerError as error:
+            raise InstallerError(
+                f"{distribution.info} has no RECORD, so {installer.name} cannot take {name} {version} away, and that "
+                f"version cannot be installed anew first: {interface.last_line(error)}",
+                advice=f"Let the index, or sage_find_links, have a wheel of {name} {version}, then run again. Or have "
+                f"it installed over what is there: rm -r '{distribution.info}', then run again. Files that only "
+                f"{version} had stay then.",
+            ) from error
+        installer.said.append(f"{name} {version} had no RECORD, and was installed anew before")
+    if incomplete:
+        installer.target = installer.target._replace(inventory=inventory.read(pending.venv))
+
+
+def without_record(pins: t.Iterable[Pin], present: inventory.Inventory) -> list[inventory.Installed]:
+    """What is to be replaced, and has no RECORD that tells what to take away."""
+    found = [present[pin.name] for pin in pins if pin.name in present]
+    return [each for each in found if each.source is None and not each.twice and not inventory.has_record(each)]
 
 
 def _install_batches(installer: interface.Installer, pins: t.Sequence[Pin]) -> None:

@@ -157,6 +157,15 @@ class Installer(abc.ABC):
         """
 
     @abc.abstractmethod
+    def install_over(self, pins: t.Sequence[Pin]) -> None:
+        """Install I(pins) over what is there of the same versions, whose RECORD is missing, from wheels alone.
+
+        No tool can take away what no RECORD lists: pip refuses, and uv leaves it registered beside what comes.
+
+        :raises InstallerError: the tool failed, or the index has no such wheel.
+        """
+
+    @abc.abstractmethod
     def check_command(self) -> list[str]:
         """The tool's own check that everything installed has what it requires, as argv; it reads only."""
 

@@ -167,6 +167,11 @@ def is_whole(installed: Installed) -> bool:
     )
 
 
+def has_record(installed: Installed) -> bool:
+    """Whether its RECORD lists anything. Without one no tool can take it away."""
+    return bool(_listed(installed))
+
+
 def count_files(installed: Installed) -> int:
     """How many files P(is_whole) looks at."""
     return len(_listed(installed))

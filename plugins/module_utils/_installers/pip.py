@@ -66,6 +66,14 @@ class Pip(Installer):
                 outcome = self._pip([*argv, "--require-hashes"] if hashed else argv, advice=_ADVICE)
                 self.said += outcome.last_lines()
 
+    def install_over(self, pins: t.Sequence[Pin]) -> None:
+        """See P(Installer.install_over)."""
+        # What --force-reinstall would take away first, as pip itself advises, it refuses to take away.
+        with files(requirements=pin_lines(pins, with_hashes=False)) as path:
+            argv = ["install", "--no-deps", "--no-compile", "--no-warn-script-location", "--ignore-installed"]
+            argv += ["--only-binary", ":all:", "--requirement", path["requirements"]]
+            self.said += self._pip(argv, advice=_ADVICE).last_lines()
+
     def _broken(self, pin: Pin) -> bool:
         installed = self.target.inventory.get(pin.name)
         return installed is not None and not is_whole(installed)

@@ -128,7 +128,8 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
     if options["lock"]:
         pins = _from_lock(options["lock"], request, target)
         distributions = _planned(pins, target, options)
-        return ResolvedPlan(choice.name, distributions, notes=_gone(options, distributions))
+        notes = [*_gone(options, distributions), *_incomplete(distributions, target.inventory)]
+        return ResolvedPlan(choice.name, distributions, notes=notes)
     if choice.fetch:
         # Fetching is for sage_venv. Until then pip gives the same kind of answer.
         choice = find_uv.InstallerChoice("pip", reason="uv is not on this host yet")
@@ -140,7 +141,7 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
     if options["lock_file"]:
         lock_file_text = installer.lock_file(request, resolution.pins, lockfile.form_of(options["lock_file"]))
     distributions = _planned(resolution.pins, target, options)
-    notes = [*resolution.notes, *_gone(options, distributions)]
+    notes = [*resolution.notes, *_gone(options, distributions), *_incomplete(distributions, target.inventory)]
     return ResolvedPlan(installer.name, distributions, notes=notes, lock_file_text=lock_file_text)
 
 
@@ -187,6 +188,19 @@ def _gone(options: Options, distributions: t.Sequence[PlannedDistribution]) -> l
     if not options["recreated"] or not gone:
         return []
     return [f"Not in the new environment, since nothing that is asked for requires it: {', '.join(gone)}."]
+
+
+def _incomplete(distributions: t.Sequence[PlannedDistribution], present: inventory.Inventory) -> list[str]:
+    """What is to be replaced and has no RECORD, for people: no tool can take it away."""
+    changing = [each["name"] for each in distributions if each["action"] != "keep" and each["name"] in present]
+    names = [
+        f"{name} {present[name].version}"
+        for name in changing
+        if present[name].source is None and not inventory.has_record(present[name])
+    ]
+    if not names:
+        return []
+    return [f"Installed anew before it is replaced, since somebody removed its RECORD: {', '.join(names)}."]
 
 
 def _unknown(target: interface.InstallTarget, check_mode: bool) -> ResolvedPlan:

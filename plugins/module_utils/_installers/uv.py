@@ -171,6 +171,13 @@ class Uv(Installer):
                     argv.append("--no-cache")
         self.said += self._uv(argv, advice=_ADVICE).last_lines()
 
+    def install_over(self, pins: t.Sequence[Pin]) -> None:
+        """See P(Installer.install_over)."""
+        with files(requirements=pin_lines(pins, with_hashes=False)) as path:
+            argv = ["pip", "install", "--quiet", "--no-deps", "--python", self.target.python.executable, "--reinstall"]
+            argv += ["--only-binary", ":all:", "--requirements", path["requirements"]]
+            self.said += self._uv(argv, advice=_ADVICE).last_lines()
+
     def check_command(self) -> list[str]:
         """See P(Installer.check_command)."""
         return [self.uv, "pip", "check", "--no-python-downloads", "--python", self.target.python.executable]
