@@ -98,9 +98,17 @@ class VenvWayBack(WayBack):
             return footprint
         planned = {*_pins(layer)}
 
-        def claims(path: str) -> bool:
+        def plan_has(path: str) -> bool:
             owners = self.owners.names(path)
             return not owners or not owners.isdisjoint(planned)
+
+        # No RECORD lists a directory: it is whose the files in it are.
+        files = [path for path, row in footprint.before.rows.items() if row.type != DIRECTORY]
+        of_plan, others = (_above(path for path in files if plan_has(path) is has) for has in (True, False))
+        of_others = others - of_plan
+
+        def claims(path: str) -> bool:
+            return plan_has(path) and path not in of_others
 
         return footprint._replace(
             before=_only(footprint.before, claims),
@@ -352,6 +360,17 @@ def _versions(registered: t.Iterable[distributions.Distribution]) -> Versions:
 
 def _is_among(version: str, recorded: t.Iterable[str]) -> bool:
     return any(not each or base_versions.same_version(version, each) for each in recorded if each != ABSENT)
+
+
+def _above(paths: t.Iterable[str]) -> set[str]:
+    """The directories that paths lie in."""
+    directories: set[str] = set()
+    for path in paths:
+        directory = path.rpartition("/")[0]
+        while directory and directory not in directories:
+            directories.add(directory)
+            directory = directory.rpartition("/")[0]
+    return directories
 
 
 def _only(table: Table, claims: t.Callable[[str], bool]) -> Table:

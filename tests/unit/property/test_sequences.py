@@ -139,3 +139,16 @@ def test_an_undo_to_an_older_state_removes_what_another_had_put_back(nth: int) -
         machine.undo_killed(force=True, nth=nth, then=("p", 3), to="last")
     finally:
         machine.teardown()
+
+
+@pytest.mark.property
+def test_directories_of_what_another_removed_stay_away() -> None:
+    """No RECORD lists them: they came back, empty, with an installation that had failed."""
+    machine = Sequences()
+    try:
+        machine.install(again=False, ending="finished", pins={"pack": "1.0"})
+        machine.install(again=False, ending="failed", pins={"other": "1.0"})
+        machine.others_uninstall(name="pack")
+        machine.undo(force=False, kinds=(), to="last")
+    finally:
+        machine.teardown()
