@@ -93,7 +93,7 @@ def files() -> list[Name]:
         path.relative_to(ROOT)
         for folder in ("plugins", "roles/sage/tasks", "playbooks", "scripts")
         for path in sorted((ROOT / folder).rglob("*"))
-        if path.suffix in (".py", ".yml") and not {"__pycache__", *EXEMPT} & set(path.parts)
+        if path.suffix in (".py", ".sh", ".yml") and not {"__pycache__", *EXEMPT} & set(path.parts)
     ]
     return [Name("file", "/".join(path.with_suffix("").parts[1:]), str(path)) for path in paths]
 

@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
   - intellistream.sage.state
+  - intellistream.sage.script
 options:
   description:
     description:
@@ -239,6 +240,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, environment, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.packages import STATES, PackagesKind
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
@@ -260,7 +262,7 @@ SPEC = ArgumentSpec(
         "settle": {"type": "str"},
     },
     {"mutually_exclusive": [("resources", "settle"), ("packages", "settle")]},
-).merge(STATE_OPTIONS)
+).merge(STATE_OPTIONS, SCRIPT_OPTIONS)
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
@@ -292,7 +294,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, respawning(work))
+    run(SPEC, receiving(respawning(work)))
 
 
 if __name__ == "__main__":

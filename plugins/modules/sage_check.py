@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - intellistream.sage.attributes
   - intellistream.sage.state
+  - intellistream.sage.script
 attributes:
   check_mode:
     support: full
@@ -164,6 +165,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._fsck.check import check
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -173,7 +175,7 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 CARRIES = (carry_packages.parts,)
-SPEC = ArgumentSpec({"repair": {"type": "bool", "default": False}}).merge(STATE_OPTIONS)
+SPEC = ArgumentSpec({"repair": {"type": "bool", "default": False}}).merge(STATE_OPTIONS, SCRIPT_OPTIONS)
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
@@ -183,7 +185,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, respawning(work))
+    run(SPEC, receiving(respawning(work)))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
   - intellistream.sage.state
+  - intellistream.sage.script
 options:
   state:
     description:
@@ -534,6 +535,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
     reset,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import RUN_OPTIONS, ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES
@@ -591,7 +593,7 @@ SPEC = ArgumentSpec(
             *(("decided", name) for name in ("inputs", "phase", "transitions", "prepare")),
         ],
     },
-).merge(STATE_OPTIONS)
+).merge(STATE_OPTIONS, SCRIPT_OPTIONS)
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
@@ -636,7 +638,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, work)
+    run(SPEC, receiving(work))
 
 
 if __name__ == "__main__":

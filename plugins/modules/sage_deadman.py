@@ -24,6 +24,7 @@ description:
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
   - intellistream.sage.state
+  - intellistream.sage.script
 options:
   state:
     description:
@@ -112,6 +113,7 @@ head:
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.switch import METHODS, arm, disarm
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -126,7 +128,7 @@ SPEC = ArgumentSpec(
         "method": {"type": "str", "choices": ["auto", *METHODS], "default": "auto"},
     },
     {"required_if": [("state", "armed", ("after",))]},
-).merge(STATE_OPTIONS)
+).merge(STATE_OPTIONS, SCRIPT_OPTIONS)
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
@@ -139,7 +141,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, work)
+    run(SPEC, receiving(work))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
   - intellistream.sage.state
+  - intellistream.sage.script
 options:
   state:
     description:
@@ -81,6 +82,7 @@ head:
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks.install import arrange
 
@@ -94,7 +96,7 @@ SPEC = ArgumentSpec(
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "strict": {"type": "bool", "default": False},
     }
-).merge(STATE_OPTIONS)
+).merge(STATE_OPTIONS, SCRIPT_OPTIONS)
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
@@ -106,7 +108,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, work)
+    run(SPEC, receiving(work))
 
 
 if __name__ == "__main__":

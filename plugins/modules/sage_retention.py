@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
   - intellistream.sage.state
+  - intellistream.sage.script
 options:
   installations:
     description:
@@ -125,6 +126,7 @@ head:
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
@@ -142,7 +144,7 @@ SPEC = ArgumentSpec(
         "archive": {"type": "bool", "default": True},
         "redo": {"type": "bool", "default": True},
     }
-).merge(STATE_OPTIONS)
+).merge(STATE_OPTIONS, SCRIPT_OPTIONS)
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
@@ -156,7 +158,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, work)
+    run(SPEC, receiving(work))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
   - intellistream.sage.state
+  - intellistream.sage.script
 options:
   to:
     description:
@@ -229,6 +230,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn import respawning
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import prepare_rollback, rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import RUN_OPTIONS, ArgumentSpec, run
+from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -250,7 +252,7 @@ SPEC = ArgumentSpec(
         "seconds_left": {"type": "float"},
         "prepare": {"type": "dict", "options": RUN_OPTIONS},
     }
-).merge(STATE_OPTIONS)
+).merge(STATE_OPTIONS, SCRIPT_OPTIONS)
 
 
 def work(module: AnsibleModule) -> t.Mapping[str, object]:
@@ -276,7 +278,7 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, respawning(work))
+    run(SPEC, receiving(respawning(work)))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def code() -> str:
     texts = []
     for path in sorted((ROOT / "plugins").rglob("*.py")):
         texts += _literals(path.read_text(encoding="utf-8"))
-    for folder in ("roles", "playbooks", "scripts", "tests/run"):
+    for folder in ("plugins", "roles", "playbooks", "scripts", "tests/run"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".yml", ".j2", ".sh"):
                 # Lines that go on, and the beginnings of expressions that begin with a text.

@@ -18,12 +18,19 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 Source = t.Callable[[str], "bytes | None"]
 
 
-def build(start: types.ModuleType, settings: t.Mapping[str, object], interpreter: str, entire: bool = False) -> bytes:
+def build(
+    start: types.ModuleType,
+    settings: t.Mapping[str, object],
+    interpreter: str,
+    others: t.Mapping[str, bytes],
+    entire: bool = False,
+) -> bytes:
     """The program: the same for the same settings and sources, byte for byte.
 
     :param start: the helper whose C(main(settings, arguments)) it is.
     :param settings: what that gets, literals only.
     :param interpreter: the path of the system's Python.
+    :param others: files that are no Python, path below C(module_utils) → content.
     :param entire: take all that came with the module, when it came in an archive: finding out what imports what takes
         long.
     :returns: the content of an executable file.
@@ -39,6 +46,7 @@ def build(start: types.ModuleType, settings: t.Mapping[str, object], interpreter
         folder, dummy, module = carried.rpartition(".")
         files["/".join([*parts, folder, "__init__.py"])] = b""
         files["/".join([*parts, folder, f"{module}.py"])] = source
+    files.update(("/".join([*parts, path]), text) for path, text in others.items())
     program = io.BytesIO()
     program.write(f"#!{interpreter} -I\n".encode())
     with zipfile.ZipFile(program, "a", zipfile.ZIP_DEFLATED) as content:

@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch
     is_its_process,
     stop,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import sources
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch.mark import Mark
@@ -127,7 +128,8 @@ def _arm(engine: Engine, session: Session, mark: Mark, method: str) -> None:
         "lock_timeout": 3600.0,
         "repackage_dir": engine.repackage_dir,
     }
-    state.write(deadman_switch_mark.PROGRAM, zipapp.build(program, settings, python, entire=True))
+    content = zipapp.build(program, settings, python, sources.members(), entire=True)
+    state.write(deadman_switch_mark.PROGRAM, content)
     argv = [python, "-I", os.path.join(state.path, deadman_switch_mark.PROGRAM), mark.token]
     # Where it was disarmed there is no program any more, and nothing to do.
     if_still_armed = ["/bin/sh", "-c", 'test ! -e "$2" || exec "$0" "$@"', *argv]

@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._hooks.places i
     snippet_path,
     unused_files,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import sources
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings
@@ -102,7 +103,7 @@ def build_program(settings: HookSettings) -> bytes:
     :param settings: for P(_hooks.program.main).
     :raises StateError: the sources cannot be found.
     """
-    return zipapp.build(program, settings, PYTHON)
+    return zipapp.build(program, settings, PYTHON, sources.members())
 
 
 def check_python() -> None:

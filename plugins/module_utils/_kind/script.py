@@ -12,38 +12,6 @@ if t.TYPE_CHECKING:
 
 _SPECIAL = re.compile(rb"[\x00-\x20\x7f\\]")
 
-# A part for what was not there before.
-REMOVAL = r"""# --- What was not there before goes as a whole: out of sight in one step ---
-
-removal_plan() {
-    if [ -n "$recreated" ]; then
-        conflicts="$conflicts$path_encoded was removed by somebody between two installations;"
-        conflicts="$conflicts what was in it then was not captured$nl"
-    fi
-    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
-        if exists "$one"; then
-            look_whether_closed "${path%/*}"
-            encode "$one"
-            plan_remove=$plan_remove$encoded$nl
-        fi
-    done
-}
-
-removal_execute() {
-    hidden=${path%/*}/.${path##*/}.sage-removed
-    rm -rf -- "$hidden" || fail "$hidden could not be removed."
-    exists "$path" || return 0
-    mv -T -- "$path" "$hidden" || fail "$path could not be moved."
-    rm -rf -- "$hidden" || fail "$hidden could not be removed."
-}
-
-removal_verify() {
-    for one in "$path" "${path%/*}/.${path##*/}.sage-removed"; do
-        ! exists "$one" || printf '%s\n' "$one is still there"
-    done
-}
-"""
-
 
 class ScriptCapture(t.NamedTuple):
     """One capture of a resource, as a script needs it.
@@ -65,12 +33,15 @@ class ScriptCapture(t.NamedTuple):
 
 
 class ScriptLines(t.NamedTuple):
-    """What a script is told of one resource.
+    """What a script is told of one resource, and how it goes back with it.
 
     :ivar variables: set before the functions are called.
+    :ivar sources: the parts of the script that this needs, by the names of their files in C(_rollback_shell). The last
+        one has the functions C(<its name>_check), C(…_plan), C(…_execute) and C(…_verify).
     """
 
     variables: dict[str, bytes]
+    sources: tuple[str, ...]
 
 
 class ScriptRefusal(t.NamedTuple):
@@ -83,14 +54,7 @@ class ScriptRefusal(t.NamedTuple):
 
 
 class Script(abc.ABC):
-    """How one kind goes back in C(rollback.sh).
-
-    :cvar shared: parts in POSIX shell that several kinds need.
-    :cvar functions: C(<kind>_check), C(<kind>_plan), C(<kind>_execute), C(<kind>_verify), in POSIX shell.
-    """
-
-    shared: t.ClassVar[tuple[str, ...]] = ()
-    functions: t.ClassVar[str]
+    """How one kind goes back in C(rollback.sh)."""
 
     @abc.abstractmethod
     def lines(self, captures: t.Sequence[ScriptCapture]) -> ScriptLines | ScriptRefusal | str:

@@ -33,9 +33,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
 from ansible_collections.intellistream.sage.plugins.module_utils._records import identity
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import HAND
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_captures, registry
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_compare import LOOK
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_names import NAMES
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.part_run import RUN
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import sources
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.points import layers
@@ -48,6 +46,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Point
 
 CARRIES = (carry_captures.parts,)
+# The parts that every script has, before and after those of its kinds.
+_FIRST = ("settings", "answers", "names", "looking", "writing")
+_LAST = ("lease", "state", "run")
 NAME = "rollback.sh"
 
 _INTRO = b"""#!/bin/sh
@@ -241,19 +242,16 @@ def render(
             b"}\n\n# What was captured, and the hash of what is said of it.\nlayer() {\n    case $1 in\n",
             *(_layer(capture) for each in resources for capture in each.captures),
             b"    *) fail 'this script is damaged.' ;;\n    esac\n}\n\n",
-            _body(able),
+            _body(lines),
             b'\nmain "$@"\n',
         )
     )
 
 
-def _body(resources: t.Sequence[_Resource]) -> bytes:
-    """What the script does, and how each kind does it that is in it."""
-    names = {each.name for each in resources}
-    kinds = [kind for kind in registry.carried() if kind.name in names]
-    scripts = [_script(kind) for kind in kinds]
-    shared = dict.fromkeys(part for script in scripts for part in script.shared)
-    return "\n".join((NAMES, LOOK, *shared, *(script.functions for script in scripts), RUN)).encode()
+def _body(lines: t.Sequence[ScriptLines]) -> bytes:
+    """What the script does: each of its parts once, and none that it does not need."""
+    needed = dict.fromkeys(name for each in lines for name in each.sources)
+    return "\n".join(map(sources.source, (*_FIRST, *needed, *_LAST))).encode()
 
 
 def _script(kind: Kind) -> Script:
@@ -315,7 +313,7 @@ def _lines(resources: t.Sequence[_Resource]) -> tuple[str, list[_Resource], list
 def _calls(resources: t.Sequence[_Resource], lines: t.Sequence[ScriptLines]) -> list[bytes]:
     """What is called for each resource, the one changed last first."""
     calls = []
-    for (kind, name, path, captures), (variables,) in zip(reversed(resources), reversed(lines)):
+    for (kind, name, path, captures), (variables, parts) in zip(reversed(resources), reversed(lines)):
         if kind is not None and not kind.joined:
             # A place is the same however many slashes end it.
             place = os.path.normpath(path)
@@ -323,7 +321,7 @@ def _calls(resources: t.Sequence[_Resource], lines: t.Sequence[ScriptLines]) -> 
         layers = joined(b"%d" % capture.number for capture in captures)
         for variable, content in {**variables, "layers": layers, "kind": name.encode()}.items():
             calls.append(b"    %b=%b\n" % (variable.encode(), _quote(content)))
-        calls.append(b'    "%b_$1"\n' % name.encode())
+        calls.append(b'    "%b_$1"\n' % parts[-1].encode())
     return calls
 
 

@@ -10,7 +10,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.names imp
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import shell
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.script import (
-    REMOVAL,
     Script,
     ScriptCapture,
     ScriptLines,
@@ -20,7 +19,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._kind.script im
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import settled
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import source_of
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.shell_environment import FUNCTIONS
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._footprint.decide import Touched
@@ -45,9 +43,6 @@ class _Owned(t.NamedTuple):
 
 class VenvScript(Script):
     """A virtual environment."""
-
-    shared = (shell.SHELL, REMOVAL)
-    functions = FUNCTIONS
 
     def observed(self, layer: Layer) -> list[_Owned]:
         return [_owned(layer, each) for each in shell.observed(layer)]
@@ -82,11 +77,11 @@ class VenvScript(Script):
         partly = b"1" if any(capture.manifest.get("partly") for capture in captures) else b""
         return ScriptLines(
             {
-                "existed": b"1",
                 "partly": partly,
                 "planned": joined(map(escape, sorted(planned))),
                 **shell.variables(plain, owner),
-            }
+            },
+            (*shell.sources(plain), "venv", "venv_present"),
         )
 
 
@@ -122,10 +117,10 @@ def _removal(captures: t.Sequence[ScriptCapture], made_again: bool) -> ScriptLin
     brought = {name for spec in same for name in _pins(spec)}
     return ScriptLines(
         {
-            "existed": b"",
             "recreated": b"1" if made_again else b"",
             "brought": b" ".join(map(escape, sorted(brought))),
-        }
+        },
+        ("removal", "venv", "venv_absent"),
     )
 
 

@@ -17,7 +17,6 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.backup import backup, settled
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback import rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
-from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import part_names
 from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import observed, render
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline import targets
@@ -50,6 +49,8 @@ COREUTILS = (
     ),
     *("rmdir", "sha256sum", "sort", "stat", "sync", "tee", "touch", "tr", "uniq"),
 )
+# Where the script itself looks for them: in directories of the system alone.
+SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELLS = [["dash"], ["bash", "--posix"]]
 # What is the same in both is tried with the second one less often.
 BOTH_SHELLS = [
@@ -123,8 +124,8 @@ class Host:
         target["command"] = "ansible-playbook"
         script = render(self.engine.path, target, points, headers)
         # Nothing but the tools that are named: the script itself looks where all of the system's are.
-        searched = f"PATH={part_names.SEARCHED}\n".encode()
-        assert searched in script
+        searched = f"PATH={SEARCHED}\n".encode()
+        assert script.count(searched) == 1
         self.script.write_bytes(
             script.replace(searched, f"PATH={shlex.quote(str(self.tools))}:/nonexistent\n".encode())
         )

@@ -22,6 +22,7 @@ import pytest
 from ansible_collections.intellistream.sage.plugins.module_utils._base import zipapp
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StateError
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files, places, program
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import sources as script_sources
 
 if TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import HookSettings
@@ -118,8 +119,13 @@ def test_the_program_needs_nothing_but_the_standard_library() -> None:
     names = {"/".join(pathlib.PurePath(name).with_suffix("").parts[-2:]) for name in found}
     carried = {"_records/session", "_timeline/points", "_dpkg/resource", "_dpkg/undo", "_rpm/resource", "_rpm/undo"}
     assert {*carried, "_registry/carry_undos"} <= names
+    assert {f"_rollback_shell/{file}" for file in script_sources.everything()} <= {
+        "/".join(pathlib.PurePath(name).parts[-2:]) for name in found
+    }
     assert not {"_calls/run", "_calls/respawn", "_hooks/install", "_installers/find_uv", "_installers/plan"} & names
     for name, text in found.items():
+        if name.endswith(".sh"):
+            continue
         for node in ast.walk(ast.parse(text)):
             modules = []
             if isinstance(node, ast.ImportFrom):
@@ -142,6 +148,8 @@ def test_the_program_is_the_same_from_what_ansible_sends(tmp_path: pathlib.Path)
             sent.writestr(f"{inside}/{path.relative_to(utils)}", path.read_bytes())
     code = (
         "import hashlib, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import sources\n"
+        f"sources.receive({{sources.OPTION: {script_sources.packed()!r}}})\n"
         "from ansible_collections.intellistream.sage.plugins.module_utils._hooks import files\n"
         f"print(hashlib.sha256(files.build_program({SETTINGS!r})).hexdigest())"
     )

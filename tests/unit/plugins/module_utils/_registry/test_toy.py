@@ -24,6 +24,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.rollback
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import registry
 from ansible_collections.intellistream.sage.plugins.module_utils._reports.report import report
+from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell import sources
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import Host
 
@@ -68,9 +69,14 @@ class ToyHost(Host):
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyHost:
-    """The folder, and the line."""
+    """The folder, the line, and its shell beside that of the others."""
     monkeypatch.setattr(module_utils, "__path__", [*module_utils.__path__, str(TOY)])
     monkeypatch.setitem(registry.KINDS, "toy", "_toy.kind:ToyKind")
+    with_toy = {**sources.everything(), "toy.sh": (TOY / "_toy/toy.sh").read_text()}
+    monkeypatch.setattr(sources, "everything", lambda: with_toy)
+    sent = {sources.OPTION: sources.packed()}
+    monkeypatch.setattr(sources, "_received", {})
+    sources.receive(sent)
     return ToyHost(tmp_path)
 
 

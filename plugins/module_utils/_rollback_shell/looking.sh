@@ -1,8 +1,7 @@
-"""C(rollback.sh): looking at what is there, and at the store."""
+# shellcheck shell=sh disable=SC2015,SC2154,SC2317,SC2329
+# Looking at what is there, and at the store. The script sets: layer, store. Needs answers.sh names.sh.
 
-from __future__ import annotations
-
-LOOK = r"""# --- Looking ---
+# --- Looking ---
 
 # Prints the SHA-256 of each of the files "$@".
 hashes() {
@@ -61,5 +60,3 @@ check_layer() {
     sum_of "$point/$number.json" "$header_sum" ||
         refuse "$point/$number.json is not what was captured." "$restore_store"
 }
-
-"""
