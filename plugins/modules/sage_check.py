@@ -100,7 +100,8 @@ findings:
         - V(drift), what is installed is not as it was recorded.
         - V(foreign), somebody else's distribution is in the environment, or is another one than when it was captured.
         - V(unverified), files of what is installed could not be verified.
-        - V(mode_changed), modes or owners of installed files are others than when they were verified.
+        - V(mode_changed), modes or owners of installed files, or of their directories, are others than when they were
+          verified.
         - V(table_unusable), the table of what was verified is gone or was changed, so a rerun cannot look at it.
         - V(unfinished_installation), V(unfinished_rollback), V(unfinished_script), V(unrecorded_script), V(in_doubt),
           something was begun and has not ended.

@@ -138,7 +138,7 @@ class _EarlierVerification(t.NamedTuple):
         return {
             path: (row.inode, row.size, row.mtime, row.ctime, row.hash)
             for path, row in self.table.rows.items()
-            if not self.table.is_racy(row)
+            if row.type != footprint_table.DIRECTORY and not self.table.is_racy(row)
         }
 
 

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
+    DIRECTORY,
     FILE,
     LINK,
     Table,
@@ -36,7 +37,8 @@ class Unlisted(t.NamedTuple):
 
 
 def tabulate(venv: Tree, names: t.Collection[str]) -> tuple[Table, Digests]:
-    """What is there of all that the RECORDs of these distributions list, not read; and path → the digests they have.
+    """What is there of all that the RECORDs of these distributions list, and of its directories, not read; and path →
+    the digests they have.
 
     To be called before the content is compared: what is written after that is newer than the table.
 
@@ -55,7 +57,7 @@ def tabulate(venv: Tree, names: t.Collection[str]) -> tuple[Table, Digests]:
             digests.setdefault(path, set()).update(row.digests)
     rows: dict[str, TableRow] = {}
     unseen: dict[str, str] = {}
-    for path in sorted(digests):
+    for path in sorted({*digests, *_directories(digests)}):
         try:
             looked = _row(venv, path)
         except FileNotFoundError:
@@ -66,6 +68,17 @@ def tabulate(venv: Tree, names: t.Collection[str]) -> tuple[Table, Digests]:
         if looked is not None:
             rows[path] = looked
     return Table(rows, began, unseen=unseen), digests
+
+
+def _directories(paths: t.Iterable[str]) -> set[str]:
+    """The directories that these paths are in, but for the environment itself."""
+    directories: set[str] = set()
+    for path in paths:
+        above = os.path.dirname(path)
+        while above and above not in directories:
+            directories.add(above)
+            above = os.path.dirname(above)
+    return directories
 
 
 def unlisted(venv: Tree, names: t.Collection[str], earlier: Table, cut: t.Mapping[str, str], table: Table) -> Unlisted:
@@ -136,10 +149,12 @@ def _row(venv: Tree, path: str) -> TableRow | None:
     mode, size, target = info.st_mode, info.st_size, ""
     if stat.S_ISLNK(mode):
         size, target = 0, os.readlink(name, dir_fd=directory)
+    elif stat.S_ISDIR(mode):
+        size = 0
     elif not stat.S_ISREG(mode):
         return None
     return TableRow(
-        LINK if target else FILE,
+        LINK if target else DIRECTORY if stat.S_ISDIR(mode) else FILE,
         stat.S_IMODE(mode),
         info.st_uid,
         info.st_gid,

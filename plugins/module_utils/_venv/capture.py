@@ -118,12 +118,16 @@ def _needed(
     for distribution in registered:
         if distribution.name in names:
             infos.append(f"{distribution.info}/")
-            paths.update(_listed(venv, distribution))
+            listed = _listed(venv, distribution)
+            if not listed:
+                # Nobody knows what is its own, so it may be anything.
+                return lambda _path: True
+            paths.update(listed)
     prefixes = tuple(infos)
     return lambda path: path in paths or path.startswith(prefixes)
 
 
-def _listed(venv: Tree, distribution: Distribution) -> t.Iterable[str]:
+def _listed(venv: Tree, distribution: Distribution) -> t.Collection[str]:
     try:
         prefix = os.path.realpath(venv.path)
         return distributions.record(venv, distribution.info, prefix=prefix, strict=False) or ()

@@ -8,7 +8,12 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, GRANULE_NS, LINK
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import (
+    DIRECTORY,
+    FILE,
+    GRANULE_NS,
+    LINK,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.damage import (
     EDITED,
@@ -51,7 +56,9 @@ def altered(path: str, data: bytes, name: str, versions: t.Mapping[str, str]) ->
 
 def differences(venv: Tree, table: Table) -> list[FileDifference]:
     """All paths that are not as they were verified, and those that could not be verified then and can be now."""
-    differing = [(path, _difference(venv, table, path, row)) for path, row in table.rows.items()]
+    # What is in a directory tells more of it; its mode is for a check.
+    rows = [(path, row) for path, row in table.rows.items() if row.type != DIRECTORY]
+    differing = [(path, _difference(venv, table, path, row)) for path, row in rows]
     differing += [(path, _seen(venv, path)) for path in table.unseen]
     return [FileDifference(path, text) for path, text in differing if text]
 

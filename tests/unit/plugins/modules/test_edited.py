@@ -432,6 +432,27 @@ def test_e18_modes_that_bar_are_mended_and_others_are_named(finished: Finished) 
 
 
 @EITHER
+def test_e18_a_directory_that_fewer_users_can_enter_is_named(finished: Finished) -> None:
+    """With mode 000 nobody but root could import it, and all was well for the check of root."""
+    package = finished.file("tinydep")
+    mode = package.stat().st_mode
+    package.chmod(0)
+    try:
+        findings = _findings(finished)
+    finally:
+        package.chmod(mode)
+    told = [text for text in findings.values() if f"{package}: mode 0000" in text or f"{package}/" in text]
+    assert told
+    assert told[0].startswith("wrong: ")
+    assert _findings(finished) == {}
+    # Byte code comes and goes in it.
+    (package / "__pycache__").mkdir(exist_ok=True)
+    (package / "__pycache__/x.pyc").touch()
+    assert finished.reasons() == {}
+    assert _findings(finished) == {}
+
+
+@EITHER
 def test_k1_a_link_in_a_files_place_is_installed_anew(finished: Finished) -> None:
     """With the same content, which somebody else may change later."""
     module = finished.file("tinydep/__init__.py")
