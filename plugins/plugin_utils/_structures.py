@@ -702,12 +702,20 @@ class StayingPart(t.TypedDict):
     reason: str
 
 
+class LostThing(t.TypedDict):
+    """What somebody else has put where something is removed, and is lost with it."""
+
+    path: str
+    description: str
+
+
 class RemovalResult(t.TypedDict):
     """The result of M(intellistream.sage.sage_remove)."""
 
     changed: bool
     removed: list[RemovedPart]
     stays: list[StayingPart]
+    others: list[LostThing]
     unknown: list[str]
     alternative: str | None
     warnings: list[str]

@@ -258,6 +258,13 @@ def removal(told: Mapping[str, HostAnswers], command: Callable[[str, str], str])
     """
     table = _Table([*told], "REMOVE SAGE")
     for host, said in told.items():
+        error = mapping(said.removable.get("error"))
+        if sequence(error.get("others")):
+            table.row(host, "REFUSED: others have put there what would be lost with it")
+            _others(table, error, "of others: ")
+            table.below("Save what is still needed. To remove SAGE with all of that: -e sage_remove_others=true")
+            _parts(table, mapping(error.get("plan")), ("would remove", "would stay"))
+            continue
         if not _removal(table, host, said.removable, ("removes", "stays")):
             continue
         for line in sequence(said.removable.get("unknown")):
@@ -296,14 +303,25 @@ def _removal(table: _Table, host: str, result: Mapping[str, object], marks: tupl
     sizes = [part.get("bytes") for part in going]
     size = sum(t.cast("int", number) for number in sizes if _is_size(number))
     table.row(host, f"{_file_size(size)} in all" if going else "nothing to remove")
-    for part in going:
+    _others(table, result, f"{marks[0]}, of others: ")
+    _parts(table, result, marks)
+    return True
+
+
+def _others(table: _Table, result: Mapping[str, object], mark: str) -> None:
+    """What others have put there."""
+    things = [mapping(each) for each in sequence(result.get("others"))]
+    table.some_below([f"{words(each.get('path'))} ({words(each.get('description'))})" for each in things], mark)
+
+
+def _parts(table: _Table, result: Mapping[str, object], marks: tuple[str, str]) -> None:
+    for part in map(mapping, sequence(result.get("removed"))):
         number = part.get("bytes")
         size_of_part = f", {_file_size(number)}" if _is_size(number) and number else ""
         table.below(f"{words(part.get('path'))} ({words(part.get('description'))}{size_of_part})", f"{marks[0]}: ")
     for part in map(mapping, sequence(result.get("stays"))):
         reason = f"{words(part.get('path'))} ({words(part.get('description'))}): {words(part.get('reason'))}"
         table.below(reason, f"{marks[1]}: ")
-    return True
 
 
 def check(answers: Mapping[str, HostAnswers], check_mode: bool, command: Callable[[str, str, bool], str]) -> str:

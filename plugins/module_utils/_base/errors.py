@@ -166,6 +166,10 @@ class ConflictError(SageError):
     """Someone changed what an undo would have to overwrite."""
 
 
+class OthersLost(SageError):
+    """What others have put where something is removed would be lost with it."""
+
+
 class RollbackError(SageError):
     """An undo did not end identical to what was captured."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.sizes import Sizes
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, point
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, Table
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import store as storage_store
@@ -21,8 +23,9 @@ _POLICY = hold.HoldPolicy(links=False)
 
 def need(paths: t.Sequence[str]) -> tuple[int, int]:
     """(files, bytes) that M(capture) would write."""
-    rows = [row for path in paths for row in point.look(path).rows.values()]
-    return len(rows), sum(row.size for row in rows)
+    tables, sizes = [point.look(path) for path in paths], Sizes()
+    size = sum(footprint_table.size_of(table, table.rows.values(), sizes) for table in tables)
+    return sum(len(table.rows) for table in tables), size
 
 
 def capture(paths: t.Sequence[str], directory: PrivateDir) -> Facts:
@@ -33,13 +36,13 @@ def capture(paths: t.Sequence[str], directory: PrivateDir) -> Facts:
     """
     facts: Facts = {"files": 0, "copies": 0, "bytes": 0, "tables": {}}
     with Tree.of(directory) as store:
-        farm = Farm(store)
+        farm, sizes = Farm(store), Sizes()
         for number, path in enumerate(paths):
             table = _held(path, farm)
             files = [row for row in table.rows.values() if row.type == FILE]
             facts["files"] += len(table.rows)
             facts["copies"] += len(files)
-            facts["bytes"] += sum(row.size for row in files)
+            facts["bytes"] += footprint_table.size_of(table, files, sizes)
             facts["tables"][path] = point.write_table(directory, number, table)
         storage_store.flush(store, [])
     return facts

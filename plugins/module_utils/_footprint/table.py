@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError
+from ansible_collections.intellistream.sage.plugins.module_utils._base.sizes import Sizes
 
 FORMAT = 1
 FILE, DIRECTORY, LINK, FIFO, SOCKET, BLOCK, CHARACTER = "f", "d", "l", "p", "s", "b", "c"
@@ -100,6 +101,15 @@ def is_racy(row: TableRow, began: int) -> bool:
     # Nobody can set a ctime, so that it tells of the clock.
     granule = GRANULE_NS if row.ctime % _SECOND_NS == 0 else min(GRANULE_NS, _FINE_GRANULE_NS)
     return max(row.mtime, row.ctime) >= began - granule
+
+
+def size_of(table: Table, rows: t.Iterable[TableRow], sizes: Sizes | None = None) -> int:
+    """Bytes of some rows of a table, each inode once.
+
+    :param sizes: what was counted before is left out, and these are added.
+    """
+    sizes = sizes if sizes is not None else Sizes()
+    return sum(sizes.add(table.file_system, row.inode, row.size) for row in rows)
 
 
 def same_metadata(first: TableRow, second: TableRow) -> bool:

@@ -8,6 +8,17 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Facts, Spec, TakenResource
 
 
+class OthersThing(t.NamedTuple):
+    """Something in a part that no installation brought.
+
+    :ivar path: absolute; of a distribution its name and version.
+    :ivar description: what it is, for people.
+    """
+
+    path: str
+    description: str
+
+
 class Part(t.NamedTuple):
     """Something that an installation brought.
 
@@ -15,12 +26,16 @@ class Part(t.NamedTuple):
     :ivar description: what it is, for people.
     :ivar stays: why it is not removed, a sentence without its full stop; empty where it is.
     :ivar of_record: it is captured content, and goes only with the record.
+    :ivar others: what somebody else has put into it, and would be lost with it.
+    :ivar unknown: what of that cannot be known, a sentence; empty where all is.
     """
 
     path: str
     description: str
     stays: str = ""
     of_record: bool = False
+    others: t.Sequence[OthersThing] = ()
+    unknown: str = ""
 
 
 class RecordedCapture(t.NamedTuple):

@@ -11,6 +11,7 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.sizes import on_disk
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
 from ansible_collections.intellistream.sage.plugins.module_utils._timeline.unsettled import waiting
@@ -19,7 +20,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
 
-_BLOCK = 512
 STRAY = ""
 # No point's name has a slash at its beginning.
 FARM = "/farm"
@@ -74,7 +74,7 @@ class Usage:
 
     def add(self, owner: str, info: os.stat_result) -> None:
         """Count one file or directory."""
-        size = info.st_blocks * _BLOCK
+        size = on_disk(info)
         if stat.S_ISDIR(info.st_mode) or info.st_nlink == 1:
             self._own[owner] = self._own.get(owner, 0) + size
             return

@@ -26,11 +26,12 @@ from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.own
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import (
     IGNORE,
     IGNORED,
+    MARK,
     STATE_DIR,
     open_private,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._hooks import places
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.removal import Part, RecordedCapture
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.removal import OthersThing, Part, RecordedCapture
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import refuse_undecided
@@ -52,6 +53,11 @@ _UNREADABLE = (
 )
 # Left by a removal that was interrupted, see M(whole.take_away).
 _ASIDE = re.compile(r"\.(.+)\.sage-removed")
+# What an installation puts into directories of its own.
+_HOLDS = {
+    "tools": re.compile(r"bin(/uvx?w?(\.exe)?|/__pycache__)?|uv|uv-[^/]*\.dist-info|__pycache__"),
+    "wheelhouse": re.compile(rf"[^/]*\.(whl|partial|tar\.gz|zip)|{re.escape(MARK)}"),
+}
 _PYLOCK = 'lock-version = "1.0"\n'
 _LOCK_LINE = re.compile(r"\s*|#.*|[A-Za-z0-9][A-Za-z0-9._-]*(\[.*\])? ?(==|@ ).*|\s+--hash=.*")
 _LONGEST_LOCK = 64 << 20
@@ -69,6 +75,7 @@ class Plan(t.NamedTuple):
     :ivar forgets: the record goes, if there is one.
     :ivar around: what was not there before SAGE and goes if nothing else is in it, the deepest first.
     :ivar staying: what stays, with the reason.
+    :ivar others: what others have put into what goes.
     :ivar unknown: what cannot be known, a sentence each.
     :ivar alternative: the id to roll back to instead, which can be taken back; empty where there is none.
     :ivar going: all that goes, for people.
@@ -82,6 +89,7 @@ class Plan(t.NamedTuple):
     forgets: bool
     around: list[Part]
     staying: list[Part]
+    others: list[OthersThing]
     unknown: list[str]
     alternative: str
     going: list[Part]
@@ -149,7 +157,8 @@ def look(engine: Engine, state: PrivateDir | None, keep_record: bool) -> Plan:
         forgets=bool(record),
         around=around,
         staying=staying,
-        unknown=[*recorded.unknown],
+        others=[other for part in parts for other in part.others],
+        unknown=[*recorded.unknown, *(part.unknown for part in parts if part.unknown)],
         alternative=_alternative(recorded),
         going=[*parts, *hooked, *switch, *record, *around],
     )
@@ -277,8 +286,22 @@ def _ours(hidden: str, named: t.Collection[str]) -> list[Part]:
         if interrupted is not None:
             path, description = os.path.join(hidden, interrupted[1]), "what an interrupted removal left"
         if description and path not in named and path not in {part.path for part in parts}:
-            parts.append(Part(path, description))
+            parts.append(Part(path, description, others=_others_in(path, name)))
     return parts
+
+
+def _others_in(directory: str, name: str) -> list[OthersThing]:
+    """What in a directory of ours is not as an installation puts there."""
+    if name not in _HOLDS or not os.path.isdir(directory):
+        return []
+    # What is not ours in it is of the directory itself, and where uv is.
+    tops = [directory, *([os.path.join(directory, "bin")] if name == "tools" else [])]
+    paths = [os.path.join(top, each) for top in tops for each in sorted(os.listdir(top))]
+    return [
+        OthersThing(path, "a directory" if os.path.isdir(path) and not os.path.islink(path) else "a file")
+        for path in paths
+        if not _HOLDS[name].fullmatch(os.path.relpath(path, directory))
+    ]
 
 
 def _what(path: str, name: str) -> str:

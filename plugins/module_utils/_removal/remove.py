@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import OthersLost
+from ansible_collections.intellistream.sage.plugins.module_utils._base.sizes import Sizes, on_disk
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import mark as deadman_switch_mark
 from ansible_collections.intellistream.sage.plugins.module_utils._deadman_switch import stop
@@ -20,30 +22,36 @@ from ansible_collections.intellistream.sage.plugins.module_utils._removal.plan i
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._kind.removal import Part
+    from ansible_collections.intellistream.sage.plugins.module_utils._kind.removal import OthersThing, Part
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
     from ansible_collections.intellistream.sage.plugins.module_utils._removal.plan import Plan
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import RemovalResult
 
-_BLOCK = 512
+# Of what others have put there, in a message; the result names all.
+_MOST_NAMES = 5
 
 
-def remove(engine: Engine, keep_record: bool, check_mode: bool) -> RemovalResult:
+def remove(engine: Engine, keep_record: bool, check_mode: bool, remove_others: bool = False) -> RemovalResult:
     """Remove SAGE.
 
     :param keep_record: leave the record.
+    :param remove_others: also what others have put into what goes.
+    :raises OthersLost: something of others would go, and that was not said; nothing was removed.
     :raises SageError: something has to be ended first, or is not safe to touch.
     """
     if check_mode:
         engine.refuse_others(ends=False)
         state = open_state(engine.root, engine.checkpoint_dir)
         try:
-            return _result(look(engine, state, keep_record), [])
+            plan = look(engine, state, keep_record)
+            _refuse_to_lose(plan, remove_others)
+            return _result(plan, [])
         finally:
             if state is not None:
                 state.close()
     with engine.locked() as state:
         plan = look(engine, state, keep_record)
+        _refuse_to_lose(plan, remove_others)
         # What is gone has no size.
         result = _result(plan, [])
         try:
@@ -111,10 +119,14 @@ def _unmake(path: str) -> None:
 def _result(plan: Plan, warnings: list[str]) -> RemovalResult:
     """The result of the module, as long as everything is there."""
     going = plan.going
+    sizes = Sizes()
     return {
         "changed": bool(going),
-        "removed": [{"path": part.path, "description": part.description, "bytes": _size(part)} for part in going],
+        "removed": [
+            {"path": part.path, "description": part.description, "bytes": _size(part, sizes)} for part in going
+        ],
         "stays": [{"path": part.path, "description": part.description, "reason": part.stays} for part in plan.staying],
+        "others": [{"path": each.path, "description": each.description} for each in plan.others],
         "unknown": plan.unknown,
         "alternative": plan.alternative or None,
         "warnings": warnings,
@@ -122,9 +134,34 @@ def _result(plan: Plan, warnings: list[str]) -> RemovalResult:
     }
 
 
-def _size(part: Part) -> int:
-    """Bytes that it occupies; a file with several names counts once. Nothing is followed."""
-    inodes: dict[tuple[int, int], int] = {}
+def _refuse_to_lose(plan: Plan, remove_others: bool) -> None:
+    """Nothing that somebody else has put there goes unless that was said.
+
+    :raises OthersLost: something would.
+    """
+    if remove_others or not plan.others:
+        return
+    result = _result(plan, [])
+    where = ", ".join(part.path for part in plan.parts if part.others)
+    count = len(plan.others)
+    raise OthersLost(
+        f"With {where} would be lost what others have put there: {_first(plan.others)}.",
+        untouched="everything.",
+        advice=f"Save what is still needed, and then remove SAGE with -e sage_remove_others=true (of the module: "
+        f"remove_others), which removes {'this' if count == 1 else f'these {count}'} as well.",
+        others=result["others"],
+        plan={"removed": result["removed"], "stays": result["stays"]},
+    )
+
+
+def _first(others: t.Sequence[OthersThing]) -> str:
+    more = f", and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
+    return ", ".join(f"{each.path} ({each.description})" for each in others[:_MOST_NAMES]) + more
+
+
+def _size(part: Part, sizes: Sizes) -> int:
+    """Bytes that it occupies, without what is counted already. Nothing is followed."""
+    size = 0
     for top in whole.remains(part.path):
         paths = [top]
         for directory, directories, files in os.walk(top):
@@ -134,5 +171,5 @@ def _size(part: Part) -> int:
                 info = os.lstat(path)
             except OSError:
                 continue
-            inodes[info.st_dev, info.st_ino] = info.st_blocks * _BLOCK
-    return sum(inodes.values())
+            size += sizes.add(info.st_dev, info.st_ino, on_disk(info))
+    return size

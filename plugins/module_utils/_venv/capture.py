@@ -8,6 +8,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, point
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, LINK
@@ -49,8 +50,8 @@ def need(venv: Tree, names: t.Container[str] | None, device: int | None) -> tupl
         return lines + _OTHER_PATHS, _PER_ROW * (lines + _OTHER_PATHS)
     table = point.look(venv.path)
     is_needed = _needed(venv, registered, names)
-    sizes = [row.size for path, row in table.rows.items() if row.type == FILE and is_needed(path)]
-    return len(sizes), sum(sizes) + _PER_ROW * len(table.rows)
+    needed = [row for path, row in table.rows.items() if row.type == FILE and is_needed(path)]
+    return len(needed), footprint_table.size_of(table, needed) + _PER_ROW * len(table.rows)
 
 
 def capture(path: str, names: t.Container[str] | None, directory: PrivateDir, farm_directory: PrivateDir) -> Facts:
@@ -85,7 +86,7 @@ def capture(path: str, names: t.Container[str] | None, directory: PrivateDir, fa
         "real": os.path.realpath(path),
         "files": len(replaced),
         "copies": len(work.copies),
-        "bytes": sum(row.size for row in replaced),
+        "bytes": footprint_table.size_of(table, replaced),
         "tables": {path: digest},
         "farm": True,
         # What the change does not replace, and could not be linked, is not held.

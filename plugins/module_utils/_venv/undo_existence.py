@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-import stat
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import InputError, StoreError
-from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._content import whole
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import others as venv_others
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import SEEDS
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.made_for import moved_from
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.undo import VenvUndo
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Layer
-    from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Row
-
-_OWN = frozenset(("pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG", "lib64"))
-_OWN_IN_SITE = frozenset(("_virtualenv.py", "_virtualenv.pth"))
 
 
 def undo(path: str, layers: t.Sequence[Layer], options: UndoOptions) -> Undo:
@@ -79,33 +74,22 @@ class VenvRemoval(Undo):
         self.plan["remove"] += whole.remains(path)[1 if venv is not None else 0 :]
 
     def _judge(self, venv: Tree, options: UndoOptions) -> None:
-        brought = (options.ours.get("venv") or {}).get(self.path) or {}
-        owned: set[str] = set()
-        for distribution in distributions.installed(venv):
-            self.plan["erase"].append(f"{distribution.name} {distribution.version}")
-            if distribution.name not in brought and distribution.name not in SEEDS:
-                self.conflicts.append(
-                    f"{distribution.name} {distribution.version} in {self.path} was installed by somebody else "
-                    "and would be removed with it"
-                )
-            self._judge_edits(venv, distribution, owned)
+        self.plan["erase"] += [f"{each.name} {each.version}" for each in distributions.installed(venv)]
+        others = venv_others.find(venv, (options.ours.get("venv") or {}).get(self.path) or {})
+        self.conflicts += [
+            f"{each.name} in {self.path} was installed by somebody else and would be removed with it"
+            for each in others.distributions
+            if not each.instead_of
+        ]
+        # What was changed since is most likely half written by the installer that was killed.
+        self.conflicts += [
+            f"{venv.name(each.path)} was edited by somebody"
+            for each in others.edited
+            if self.since is None or each.changed_ns < self.since
+        ]
         # A killed installer leaves files that nobody lists.
         if self.since is None and not self.conflicts:
-            self.conflicts += [f"{venv.name(path)} was put there by somebody" for path in _foreign(venv, owned)]
-
-    def _judge_edits(self, venv: Tree, distribution: distributions.Distribution, owned: set[str]) -> None:
-        record = venv.lstat(f"{distribution.info}/RECORD")
-        rows = distributions.record(venv, distribution.info, prefix=os.path.realpath(self.path), strict=False)
-        if record is None or rows is None:
-            return
-        owned.add(distribution.info)
-        owned.update(rows)
-        for relative, changed_ns in _suspects(venv, rows, record.st_mtime_ns):
-            if self.since is not None and changed_ns >= self.since:
-                # Most likely half written by the installer that was killed.
-                continue
-            if venv.digest(relative) not in rows[relative].digests:
-                self.conflicts.append(f"{venv.name(relative)} was edited by somebody")
+            self.conflicts += [f"{venv.name(each.path)} was put there by somebody" for each in others.paths]
 
     def check(self) -> None:
         return
@@ -121,50 +105,6 @@ class VenvRemoval(Undo):
 
     def verify(self) -> list[str]:
         return [] if self.stays else [f"{path} is still there" for path in whole.remains(self.path)]
-
-
-def _foreign(venv: Tree, owned: set[str]) -> list[str]:
-    """Files in an environment that neither a distribution nor the environment itself explains."""
-    sites = distributions.sites(venv)
-    infos = {path for path in owned if path.endswith(distributions.INFO)}
-    results = []
-    for path, is_directory in venv.walk():
-        directory, dummy, name = path.rpartition("/")
-        if is_directory or path in owned or path in _OWN or distributions.is_bytecode(path) or directory in infos:
-            continue
-        if directory in sites and name in _OWN_IN_SITE:
-            continue
-        if directory == "bin" and (name.lower().startswith(("activate", "deactivate", "python", "pydoc"))):
-            continue
-        results.append(path)
-    return results
-
-
-def _suspects(venv: Tree, rows: t.Mapping[str, Row], installed_ns: int) -> t.Iterator[tuple[str, int]]:
-    """Files that do not look as RECORD says, with the time of their last change."""
-    for path in split_over_two_processes(lambda part: _unlike(venv, part, installed_ns), list(rows.items())):
-        info = venv.lstat(path)
-        if info is not None:
-            yield path, info.st_ctime_ns
-
-
-def _unlike(venv: Tree, rows: t.Iterable[tuple[str, Row]], installed_ns: int) -> list[str]:
-    last, position, results = "", -1, []
-    for path, row in rows:
-        if not row.sums:
-            continue
-        directory, dummy, name = path.rpartition("/")
-        try:
-            if directory != last or position < 0:
-                position, last = venv.enter(directory), directory
-            info = os.lstat(name, dir_fd=position)
-        except (FileNotFoundError, NotADirectoryError):
-            position = -1
-            continue
-        as_recorded = len(row.sums) == 1 and info.st_size == row.size and info.st_mtime_ns <= installed_ns
-        if stat.S_ISREG(info.st_mode) and not as_recorded:
-            results.append(path)
-    return results
 
 
 class VenvReturn(Undo):

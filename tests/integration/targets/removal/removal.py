@@ -44,8 +44,11 @@ def make_wheels() -> None:
         wheelhouse.make_wheel(TOP / "wheels", "isage", version, [], None, modules, {"sage": "sage.cli:main"})
 
 
-def run(playbook: str, *options: str, **extra: t.Any) -> str:
-    """A playbook against this host; what it said."""
+def run(playbook: str, *options: str, status: int = 0, **extra: t.Any) -> str:
+    """A playbook against this host; what it said.
+
+    :param status: with which it has to end.
+    """
     common = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
@@ -58,7 +61,7 @@ def run(playbook: str, *options: str, **extra: t.Any) -> str:
     for name, content in {**common, **extra}.items():
         command += ["-e", f"{name}={content}"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    need(done.returncode == 0, f"{playbook} ended with {done.returncode}:\n{done.stdout}")
+    need(done.returncode == status, f"{playbook} ended with {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 
@@ -105,7 +108,16 @@ def main() -> None:
     need(left == {"opt", "opt/sage", "opt/sage/.sage", "opt/sage/.sage/.gitignore"}, sorted(left))
     run("install_sage", sage_version="2.0")
     need((ROOT / ".sage/venv/bin/sage").exists(), "it was not installed again")
-    removed = run("remove_sage", sage_assume_yes=True)
+    # What others have put into the environment does not go without a word (K10).
+    notes = ROOT / ".sage/venv/notebooks/notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("precious")
+    for options in (["--check"], []):
+        refused = run("remove_sage", *options, status=2, sage_assume_yes=True)
+        need(f"of others: {notes.parent} (a directory with 1 file)" in refused, f"it is not named:\n{refused}")
+        need(notes.exists() and (ROOT / ".sage/venv/bin/sage").exists(), "it was refused, and something is gone")
+    removed = run("remove_sage", sage_assume_yes=True, sage_remove_others=True)
+    need(f"removed, of others: {notes.parent} (" in removed, f"what others lost is not named:\n{removed}")
     need("the record (2 changes" in removed, f"it is not the record of both installations:\n{removed}")
     need(not differences(before), "is not as before the first installation:", differences(before))
     need("nothing to remove" in run("remove_sage", sage_assume_yes=True), "there is still something")

@@ -158,6 +158,9 @@ SHARED_TABLES = 7
 TOLD = 5
 # What has no RECORD any more is installed anew before it is replaced (V5).
 WITHOUT_RECORD = 4
+# What others have put into an environment is told by whatever takes one away as a whole (K10), and sizes count an inode
+# once: what goes back had most of it, what removes SAGE has all of it anew.
+OTHERS, OTHERS_REMOVED, SIZES, SIZES_FILES = 5, 29, 2, 1
 # What is in force, looked up wherever the progress file is (E7), and whether that is ahead of the ledger (E18).
 IN_FORCE = 3
 
@@ -266,6 +269,8 @@ def test_no_module_sends_much_more_than_it_did(module: str) -> None:
     backups += WITHOUT_RECORD if "_installers/install" in names else 0
     backups += TOLD if "_records/record" in names else 0
     backups += SHARED_TABLES if "_footprint/table_parts" in names else 0
+    backups += SIZES if "_base/sizes" in names else 0
+    backups += (OTHERS_REMOVED if module == "sage_remove" else OTHERS) if "_venv/others" in names else 0
     # Nothing that only looks had read the store.
     backups += 15 if "_timeline/integrity" in names and "_storage/store" not in names else 0
     assert (
@@ -283,7 +288,10 @@ def test_the_one_call_of_a_rerun_only_looks() -> None:
     changes = {"_records/session", "_storage/store", "_timeline/points", "_undo/rollback", *DATES}
     assert not found & {*GOES_BACK, *CAPTURES, *changes}
     # As before module_utils was cut into folders, and what reads lists of captured files.
-    assert len(found) <= 29 + HEAD_FILES + BACKUPS_FILES + VERDICT_FILES + 1 + TABLE_FILES + LOOKS_AT_TREES_FILES
+    assert (
+        len(found)
+        <= 29 + HEAD_FILES + BACKUPS_FILES + VERDICT_FILES + 1 + TABLE_FILES + LOOKS_AT_TREES_FILES + SIZES_FILES
+    )
 
 
 @pytest.mark.parametrize("module", ["sage_venv", "sage_resolve", "sage_install", "sage_plan", "sage_wheelhouse"])
@@ -297,7 +305,7 @@ def test_what_records_carries_no_undo() -> None:
     assert found >= CAPTURES
     # 60 as before, three since a record knows whose it is, and what was moved, and one that syncs.
     limit = 64 + HEAD_FILES + LOG_FILES + LEASE_FILES + BACKUPS_FILES + VERDICT_FILES + TABLE_FILES
-    assert len(found) <= limit + ENGINE_FILES
+    assert len(found) <= limit + ENGINE_FILES + SIZES_FILES
 
 
 @pytest.mark.parametrize("module", ["sage_backup", "sage_rollback", "sage_retention", "sage_deadman", "sage_hook"])

@@ -51,7 +51,7 @@ CALLS: dict[str, list[dict[str, t.Any]]] = {
     "sage_plan": [{"requirements": ["a"]}, {"requirements": ["a"], "resolve": True}],
     "sage_resolve": [{"requirements": ["a"]}],
     "sage_resume_info": [{"inputs": {}}],
-    "sage_remove": [{}, {"keep_record": True}],
+    "sage_remove": [{}, {"keep_record": True}, {"remove_others": True}],
     "sage_retention": [{}],
     # What they do is done by their action plugins.
     "sage_builtin": [],

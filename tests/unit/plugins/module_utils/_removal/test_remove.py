@@ -19,6 +19,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     ForeignRecord,
     Leased,
     NotEnded,
+    OthersLost,
     UnknownFormat,
     UnsafePath,
 )
@@ -152,6 +153,72 @@ def test_what_is_there_before_or_is_somebodys_stays_and_is_named(tmp_path: pathl
     (stays,) = result["stays"]
     assert stays["path"] == str(hidden)
     assert "it holds what is not of SAGE: settings.json, tools" in stays["reason"]
+
+
+def test_k10_what_others_put_into_the_environment_is_named_and_does_not_go_without_a_word(host: Removable) -> None:
+    host.install()
+    venv = TinyVenv(host.hidden / "venv")
+    # Ours, though no RECORD lists them.
+    (venv.site / "isage" / "__pycache__" / "more.cpython-311.pyc").write_bytes(b"byte code")
+    (venv.site / "gone" / "__pycache__").mkdir(parents=True)
+    (venv.site / "gone" / "__pycache__" / "x.cpython-311.pyc").write_bytes(b"byte code")
+    (venv.site / "~sage").mkdir()
+    (venv.path / "bin" / "python3").symlink_to("python")
+    venv.install("pip", "25.0")
+    assert remove(host.engine, False, True)["others"] == []
+    # Others'.
+    venv.install("rich", "14.2.0")
+    (venv.site / "isage" / "__init__.py").write_text("hot = 'patch'\n")
+    (venv.site / "sitecustomize.py").write_text("mine")
+    for name in ("a.ipynb", "deeper/b.ipynb"):
+        (venv.path / "notebooks" / name).parent.mkdir(parents=True, exist_ok=True)
+        (venv.path / "notebooks" / name).write_text("precious")
+    (venv.path / "inbox").mkdir()
+    (host.hidden / "tools" / "notes").write_text("precious")
+    others = {
+        "rich 14.2.0": "a distribution that no installation of SAGE brought",
+        str(venv.site / "isage" / "__init__.py"): "edited since it was installed",
+        str(venv.site / "sitecustomize.py"): "a file",
+        str(venv.path / "notebooks"): "a directory with 2 files",
+        str(venv.path / "inbox"): "an empty directory",
+        str(host.hidden / "tools" / "notes"): "a file",
+    }
+    sight = snapshot(host.top)
+    for check_mode in (True, False):
+        with pytest.raises(OthersLost, match="rich 14") as caught:
+            remove(host.engine, False, check_mode)
+        assert {each["path"]: each["description"] for each in caught.value.details["others"]} == others
+        assert "sage_remove_others=true" in caught.value.advice
+        # The lock alone tells who was there last.
+        assert {path for path in changes(sight, snapshot(host.top)) if not path.endswith("/lock")} == set()
+    result = remove(host.engine, False, False, remove_others=True)
+    assert {each["path"]: each["description"] for each in result["others"]} == others
+    assert host.differences() == {}
+
+
+@pytest.mark.parametrize("undone", [True, False])
+def test_k10_what_was_installed_over_ours_by_hand_is_others(host: Removable, undone: bool) -> None:
+    install_id = host.install()
+    if undone:
+        rollback(host.engine, RollbackRequest(to=install_id), False)
+        TinyVenv(host.hidden / "venv").make().install("isage", "1.0")
+    else:
+        TinyVenv(host.hidden / "venv").install("isage", "1.1")
+    with pytest.raises(OthersLost) as caught:
+        remove(host.engine, False, True)
+    told = "no installation of SAGE brought" if undone else "somebody installed in the place of 1.0"
+    assert [each["description"] for each in caught.value.details["others"]] == [f"a distribution that {told}"]
+
+
+def test_sizes_count_what_is_there_once(host: Removable) -> None:
+    """As du does, which knows nothing of this."""
+    host.install()
+    host.install()
+    (host.hidden / "tools" / "bin" / "uv").write_bytes(b"x" * 100_000)
+    os.link(host.hidden / "tools" / "bin" / "uv", host.hidden / "venv" / "bin" / "uv")
+    du = subprocess.run(["du", "-s", "-B1", str(host.root.parent)], check=True, capture_output=True, text=True)
+    result = remove(host.engine, False, False, remove_others=True)
+    assert sum(part["bytes"] for part in result["removed"]) == int(du.stdout.split()[0])
 
 
 def test_what_the_user_put_into_the_root_stays(host: Removable) -> None:
