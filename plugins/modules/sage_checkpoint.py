@@ -484,6 +484,14 @@ prunable:
   returned: when something was recorded
   type: bool
   sample: false
+changes:
+  description:
+    - What the installation did to distributions, in all its runs. C(from_version) is empty of one that was absent,
+      C(version) where only building told it.
+  returned: when this call ended the last phase
+  type: list
+  elements: dict
+  sample: [{name: isage, from_version: 0.3.2.3, version: 0.3.2.4}]
 versions:
   description:
     - Name and version of what was in force before, for O(intellistream.sage.sage_resolve#module:keep). So the same

@@ -541,9 +541,18 @@ class RecoverTarget(t.TypedDict):
     to: str
 
 
+class ChangedDistribution(t.TypedDict):
+    """What an installation did to one distribution; versions are empty where it was absent, or only building tells."""
+
+    name: str
+    from_version: str
+    version: str
+
+
 class CheckpointDetails(t.TypedDict, total=False):
     """C(timing): only with a maintenance window; C(prunable): only where something was recorded; C(versions) and
-    C(moved): only where phases are left; C(captured): only where this call captured something.
+    C(moved): only where phases are left; C(captured): only where this call captured something; C(changes): only where
+    it ended the last phase.
     """
 
     timing: Timing | None
@@ -551,6 +560,7 @@ class CheckpointDetails(t.TypedDict, total=False):
     versions: dict[str, str]
     moved: list[str]
     captured: list[PointBrief]
+    changes: list[ChangedDistribution]
 
 
 class CheckpointResult(InstallationSummary, CheckpointDetails):

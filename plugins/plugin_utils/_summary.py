@@ -13,10 +13,10 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, mapping
+from ansible_collections.intellistream.sage.plugins.plugin_utils._cell import cell, mapping, sequence
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ansible_collections.intellistream.sage.plugins.plugin_utils._outcome import HostOutcome
 
@@ -38,7 +38,7 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
     if options["environment_kept"]:
         lines.append("Its environment is usable, and was not made anew: sage_recreate_venv is for those that are not.")
     if options["phases"]:
-        lines += _changed(options["plan"], dry)
+        lines += (not dry and _continued(options)) or _changed(options["plan"], dry)
         if not dry:
             lines += _captured(outcome.captured)
         lines += _window(record, options["window_end"])
@@ -65,6 +65,32 @@ def _headline(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool) -> 
     return f"SAGE {outcome.version} ({options['install_mode']}) is installed in {root}{ending}"
 
 
+def _continued(options: Mapping[str, t.Any]) -> list[str]:
+    """What an installation changed that an earlier run had begun, and what this run did of it; empty for any other."""
+    plan = options["plan"]
+    planned = [mapping(each) for each in plan.get("distributions") or ()] if plan.get("known") else []
+    here = [each for each in planned if each.get("action") != "keep"]
+    names = {each.get("name") for each in here}
+    changed = [mapping(each) for each in sequence(options["record"].get("changes"))]
+    if all(each.get("name") in names for each in changed):
+        return []
+    ran = f"ran {', '.join(map(cell, options['phases']))}"
+    if not here:
+        return [_told("Changed", changed), f"An earlier run had done all of that. This one {ran}."]
+    verb = f"Of {'that' if len(changed) == 1 else 'these'}, this run changed"
+    return [_told("Changed", changed), f"{_told(verb, here)}. It {ran}; an earlier run had done the rest."]
+
+
+def _told(verb: str, changed: Sequence[Mapping[str, t.Any]], installer: str = "") -> str:
+    """How many distributions, and which."""
+    chosen = [each for each in changed if each.get("group") == "sage" or each.get("name") == "isage"]
+    named = changed if len(changed) <= _NAMED else chosen
+    plural = "s" if len(changed) > 1 else ""
+    among = "" if named == changed else "among them " if named else "too many to name them"
+    tool = f" with {installer}" if installer else ""
+    return f"{verb} {len(changed)} distribution{plural}{tool}: {among}{', '.join(map(_named, named))}"
+
+
 def _changed(plan: Mapping[str, t.Any], dry: bool) -> list[str]:
     """What the plan changed, or would change."""
     if not plan.get("known"):
@@ -78,13 +104,7 @@ def _changed(plan: Mapping[str, t.Any], dry: bool) -> list[str]:
             if dry
             else "Every distribution was there already; what was begun is finished."
         ]
-    named = changed if len(changed) <= _NAMED else [each for each in changed if each.get("group") == "sage"]
-    verb = "Would change" if dry else "Changed"
-    plural = "s" if len(changed) > 1 else ""
-    among = "" if named == changed else "among them "
-    names = ", ".join(map(_named, named))
-    installer = cell(plan.get("installer"))
-    return [f"{verb} {len(changed)} distribution{plural} with {installer}: {among}{names}"]
+    return [_told("Would change" if dry else "Changed", changed, cell(plan.get("installer")))]
 
 
 def _named(distribution: Mapping[str, t.Any]) -> str:

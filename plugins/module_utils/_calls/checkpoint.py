@@ -6,6 +6,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base import host as base_host
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import OutOfOrder, SageError, WindowOver
+from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.results import drift
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.verdict import Verdict, judge, on_host
@@ -38,6 +39,7 @@ if t.TYPE_CHECKING:
         Transition,
     )
     from ansible_collections.intellistream.sage.plugins.plugin_utils._structures import (
+        ChangedDistribution,
         CheckpointDetails,
         CheckpointResult,
         FleetStanding,
@@ -174,6 +176,8 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Che
     if verdict is not None and verdict.phase is not None:
         result["versions"] = _versions(session)
         result["moved"] = [each.resource.path for each in moved]
+    if session.writes and any(each["phase"] == PHASES[-1] and each["status"] == "completed" for each in transitions):
+        result["changes"] = _changes(session)
     _set_aside(session, moved)
     if any(transition.get("capture") or transition["status"] == "completed" for transition in transitions):
         from ansible_collections.intellistream.sage.plugins.module_utils._rollback_shell.script import refresh
@@ -418,6 +422,25 @@ def _set_aside(session: Session, moved: t.Sequence[_MovedResource]) -> None:
         directory = contents.point_dir(session.where, session.required().install_id, point)
         with directory, contents.content_dir(directory, number) as content:
             resource.set_aside(content)
+
+
+def _changes(session: Session) -> list[ChangedDistribution]:
+    """What the installation did to distributions, in all its runs, as its rollback points tell."""
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for point in session.required().active_points if session.where is not None else ():
+        for spec, resource in zip(point["specs"], point["resources"]):
+            if not spec.get("distributions") or session.where is None:
+                continue
+            from ansible_collections.intellistream.sage.plugins.module_utils._storage import contents
+
+            with contents.point_dir(session.where, point["install_id"], point["point"]) as directory:
+                captured = contents.read_manifest(directory, resource).get("distributions") or {}
+            for each in spec["distributions"]:
+                name = canonical(str(each["name"]))
+                before.setdefault(name, str(captured.get(name) or ""))
+                after[name] = str(each.get("version") or "")
+    return [{"name": name, "from_version": before[name], "version": version} for name, version in sorted(after.items())]
 
 
 def _versions(session: Session) -> dict[str, str]:

@@ -154,10 +154,11 @@ def decide(
         # Who gave a file its content from before has nothing to lose but its time.
         is_given_back = row is not None and sides.before is not None and _has_content(anchor, path, row, sides.before)
         if not half_done and not is_given_back and (sides.between or not _is_as_left(anchor, path, row, sides)):
-            if not any(True for _group in groups(path)):
+            is_owned = any(True for _group in groups(path))
+            if not is_owned and not _is_directory_of_changes(row, sides):
                 living.append(path)
                 continue
-            disputed.add(path)
+            disputed.update((path,) if is_owned else ())
         if sides.before is not None and sides.before.type == FILE and not farms.holds(sides.before, sides.generation):
             lost.append(path)
         steps.append(step)
@@ -182,6 +183,21 @@ def _is_theirs(row: TableRow | None, sides: Touched) -> bool:
     if row is None or before is None or after is None or not row.type == before.type == after.type == DIRECTORY:
         return False
     return same_metadata(before, after)
+
+
+def _is_directory_of_changes(row: TableRow | None, sides: Touched) -> bool:
+    """Whether a directory came with the changes: who gave it another mode has nothing in it to lose by that.
+
+    What others put into it is a stray, and is kept.
+    """
+    after = sides.after
+    return (
+        row is not None
+        and row.type == DIRECTORY
+        and sides.before is None
+        and after is not None
+        and after.type == DIRECTORY
+    )
 
 
 def _in_the_way(current: Table, steps: t.Sequence[PathStep]) -> list[str]:

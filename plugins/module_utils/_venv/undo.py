@@ -57,7 +57,15 @@ class VenvUndo(Undo):
             f"{self.path}/{path}: it was written to after the capture, so what comes back is its newest content"
             for path in sorted(way.renewed & {step.path for step in decision.steps})
         ]
-        self.kept += [f"{self.path}/{path} (nobody's, and written to since)" for path in decision.living]
+        rows, touched = way.looks[self.path].rows, way.touched[self.path]
+        for path in decision.living:
+            before, current = touched[path].before, rows.get(path)
+            if before is not None and current is not None and before.type == current.type == DIRECTORY:
+                # Nothing lives in its metadata: it is not as before, and nobody knows what it is to be.
+                how = verify.how(current, before)
+                self.inexact.append(f"{self.path}/{path} {how}: others changed that since, so it stays")
+            else:
+                self.kept.append(f"{self.path}/{path} (nobody's, and written to since)")
         going: collections.Counter[str] = collections.Counter()
         others: list[decide.PathStep] = []
         for step in [*decision.steps, *self._disputed(way, decision)]:

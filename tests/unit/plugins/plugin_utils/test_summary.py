@@ -72,6 +72,29 @@ def test_nothing_was_left_to_do() -> None:
     assert _summary(record=record)[1:] == PROGRESS[:2]
 
 
+def test_a_run_that_continues_tells_what_the_whole_installation_changed_and_what_it_did() -> None:
+    changes = [
+        {"name": "isage", "from_version": "1.0", "version": "2.0"},
+        {"name": "numpy", "from_version": "", "version": "2.1"},
+    ]
+    record = {**RECORD, "changes": changes}
+    lines = _summary(record=record, phases=["verification", "cleanup"])
+    assert lines[1:3] == [
+        "Changed 2 distributions: isage 1.0 -> 2.0, numpy 2.1",
+        "An earlier run had done all of that. This one ran verification, cleanup.",
+    ]
+    plan = _plan(_distribution("isage", from_version="1.0", version="2.0"), _distribution("numpy", "keep"))
+    lines = _summary(record=record, plan=plan, phases=["sage_packages", "verification", "cleanup"])
+    assert lines[1:3] == [
+        "Changed 2 distributions: isage 1.0 -> 2.0, numpy 2.1",
+        "Of these, this run changed 1 distribution: isage 1.0 -> 2.0. "
+         "It ran sage_packages, verification, cleanup; an earlier run had done the rest.",
+    ]
+    # Nobody had begun it.
+    lines = _summary(record={**record, "changes": changes[:1]}, plan=plan, phases=["python_deps"])
+    assert lines[1] == "Changed 1 distribution with uv: isage 1.0 -> 2.0"
+
+
 def test_k1_an_environment_that_was_not_made_anew_is_named() -> None:
     lines = _summary(record=RECORD, environment_kept=True)
     assert lines[1].startswith("Its environment is usable, and was not made anew: sage_recreate_venv")

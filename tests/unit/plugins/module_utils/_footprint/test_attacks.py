@@ -208,6 +208,17 @@ def test_f6_a_file_that_a_service_goes_on_writing_bars_nothing(bench: Bench) -> 
     assert (bench.top / "file").read_bytes() == b"12345"
 
 
+def test_k1_a_directory_that_came_with_the_change_goes_whatever_mode_others_gave_it(bench: Bench) -> None:
+    def change() -> None:
+        (bench.top / "came").mkdir()
+        (bench.top / "came" / "file").write_bytes(b"1")
+
+    state, before, footprint = _transact(bench, change)
+    (bench.top / "came").chmod(0o700)
+    assert not bench.undo(before, [footprint], groups=lambda path: ["package"] if path.endswith("file") else [])
+    assert snapshot(bench.top) == state
+
+
 def test_f6_newer_content_of_what_the_change_deleted_is_given_back(tmp_path: Path) -> None:
     _plant(tmp_path / "tree")
     with Bench(tmp_path, links=True) as bench:

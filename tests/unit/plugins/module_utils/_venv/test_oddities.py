@@ -188,6 +188,18 @@ def test_v11_directories_have_their_owner_mode_and_attributes_back(host: Host) -
     _is_undone(host, copy)
 
 
+def test_k1_a_directory_whose_mode_others_changed_as_well_is_named_and_nothing_is_called_exact(host: Host) -> None:
+    directory = host.venv.site / "pack/data"
+    directory.chmod(0o750)
+    host.capture("pack==2.0")
+    host.venv.install("pack", "2.0")
+    host.settle()
+    directory.chmod(0o711)
+    result = host.undo()
+    assert result["exact"] is False
+    assert f"{directory} has mode 0711, had 0750" in result["inexact"][0]
+
+
 def test_v12_a_distribution_outside_of_the_plan_was_damaged_by_the_installer(host: Host) -> None:
     copy = _copied(host)
     host.capture("pack==2.0")
