@@ -492,6 +492,12 @@ changes:
   type: list
   elements: dict
   sample: [{name: isage, from_version: 0.3.2.3, version: 0.3.2.4}]
+others:
+  description: What others had put into an environment that was moved, and is made anew.
+  returned: when phases are left, and something was moved
+  type: list
+  elements: str
+  sample: []
 versions:
   description:
     - Name and version of what was in force before, for O(intellistream.sage.sage_resolve#module:keep). So the same

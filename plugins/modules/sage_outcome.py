@@ -44,6 +44,11 @@ options:
     type: list
     elements: str
     default: []
+  gone:
+    description: What is not in an environment that was made anew, and was in the old one, for people.
+    type: list
+    elements: str
+    default: []
   environment_kept:
     description: Whether an environment was to be made anew where it needs that, and none was.
     type: bool
@@ -230,6 +235,7 @@ SPEC = ArgumentSpec(
         "plan": {"type": "dict", "default": {}},
         "verified": {"type": "str", "default": ""},
         "unverified": {"type": "list", "elements": "str", "default": []},
+        "gone": {"type": "list", "elements": "str", "default": []},
         "environment_kept": {"type": "bool", "default": False},
         "failure": {"type": "dict", "default": {}},
         "rollback": {"type": "dict", "default": {}},

@@ -122,6 +122,15 @@ replaced:
   returned: success
   type: dict
   sample: {isage: 0.3.2.3}
+others:
+  description:
+    - What others had put into an environment that was made anew, and is not in the new one. These are files of
+      distributions that they edited, and files and directories that nothing explains. Paths are relative to the
+      environment.
+  returned: success
+  type: list
+  elements: str
+  sample: ["notebooks (a directory with 2 files)"]
 actions:
   description: What was, or would be, done.
   returned: success

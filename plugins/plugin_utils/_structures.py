@@ -103,6 +103,7 @@ class PlanResult(t.TypedDict):
     sage: list[PlannedDistribution]
     result: dict[str, list[NamedVersion]]
     changing: dict[str, list[NamedVersion]]
+    gone: list[str]
 
 
 class VenvResult(t.TypedDict):
@@ -112,6 +113,7 @@ class VenvResult(t.TypedDict):
     actions: list[str]
     created: bool
     replaced: dict[str, str]
+    others: list[str]
     python: str
     version: str
     base: str
@@ -552,7 +554,7 @@ class ChangedDistribution(t.TypedDict):
 class CheckpointDetails(t.TypedDict, total=False):
     """C(timing): only with a maintenance window; C(prunable): only where something was recorded; C(versions) and
     C(moved): only where phases are left; C(captured): only where this call captured something; C(changes): only where
-    it ended the last phase.
+    it ended the last phase; C(others): only where an environment that was moved is made anew.
     """
 
     timing: Timing | None
@@ -561,6 +563,7 @@ class CheckpointDetails(t.TypedDict, total=False):
     moved: list[str]
     captured: list[PointBrief]
     changes: list[ChangedDistribution]
+    others: list[str]
 
 
 class CheckpointResult(InstallationSummary, CheckpointDetails):

@@ -22,6 +22,8 @@ if t.TYPE_CHECKING:
 
 # Distributions that are named one by one; of more only those of SAGE are.
 _NAMED = 8
+# What goes with an environment that is made anew; the result names all of it.
+_LISTED = 12
 
 
 def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_back: Callable[[str], str]) -> str:
@@ -37,6 +39,9 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
     lines += [f"Not verified: {sentence}." for sentence in outcome.unverified]
     if options["environment_kept"]:
         lines.append("Its environment is usable, and was not made anew: sage_recreate_venv is for those that are not.")
+    if options["gone"]:
+        verb = "would be" if dry else "was"
+        lines.append(f"The environment {verb} made anew. Not in the new one: {_some(options['gone'])}.")
     if options["phases"]:
         lines += (not dry and _continued(options)) or _changed(options["plan"], dry)
         if not dry:
@@ -54,6 +59,11 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
     elif not options["checkpointing"]:
         lines.append("Checkpointing is off: this installation cannot be continued or rolled back.")
     return "\n".join(lines)
+
+
+def _some(texts: Sequence[object]) -> str:
+    more = f", and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
+    return ", ".join(map(cell, texts[:_LISTED])) + more
 
 
 def _headline(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool) -> str:

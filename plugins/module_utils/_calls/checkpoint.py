@@ -176,6 +176,7 @@ def _proceed(session: Session, request: CheckpointRequest, start: _Start) -> Che
     if verdict is not None and verdict.phase is not None:
         result["versions"] = _versions(session)
         result["moved"] = [each.resource.path for each in moved]
+        result["others"] = [other for each in moved for other in each.resource.others()]
     if session.writes and any(each["phase"] == PHASES[-1] and each["status"] == "completed" for each in transitions):
         result["changes"] = _changes(session)
     _set_aside(session, moved)

@@ -17,6 +17,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._installers imp
     interpreter,
 )
 from ansible_collections.intellistream.sage.plugins.module_utils._installers.find_uv import InstallerChoice
+from ansible_collections.intellistream.sage.plugins.module_utils._venv import others as venv_others
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.made_for import moved_from
 
 if t.TYPE_CHECKING:
@@ -53,6 +54,7 @@ class EnsuredVenv(t.NamedTuple):
     :ivar choice: the tool to install with.
     :ivar actions: what was, or would be, done, for people.
     :ivar replaced: name → version of what was in one that was not left as it was.
+    :ivar others: what others had put into that one, and is not in the new one, for people.
     """
 
     path: str
@@ -61,6 +63,7 @@ class EnsuredVenv(t.NamedTuple):
     choice: InstallerChoice
     actions: list[str]
     replaced: dict[str, str] = {}
+    others: t.Sequence[str] = ()
 
     def result(self) -> VenvResult:
         """The module's result, with a diff."""
@@ -71,6 +74,7 @@ class EnsuredVenv(t.NamedTuple):
             "actions": self.actions,
             "created": self.existing.state != "good",
             "replaced": self.replaced,
+            "others": [*self.others],
             "python": interpreter.in_venv(self.path),
             "version": self.python.version,
             "base": self.python.base,
@@ -118,6 +122,7 @@ def ensure(options: Options, index: Index, *, check_mode: bool) -> EnsuredVenv:
     choice = _with_uv(choice, options, python, index, actions, check_mode)
     check_possible(choice, python)
     replaced = _registered(path)
+    others = venv_others.lost(path) if existing.state == "unsuitable" else []
     anew = "" if existing.state == "absent" else " anew"
     actions.append(
         f"make the virtual environment {path}{anew} of {python.executable} ({python.version}) with {choice.name}"
@@ -125,7 +130,7 @@ def ensure(options: Options, index: Index, *, check_mode: bool) -> EnsuredVenv:
     if not check_mode:
         created = create(path, python, choice, options["timeout"])
         python = python._replace(version=created.version, base=created.base)
-    return EnsuredVenv(path, existing, python=python, choice=choice, actions=actions, replaced=replaced)
+    return EnsuredVenv(path, existing, python=python, choice=choice, actions=actions, replaced=replaced, others=others)
 
 
 def _registered(path: str) -> dict[str, str]:

@@ -34,6 +34,7 @@ class ResolvedPlan(t.NamedTuple):
     :param distributions: everything that belongs to the result, sorted by name.
     :param notes: sentences for people.
     :param is_known: False when check mode cannot tell on a host where nothing is set up yet.
+    :param gone: what an environment that is made anew had, and will not have any more: names and versions.
     :param lock_file_text: the text of the lock file that is asked for; empty when none is.
     """
 
@@ -42,6 +43,7 @@ class ResolvedPlan(t.NamedTuple):
     notes: list[str]
     is_known: bool = True
     lock_file_text: str = ""
+    gone: t.Sequence[str] = ()
 
     def result(self) -> PlanResult:
         """The part of the module's result that tells of the plan."""
@@ -57,6 +59,7 @@ class ResolvedPlan(t.NamedTuple):
             "sage": self._of_group(plan.SAGE),
             "result": plan.brief(self.distributions),
             "changing": plan.brief(changing),
+            "gone": [*self.gone],
         }
 
     def _of_group(self, group: str) -> list[PlannedDistribution]:
@@ -128,8 +131,9 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
     if options["lock"]:
         pins = _from_lock(options["lock"], request, target)
         distributions = _planned(pins, target, options)
-        notes = [*_gone(options, distributions), *_incomplete(distributions, target.inventory)]
-        return ResolvedPlan(choice.name, distributions, notes=notes)
+        gone = _gone(options, distributions, target, choice.name)
+        notes = [*_told(gone), *_incomplete(distributions, target.inventory)]
+        return ResolvedPlan(choice.name, distributions, notes=notes, gone=gone)
     if choice.fetch:
         # Fetching is for sage_venv. Until then pip gives the same kind of answer.
         choice = find_uv.InstallerChoice("pip", reason="uv is not on this host yet")
@@ -141,8 +145,9 @@ def resolve(options: Options, index: Index, *, check_mode: bool) -> ResolvedPlan
     if options["lock_file"]:
         lock_file_text = installer.lock_file(request, resolution.pins, lockfile.form_of(options["lock_file"]))
     distributions = _planned(resolution.pins, target, options)
-    notes = [*resolution.notes, *_gone(options, distributions), *_incomplete(distributions, target.inventory)]
-    return ResolvedPlan(installer.name, distributions, notes=notes, lock_file_text=lock_file_text)
+    gone = _gone(options, distributions, target, choice.name)
+    notes = [*resolution.notes, *_told(gone), *_incomplete(distributions, target.inventory)]
+    return ResolvedPlan(installer.name, distributions, notes=notes, lock_file_text=lock_file_text, gone=gone)
 
 
 def _planned(pins: t.Sequence[Pin], target: interface.InstallTarget, options: Options) -> list[PlannedDistribution]:
@@ -181,13 +186,21 @@ def _resolve(
         return resolution._replace(notes=[*resolution.notes, note])
 
 
-def _gone(options: Options, distributions: t.Sequence[PlannedDistribution]) -> list[str]:
-    """What an environment that is made anew had, and will not have any more, for people."""
-    planned = {distribution["name"] for distribution in distributions} | SEEDS
-    gone = [f"{name} {version}" for name, version in sorted(options["keep"].items()) if name not in planned]
-    if not options["recreated"] or not gone:
+def _gone(
+    options: Options, distributions: t.Sequence[PlannedDistribution], target: interface.InstallTarget, installer: str
+) -> list[str]:
+    """What an environment that is made anew had, and will not have any more."""
+    if not options["recreated"]:
         return []
-    return [f"Not in the new environment, since nothing that is asked for requires it: {', '.join(gone)}."]
+    # In check mode it is not there yet: pip puts itself into it, uv puts nothing.
+    seeds = {*target.inventory} if target.venv is not None else SEEDS if installer == "pip" else set()
+    there = {distribution["name"] for distribution in distributions} | seeds
+    return [f"{name} {version}" for name, version in sorted(options["keep"].items()) if name not in there]
+
+
+def _told(gone: t.Sequence[str]) -> list[str]:
+    names = ", ".join(gone)
+    return [f"Not in the new environment, since nothing that is asked for requires it: {names}."] if gone else []
 
 
 def _incomplete(distributions: t.Sequence[PlannedDistribution], present: inventory.Inventory) -> list[str]:

@@ -219,6 +219,10 @@ class Resource(abc.ABC):
         """The path that it was made for, where it was moved since and works nowhere else; else empty."""
         return ""
 
+    def others(self) -> list[str]:
+        """What others have put into it that goes when it is made anew, for people."""
+        return []
+
     def set_aside(self, where: PrivateDir) -> None:
         """Take it out of the way, into the content directory of the capture that has it as a whole."""
         raise NotImplementedError

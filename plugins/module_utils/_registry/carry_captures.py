@@ -20,6 +20,7 @@ def parts() -> tuple[types.ModuleType, ...]:
     from ansible_collections.intellistream.sage.plugins.module_utils._git import script as git_script
     from ansible_collections.intellistream.sage.plugins.module_utils._venv import capture as venv_capture
     from ansible_collections.intellistream.sage.plugins.module_utils._venv import made_for
+    from ansible_collections.intellistream.sage.plugins.module_utils._venv import others as venv_others
     from ansible_collections.intellistream.sage.plugins.module_utils._venv import script as venv_script
 
-    return files_capture, files_script, git_capture, git_script, venv_capture, venv_script, made_for, whole
+    return files_capture, files_script, git_capture, git_script, venv_capture, venv_script, made_for, venv_others, whole

@@ -14,11 +14,11 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
 from ansible_collections.intellistream.sage.plugins.module_utils._base.fork import split_over_two_processes
 from ansible_collections.intellistream.sage.plugins.module_utils._base.versions import same_version
+from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
 from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import SEEDS, Distribution
 
 if t.TYPE_CHECKING:
-    from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Row
 
 # Distribution → versions that installations brought; an empty one stands for any.
@@ -58,6 +58,13 @@ class OthersPath(t.NamedTuple):
 
     path: str
     files: int | None = None
+
+    @property
+    def description(self) -> str:
+        """What it is, for people."""
+        if not self.files:
+            return "a file" if self.files is None else "an empty directory"
+        return f"a directory with {self.files} file{'' if self.files == 1 else 's'}"
 
 
 class EditedFile(t.NamedTuple):
@@ -99,6 +106,20 @@ def find(venv: Tree, brought: Brought | None) -> Others:
         result.edited.extend(_edited(venv, distribution, owned))
     result.paths.extend(_unexplained(venv, owned))
     return result
+
+
+def lost(path: str) -> list[str]:
+    """What of others goes with an environment that is made anew, distributions left out, for people.
+
+    :param path: of the environment.
+    """
+    venv = Tree.open(path)
+    if venv is None:
+        return []
+    with venv:
+        others = find(venv, None)
+        edited = [f"{each.path} (edited since it was installed)" for each in others.edited]
+        return [*edited, *(f"{each.path} ({each.description})" for each in others.paths)]
 
 
 def _edited(venv: Tree, distribution: Distribution, owned: set[str]) -> t.Iterator[EditedFile]:

@@ -62,7 +62,7 @@ def _others(path: str, brought: venv_others.Brought | None) -> list[OthersThing]
         return [
             *(OthersThing(each.name, _installed(each)) for each in others.distributions),
             *(OthersThing(venv.name(each.path), "edited since it was installed") for each in others.edited),
-            *(OthersThing(venv.name(each.path), _counted(each)) for each in others.paths),
+            *(OthersThing(venv.name(each.path), each.description) for each in others.paths),
         ]
 
 
@@ -70,11 +70,3 @@ def _installed(other: venv_others.OthersDistribution) -> str:
     if not other.instead_of:
         return "a distribution that no installation of SAGE brought"
     return f"a distribution that somebody installed in the place of {' or '.join(other.instead_of)}"
-
-
-def _counted(other: venv_others.OthersPath) -> str:
-    if other.files is None:
-        return "a file"
-    return (
-        f"a directory with {other.files} file{'' if other.files == 1 else 's'}" if other.files else "an empty directory"
-    )

@@ -34,6 +34,7 @@ _UNCHANGED: ByName[t.Callable[[Layer], bool]] = ByName("_footprint.point:unchang
 _MEND: ByName[t.Callable[[Layer, Sources, bool], bool]] = ByName("_footprint.mend:mend")
 _LOST: ByName[t.Callable[[Layer, bool], t.Iterator[str]]] = ByName("_footprint.point:lost")
 _MOVED_FROM: ByName[t.Callable[[str], str]] = ByName("_venv.made_for:moved_from")
+_LOST_WITH_IT: ByName[t.Callable[[str], list[str]]] = ByName("_venv.others:lost")
 _SET_ASIDE: ByName[t.Callable[[str, PrivateDir], None]] = ByName("_content.whole:take_away")
 _FOUND: ByName[t.Callable[[str, PrivateDir], str | None]] = ByName("_content.whole:found")
 _UNDO: ByName[t.Callable[[str, t.Sequence[Layer], UndoOptions], Undo]] = ByName("_venv.undo_existence:undo")
@@ -124,6 +125,9 @@ class VenvResource(Resource):
 
     def moved_from(self) -> str:
         return _MOVED_FROM.load()(self.path)
+
+    def others(self) -> list[str]:
+        return _LOST_WITH_IT.load()(self.path)
 
     def set_aside(self, where: PrivateDir) -> None:
         _SET_ASIDE.load()(self.path, where)

@@ -54,6 +54,7 @@ def _summary(dry: bool = False, **options: t.Any) -> list[str]:
         "phases": [],
         "unverified": [],
         "environment_kept": False,
+        "gone": [],
         "checkpoints": "/s/.sage/checkpoints",
         "root": "/s",
         "install_mode": "standard",
@@ -85,14 +86,20 @@ def test_a_run_that_continues_tells_what_the_whole_installation_changed_and_what
     ]
     plan = _plan(_distribution("isage", from_version="1.0", version="2.0"), _distribution("numpy", "keep"))
     lines = _summary(record=record, plan=plan, phases=["sage_packages", "verification", "cleanup"])
-    assert lines[1:3] == [
-        "Changed 2 distributions: isage 1.0 -> 2.0, numpy 2.1",
-        "Of these, this run changed 1 distribution: isage 1.0 -> 2.0. "
-         "It ran sage_packages, verification, cleanup; an earlier run had done the rest.",
-    ]
+    here = "Of these, this run changed 1 distribution: isage 1.0 -> 2.0."
+    ran = "It ran sage_packages, verification, cleanup; an earlier run had done the rest."
+    assert lines[1:3] == ["Changed 2 distributions: isage 1.0 -> 2.0, numpy 2.1", f"{here} {ran}"]
     # Nobody had begun it.
     lines = _summary(record={**record, "changes": changes[:1]}, plan=plan, phases=["python_deps"])
     assert lines[1] == "Changed 1 distribution with uv: isage 1.0 -> 2.0"
+
+
+def test_k10_what_goes_with_an_environment_that_is_made_anew_is_named() -> None:
+    gone = ["pip 25.0", "notes.txt (a file)"]
+    lines = _summary(record=RECORD, phases=["environment_setup"], gone=gone)
+    assert lines[1] == "The environment was made anew. Not in the new one: pip 25.0, notes.txt (a file)."
+    lines = _summary(dry=True, phases=["environment_setup"], gone=gone)
+    assert lines[1] == "The environment would be made anew. Not in the new one: pip 25.0, notes.txt (a file)."
 
 
 def test_k1_an_environment_that_was_not_made_anew_is_named() -> None:
