@@ -192,8 +192,12 @@ FILES_ON_HOST = {"sage_checkpoint": 0.2, "sage_checkpoint_info": 0.2, "sage_resu
 # once, wherever a tree is looked at.
 OTHERS = {
     **dict.fromkeys(("sage_backup", "sage_deadman", "sage_hook", "sage_rollback"), 0.8),
-    **dict.fromkeys(("sage_checkpoint", "sage_checkpoint_info", "sage_resume_info"), 0.5),
-    "sage_retention": 0.5,
+    **dict.fromkeys(("sage_checkpoint_info", "sage_resume_info"), 0.5),
+    # All that knows distributions, which had no part in them before.
+    "sage_checkpoint": 3.2,
+    "sage_retention": 2.9,
+    "sage_venv": 7.8,
+    "sage_resolve": 0.4,
 }
 
 

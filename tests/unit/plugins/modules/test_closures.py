@@ -26,7 +26,7 @@ UTILS = "ansible_collections.intellistream.sage.plugins.module_utils"
 BY_NAME = re.compile(r"(_\w+)\.(\w+):\w+")
 UNDOS = {"_files/undo", "_git/undo", "_storage/archive", "_venv/undo_existence"}
 GOES_BACK = {"_registry/carry_undos", "_venv/undo", *UNDOS}
-MOVED = {"_venv/made_for", "_content/whole"}
+MOVED = {"_venv/made_for", "_venv/others", "_content/whole"}
 CAPTURES = {"_venv/settled", "_files/capture", "_git/capture", "_venv/capture", *MOVED}
 SCRIPTS = {"_files/script", "_git/script", "_venv/script"}
 SYSTEM = {"_dpkg/kind", "_rpm/kind"}
@@ -50,7 +50,7 @@ NOT_SENT: dict[str, set[str]] = {
     "sage_install": set(),
     "sage_plan": set(),
     "sage_remove": UNDOS - {"_storage/archive"}
-    | CAPTURES - {"_git/capture", "_content/whole"}
+    | CAPTURES - {"_git/capture", "_venv/others", "_content/whole"}
     | SCRIPTS
     | DRIFT
     | TREES
@@ -159,8 +159,9 @@ TOLD = 5
 # What has no RECORD any more is installed anew before it is replaced (V5).
 WITHOUT_RECORD = 4
 # What others have put into an environment is told by whatever takes one away as a whole (K10), and sizes count an inode
-# once: what goes back had most of it, what removes SAGE has all of it anew.
-OTHERS, OTHERS_REMOVED, SIZES, SIZES_FILES = 5, 29, 2, 1
+# once: what goes back had most of it; what removes SAGE or makes an environment anew has all of it anew.
+OTHERS, ALL_OTHERS, SIZES = 18, 45, 2
+OTHERS_FILES = 4
 # What is in force, looked up wherever the progress file is (E7), and whether that is ahead of the ledger (E18).
 IN_FORCE = 3
 
@@ -270,7 +271,7 @@ def test_no_module_sends_much_more_than_it_did(module: str) -> None:
     backups += TOLD if "_records/record" in names else 0
     backups += SHARED_TABLES if "_footprint/table_parts" in names else 0
     backups += SIZES if "_base/sizes" in names else 0
-    backups += (OTHERS_REMOVED if module == "sage_remove" else OTHERS) if "_venv/others" in names else 0
+    backups += (ALL_OTHERS if module in ("sage_remove", "sage_venv") else OTHERS) if "_venv/others" in names else 0
     # Nothing that only looks had read the store.
     backups += 15 if "_timeline/integrity" in names and "_storage/store" not in names else 0
     assert (
@@ -288,10 +289,7 @@ def test_the_one_call_of_a_rerun_only_looks() -> None:
     changes = {"_records/session", "_storage/store", "_timeline/points", "_undo/rollback", *DATES}
     assert not found & {*GOES_BACK, *CAPTURES, *changes}
     # As before module_utils was cut into folders, and what reads lists of captured files.
-    assert (
-        len(found)
-        <= 29 + HEAD_FILES + BACKUPS_FILES + VERDICT_FILES + 1 + TABLE_FILES + LOOKS_AT_TREES_FILES + SIZES_FILES
-    )
+    assert len(found) <= 29 + HEAD_FILES + BACKUPS_FILES + VERDICT_FILES + 1 + TABLE_FILES + LOOKS_AT_TREES_FILES + 1
 
 
 @pytest.mark.parametrize("module", ["sage_venv", "sage_resolve", "sage_install", "sage_plan", "sage_wheelhouse"])
@@ -305,7 +303,7 @@ def test_what_records_carries_no_undo() -> None:
     assert found >= CAPTURES
     # 60 as before, three since a record knows whose it is, and what was moved, and one that syncs.
     limit = 64 + HEAD_FILES + LOG_FILES + LEASE_FILES + BACKUPS_FILES + VERDICT_FILES + TABLE_FILES
-    assert len(found) <= limit + ENGINE_FILES + SIZES_FILES
+    assert len(found) <= limit + ENGINE_FILES + OTHERS_FILES
 
 
 @pytest.mark.parametrize("module", ["sage_backup", "sage_rollback", "sage_retention", "sage_deadman", "sage_hook"])
