@@ -41,7 +41,10 @@ def summary(options: Mapping[str, t.Any], outcome: HostOutcome, dry: bool, take_
         lines.append("Its environment is usable, and was not made anew: sage_recreate_venv is for those that are not.")
     if options["gone"]:
         verb = "would be" if dry else "was"
-        lines.append(f"The environment {verb} made anew. Not in the new one: {_some(options['gone'])}.")
+        back = (
+            " A rollback brings that back." if not dry and mapping(record.get("progress")).get("can_rollback") else ""
+        )
+        lines.append(f"The environment {verb} made anew. Not in the new one: {_some(options['gone'])}.{back}")
     if options["phases"]:
         lines += (not dry and _continued(options)) or _changed(options["plan"], dry)
         if not dry:

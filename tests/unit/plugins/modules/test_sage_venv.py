@@ -60,12 +60,16 @@ def test_e2_one_that_was_moved_is_not_in_order(bench: Bench) -> None:
     bench.bring("handmade")
     old, bench.venv = bench.venv, f"{bench.base}/moved"
     os.rename(old, bench.venv)
+    with open(f"{bench.venv}/notes.txt", "w", encoding="utf-8") as notes:
+        notes.write("somebody's")
     with pytest.raises(InputError, match=f"it was made for {old}"):
         bench.call(sage_venv, path=bench.venv)
     checked = bench.call(sage_venv, check=True, path=bench.venv, recreate=True)
     done = bench.call(sage_venv, path=bench.venv, recreate=True)
     assert checked == done
     assert done["replaced"]["handmade"] == "1"
+    # K10: what goes with it is named before it does.
+    assert done["others"] == ["notes.txt (a file)"]
     assert bench.versions() == {}
     assert not bench.call(sage_venv, path=bench.venv)["changed"]
 

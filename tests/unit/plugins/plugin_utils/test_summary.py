@@ -97,7 +97,10 @@ def test_a_run_that_continues_tells_what_the_whole_installation_changed_and_what
 def test_k10_what_goes_with_an_environment_that_is_made_anew_is_named() -> None:
     gone = ["pip 25.0", "notes.txt (a file)"]
     lines = _summary(record=RECORD, phases=["environment_setup"], gone=gone)
-    assert lines[1] == "The environment was made anew. Not in the new one: pip 25.0, notes.txt (a file)."
+    told = (
+        "The environment was made anew. Not in the new one: pip 25.0, notes.txt (a file). A rollback brings that back."
+    )
+    assert lines[1] == told
     lines = _summary(dry=True, phases=["environment_setup"], gone=gone)
     assert lines[1] == "The environment would be made anew. Not in the new one: pip 25.0, notes.txt (a file)."
 
