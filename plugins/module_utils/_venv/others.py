@@ -78,7 +78,7 @@ class EditedFile(t.NamedTuple):
     changed_ns: int
 
 
-class Others(t.NamedTuple):
+class OthersContent(t.NamedTuple):
     """All that others have put into an environment.
 
     :ivar distributions: that they installed.
@@ -91,12 +91,12 @@ class Others(t.NamedTuple):
     paths: list[OthersPath]
 
 
-def find(venv: Tree, brought: Brought | None) -> Others:
+def find(venv: Tree, brought: Brought | None) -> OthersContent:
     """Look at an environment; nothing is changed.
 
     :param brought: by installations; None where nobody knows: then no distribution is said to be somebody's.
     """
-    result = Others([], [], [])
+    result = OthersContent([], [], [])
     owned: set[str] = set()
     for distribution in distributions.installed(venv):
         if brought is not None and distribution.name not in SEEDS:
