@@ -39,4 +39,6 @@ class FilesUndo(Undo):
         self._way.execute()
 
     def verify(self) -> list[str]:
-        return self._way.differences()
+        differences = self._way.differences()
+        self.seen = self._way.seen
+        return differences

@@ -159,7 +159,7 @@ def _touched_by_now(layer: Layer, path: str, before: Table) -> Footprint:
             return Footprint(before, before._replace(rows={}), {}, late=before)
         farm = _holding(layer, stack)
         copied = keeper.copied(path, farm) if _is_shared(layer) else {}
-        return settle.settle(anchor, before, farm, copied)._replace(late=before)
+        return settle.settle(anchor, before, farm, copied, layer.seen.get(path))._replace(late=before)
 
 
 def _footprint(layer: Layer, number: int, digest: str) -> Footprint:

@@ -89,14 +89,22 @@ def _moved(table: Table, directory: str) -> Table:
     return table._replace(rows=rows)
 
 
-def settle(anchor: Anchor, before: Table, farm: Farm, copied: t.Mapping[str, str] = MappingProxyType({})) -> Footprint:
+def settle(
+    anchor: Anchor,
+    before: Table,
+    farm: Farm,
+    copied: t.Mapping[str, str] = MappingProxyType({}),
+    seen: Table | None = None,
+) -> Footprint:
     """Look at what a change left.
 
     :param before: as it was held.
     :param copied: what was copied before it was written in place, see M(_footprint.keeper.copied).
+    :param seen: a look that somebody made a moment ago. What was touched since then is not the change's, and if that
+        is in the way, there is another look.
     """
     before = with_copies(before, copied)
-    after = anchor.look(before)
+    after = seen if seen is not None else anchor.look(before)
     elsewhere = tuple(sorted({*before.boundaries} ^ {*after.boundaries} | {*before.unseen, *after.unseen}))
     touched_before: dict[str, TableRow] = {}
     touched_after: dict[str, TableRow] = {}
@@ -127,6 +135,9 @@ def settle(anchor: Anchor, before: Table, farm: Farm, copied: t.Mapping[str, str
                 unheld[path] = "was written in place" if in_place else "was not held"
         if is_now is not None:
             touched_after[path] = is_now._replace(hash=anchor.digest(path)) if is_now.type == FILE else is_now
+            if seen is not None and anchor.row(path) != is_now:
+                # The hash would be of what somebody wrote by now.
+                return settle(anchor, before, farm, copied)
         if before.generation != farm.generation and _is_the_same(touched_before.get(path), touched_after.get(path)):
             # Tree and farm were copied elsewhere: only content tells.
             del touched_before[path], touched_after[path]

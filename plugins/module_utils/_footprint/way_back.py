@@ -49,6 +49,7 @@ class WayBack:
     :ivar tops: the outermost captured paths, those changed last first.
     :ivar touched: by top, what the changes touched.
     :ivar looks: by top, what is there now.
+    :ivar seen: by top, what M(differences) found there.
     :ivar begun: by top, where a way back was at work that was killed.
     :ivar decisions: by top.
     :ivar kept: paths that stay although they were added since, as C(erase_after) asks for.
@@ -68,6 +69,7 @@ class WayBack:
         self.kept: list[str] = []
         self.begun: dict[str, dict[str, TableRow]] = {}
         self.looks: dict[str, Table] = {}
+        self.seen: dict[str, Table] = {}
         # The newest tables, so that a look need not ask all again.
         self._newest: dict[str, Table] = {}
         self.tops = self._gathered()
@@ -258,7 +260,7 @@ class WayBack:
                         texts += [f"{top.full(name)} is gone" for name in missing]
                         continue
                     decision = self.decisions[top.path]
-                    current = anchor.look(self.looks.get(top.path))
+                    current = self.seen[top.path] = anchor.look(self.looks.get(top.path))
                     differing = verify.differences(anchor, touched, current, farms, decision.living)
                 differing.update((name, "has lost what it was") for name in decision.lost if name in differing)
                 texts += [f"{top.full(name)} {text}" for name, text in differing.items()]

@@ -8,6 +8,7 @@ import hashlib
 import time
 import typing as t
 from contextlib import ExitStack, nullcontext
+from types import MappingProxyType
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import (
@@ -32,6 +33,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._storage import
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Resource
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
@@ -282,13 +284,19 @@ def _opened(state: PrivateDir, point: Point, stack: ExitStack) -> PrivateDir:
     return _OPENED.load()(state, point, stack)
 
 
-def settle(state: PrivateDir | None, point: Point, keys: t.Container[str] | None = None) -> PointSettled | None:
+def settle(
+    state: PrivateDir | None,
+    point: Point,
+    keys: t.Container[str] | None = None,
+    seen: t.Mapping[str, Table] = MappingProxyType({}),
+) -> PointSettled | None:
     """What the change after a point left, as an event; None when there is nothing that needs it.
 
     What an installation leaves in an environment is known from its plan, and git knows its own. What this
     module cannot make, another has settled.
 
     :param keys: P(registry.key) of the resources that are looked at; None for all.
+    :param seen: path → what was found there and below when the change had ended, a moment ago.
     :raises ChangeFailed: the change did not succeed, although nobody said so.
     """
     if state is None:
@@ -311,7 +319,7 @@ def settle(state: PrivateDir | None, point: Point, keys: t.Container[str] | None
             if resource is None:
                 continue
             try:
-                facts = resource.after(layer) if resource.settles else None
+                facts = resource.after(layer._replace(seen=seen)) if resource.settles else None
             except OSError as error:
                 raise storage_error(layer.where.path, error) from error
             if facts is not None:

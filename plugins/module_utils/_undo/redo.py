@@ -22,6 +22,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._timeline.point
 if t.TYPE_CHECKING:
     import contextlib
 
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.undo import Undo, UndoOptions
     from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import Change
     from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Session
@@ -175,8 +176,13 @@ def _before(session: Session, chosen: ResolvedTarget) -> dict[str, RecordBefore]
     }
 
 
-def ended(session: Session, chosen: ResolvedTarget, redo: str | None, differs: bool) -> t.Iterator[Event]:
-    """Events about rollbacks at the end of this one: its own, and one that was interrupted."""
+def ended(
+    session: Session, chosen: ResolvedTarget, redo: str | None, differs: bool, seen: t.Mapping[str, Table]
+) -> t.Iterator[Event]:
+    """Events about rollbacks at the end of this one: its own, and one that was interrupted.
+
+    :param seen: path → what was found there and below once this one had ended.
+    """
     about = {part.change.install_id for part in chosen.parts}
     outcome = "differs" if differs else "exact"
     history = session.history()
@@ -190,7 +196,7 @@ def ended(session: Session, chosen: ResolvedTarget, redo: str | None, differs: b
             if differs:
                 yield {"event": "undone", "installations": [change.install_id], "outcome": outcome, "redo": redo}
                 continue
-            event = settle(session.where, point)
+            event = settle(session.where, point, seen=seen)
             if event is not None:
                 yield event
 

@@ -284,6 +284,8 @@ def _execute(
             plan=plan,
         ) from error
     durable.sync(path for part in chosen.parts for point in part.points for path in touched(point.get("specs") or ()))
+    # The third look is also the one that settles the redo point.
+    seen = {path: table for undo in undos for path, table in undo.seen.items()}
     if not differences and not request.partial:
         # Before what is undone now is marked: it may lie in the middle of what a rollback had undone.
         for redone in undo_redo.restored(chosen):
@@ -302,7 +304,7 @@ def _execute(
             # Of all of it, so with one installation only.
             event["work"] = work
         session.add(event)
-    for ended in undo_redo.ended(session, chosen, result["redo_point"], bool(differences)):
+    for ended in undo_redo.ended(session, chosen, result["redo_point"], bool(differences), seen):
         session.add(ended)
     session.commit()
     if not differences:

@@ -184,7 +184,9 @@ class VenvUndo(Undo):
     def verify(self) -> list[str]:
         if self._way is None or not os.path.isdir(self.path):
             return [f"{self.path} is gone"]
-        return self._way.differences()
+        differences = self._way.differences()
+        self.seen = self._way.seen
+        return differences
 
 
 def _outermost(way: VenvWayBack, strays: t.Iterable[str]) -> list[str]:

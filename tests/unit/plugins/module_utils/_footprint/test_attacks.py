@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import StoreError, UnsafePath
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, decide, metadata, table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import (
+    apply,
+    decide,
+    metadata,
+    settle,
+    table,
+)
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._footprint.bench import (
     CALLS,
@@ -150,6 +156,32 @@ def test_f3_a_write_that_its_times_do_not_show(bench: Bench, monkeypatch: pytest
     footprint = footprint._replace(after=footprint.after._replace(rows={**footprint.after.rows, "directory/file": row}))
     assert list(bench.undo(before, [footprint])) == ["directory/file"]
     assert victim.read_bytes() == b"edited"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.unlink()
+    path.write_bytes(content)
+
+
+def test_f13_an_edit_after_the_look_that_settles_is_not_the_changes(bench: Bench) -> None:
+    before = bench.capture()
+    _replace(bench.top / "directory/file", b"after")
+    seen = bench.anchor.look(before)
+    _replace(bench.top / "file", b"later")
+    footprint = settle.settle(bench.anchor, before, bench.farm, seen=seen)
+    assert footprint.paths() == ["directory", "directory/file"]
+    assert not bench.undo(before, [footprint])
+    assert (bench.top / "file").read_bytes() == b"later"
+
+
+def test_f13_what_a_settled_path_has_by_then_is_what_is_hashed(bench: Bench) -> None:
+    before = bench.capture()
+    _replace(bench.top / "directory/file", b"after")
+    seen = bench.anchor.look(before)
+    _replace(bench.top / "directory/file", b"later")
+    row = settle.settle(bench.anchor, before, bench.farm, seen=seen).after.rows["directory/file"]
+    assert row.hash == bench.anchor.digest("directory/file")
+    assert row._replace(hash="") == bench.anchor.row("directory/file")
 
 
 def test_f4_a_store_that_was_copied_elsewhere(tmp_path: Path) -> None:

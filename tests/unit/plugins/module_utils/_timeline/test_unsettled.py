@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoint import reset
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import farm as footprint_farm
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import look as footprint_look
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.policy import Limits
 from ansible_collections.intellistream.sage.plugins.module_utils._pruning.prune import retain
 from ansible_collections.intellistream.sage.plugins.module_utils._records.ledger import NAME as LEDGER
@@ -188,6 +189,31 @@ def test_after_many_points_a_capture_costs_what_it_cost(
     # Links lie in more directories now. To open what 13 more points have would be more than that.
     assert statistics.median(costs[-12:]) <= statistics.median(costs[3:15]) + 26, costs
     assert slack > 4 or len(host.links()) < 12
+
+
+def test_an_undo_looks_three_times_and_asks_of_what_moved(host: TreeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For its plan, for its own capture, and for what it left; what did not move is not asked for attributes again."""
+    looks: list[int] = []
+    real_look, real_list = footprint_look.look, os.listxattr
+
+    def look(*args: Any) -> Any:
+        looks.append(0)
+        return real_look(*args)
+
+    def listxattr(*args: Any, **kwargs: Any) -> Any:
+        if looks:
+            looks[-1] += 1
+        return real_list(*args, **kwargs)
+
+    for number in range(50):
+        (host.top / f"other{number}").write_text("not changed")
+    host.change("one", "second")
+    host.change("two", "second")
+    monkeypatch.setattr(footprint_look, "look", look)
+    monkeypatch.setattr(os, "listxattr", listxattr)
+    assert host.undo()["exact"]
+    assert len(looks) == 3
+    assert sum(looks) < 50, looks
 
 
 def _move(host: TreeHost) -> None:
