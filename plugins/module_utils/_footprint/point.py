@@ -122,6 +122,15 @@ def _table(layer: Layer, number: int, path: str) -> Table:
     return footprint_table.read(_lines_of_table(layer, number, path), name)
 
 
+def began(layer: Layer, number: int, path: str) -> int:
+    """When the table of the C(number)-th path was begun, nanoseconds since 1970; its rows are not read.
+
+    :raises StoreError: it is gone or was changed.
+    """
+    lines = _lines_of_table(layer, number, path)
+    return footprint_table.read([next(lines, b""), b"end 0\n"], f"{number}.{BEFORE}").began
+
+
 def _lines_of_table(layer: Layer, number: int, path: str) -> t.Iterator[bytes]:
     content = table_content(layer.where, number)
     return _checked(layer.where, f"{number}.{BEFORE}", content, layer.manifest["tables"][path])

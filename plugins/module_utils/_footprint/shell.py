@@ -62,8 +62,8 @@ def observed(layer: Layer) -> list[ObservedTree]:
             for number, (path, footprint) in enumerate(point.touched(layer))
         ]
     return [
-        ObservedTree(path, number, digests[path], table.began, None)
-        for number, (path, table) in enumerate(point.tables(layer) if digests else ())
+        ObservedTree(path, number, digests[path], point.began(layer, number, path), None)
+        for number, path in enumerate(digests)
     ]
 
 

@@ -16,7 +16,6 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._content.item import Item
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import (
         PackageChange,
         TakenResource,
@@ -40,7 +39,7 @@ class Layer(t.NamedTuple):
     :ivar farm: of the root: where content lies that no point has been given yet; None where the manifest names none.
     :ivar time: when it was captured, seconds since the epoch.
     :ivar after: facts that were observed once the change had ended; None when nobody looked.
-    :ivar seen: path → what is there and below, of whoever has looked a moment ago.
+    :ivar seen: path → a table of what is there and below, of whoever has looked a moment ago.
     """
 
     spec: Spec
@@ -51,7 +50,7 @@ class Layer(t.NamedTuple):
     time: float = 0.0
     after: Facts | None = None
     farm: PrivateDir | None = None
-    seen: t.Mapping[str, Table] = {}
+    seen: t.Mapping[str, t.Any] = {}
 
 
 class VersionsChange(t.NamedTuple):

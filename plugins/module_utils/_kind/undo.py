@@ -7,7 +7,6 @@ import typing as t
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
-    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import Brought
 
@@ -40,7 +39,7 @@ class Undo(abc.ABC):
     :ivar kept: what stays although it was added since, as C(erase_after) asks for, for people.
     :ivar inexact: what cannot be undone for certain, and why, for people.
     :cvar whole: it takes away all that is there now, to where M(keep) says or for good.
-    :ivar seen: path → what M(verify) saw there and below, of kinds that look at whole trees.
+    :ivar seen: path → a table of what M(verify) saw there and below, of kinds that look at whole trees.
     :ivar newest: where the newest capture is that it goes back through, so that what others did is kept aside there.
     """
 
@@ -53,7 +52,7 @@ class Undo(abc.ABC):
         self.inexact: list[str] = []
         self.into: PrivateDir | None = None
         self.newest: PrivateDir | None = None
-        self.seen: dict[str, Table] = {}
+        self.seen: dict[str, t.Any] = {}
 
     @abc.abstractmethod
     def check(self) -> None:

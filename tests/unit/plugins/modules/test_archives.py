@@ -179,8 +179,8 @@ TABLE = {"sage_checkpoint": 3.3, "sage_checkpoint_info": 2.3, "sage_resume_info"
 UNVERIFIED = {"sage_checkpoint": 0.6, "sage_checkpoint_info": 0.8, "sage_resume_info": 1.0, "sage_resolve": 0.7}
 # How rollback.sh ends: what it says of disks that cannot be written, and modes of what it leaves (K11, X11).
 SCRIPT_ENDINGS = 0.5
-# Settled points share what their tables have in common, and looks know the one before (1,000 points, speed).
-SHARED_TABLES = 1.0
+# Settled points share what their tables have in common, and looks know the one before, and settle (1,000 points).
+SHARED_TABLES = 1.3
 # What rollback.sh did and nobody recorded yet, and which run is at work, told by all that look (K1, K2).
 TOLD = 0.5
 # What has no RECORD any more is installed anew before it is replaced (V5).
