@@ -192,14 +192,16 @@ def checked(
     stdin: str = "",
     untouched: str = "",
     advice: str = "",
+    without: tuple[str, ...] = (),
 ) -> CommandOutcome:
     """As M(run), and any exit status other than 0 is an error.
 
     :param untouched: what was left as it was, for that error.
     :param advice: what the user can do about it, for that error.
+    :param without: as for M(run).
     :raises InstallerError: with the command, its exit status and its last lines.
     """
-    outcome = run(argv, env=env, timeout=timeout, stdin=stdin)
+    outcome = run(argv, env=env, timeout=timeout, stdin=stdin, without=without)
     if outcome.rc != 0:
         raise failed(outcome, untouched=untouched, advice=advice)
     return outcome

@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
 # The text form has been the same since uv 0.1; its JSON form is a preview and comes and goes.
 _CHANGE = re.compile(r"^ (?P<sign>[+~-]) (?P<name>[^\s=@]+)(?:==(?P<version>\S+))?(?: @ \S+)?(?: \(from \S+\))?$")
 _ADVICE = "Check that the names, versions and the index are right, and that the host reaches the index."
+# What the plan was made with, and is not judged by again: with hashes uv refuses a constraint that is no exact version.
+_OF_RESOLVING = ("UV_CONSTRAINT", "UV_OVERRIDE")
 _UNTOUCHED = "the environment; resolving changes nothing."
 
 
@@ -169,21 +171,25 @@ class Uv(Installer):
                 if pin.path is None and installed.source is None and "--no-cache" not in argv:
                     # What lost its content here may have lost it in the cache as well: both are one file.
                     argv.append("--no-cache")
-        self.said += self._uv(argv, advice=_ADVICE).last_lines()
+        self.said += self._uv(argv, advice=_ADVICE, without=_OF_RESOLVING).last_lines()
 
     def install_over(self, pins: t.Sequence[Pin]) -> None:
         """See P(Installer.install_over)."""
         with files(requirements=pin_lines(pins, with_hashes=False)) as path:
             argv = ["pip", "install", "--quiet", "--no-deps", "--python", self.target.python.executable, "--reinstall"]
             argv += ["--only-binary", ":all:", "--requirements", path["requirements"]]
-            self.said += self._uv(argv, advice=_ADVICE).last_lines()
+            self.said += self._uv(argv, advice=_ADVICE, without=_OF_RESOLVING).last_lines()
 
     def check_command(self) -> list[str]:
         """See P(Installer.check_command)."""
         return [self.uv, "pip", "check", "--no-python-downloads", "--python", self.target.python.executable]
 
-    def _uv(self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "") -> command.CommandOutcome:
+    def _uv(
+        self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "", without: tuple[str, ...] = ()
+    ) -> command.CommandOutcome:
         settings = self.index.for_uv()
         # Never a Python of uv's own: the interpreter was chosen.
         uv = [self.uv, *argv, "--no-python-downloads", *settings.arguments]
-        return command.checked(uv, env=settings.env, timeout=self.timeout, untouched=untouched, advice=advice)
+        return command.checked(
+            uv, env=settings.env, timeout=self.timeout, untouched=untouched, advice=advice, without=without
+        )

@@ -217,3 +217,18 @@ def test_what_others_lack_is_a_warning(needy: Bench) -> None:
     assert len(needy.warnings) == 2
     needy.install(OLD)
     assert needy.warnings == []
+
+
+def test_a_constraint_of_the_users_environment_is_the_resolvers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hashes uv refused to install what it had chosen by a constraint that is no exact version."""
+    for version in ("1.0", "2.0"):
+        bench.wheel("tiny", version)
+    bench.make_venv()
+    constraints = bench.base / "constraints.txt"
+    constraints.write_text("tiny<2\n")
+    for name in ("UV_CONSTRAINT", "PIP_CONSTRAINT"):
+        monkeypatch.setenv(name, str(constraints))
+    distributions = bench.resolve("tiny")["plan"]["distributions"]
+    assert [(each["name"], each["version"], bool(each["hashes"])) for each in distributions] == [("tiny", "1.0", True)]
+    bench.install(distributions)
+    assert bench.versions() == {"tiny": "1.0"}
