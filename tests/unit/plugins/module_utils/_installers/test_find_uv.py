@@ -40,7 +40,7 @@ def fake(path: pathlib.Path) -> str:
 def test_none(place: pathlib.Path) -> None:
     assert find_uv.choose("auto", None, None) == ("pip", "", "uv is not on this host", False)
     assert find_uv.choose("pip", None, None).name == "pip"
-    with pytest.raises(InputError, match=r"uv is not on this host.*tools"):
+    with pytest.raises(InputError, match=r"uv is not on this host.*sage_uv"):
         find_uv.choose("uv", None, None)
     choice = find_uv.choose("auto", None, str(place / "tools"))
     assert choice.fetch
