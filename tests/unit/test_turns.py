@@ -64,7 +64,8 @@ def test_the_fleet_breaks_and_kills_with_every_commit(turns: t.Any, monkeypatch:
         assert {breaks[step][1] for step in turns.played(breaks, 2)} == {True, False}
         assert "old" in {kills[step][2] for step in turns.played(kills, 3)}
         for members, shares in ((cases["aborted"].FAILURES, 3), (cases["aborted"].CUTS, 3), (kills, 3)):
-            assert len(turns.played(members, shares)) == 2
+            assert len(turns.played(members, shares)) in (len(members) // shares, len(members) // shares + 1)
+            assert len(turns.played(members, shares)) >= 2
 
 
 def test_each_list_of_the_matrix_has_every_value_and_all_have_every_pair() -> None:
