@@ -63,7 +63,7 @@ options:
   keep_broken:
     description:
       - Keep what is there now for diagnosis, as C(<venv>.broken-<install id>) beside the virtual environment.
-        What the rollback does not replace is in both by hard links, so look at it but do not edit it.
+        It shares no file with the environment that is put back.
         A rollback with this option cannot itself be undone.
     type: bool
     default: false
