@@ -96,11 +96,13 @@ def build(
     scripts: Mapping[str, str] | None = None,
     triggers: Mapping[str, str] | None = None,
     fields: Sequence[str] = (),
+    payload: str = "w1.gzdio",
 ) -> pathlib.Path:
     """Make an .rpm in the directory `where`. `arch`: noarch, or anything else for this machine's.
 
     `scripts`: {"post": "exit 1", "preun": …}, with `-p <lua>` in the key if need be; `triggers`:
-    {"triggerin -- foo": …}; `fields`: lines of the preamble: "Requires: goo >= 1", "Epoch: 1", "Obsoletes: old".
+    {"triggerin -- foo": …}; `fields`: lines of the preamble: "Requires: goo >= 1", "Epoch: 1", "Obsoletes: old";
+    `payload`: rpm's `_binary_payload`; with w.ufdio, uncompressed, equally long files give equally long packages.
     """
     where.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
@@ -113,7 +115,7 @@ def build(
         define = [
             f"_topdir {work}",
             "_build_id_links none",
-            "_binary_payload w1.gzdio",
+            f"_binary_payload {payload}",
             "_enable_debug_packages 0",
             "_missing_build_ids_terminate_build 0",
         ]
