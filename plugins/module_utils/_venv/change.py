@@ -12,7 +12,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.tabl
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.way_back import WayBack
 from ansible_collections.intellistream.sage.plugins.module_utils._storage.archive import remove
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
-from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import Owners, source_of
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import RECORD, Owners, source_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
@@ -29,6 +29,8 @@ ABSENT = "-"
 # What uv makes in an environment that it finds without it.
 _LOCK = ".lock"
 _SETTINGS = "pyvenv.cfg"
+# Of a row, what a copy of the tree keeps.
+_UP_TO_MTIME = 6
 # Later than any time: what is there now is what is meant.
 _NEVER_RACY = 1 << 63
 
@@ -78,6 +80,7 @@ class VenvWayBack(WayBack):
         unfinished = [layer.manifest["captured_ns"] for layer in self._late if not layer.completed]
         self.since: int | None = min(unfinished) if unfinished else None
         self._theirs: set[str] = set()
+        self._since: set[str] = set()
         super().__init__(layers, options, lambda _top, path: sorted(self.owners.names(path)), remove)
         for path, decision in self.decisions.items():
             self.decisions[path] = self._sure(decision)
@@ -123,7 +126,7 @@ class VenvWayBack(WayBack):
         self._add_what_others_installed(top, touched, current, farms)
         self._add_bytecode(top, touched, current)
         self._leave_older(top, touched)
-        self._leave_others(touched, current, farms)
+        self._leave_others(top, touched, current, farms)
         if any(sides.late for sides in touched.values()):
             with point.anchor_of(top.path) as anchor:
                 if anchor is not None:
@@ -260,8 +263,9 @@ class VenvWayBack(WayBack):
             self.stayed += [f"{name} {version}" for version in self.standings[name].now]
             del self.standings[name]
 
-    def _leave_others(self, touched: dict[str, Touched], current: Table, farms: Farms) -> None:
-        """What distributions own that the changes had nothing to do with stays, and so do directories that it is in."""
+    def _leave_others(self, top: TopPath, touched: dict[str, Touched], current: Table, farms: Farms) -> None:
+        """What distributions own that others installed since stays, and so do directories that it is in."""
+        self._find_since(top, current)
         directories = {
             path
             for path, sides in touched.items()
@@ -280,9 +284,20 @@ class VenvWayBack(WayBack):
                     touched.pop(directory, None)
                 directory = directory.rpartition("/")[0]
 
+    def _find_since(self, top: TopPath, current: Table) -> None:
+        """What of the distributions that the changes had nothing to do with is not from before them.
+
+        One that is may list what was not there then: it had lost that to another owner.
+        """
+        for distribution in self.owners.now:
+            record = f"{distribution.info}/{RECORD}"
+            before, row = top.before.get(record), current.rows.get(record)
+            is_as_before = before is not None and row is not None and before[:_UP_TO_MTIME] == row[:_UP_TO_MTIME]
+            if distribution.name not in self.standings and not is_as_before:
+                self._since.add(distribution.name)
+
     def _is_others(self, path: str) -> bool:
-        owners = self.owners.names_now(path)
-        return bool(owners - self.standings.keys())
+        return not self._since.isdisjoint(self.owners.names_now(path))
 
     # What nobody looked at when the change had ended.
 

@@ -104,6 +104,28 @@ def test_v6_two_distributions_own_one_path(host: Host, settle: bool) -> None:
     assert _differences(changed, host.venv.path) == {}
 
 
+@pytest.mark.parametrize("settle", [False, True])
+def test_v6_what_the_remaining_owner_had_lost_is_lost_again_by_a_redo(host: Host, settle: bool) -> None:
+    """Two have one path. pip removes one of them, and with it the other's file; that is what the redo brings back."""
+    host.venv.install("aaa", "1.0", {"both/__init__.py": "1"})
+    host.venv.install("bbb", "1.0", {"both/__init__.py": "1", "bbb.py": "1"})
+    copy = _copied(host)
+    host.capture(*([] if settle else ["aaa==-"]))
+    host.venv.uninstall("aaa")
+    changed = host.root.parent / "changed"
+    subprocess.run(["cp", "-a", str(host.venv.path), str(changed)], check=True)
+    if settle:
+        host.settle()
+    redo = host.undo()["redo_point"]
+    assert _differences(copy, host.venv.path) == {}
+    assert redo
+    result = host.undo(redo)
+    assert _differences(changed, host.venv.path) == {}
+    assert result["exact"]
+    host.undo()
+    assert _differences(copy, host.venv.path) == {}
+
+
 def test_v7_half_of_a_change_is_its_own(host: Host) -> None:
     """The installer breaks in the middle: what it removed was removed by nobody else."""
     copy = _copied(host)
