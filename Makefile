@@ -1,7 +1,7 @@
 # What a checkout offers. `make run` needs only make and Python; `make test` says what it needs and, as root, installs it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run check test lint unit system sanity integration molecule package fresh soak bench clean
+.PHONY: help run check test lint unit system sanity integration molecule package fresh soak real bench clean
 
 help:
 	@echo 'make run          install SAGE on this host; options: make run ARGS="-e sage_root=/tmp/x"'
@@ -12,6 +12,7 @@ help:
 	@echo '                  unit: TESTS="tests/unit/plugins/modules -k venv"; V=1 shows all output'
 	@echo '                  system: dpkg and rpm in containers; one of them: tests/system/run.sh bookworm'
 	@echo 'make soak         runs at once for as long as MINUTES=15 says'
+	@echo 'make real         real environments from the index, changed and taken back; ARGS="--kill torch"'
 	@echo 'make bench        measure; results go to docs/benchmarks.md'
 	@echo 'make clean        remove what these made in the checkout'
 
@@ -27,6 +28,9 @@ check lint unit system sanity integration molecule package fresh:
 soak:
 	@TESTS="tests/unit/plugins/action/test_soak.py tests/unit/plugins/module_utils/_records/test_lease.py -k at_once --timeout 0" \
 	    SAGE_SOAK_MINUTES=$(or $(MINUTES),15) SAGE_SOAK_ROUNDS=200 tests/run/main.sh check
+
+real:
+	@tests/run/main.sh --real $(ARGS)
 
 bench:
 	@tests/run/main.sh --bench $(ARGS)

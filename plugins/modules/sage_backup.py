@@ -44,9 +44,11 @@ options:
         description:
           - V(files) captures files, symbolic links and directories with all below, absent ones too. Content,
             mode, owner, times and extended attributes are copied.
-          - V(venv) captures the distributions that are going to be replaced, by hard links where possible, and
-            the environment's own files. Where the venv is absent, that is what is captured. Without
-            O(resources[].distributions) none is captured, and a rollback names what was changed, and is not exact.
+          - V(venv) captures all of an environment, whatever is in it, by hard links where what is captured lies on its
+            file system. Elsewhere the distributions of O(resources[].distributions) are copied, and of the rest it is
+            only known what it was. Where the venv is absent, that is what is captured. With O(settle) a rollback takes
+            back all that the change touched. Without it, what O(resources[].distributions) says; what else is
+            otherwise is named and stays, and the rollback is not exact.
           - V(dpkg) and V(rpm) ask the package manager's own resolver what a request would install, replace and
             remove, and repackage what it would replace or remove as it is on disk now, edited configuration included.
             Run the same request afterwards. Needs root. apt is told to fetch into its cache what is going to be
@@ -69,8 +71,8 @@ options:
         elements: path
       distributions:
         description:
-          - What the change is going to leave in the venv, mappings with C(name) and C(version). The undo erases
-            just these, and leaves all others.
+          - What the change is going to leave in the venv, mappings with C(name) and C(version). The undo of a change
+            that nobody settled erases just these, and leaves all others.
         type: list
         elements: dict
       packages:

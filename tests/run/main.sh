@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prepares this machine for the checks and runs them: main.sh [GROUP or STEP...], or main.sh --bench [OPTIONS]
+# Prepares this machine for the checks and runs them: main.sh [GROUP or STEP...], main.sh --bench [OPTIONS], main.sh --real [OPTIONS]
 #
 # Debian packages that are missing are installed when it may do so; all else lives in
 # ${XDG_CACHE_HOME:-~/.cache}/intellistream-sage, named by a hash of what it was made from.
@@ -126,8 +126,8 @@ export SAGE_TEST_COLLECTIONS="$SAGE_TEST_TOOLS/collections"
 export ANSIBLE_COLLECTIONS_PATH="$SAGE_TEST_CHECKOUT/.ansible/collections:$SAGE_TEST_COLLECTIONS"
 export CONTAINERS_CONF="$SAGE_TEST_CHECKOUT/extensions/molecule/containers.conf"
 
-if [ "${1:-}" = --bench ]; then
-    shift
-    exec python tests/benchmark/run.py "$@"
-fi
+case ${1:-} in
+--bench) shift && exec python tests/benchmark/run.py "$@" ;;
+--real) shift && exec python tests/real/environments.py "$@" ;;
+esac
 exec python tests/run/run.py "$@"

@@ -20,9 +20,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Layer
     from ansible_collections.intellistream.sage.plugins.module_utils._venv.distributions import Distribution
 
-# Up to here a file in bin is a script, which people edit.
+# Up to here a file in bin is a script, and one at the top has settings: people edit them, and installers write over
+# them in place.
 _SCRIPT = 65536
-_SETTINGS = frozenset(("pyvenv.cfg", "pip.conf"))
 # Installers append to these.
 _WRITTEN_IN_PLACE = (".pth", ".egg-link")
 # What a table says of a path, in bytes.
@@ -98,9 +98,7 @@ def capture(path: str, names: t.Container[str] | None, directory: PrivateDir, fa
 def is_edited(path: str, row: TableRow) -> bool:
     """Whether people or installers write such files in place."""
     directory, dummy, name = path.rpartition("/")
-    if directory == "bin":
-        return row.size < _SCRIPT
-    return name.endswith(_WRITTEN_IN_PLACE) or (not directory and name in _SETTINGS)
+    return row.size < _SCRIPT if directory in ("", "bin") else name.endswith(_WRITTEN_IN_PLACE)
 
 
 def _copied(planned: Table, table: Table) -> set[str]:

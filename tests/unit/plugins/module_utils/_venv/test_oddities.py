@@ -126,6 +126,18 @@ def test_v6_what_the_remaining_owner_had_lost_is_lost_again_by_a_redo(host: Host
     assert _differences(copy, host.venv.path) == {}
 
 
+def test_f5_what_uv_writes_over_at_the_top_comes_back(host: Host) -> None:
+    """As C(uv venv --allow-existing) does."""
+    (host.venv.path / ".gitignore").write_text("*")
+    time.sleep(0.05)
+    copy = _copied(host)
+    host.capture("pack==2.0")
+    (host.venv.path / ".gitignore").write_text("*")
+    host.venv.install("pack", "2.0")
+    host.settle()
+    _is_undone(host, copy)
+
+
 def test_v7_half_of_a_change_is_its_own(host: Host) -> None:
     """The installer breaks in the middle: what it removed was removed by nobody else."""
     copy = _copied(host)
