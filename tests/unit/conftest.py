@@ -7,9 +7,17 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import signal
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
+
+from ansible_collections.intellistream.sage.plugins.module_utils._base import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Other checks run beside these on few cores: a pause of a second says nothing about a test.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,6 +25,24 @@ settings.load_profile("busy")
 
 # Every call killed, every state visited: what they find hardly depends on the Python.
 SHARED = ("crash", "protocol")
+
+
+@pytest.fixture(autouse=True)
+def _end_keepers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What watches the trees of a test lives on for hours, since captures that nobody settles do."""
+    yield
+    top = str(tmp_path_factory.getbasetemp())
+    for process in processes.running():
+        if processes.name(process) == processes.KEEPER and _has_open(process, top):
+            os.kill(process, signal.SIGTERM)
+
+
+def _has_open(process: int, top: str) -> bool:
+    try:
+        return any(os.readlink(link).startswith(top) for link in pathlib.Path(f"/proc/{process}/fd").iterdir())
+    except OSError:
+        # It has ended, or is somebody else's.
+        return False
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
 # Files that are kept there; what begins with a dot is half of one.
 _OURS = re.compile("unsettled|reserve|collected|crowded|(newest|replaced|keeper|copied)-[0-9a-f]{16}")
-_TEMPORARY = re.compile(r"\.(copy|newest|copy-[0-9a-f]{16}|unsettled\.tmp|sage-flush\.tmp)")
+_TEMPORARY = re.compile(r"\.(copy|newest|copy-[0-9a-f]{16}[.][0-9]+|unsettled\.tmp|sage-flush\.tmp)")
 _PARTS = re.compile("parts-[0-9a-f]{16}")
 _LINK = re.compile("([0-9a-f]+)\\.[0-9a-f]+\\.-?[0-9a-f]+")
 

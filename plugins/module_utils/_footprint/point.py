@@ -196,9 +196,7 @@ def settled(layer: Layer) -> Facts:
     digests = dict((layer.after or {}).get("footprints") or {})
     if layer.manifest.get("farm") and layer.farm is None and digests:
         return {"footprints": digests}
-    with contextlib.ExitStack() as stack:
-        for path in layer.manifest["tables"] if _is_shared(layer) else ():
-            keeper.stop(path, _holding(layer, stack))
+    stop_watching(layer)
     recorded = dict(touched(layer)) if digests else {}
     for number, (path, footprint) in enumerate(touched(layer._replace(after=None))):
         if path in recorded and recorded[path].is_like(footprint):
@@ -210,6 +208,13 @@ def settled(layer: Layer) -> Facts:
                 replaced = footprint_table.write(footprint.before)
                 _note(_holding(layer, stack).tree, name_for(REPLACED, path), replaced)
     return {"footprints": digests}
+
+
+def stop_watching(layer: Layer) -> None:
+    """From now on nobody copies what is written in place; what was copied stays held."""
+    with contextlib.ExitStack() as stack:
+        for path in layer.manifest["tables"] if _is_shared(layer) else ():
+            keeper.stop(path, _holding(layer, stack))
 
 
 def _adopt(layer: Layer, footprint: Footprint) -> None:

@@ -216,6 +216,8 @@ class WayBack:
 
     def execute(self) -> None:
         """Carry it out; nothing is synced. Can be repeated after having been interrupted anywhere."""
+        for layer in self._layers:
+            point.stop_watching(layer)
         with point.farms_of(self._layers) as farms:
             for top in self.tops:
                 if self.decisions[top.path].steps:

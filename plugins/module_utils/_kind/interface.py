@@ -203,11 +203,13 @@ class Resource(abc.ABC):
     :cvar kind: its name in options and in the ledger.
     :cvar settles: what a change left is recorded, see M(after).
     :ivar path: what it is about, for messages and for telling two resources apart.
+    :ivar watched: after a capture it is changed by others than the engine, who may write in place.
     """
 
     kind: t.ClassVar[str]
     settles: t.ClassVar[bool] = False
     path: str
+    watched: bool = True
 
     @abc.abstractmethod
     def plan(self) -> list[str]:

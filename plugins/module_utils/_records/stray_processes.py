@@ -125,6 +125,8 @@ def _marked(root: str) -> list[Marked]:
             continue
         if MARK.encode() not in content:
             continue
+        if base_processes.name(process) == base_processes.KEEPER:
+            continue
         variables = dict(line.partition(b"=")[::2] for line in content.split(b"\0"))
         install_id, dummy, marked_root = os.fsdecode(variables.get(MARK.encode(), b"")).partition("@")
         # As the user wrote it, and the module's option was expanded.

@@ -69,7 +69,7 @@ compare_rows() {
         seconds "$6"
         modified=$instant
         changed='*'
-        if [ "$1${10}" != f- ]; then
+        if [ "$1${10}" != f- ] || is_written; then
             # What is held as a copy holds no inode: only a time that nobody can set tells of it.
             seconds "$8"
             changed=$instant
@@ -86,6 +86,19 @@ compare_rows() {
             ;;
         esac
     done
+}
+
+# Whether the file of the row $row was copied before somebody wrote to it in place.
+is_written() {
+    [ -n "$written" ] || return
+    IFS=' '
+    # shellcheck disable=SC2086  # as docs/formats.md has them
+    set -- $row
+    IFS=$nl
+    case $nl$written in
+    *"$nl$(printf '%x.%x.%x' "$7" "$5" "$6") "*) ;;
+    *) return 1 ;;
+    esac
 }
 
 # Sets encoded and decoded: the path of the row $row from where the captured path is.

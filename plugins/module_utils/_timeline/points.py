@@ -73,6 +73,9 @@ def capture(
     install_id, name = next_name(session, phase)
     cleaned: list[Spec] = [registry.recorded(spec) for spec in specs]
     resources = [make(spec) for spec in cleaned]
+    for resource in resources:
+        # A rollback writes nothing in place.
+        resource.watched = bool(phase or by)
     event: PointCaptured = {
         "event": "captured",
         "point": name,

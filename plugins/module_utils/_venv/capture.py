@@ -7,7 +7,7 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import CaptureError, UnsafePath
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, point
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, keeper, point
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import table as footprint_table
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
@@ -54,12 +54,20 @@ def need(venv: Tree, names: t.Container[str] | None, device: int | None) -> tupl
     return len(needed), footprint_table.size_of(table, needed) + _PER_ROW * len(table.rows)
 
 
-def capture(path: str, names: t.Container[str] | None, directory: PrivateDir, farm_directory: PrivateDir) -> Facts:
+def capture(
+    path: str,
+    names: t.Container[str] | None,
+    directory: PrivateDir,
+    farm_directory: PrivateDir,
+    *,
+    watch: bool = True,
+) -> Facts:
     """Capture an environment; returns facts for the manifest.
 
     :param path: of the environment, which is there.
     :param names: of what the change replaces; None for everything.
     :param farm_directory: of the root, where content is held.
+    :param watch: from now on, what is written in place is copied first, until the change is settled.
     :raises CaptureError: something cannot be captured.
     """
     venv, above = Tree.open(path), Tree.open(os.path.dirname(path), follow=True)
@@ -76,7 +84,7 @@ def capture(path: str, names: t.Container[str] | None, directory: PrivateDir, fa
         seen = anchor.look(earlier)
         _refuse_links_to_packages(venv, seen, names)
         planned, work = hold.plan(seen, farm, policy, earlier)
-        table = hold.hold(anchor, planned, work, farm)
+        table = _held(anchor, planned, work, farm, watch=watch and links)
         farm.flush(_copied(planned, table))
         digest = point.write_table(directory, 0, table)
         point.note_newest(farm_directory, path, directory, 0)
@@ -93,6 +101,20 @@ def capture(path: str, names: t.Container[str] | None, directory: PrivateDir, fa
         "partly": not links and names is not None,
         "captured_ns": table.began,
     }
+
+
+def _held(anchor: Anchor, planned: Table, work: hold.HoldPlan, farm: Farm, *, watch: bool) -> Table:
+    if not watch:
+        return hold.hold(anchor, planned, work, farm)
+    copies = {*work.copies}
+    linked = [path for path in hold.unlinked(planned) if path not in copies]
+    watching = keeper.Watch(anchor, planned, farm, linked)
+    try:
+        table = hold.hold(anchor, planned, work, farm)
+        return hold.hold(anchor, table, hold.HoldPlan([], watching.refused(), bytes=0), farm)
+    except BaseException:
+        watching.stop()
+        raise
 
 
 def is_edited(path: str, row: TableRow) -> bool:

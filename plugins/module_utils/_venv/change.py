@@ -305,6 +305,7 @@ class VenvWayBack(WayBack):
         rows = self.owners.rows_now(self.standings)
         settings = touched.get(_SETTINGS)
         is_made_anew = settings is not None and settings.before is not None and settings.after is not None
+        missing_directories = []
         for path, sides in list(touched.items()):
             row = current.rows.get(path)
             if not sides.late or source_of(path) or (row is not None and row.type == DIRECTORY):
@@ -312,18 +313,31 @@ class VenvWayBack(WayBack):
             if path in self.begun[top.path] or self._is_ours(anchor, top, path, row):
                 # Of a way back that was killed.
                 continue
-            owners = self.owners.names(path)
-            if not owners:
-                if sides.before is not None:
-                    self._judge_own(touched, path, made_anew=is_made_anew)
-                elif row is not None and not (path == _LOCK and not row.size):
-                    self._judge_stray(touched, path, row)
-            elif row is not None and row.type == FILE and sides.after is not None and path in rows:
-                explained = {*rows[path].digests, *(each.hash for each in top.known.get(path, ()))}
-                if sides.before is not None:
-                    explained.add(sides.before.hash)
-                if rows[path].digests and sides.after.hash not in explained:
-                    self._judge_edit(touched, path, row)
+            if self.owners.names(path):
+                if row is not None and row.type == FILE and path in rows:
+                    self._judge_owned(top, touched, path, row, rows[path].digests)
+            elif row is None and sides.before is not None and sides.before.type == DIRECTORY:
+                missing_directories.append(path)
+            elif sides.before is not None:
+                self._judge_own(touched, path, made_anew=is_made_anew)
+            elif row is not None and not (path == _LOCK and not row.size):
+                self._judge_stray(touched, path, row)
+        # No RECORD lists a directory: it goes by what comes back into it.
+        with_content = _above(path for path in touched if path not in missing_directories)
+        for path in missing_directories:
+            if path not in with_content:
+                self._judge_own(touched, path, made_anew=is_made_anew)
+
+    def _judge_owned(
+        self, top: TopPath, touched: dict[str, Touched], path: str, row: TableRow, digests: t.Collection[str]
+    ) -> None:
+        """A file of a distribution: somebody's edit, unless RECORD or a capture explains its content."""
+        sides = touched[path]
+        explained = {*digests, *(each.hash for each in top.known.get(path, ()))}
+        if sides.before is not None:
+            explained.add(sides.before.hash)
+        if digests and sides.after is not None and sides.after.hash not in explained:
+            self._judge_edit(touched, path, row)
 
     def _judge_own(self, touched: dict[str, Touched], path: str, *, made_anew: bool) -> None:
         """What belongs to the environment itself: no installer touches it, unless the environment is made anew."""

@@ -28,7 +28,7 @@ _CHOSEN: ByName[t.Callable[[Tree, t.Container[str]], list[venv_distributions.Dis
 )
 Sources = t.Callable[[], "t.Iterator[PrivateDir]"]
 _NEED: ByName[t.Callable[[Tree, Names, int | None], tuple[int, int]]] = ByName("_venv.capture:need")
-_CAPTURE: ByName[t.Callable[[str, Names, PrivateDir, PrivateDir], Facts]] = ByName("_venv.capture:capture")
+_CAPTURE: ByName[t.Callable[..., Facts]] = ByName("_venv.capture:capture")
 _SETTLED: ByName[t.Callable[[Layer], Facts]] = ByName("_venv.settled:settled")
 _UNCHANGED: ByName[t.Callable[[Layer], bool]] = ByName("_footprint.point:unchanged")
 _MEND: ByName[t.Callable[[Layer, Sources, bool], bool]] = ByName("_footprint.mend:mend")
@@ -158,7 +158,11 @@ class VenvResource(Resource):
         if farm is None:
             raise ValueError("environments are held in a farm")
         replaced = None if self.everything else self.wanted
-        return {"existed": True, "whole": False, **_CAPTURE.load()(self.path, replaced, where, farm)}
+        return {
+            "existed": True,
+            "whole": False,
+            **_CAPTURE.load()(self.path, replaced, where, farm, watch=self.watched),
+        }
 
     def after(self, layer: Layer) -> Facts | None:
         return _SETTLED.load()(layer) if layer.manifest.get("tables") else None

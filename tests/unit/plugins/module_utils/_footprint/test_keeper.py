@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper, table
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import hold, keeper, table
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._footprint.bench import Bench, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import Table
 
 CONTENT = b"before" * 1000
 
@@ -33,10 +35,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         keeper.stop(str(made.top), made.farm)
 
 
+def _watch(bench: Bench, before: Table, seconds: int = 60) -> list[str]:
+    return keeper.Watch(bench.anchor, before, bench.farm, list(hold.unlinked(before)), seconds).refused()
+
+
 def _keeper(bench: Bench) -> int:
     """The number of the process."""
     (lock,) = (bench.store / "farm").glob("keeper-*")
-    return int(lock.read_text())
+    return int(lock.read_text().strip())
 
 
 def _lives(number: int) -> bool:
@@ -70,8 +76,22 @@ def test_f5_what_is_written_in_place_is_undone(bench: Bench, write: str) -> None
     (bench.store / "new").write_bytes(b"new")
     state = snapshot(bench.top)
     before = bench.capture()
-    assert keeper.watch(bench.anchor, before, bench.farm, 60) == []
+    assert _watch(bench, before) == []
     subprocess.run(["sh", "-c", WRITES[write], "sh", str(bench.top)], check=True, stderr=subprocess.DEVNULL)
+    footprint = bench.settle(before)
+    assert not footprint.unheld
+    bench.undo_all(before, [footprint])
+    assert snapshot(bench.top) == state
+
+
+def test_f5_several_keep_what_one_may_not_have_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_room", lambda: 1)
+    monkeypatch.setattr(keeper, "_MOST", 2)
+    state = snapshot(bench.top)
+    before = bench.capture()
+    (refused,) = _watch(bench, before)
+    for name in {"file", "other", "third"} - {refused}:
+        (bench.top / name).write_bytes(b"written")
     footprint = bench.settle(before)
     assert not footprint.unheld
     bench.undo_all(before, [footprint])
@@ -81,12 +101,12 @@ def test_f5_what_is_written_in_place_is_undone(bench: Bench, write: str) -> None
 def test_f5_what_somebody_has_open_cannot_be_watched(bench: Bench) -> None:
     before = bench.capture()
     with open(bench.top / "other", "ab"):
-        assert keeper.watch(bench.anchor, before, bench.farm, 60) == ["other"]
+        assert _watch(bench, before) == ["other"]
 
 
 def test_f5_the_keeper_ends_by_itself(bench: Bench) -> None:
     before = bench.capture()
-    keeper.watch(bench.anchor, before, bench.farm, 1)
+    _watch(bench, before, 1)
     number = _keeper(bench)
     assert _lives(number)
     assert _ends(number)
@@ -95,7 +115,7 @@ def test_f5_the_keeper_ends_by_itself(bench: Bench) -> None:
 def test_f5_the_keeper_ends_with_the_settling_and_another_can_begin(bench: Bench) -> None:
     before = bench.capture()
     for _time in range(2):
-        keeper.watch(bench.anchor, before, bench.farm, 60)
+        _watch(bench, before)
         number = _keeper(bench)
         bench.settle(before)
         assert _ends(number)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.resource import VenvResource
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.bareshell import (
     Host,
     change,
@@ -78,7 +79,39 @@ def test_v4_what_no_record_lists_comes_back(host: Host) -> None:
     check_same_as_module(host, before)
 
 
-def test_f5_what_was_written_in_place_and_is_not_held_bars_nothing_else(host: Host) -> None:
+def _move(host: Host, status: str) -> None:
+    with host.engine.session() as session:
+        session.move("python_deps", status)
+        session.commit()
+
+
+@pytest.mark.parametrize("settle", [False, True])
+def test_f5_what_the_change_wrote_in_place_comes_back(host: Host, settle: bool) -> None:
+    data = host.venv.site / "keep/data/1.0.txt"
+    time.sleep(0.05)
+    before = host.look()
+    _move(host, "started")
+    host.capture(host.spec("keep==2.0", "pack==2.0"), phase="python_deps")
+    info = data.stat()
+    with open(data, "r+", encoding="utf-8") as stream:
+        stream.write("2")
+    os.utime(data, ns=(info.st_mtime_ns, info.st_mtime_ns))
+    with open(host.venv.site / "keep/__init__.py", "a", encoding="utf-8") as stream:
+        stream.write("more\n")
+    host.venv.install("pack", "2.0")
+    _move(host, "failed")
+    host.write()
+    if settle:
+        host.settle()
+    done = host.run("--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert changes(before, host.look()) == {}
+
+
+def test_f5_what_was_written_in_place_and_is_not_held_bars_nothing_else(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VenvResource, "watched", property(lambda _self: False, lambda _self, _value: None))
     (host.venv.site / "data").write_text("old")
     os.utime(host.venv.site / "data", (1, 1))
     time.sleep(0.05)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -42,13 +43,10 @@ def small(tmp_path: Path, host: TreeHost, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def _fill(disk: Path) -> None:
-    with open(disk / "filler", "ab") as stream:
-        while True:
-            try:
-                stream.write(os.urandom(1 << 12))
-                stream.flush()
-            except OSError:
-                break
+    # Without a buffer, which would be written once more when it is closed.
+    with open(disk / "filler", "ab", buffering=0) as stream, contextlib.suppress(OSError):
+        while stream.write(os.urandom(1 << 12)):
+            pass
 
 
 def test_f12_a_capture_without_room_says_so_and_leaves_nothing(small: TreeHost) -> None:

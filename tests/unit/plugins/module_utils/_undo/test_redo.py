@@ -21,6 +21,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint impo
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, Installation
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
 from ansible_collections.intellistream.sage.plugins.module_utils._undo.rollback import RollbackRequest
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.resource import VenvResource
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tinyvenv import TinyVenv
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils.tree import changes, snapshot
 
@@ -160,6 +161,7 @@ def test_what_cannot_be_kept_whole_is_not_kept_in_part(host: Host, monkeypatch: 
     """A point with the file alone would be named as the way back of the environment too."""
     # What was written just before the capture would be copied.
     monkeypatch.setattr(table, "GRANULE_NS", 0)
+    monkeypatch.setattr(VenvResource, "watched", property(lambda _self: False, lambda _self, _value: None))
     host.install("one", pack="1.0")
     spec = {"kind": "venv", "path": str(host.venv.path), "distributions": [{"name": "pack", "version": "2.0"}]}
     files = {"kind": "files", "paths": [str(host.file)]}

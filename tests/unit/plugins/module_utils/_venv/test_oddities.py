@@ -20,6 +20,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._base.errors im
     InputError,
     RollbackError,
 )
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.resource import VenvResource
 from ansible_collections.intellistream.sage.tests.unit.plugins.module_utils._footprint.bench import (
     snapshot as everything,
 )
@@ -136,6 +137,18 @@ def test_f5_what_uv_writes_over_at_the_top_comes_back(host: Host) -> None:
     host.venv.install("pack", "2.0")
     host.settle()
     _is_undone(host, copy)
+
+
+def test_k1_directories_of_directories_have_their_times_when_nobody_settled(host: Host) -> None:
+    """They come back for what is in them, and are in no RECORD. Found by killing pip in opencv-python."""
+    host.venv.install("deep", "1.0", {"deep/__init__.py": "1", "deep/qt/plugins/platforms/data": "1"})
+    (host.venv.site / "deep/qt/plugins").chmod(0o750)
+    copy = _copied(host)
+    host.capture("deep==-")
+    host.venv.uninstall("deep")
+    result = host.undo()
+    assert _differences(copy, host.venv.path) == {}
+    assert result["exact"]
 
 
 def test_v7_half_of_a_change_is_its_own(host: Host) -> None:
@@ -344,8 +357,36 @@ def test_f17_another_environment_at_the_path_is_refused(host: Host, tmp_path: Pa
     assert everything(green / "venv") == before
 
 
-def test_f5_what_was_written_in_place_bars_nothing_else(host: Host) -> None:
+IN_PLACE = {
+    "append": "echo more >>{0}",
+    "truncate": ": >{0}",
+    "copy over": "cp {1} {0}",
+    "same size and time": "touch -r {0} t; printf B | dd of={0} conv=notrunc; touch -r t {0}; rm t",
+}
+
+
+@pytest.mark.parametrize("settle", [False, True])
+@pytest.mark.parametrize("write", IN_PLACE)
+def test_f5_what_the_change_writes_in_place_comes_back(host: Host, write: str, settle: bool) -> None:
     time.sleep(0.05)
+    copy = _copied(host)
+    host.status("python_deps", "started")
+    host.capture("keep==2.0", "pack==2.0", phase="python_deps")
+    command = IN_PLACE[write].format("keep/data/1.0.txt", "pack/data/1.0.txt")
+    subprocess.run(["sh", "-ec", command], cwd=host.venv.site, check=True, stderr=subprocess.DEVNULL)
+    host.venv.install("pack", "2.0")
+    host.status("python_deps", "failed")
+    if settle:
+        host.settle()
+    host.undo("python_deps")
+    assert _differences(copy, host.venv.path) == {}
+
+
+def test_f5_what_is_written_in_place_by_nobody_who_was_watched_bars_nothing_else(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.sleep(0.05)
+    monkeypatch.setattr(VenvResource, "watched", property(lambda _self: False, lambda _self, _value: None))
     host.capture("pack==2.0")
     with open(host.venv.site / "keep/data/1.0.txt", "a") as stream:
         stream.write("in place")
