@@ -141,17 +141,17 @@ UNVERIFIED = 4
 ENGINE = {
     "sage_backup": 83,
     "sage_check": 15,
-    "sage_checkpoint": 33,
+    "sage_checkpoint": 38,
     "sage_checkpoint_info": 66,
     "sage_deadman": 81,
     "sage_hook": 83,
     "sage_remove": 6,
     "sage_resume_info": 66,
-    "sage_retention": 29,
+    "sage_retention": 33,
     "sage_verify": 6,
     "sage_rollback": 81,
 }
-LOOKS_AT_TREES_FILES, ENGINE_FILES = 7, 9
+LOOKS_AT_TREES_FILES, ENGINE_FILES = 8, 9
 # Settled points share what their tables have in common, where points are made (speed, 1,000 points).
 SHARED_TABLES = 7
 # The last look of a rollback is the one that settles (F13).
