@@ -64,7 +64,8 @@ BY_FINDING = {
     "drift": Advice(
         "Install again: that puts back distributions that are gone, have another version, or have files that were "
         "edited. To keep an edit, take it out of the environment first. What cannot be read is not installed over: "
-        "remove what bars it before, such as a link",
+        "remove what bars it before, such as a link. Where a distribution has no RECORD, and no index its version, the "
+        "installation fails, and names the directory to remove first",
         "install_sage",
     ),
     "table_unusable": Advice("Install again, which verifies again and writes it anew", "install_sage"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import typing as t
 
@@ -49,6 +50,7 @@ if t.TYPE_CHECKING:
 
 
 CARRIES = (carry_verified.parts,)
+_INCLUDED = re.compile(rb"\s*(?:-[rc]\s*|--(?:requirement|constraint)[\s=]\s*)([^\s#]+)")
 _ENDED_BADLY = {"failed": "it failed", "started": "it was interrupted", "rolled_back": "it was rolled back"}
 _ALTERED: ByName[t.Callable[[str, bytes, str, t.Mapping[str, str]], dict[str, str]]] = ByName("_venv.verified:altered")
 
@@ -199,28 +201,40 @@ def _changed_inputs(recorded: t.Mapping[str, t.Any], inputs: Inputs | None, phas
 def on_host(inputs: Inputs) -> dict[str, dict[str, t.Any]]:
     """What is wanted as it is recorded and compared: without credentials, and with what is in files of this host.
 
-    C(files_on_host), a list of paths, becomes a C(content of PATH) for each: its SHA-256, empty where none can be read.
+    C(files_on_host), a list of paths, becomes a C(content of PATH) for each: a SHA-256 of it and of the files that it
+    names with C(-r) or C(-c), as pip and uv read them; empty where none can be read.
     """
     result: dict[str, dict[str, t.Any]] = {}
     for phase, given in inputs.items():
         files = given.get("files_on_host") or []
         # A file may have a word in its name that credentials have; what is in it is told by a hash alone.
         result[phase] = redact({name: value for name, value in given.items() if name != "files_on_host"})
-        result[phase].update({f"content of {path}": _sha256(str(path)) for path in files})
+        result[phase].update({f"content of {path}": _sha256(str(path), set()) for path in files})
     return result
 
 
-def _sha256(path: str) -> str:
+def _sha256(path: str, known: set[str]) -> str:
+    """A hash of a file and of those that it includes.
+
+    :param known: files that were read, for those that include each other.
+    """
     digest = hashlib.sha256()
+    included: list[str] = []
+    known.add(path)
     try:
         # A pipe is not waited for, and a device is not read.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 return ""
-            for block in iter(lambda: stream.read(1 << 16), b""):
-                digest.update(block)
+            for line in iter(lambda: stream.readline(1 << 16), b""):
+                digest.update(line)
+                match = _INCLUDED.match(line)
+                included += [os.path.join(os.path.dirname(path), os.fsdecode(match[1]))] if match is not None else []
     except (OSError, ValueError):
         return ""
+    for other in included:
+        if other not in known:
+            digest.update(_sha256(other, known).encode())
     return digest.hexdigest()
 
 

@@ -84,10 +84,10 @@ class Application:
         self._aside = aside
         # How many names of an inode are known to be the tree's.
         self._names = collections.Counter(row.inode for row in current.rows.values() if row.type == FILE)
-        # The names that a file had before the changes, where there were several.
+        # The names that an inode had before the changes, where there were several.
         self._names_before: dict[int, list[str]] = {}
         for path, row in before.rows.items():
-            if row.type == FILE and row.links > 1:
+            if row.type != DIRECTORY and row.links > 1:
                 self._names_before.setdefault(row.inode, []).append(path)
         # Paths that are not as before yet.
         self._pending: set[str] = set()
@@ -295,6 +295,8 @@ class Application:
         return directory
 
     def _make_in(self, fd: int, path: str, before: TableRow, generation: str) -> None:
+        if before.type != FILE and self._link_to_twin(fd, path, before):
+            return
         if before.type == LINK:
             os.symlink(before.target, STAGED, dir_fd=fd)
         elif before.type == FIFO:
@@ -309,6 +311,17 @@ class Application:
             raise NotImplementedError("only the program that had made this socket can make it")
         metadata.apply_to(fd, STAGED, before)
 
+    def _link_to_twin(self, fd: int, path: str, before: TableRow) -> bool:
+        """Stage another name of what is no file, and had several; False where none of them is as before."""
+        for name in self._twins_of(path, before):
+            row = self._twins.row(name)
+            if row is None or (row.type, row.target) != (before.type, before.target) or metadata.differ(row, before):
+                continue
+            directory, own_name = self._twins.at(name)
+            os.link(own_name, STAGED, src_dir_fd=directory, dst_dir_fd=fd, follow_symlinks=False)
+            return True
+        return False
+
     def _make_file(self, fd: int, path: str, before: TableRow, generation: str) -> None:
         """A file: another name of one that was put back already, of what the farm holds, or a copy of that."""
         twin = next((name for name in self._twins_of(path, before) if self._twins.digest(name) == before.hash), None)
@@ -322,7 +335,7 @@ class Application:
         os.rename(COPYING, STAGED, src_dir_fd=fd, dst_dir_fd=fd)
 
     def _twins_of(self, path: str, before: TableRow) -> t.Iterator[str]:
-        """Other names that a file had, and that are as before."""
+        """Other names that an inode had, and that are as before."""
         names = self._names_before.get(before.inode, ())
         # An inode's number may be another file's in the table of a later change.
         return (name for name in names if path in names and name != path and name not in self._pending)

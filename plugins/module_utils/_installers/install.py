@@ -307,7 +307,9 @@ def _tool(pending: PendingInstall, options: Options, index: Index) -> interface.
 def _state_after_failure(pending: PendingInstall) -> str:
     """What a tool that failed did to the environment, found by looking."""
     after = inventory.read(pending.venv)
-    before = {name: installed._replace(damaged=(), unread=()) for name, installed in pending.inventory.items()}
+    before = {
+        name: installed._replace(damaged=(), unread=(), published=()) for name, installed in pending.inventory.items()
+    }
     touched = sorted(pin.name for pin in pending.pins if after.get(pin.name) != before.get(pin.name))
     if not touched:
         return "every distribution of the environment."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.redact import redact_text
@@ -18,6 +19,7 @@ if t.TYPE_CHECKING:
 
 LOGS = "logs"
 _ENDING = ".log"
+_LOG = re.compile(r"\d{8}_\d{6}\.log")
 # Bytes of one log: an installer that talks without end fills no disk.
 MOST = 4 * 1024 * 1024
 _NOT_TOLD = ("settled", "described", "window", "rerooted")
@@ -88,10 +90,10 @@ def append(state: PrivateDir, install_id: str, time: str, texts: t.Iterable[str]
 
 
 def logged(state: PrivateDir) -> list[str]:
-    """The ids of installations with a log, oldest first."""
+    """The ids of installations with a log, oldest first; what somebody else keeps there is none."""
     try:
         with state.child(LOGS) as logs:
-            return [name[: -len(_ENDING)] for name in logs.names() if name.endswith(_ENDING)]
+            return [name[: -len(_ENDING)] for name in logs.names() if _LOG.fullmatch(name)]
     except FileNotFoundError:
         return []
 

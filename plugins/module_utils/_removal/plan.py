@@ -36,6 +36,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._records.instal
 from ansible_collections.intellistream.sage.plugins.module_utils._records.record import Record
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import refuse_undecided
 from ansible_collections.intellistream.sage.plugins.module_utils._registry import carry_removal, registry
+from ansible_collections.intellistream.sage.plugins.module_utils._removal import strangers
 from ansible_collections.intellistream.sage.plugins.module_utils._storage import archive, contents
 
 if t.TYPE_CHECKING:
@@ -157,7 +158,7 @@ def look(engine: Engine, state: PrivateDir | None, keep_record: bool) -> Plan:
         forgets=bool(record),
         around=around,
         staying=staying,
-        others=[other for part in parts for other in part.others],
+        others=[other for part in [*parts, *record] for other in part.others],
         unknown=[*recorded.unknown, *(part.unknown for part in parts if part.unknown)],
         alternative=_alternative(recorded),
         going=[*parts, *hooked, *switch, *record, *around],
@@ -374,6 +375,7 @@ def _record(engine: Engine, state: PrivateDir | None, recorded: _Known) -> list[
         Part(
             engine.path,
             description if state.was_made() else f"{description}; the directory was there before, and stays",
+            others=strangers.of_others(state),
         )
     )
     content = contents.path_of(state)

@@ -142,7 +142,7 @@ def _refuse_to_lose(plan: Plan, remove_others: bool) -> None:
     if remove_others or not plan.others:
         return
     result = _result(plan, [])
-    where = ", ".join(part.path for part in plan.parts if part.others)
+    where = ", ".join(part.path for part in plan.going if part.others)
     count = len(plan.others)
     raise OthersLost(
         f"With {where} would be lost what others have put there: {_first(plan.others)}.",

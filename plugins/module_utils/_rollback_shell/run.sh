@@ -75,11 +75,11 @@ main() {
         show_lines '' "$living"
     fi
     look_whether_closed "$state"
+    [ -n "$plan_install$plan_erase$plan_restore$plan_remove" ] || printf 'Everything is as it was captured.\n'
     if [ -n "$dry" ]; then
         [ -z "$closed" ] || printf 'Note: %s is read-only, so nothing of this could be done now.\n' "$closed"
         exit 0
     fi
-    [ -n "$plan_install$plan_erase$plan_restore$plan_remove" ] || printf 'Everything is as it was captured.\n'
     [ -z "$closed" ] || refuse_unwritable "$closed" 'Read-only file system'
     if [ -n "$plan_install$plan_erase$plan_restore$plan_remove" ]; then
         confirm

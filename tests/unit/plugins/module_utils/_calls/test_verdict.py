@@ -118,6 +118,13 @@ def test_what_is_in_a_file_of_the_host_is_an_input(tmp_path: pathlib.Path) -> No
     }
     path.write_text("yaml==6.1\n")
     assert content() not in ("", digest)
+    # And so is what is in those that it includes, here each the other.
+    inner = tmp_path / "inner.txt"
+    path.write_text("-r inner.txt  # of all hosts\n")
+    inner.write_text("pyyaml<6.0.4\n-c token.txt\n")
+    nested = content()
+    inner.write_text("pyyaml<6.0.3\n-c token.txt\n")
+    assert content() not in ("", nested)
     path.unlink()
     os.mkfifo(path)
     assert content() == ""

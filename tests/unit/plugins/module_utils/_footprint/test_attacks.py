@@ -530,14 +530,20 @@ def test_f23_a_default_acl_is_not_inherited(bench: Bench) -> None:
 
 def test_f23_special_files(bench: Bench, tmp_path: Path) -> None:
     os.mkfifo(bench.top / "pipe", 0o640)
+    os.link(bench.top / "pipe", bench.top / "pipe too")
+    (bench.top / "points").symlink_to("nowhere")
+    os.link(bench.top / "points", bench.top / "points too", follow_symlinks=False)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"/proc/self/fd/{bench.anchor.parent.fd}/tree/socket")
 
     def change() -> None:
         (bench.top / "pipe").unlink()
         (bench.top / "pipe").write_bytes(b"")
+        (bench.top / "points").unlink()
 
     _is_undone(bench, change)
+    for name in ("pipe", "points"):
+        assert os.lstat(bench.top / name).st_ino == os.lstat(bench.top / f"{name} too").st_ino
     _state, before, footprint = _transact(bench, (bench.top / "socket").unlink)
     assert bench.undo(before, [footprint]) == {"socket": "is gone"}
     assert list(bench.application.impossible) == ["socket"]

@@ -164,6 +164,15 @@ def test_e18_nothing_is_found_where_nothing_is_damaged(host: Host, situation: t.
     assert changes(before, snapshot(host.path)) == {}
 
 
+def test_k1_a_log_of_somebody_else_tells_of_no_lost_change(host: Host) -> None:
+    _fresh(host)
+    logs = host.checkpoints / "logs"
+    logs.mkdir(exist_ok=True)
+    (logs / "my.log").write_text("of a nightly job\n")
+    told = check(host.engine, False, False)
+    assert (told["findings"], told["intact"]) == ([], True)
+
+
 def test_e18_a_run_that_was_killed_has_damaged_nothing(host: Host) -> None:
     host.install("1")
     host.begin("2")

@@ -196,6 +196,25 @@ def test_k10_what_others_put_into_the_environment_is_named_and_does_not_go_witho
     assert host.differences() == {}
 
 
+def test_k10_what_others_put_into_the_record_does_not_go_without_a_word(host: Removable) -> None:
+    host.install()
+    record = host.hidden / "checkpoints"
+    assert remove(host.engine, False, True)["others"] == []
+    precious = [record / name for name in ("mine.txt", "saved/dump.sql", "store/mine.txt", "logs/my.log")]
+    for path in precious:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("precious")
+    with pytest.raises(OthersLost, match=r"mine\.txt") as caught:
+        remove(host.engine, False, False)
+    named = {each["path"] for each in caught.value.details["others"]}
+    assert named == {str(path) for path in precious if path.parent.name != "saved"} | {str(record / "saved")}
+    assert str(record) in caught.value.what
+    assert all(path.read_text() == "precious" for path in precious)
+    assert remove(host.engine, True, True)["others"] == []
+    remove(host.engine, False, False, remove_others=True)
+    assert host.differences() == {}
+
+
 @pytest.mark.parametrize("undone", [True, False])
 def test_k10_what_was_installed_over_ours_by_hand_is_others(host: Removable, undone: bool) -> None:
     install_id = host.install()
