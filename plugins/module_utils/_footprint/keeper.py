@@ -178,10 +178,12 @@ def _keep(
     :param lock: shared by all of this tree.
     :param staged: the name of a copy that it makes.
     """
-    signals = {signal.SIGRTMIN, signal.SIGTERM}
+    # SIGIO comes instead where no more signals can wait.
+    signals = {signal.SIGRTMIN, signal.SIGIO, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     processes.rename_this(processes.KEEPER)
     os.write(lock, b"%d\n" % os.getpid())
+    os.chdir("/")
     # Locks of the module that are open here would last as long as this.
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
 from pathlib import Path
@@ -96,6 +97,35 @@ def test_f5_several_keep_what_one_may_not_have_open(bench: Bench, monkeypatch: p
     assert not footprint.unheld
     bench.undo_all(before, [footprint])
     assert snapshot(bench.top) == state
+
+
+@pytest.fixture
+def no_queue() -> Iterator[None]:
+    """No signal can wait: where one would, the kernel sends another."""
+    limits = resource.getrlimit(resource.RLIMIT_SIGPENDING)
+    resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_SIGPENDING, limits)
+
+
+def test_f5_it_goes_on_where_no_more_signals_can_wait(bench: Bench, no_queue: None) -> None:
+    state = snapshot(bench.top)
+    before = bench.capture()
+    assert _watch(bench, before) == []
+    for name in ("file", "other", "third"):
+        (bench.top / name).write_bytes(b"written")
+    footprint = bench.settle(before)
+    assert not footprint.unheld
+    bench.undo_all(before, [footprint])
+    assert snapshot(bench.top) == state
+
+
+def test_f5_the_keeper_holds_no_directory_and_no_pipe_of_who_began_it(bench: Bench) -> None:
+    _watch(bench, bench.capture())
+    process = Path(f"/proc/{_keeper(bench)}")
+    assert str((process / "cwd").readlink()) == "/"
+    links = [str(link.readlink()) for link in (process / "fd").iterdir()]
+    assert [link for link in links if link.startswith(("pipe:", "socket:"))] == []
 
 
 def test_f5_what_somebody_has_open_cannot_be_watched(bench: Bench) -> None:
