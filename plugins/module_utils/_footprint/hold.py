@@ -59,6 +59,7 @@ def plan(table: Table, farm: Farm, policy: HoldPolicy, earlier: Table | None = N
     """
     linked = farm.names() if policy.links else set()
     names = collections.Counter(row.inode for row in table.rows.values() if row.type == FILE and row.links > 1)
+    is_same_farm = earlier is not None and earlier.generation == farm.generation
     result = HoldPlan([], [], bytes=0)
     rows = dict(table.rows)
     size = 0
@@ -66,12 +67,15 @@ def plan(table: Table, farm: Farm, policy: HoldPolicy, earlier: Table | None = N
         if row.type != FILE:
             continue
         recorded = earlier.rows.get(path) if earlier is not None else None
+        held = footprint_farm.link_name(row) in linked
+        if held and row == recorded and is_same_farm and not table.is_racy(row):
+            # It was linked, and nothing has moved its ctime since.
+            continue
         if recorded is not None and recorded.hash and _vouched(row, recorded, table, earlier):
             candidate = row._replace(hash=recorded.hash)
             if farm.path(candidate, farm.generation) is not None:
                 rows[path] = candidate
                 continue
-        held = footprint_farm.link_name(row) in linked
         foreign = row.links - (names[row.inode] or 1) - held
         linkable = policy.links and (policy.shared or foreign <= 0)
         is_edited = policy.is_edited(path, row)

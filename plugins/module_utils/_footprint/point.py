@@ -7,6 +7,7 @@ nothing but itself: what was held in the root's farm until the change had ended 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import typing as t
@@ -87,7 +88,7 @@ def newest(farm: PrivateDir, path: str) -> Table | None:
     name = name_for(NEWEST, path)
     content = farm.read(name)
     try:
-        return footprint_table.read(iter(content.splitlines()), name) if content is not None else None
+        return _parsed(content) if content is not None else None
     except StoreError:
         # It spares looking; what it says is also in its rollback point.
         return None
@@ -118,8 +119,16 @@ def tables(layer: Layer) -> t.Iterator[tuple[str, Table]]:
 
 
 def _table(layer: Layer, number: int, path: str) -> Table:
-    name = f"{number}.{BEFORE}"
-    return footprint_table.read(_lines_of_table(layer, number, path), name)
+    return _parsed(_content_of_table(layer, number, path))
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(content: bytes) -> Table:
+    """A table from its file, whose hash was checked.
+
+    The newest of a farm is that of the newest point, and a call reads both, or one of them twice.
+    """
+    return footprint_table.read(iter(content.splitlines()), BEFORE)
 
 
 def began(layer: Layer, number: int, path: str) -> int:
@@ -127,11 +136,11 @@ def began(layer: Layer, number: int, path: str) -> int:
 
     :raises StoreError: it is gone or was changed.
     """
-    lines = _lines_of_table(layer, number, path)
-    return footprint_table.read([next(lines, b""), b"end 0\n"], f"{number}.{BEFORE}").began
+    head = _content_of_table(layer, number, path).partition(b"\n")[0]
+    return footprint_table.read([head, b"end 0\n"], f"{number}.{BEFORE}").began
 
 
-def _lines_of_table(layer: Layer, number: int, path: str) -> t.Iterator[bytes]:
+def _content_of_table(layer: Layer, number: int, path: str) -> bytes:
     content = table_content(layer.where, number)
     return _checked(layer.where, f"{number}.{BEFORE}", content, layer.manifest["tables"][path])
 
@@ -260,7 +269,7 @@ def needed(layer: Layer) -> t.Iterator[NeededFile]:
     for number, path in enumerate(layer.manifest["tables"]):
         if path in recorded:
             # It has to be there for an undo, too.
-            _lines_of_table(layer, number, path)
+            _content_of_table(layer, number, path)
             footprint = _footprint(layer, number, recorded[path])
             before, unheld = footprint.before, footprint.unheld
         else:
@@ -306,10 +315,10 @@ def _write(directory: PrivateDir, name: str, lines: t.Iterable[bytes]) -> str:
 
 
 def _read(directory: PrivateDir, name: str, digest: str) -> t.Iterator[bytes]:
-    return _checked(directory, name, directory.read(name), digest)
+    return iter(_checked(directory, name, directory.read(name), digest).splitlines(keepends=True))
 
 
-def _checked(directory: PrivateDir, name: str, content: bytes | None, digest: str) -> t.Iterator[bytes]:
+def _checked(directory: PrivateDir, name: str, content: bytes | None, digest: str) -> bytes:
     if content is None or hashlib.sha256(content).hexdigest() != digest:
         raise StoreError(
             f"{directory.path}/{name} is {'gone' if content is None else 'not what was recorded'}.",
@@ -317,4 +326,4 @@ def _checked(directory: PrivateDir, name: str, content: bytes | None, digest: st
             advice="Restore the store from a copy, or roll back to another point.",
             file=f"{directory.path}/{name}",
         )
-    return iter(content.splitlines(keepends=True))
+    return content

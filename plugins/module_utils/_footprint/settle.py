@@ -73,9 +73,9 @@ class Footprint(t.NamedTuple):
         :param directory: relative to that one.
         """
         return self._replace(
-            before=_moved(self.before, directory),
-            after=_moved(self.after, directory),
-            late=_moved(self.late, directory) if self.late is not None else None,
+            before=moved(self.before, directory),
+            after=moved(self.after, directory),
+            late=moved(self.late, directory) if self.late is not None else None,
             within=directory,
         )
 
@@ -84,8 +84,11 @@ class Footprint(t.NamedTuple):
         return sorted({*self.before.rows, *self.after.rows}, key=lambda path: path.split("/") if path else [])
 
 
-def _moved(table: Table, directory: str) -> Table:
-    rows = {f"{directory}/{path}" if path and directory else path or directory: row for path, row in table.rows.items()}
+def moved(table: Table, directory: str) -> Table:
+    """A table whose paths are relative to a directory further up."""
+    if not directory:
+        return table
+    rows = {f"{directory}/{path}" if path else directory: row for path, row in table.rows.items()}
     return table._replace(rows=rows)
 
 
@@ -115,7 +118,7 @@ def settle(
         if elsewhere and any(not top or path == top or path.startswith(f"{top}/") for top in elsewhere):
             continue
         was, is_now = before.rows.get(path), after.rows.get(path)
-        if was is not None and was is is_now and not before.is_racy(was):
+        if was is not None and was == is_now and not before.is_racy(was):
             # The look found the row as it was, its ctime included.
             continue
         if _is_untouched(anchor, path, was, is_now, before, farm, linked):

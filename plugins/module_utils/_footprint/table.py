@@ -232,12 +232,21 @@ def read(lines: t.Iterable[bytes], name: str) -> Table:
 
 
 def _row(words: list[bytes]) -> TableRow:
-    mode = int(words[1], 8)
-    uid, gid, size, mtime, inode, ctime, links = map(int, words[2:9])
-    attributes = "" if words[10] == _NONE else words[10].decode()
-    digest = "" if words[9] == _NONE else words[9].decode()
-    target = unescape(words[11])
-    return TableRow(words[0].decode(), mode, uid, gid, size, mtime, inode, ctime, links, target, attributes, digest)
+    kind, mode, uid, gid, size, mtime, inode, ctime, links, digest, attributes, target, _path = words
+    return TableRow(
+        kind.decode(),
+        int(mode, 8),
+        int(uid),
+        int(gid),
+        int(size),
+        int(mtime),
+        int(inode),
+        int(ctime),
+        int(links),
+        unescape(target) if target != _NONE else "",
+        attributes.decode() if attributes != _NONE else "",
+        digest.decode() if digest != _NONE else "",
+    )
 
 
 def _unusable(name: str, reason: str) -> StoreError:

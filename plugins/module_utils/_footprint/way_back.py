@@ -9,6 +9,7 @@ import typing as t
 from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.tree import Tree
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint import apply, closed, decide, point, verify
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anchor import Anchor
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint.settle import moved
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import DIRECTORY, Table
 
 if t.TYPE_CHECKING:
@@ -27,7 +28,7 @@ class TopPath(t.NamedTuple):
 
     :ivar footprints: of each change, oldest first; paths are relative to P(path).
     :ivar before: row of each path when it was first captured.
-    :ivar known: path → every row of it that was captured.
+    :ivar known: path → every row of it that was captured, where a way back is resumed.
     """
 
     path: str
@@ -91,17 +92,16 @@ class WayBack:
                 if not prefix:
                     self._newest[top.path] = tables[path]
                 earlier = covered.setdefault(top.path, set())
-                for relative, row in tables[path].rows.items():
-                    name = f"{prefix}/{relative}" if prefix and relative else prefix or relative
-                    if not any(not other or name == other or _inside(name, other) for other in earlier):
+                captured = moved(tables[path], prefix).rows
+                for name, row in captured.items() if "" not in earlier else ():
+                    if not any(name == other or _inside(name, other) for other in earlier):
                         # What an earlier table does not have was not there.
                         top.before[name] = row
-                    top.known.setdefault(name, []).append(row)
                 earlier.add(prefix)
-                for relative, row in footprint.before.rows.items():
-                    # By now the content of these is known.
-                    name = f"{prefix}/{relative}" if prefix and relative else prefix or relative
-                    top.known.setdefault(name, []).append(row)
+                # Of what the change touched the content is known by now.
+                for rows in (captured, moved(footprint.before, prefix).rows) if self._how.resumed else ():
+                    for name, row in rows.items():
+                        top.known.setdefault(name, []).append(row)
                 if not self._stays(layer, path, tables[path]):
                     top.footprints.append(self.claimed(layer, footprint.below(prefix)))
         return list(tops.values())[::-1]
