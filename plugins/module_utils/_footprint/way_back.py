@@ -28,17 +28,21 @@ class TopPath(t.NamedTuple):
 
     :ivar footprints: of each change, oldest first; paths are relative to P(path).
     :ivar before: row of each path when it was first captured.
-    :ivar known: path → every row of it that was captured, where a way back is resumed.
+    :ivar captured: the rows of each table, and once more those of which the content is known by now.
     """
 
     path: str
     footprints: list[Footprint]
     before: dict[str, TableRow]
-    known: dict[str, list[TableRow]]
+    captured: list[dict[str, TableRow]]
 
     def full(self, relative: str) -> str:
         """The absolute path of something in it."""
         return f"{self.path}/{relative}" if relative else self.path
+
+    def known(self, relative: str) -> list[TableRow]:
+        """Every row of something in it that was captured."""
+        return [rows[relative] for rows in self.captured if relative in rows]
 
 
 class WayBack:
@@ -82,7 +86,7 @@ class WayBack:
 
     def _gathered(self) -> list[TopPath]:
         paths = [path for layer in self._layers for path in layer.manifest["tables"]]
-        tops = {path: TopPath(path, [], {}, {}) for path in paths if not any(_inside(path, other) for other in paths)}
+        tops = {path: TopPath(path, [], {}, []) for path in paths if not any(_inside(path, other) for other in paths)}
         covered: dict[str, set[str]] = {}
         for layer in self._layers:
             tables = dict(point.tables(layer))
@@ -98,10 +102,7 @@ class WayBack:
                         # What an earlier table does not have was not there.
                         top.before[name] = row
                 earlier.add(prefix)
-                # Of what the change touched the content is known by now.
-                for rows in (captured, moved(footprint.before, prefix).rows) if self._how.resumed else ():
-                    for name, row in rows.items():
-                        top.known.setdefault(name, []).append(row)
+                top.captured.extend((captured, moved(footprint.before, prefix).rows))
                 if not self._stays(layer, path, tables[path]):
                     top.footprints.append(self.claimed(layer, footprint.below(prefix)))
         return list(tops.values())[::-1]
@@ -169,7 +170,7 @@ class WayBack:
             return False
         if row is None:
             return True
-        recorded = top.known.get(path, ())
+        recorded = top.known(path)
         if row.type == DIRECTORY:
             # The time of a directory tells of what was put into it.
             return any(each.type == DIRECTORY for each in recorded)

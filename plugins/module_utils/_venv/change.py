@@ -163,7 +163,8 @@ class VenvWayBack(WayBack):
         gone_seen = _versions(distributions.in_paths(path for path in seen if path in missing))
         allowed = self._allowed()
         # A way back that was killed may have put back what any capture has.
-        captured = _versions(distributions.in_paths(top.known if self._how.resumed else ()))
+        known = {path for rows in top.captured for path in rows} if self._how.resumed else ()
+        captured = _versions(distributions.in_paths(known))
         for name in sorted({each.name for each in distributions.in_paths(infos)} | {*allowed}):
             late = name in allowed
             of_plan = [*allowed.get(name, ()), *came_seen.get(name, ()), *([ABSENT] if name in gone_seen else ())]
@@ -333,7 +334,7 @@ class VenvWayBack(WayBack):
     ) -> None:
         """A file of a distribution: somebody's edit, unless RECORD or a capture explains its content."""
         sides = touched[path]
-        explained = {*digests, *(each.hash for each in top.known.get(path, ()))}
+        explained = {*digests, *(each.hash for each in top.known(path))}
         if sides.before is not None:
             explained.add(sides.before.hash)
         if digests and sides.after is not None and sides.after.hash not in explained:
