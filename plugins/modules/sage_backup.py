@@ -18,6 +18,7 @@ description:
   - Does nothing when the newest rollback point of the same description, phase and resources still holds.
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
+  - intellistream.sage.scope
   - intellistream.sage.state
   - intellistream.sage.script
 options:
@@ -244,6 +245,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.respawn 
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import ArgumentSpec, run
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import SCOPE_OPTION, scoped
 from ansible_collections.intellistream.sage.plugins.module_utils._kind.packages import STATES, PackagesKind
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -262,6 +264,7 @@ SPEC = ArgumentSpec(
         "packages": {"type": "list", "elements": "str"},
         "packages_state": {"type": "str", "choices": list(STATES), "default": "present"},
         "settle": {"type": "str"},
+        "capture_scope": SCOPE_OPTION,
     },
     {"mutually_exclusive": [("resources", "settle"), ("packages", "settle")]},
 ).merge(STATE_OPTIONS, SCRIPT_OPTIONS)
@@ -291,7 +294,8 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
         specs = environment(options["root"])
     if options["packages"]:
         specs.append({"kind": PackagesKind.alias, "packages": options["packages"], "state": options["packages_state"]})
-    return backup(engine, registry.translated(specs), options["phase"], options["description"], module.check_mode)
+    specs = scoped(registry.translated(specs), options["capture_scope"])
+    return backup(engine, specs, options["phase"], options["description"], module.check_mode)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ description:
   - An installation ends by itself when all its phases are completed or skipped.
 extends_documentation_fragment:
   - intellistream.sage.attributes.full
+  - intellistream.sage.scope
   - intellistream.sage.state
   - intellistream.sage.script
 options:
@@ -551,6 +552,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._calls.checkpoi
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.run import RUN_OPTIONS, ArgumentSpec, run
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.script_options import SCRIPT_OPTIONS, receiving
 from ansible_collections.intellistream.sage.plugins.module_utils._calls.state_options import STATE_OPTIONS
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import SCOPE_OPTION, scoped
 from ansible_collections.intellistream.sage.plugins.module_utils._maintenance.check import TimeBudget
 from ansible_collections.intellistream.sage.plugins.module_utils._records.installation import PHASES, STATUSES
 from ansible_collections.intellistream.sage.plugins.module_utils._records.session import Engine
@@ -582,6 +584,7 @@ SPEC = ArgumentSpec(
         "seconds_left": {"type": "float"},
         "expected": {"type": "dict", "default": {}},
         "said": {"type": "list", "elements": "str", "default": []},
+        "capture_scope": SCOPE_OPTION,
         **{name: {"type": "str"} for name in _LABELS},
         "phase": _PHASE,
         "status": _STATUS,
@@ -624,6 +627,8 @@ def work(module: AnsibleModule) -> t.Mapping[str, object]:
     transitions = options["transitions"] or []
     if options["phase"]:
         transitions = [{name: options[name] for name in ("phase", "status", "data")}]
+    for transition in transitions:
+        transition["capture"] = scoped(transition.get("capture") or [], options["capture_scope"])
     labels = {name: options[name] for name in _LABELS}
     window = None
     if options["seconds_left"] is not None:

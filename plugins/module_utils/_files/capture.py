@@ -53,7 +53,7 @@ def _held(path: str, farm: Farm) -> Table:
         if anchor is None:
             return Table({}, generation=farm.generation)
         table, work = hold.plan(anchor.look(), farm, _POLICY)
-        return hold.hold(anchor, table, work, farm)
+        return hold.hold(anchor, table, work, farm, _POLICY)
 
 
 def requirements(layer: Layer) -> bytes | None:

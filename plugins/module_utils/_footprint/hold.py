@@ -43,11 +43,13 @@ class HoldPlan(t.NamedTuple):
 
     :ivar links: paths to link.
     :ivar copies: paths to copy.
+    :ivar unheld: paths that are only looked at: they cannot be linked, and nobody needs them.
     :ivar bytes: of the copies, at most.
     """
 
     links: list[str]
     copies: list[str]
+    unheld: list[str]
     bytes: int
 
 
@@ -60,7 +62,7 @@ def plan(table: Table, farm: Farm, policy: HoldPolicy, earlier: Table | None = N
     linked = farm.names() if policy.links else set()
     names = collections.Counter(row.inode for row in table.rows.values() if row.type == FILE and row.links > 1)
     is_same_farm = earlier is not None and earlier.generation == farm.generation
-    result = HoldPlan([], [], bytes=0)
+    result = HoldPlan([], [], [], bytes=0)
     rows = dict(table.rows)
     size = 0
     for path, row in table.rows.items():
@@ -84,6 +86,7 @@ def plan(table: Table, farm: Farm, policy: HoldPolicy, earlier: Table | None = N
                 result.links.append(path)
             continue
         if not (linkable or is_edited or policy.is_needed(path)):
+            result.unheld.append(path)
             continue
         result.copies.append(path)
         size += row.size
@@ -102,8 +105,11 @@ def _vouched(row: TableRow, recorded: TableRow, table: Table, earlier: Table | N
     )
 
 
-def hold(anchor: Anchor, table: Table, work: HoldPlan, farm: Farm) -> Table:
+def hold(anchor: Anchor, table: Table, work: HoldPlan, farm: Farm, policy: HoldPolicy) -> Table:
     """Do what M(plan) found; synced by whoever records the table.
+
+    What cannot be linked after all, such as another user's file, is copied where it is needed, and else added to
+    C(work.unheld).
 
     :returns: the table as it is held: with the ctimes that links have brought, without what went meanwhile.
     :raises OSError: a file cannot be read, or there is no room.
@@ -117,10 +123,13 @@ def hold(anchor: Anchor, table: Table, work: HoldPlan, farm: Farm) -> Table:
         except (FileNotFoundError, NotADirectoryError):
             del rows[path]
             continue
-        if info is None:
+        if info is not None:
+            linked[info.st_ino] = info
+        elif policy.is_needed(path):
             copies.append(path)
         else:
-            linked[info.st_ino] = info
+            work.unheld.append(path)
+            _look_again(anchor, path, rows)
     for path in copies:
         try:
             directory, name = anchor.at(path)
@@ -130,13 +139,8 @@ def hold(anchor: Anchor, table: Table, work: HoldPlan, farm: Farm) -> Table:
             continue
         except OSError:
             # Something else has its name by now.
-            row = anchor.row(path)
-            if row is not None and row.type == FILE:
+            if _look_again(anchor, path, rows) == FILE:
                 raise
-            if row is None:
-                del rows[path]
-            else:
-                rows[path] = row
             continue
         row = footprint_look.row_of(copied.info, "", footprint_look.attributes_of(directory, name))
         rows[path] = row._replace(size=copied.size, hash=copied.digest)
@@ -147,6 +151,16 @@ def hold(anchor: Anchor, table: Table, work: HoldPlan, farm: Farm) -> Table:
             info = linked[row.inode]
             rows[path] = row._replace(ctime=info.st_ctime_ns, links=info.st_nlink)
     return table._replace(rows=rows)
+
+
+def _look_again(anchor: Anchor, path: str, rows: dict[str, TableRow]) -> str:
+    """Have a path among the rows as it is now; returns its type, empty where it went."""
+    row = anchor.row(path)
+    if row is None:
+        del rows[path]
+        return ""
+    rows[path] = row
+    return row.type
 
 
 def unlinked(table: Table) -> t.Iterator[str]:

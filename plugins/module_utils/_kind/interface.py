@@ -26,6 +26,14 @@ if t.TYPE_CHECKING:
 Facts = dict[str, t.Any]
 # The options of one resource: as a user gave them, or as the ledger keeps them.
 Spec = t.Mapping[str, t.Any]
+# What is held where nothing can be linked: what a change is going to replace, or all that is there. C(scope) of a spec.
+SYSTEM = "system"
+SCOPE_OPTION: Facts = {"type": "str", "choices": ["plan", SYSTEM], "default": "plan"}
+
+
+def scoped(specs: t.Iterable[Spec], scope: str) -> list[Spec]:
+    """Specs that tell their kinds what is to be held."""
+    return [{**spec, "scope": scope} for spec in specs]
 
 
 class Layer(t.NamedTuple):

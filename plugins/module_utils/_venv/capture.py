@@ -13,6 +13,7 @@ from ansible_collections.intellistream.sage.plugins.module_utils._footprint.anch
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.farm import Farm
 from ansible_collections.intellistream.sage.plugins.module_utils._footprint.table import FILE, LINK
 from ansible_collections.intellistream.sage.plugins.module_utils._venv import distributions
+from ansible_collections.intellistream.sage.plugins.module_utils._venv.owners import source_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._filesystem.private import PrivateDir
@@ -38,10 +39,10 @@ def chosen(venv: Tree, names: t.Container[str]) -> list[Distribution]:
     return [distribution for distribution in distributions.installed(venv) if distribution.name in names]
 
 
-def need(venv: Tree, names: t.Container[str] | None, device: int | None) -> tuple[int, int]:
+def need(venv: Tree, held: t.Container[str] | None, device: int | None) -> tuple[int, int]:
     """(files, bytes) that P(capture) would write to a store on file system C(device).
 
-    :param names: of what the change replaces; None for everything.
+    :param held: names of what is held where nothing can be linked; None for everything.
     """
     registered = distributions.installed(venv)
     if device == venv.device:
@@ -49,7 +50,7 @@ def need(venv: Tree, names: t.Container[str] | None, device: int | None) -> tupl
         lines = sum(distributions.readable_record(venv, each.info).count(b"\n") for each in registered)
         return lines + _OTHER_PATHS, _PER_ROW * (lines + _OTHER_PATHS)
     table = point.look(venv.path)
-    is_needed = _needed(venv, registered, names)
+    is_needed = _needed(venv, registered, held)
     needed = [row for path, row in table.rows.items() if row.type == FILE and is_needed(path)]
     return len(needed), footprint_table.size_of(table, needed) + _PER_ROW * len(table.rows)
 
@@ -57,6 +58,7 @@ def need(venv: Tree, names: t.Container[str] | None, device: int | None) -> tupl
 def capture(
     path: str,
     names: t.Container[str] | None,
+    held: t.Container[str] | None,
     directory: PrivateDir,
     farm_directory: PrivateDir,
     *,
@@ -66,6 +68,7 @@ def capture(
 
     :param path: of the environment, which is there.
     :param names: of what the change replaces; None for everything.
+    :param held: names of what is held where nothing can be linked; None for everything.
     :param farm_directory: of the root, where content is held.
     :param watch: from now on, what is written in place is copied first, until the change is settled.
     :raises CaptureError: something cannot be captured.
@@ -75,7 +78,7 @@ def capture(
         raise CaptureError(f"{path} went while it was captured.", untouched="everything.", advice="Run again.")
     with venv, above, Tree.of(farm_directory) as tree:
         registered = distributions.installed(venv)
-        is_needed = _needed(venv, registered, names)
+        is_needed = _needed(venv, registered, held)
         farm = Farm(tree)
         links = farm.tree.device == venv.device
         policy = hold.HoldPolicy(links=links, shared=True, is_edited=is_edited, is_needed=is_needed)
@@ -84,34 +87,35 @@ def capture(
         seen = anchor.look(earlier)
         _refuse_links_to_packages(venv, seen, names)
         planned, work = hold.plan(seen, farm, policy, earlier)
-        table = _held(anchor, planned, work, farm, watch=watch and links)
+        table = _held(anchor, planned, work, farm, policy, watch=watch and links)
         farm.flush(_copied(planned, table))
         digest = point.write_table(directory, 0, table)
         point.note_newest(farm_directory, path, directory, 0)
-    replaced = [row for relative, row in table.rows.items() if row.type == FILE and is_needed(relative)]
+    needed = [row for relative, row in table.rows.items() if row.type == FILE and is_needed(relative)]
     return {
         "distributions": {distribution.name: distribution.version for distribution in registered},
         "real": os.path.realpath(path),
-        "files": len(replaced),
+        "files": len(needed),
         "copies": len(work.copies),
-        "bytes": footprint_table.size_of(table, replaced),
+        "bytes": footprint_table.size_of(table, needed),
         "tables": {path: digest},
         "farm": True,
-        # What the change does not replace, and could not be linked, is not held.
-        "partly": not links and names is not None,
+        "partly": bool(work.unheld),
         "captured_ns": table.began,
     }
 
 
-def _held(anchor: Anchor, planned: Table, work: hold.HoldPlan, farm: Farm, *, watch: bool) -> Table:
+def _held(
+    anchor: Anchor, planned: Table, work: hold.HoldPlan, farm: Farm, policy: hold.HoldPolicy, *, watch: bool
+) -> Table:
     if not watch:
-        return hold.hold(anchor, planned, work, farm)
+        return hold.hold(anchor, planned, work, farm, policy)
     copies = {*work.copies}
     linked = [path for path in hold.unlinked(planned) if path not in copies]
     watching = keeper.Watch(anchor, planned, farm, linked)
     try:
-        table = hold.hold(anchor, planned, work, farm)
-        return hold.hold(anchor, table, hold.HoldPlan([], watching.refused(), bytes=0), farm)
+        table = hold.hold(anchor, planned, work, farm, policy)
+        return hold.hold(anchor, table, hold.HoldPlan([], watching.refused(), [], bytes=0), farm, policy)
     except BaseException:
         watching.stop()
         raise
@@ -145,7 +149,8 @@ def _needed(
                 return lambda _path: True
             paths.update(listed)
     prefixes = tuple(infos)
-    return lambda path: path in paths or path.startswith(prefixes)
+    # No RECORD of uv lists byte code, and it goes with its source.
+    return lambda path: path in paths or path.startswith(prefixes) or source_of(path) in paths
 
 
 def _listed(venv: Tree, distribution: Distribution) -> t.Collection[str]:

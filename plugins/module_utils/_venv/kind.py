@@ -6,13 +6,18 @@ import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.by_name import ByName
 from ansible_collections.intellistream.sage.plugins.module_utils._base.names import canonical
-from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Kind, PlainCopy, VersionsChange
+from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import (
+    SYSTEM,
+    Kind,
+    PlainCopy,
+    VersionsChange,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.intellistream.sage.plugins.module_utils._kind.interface import Facts, Resource, Spec
     from ansible_collections.intellistream.sage.plugins.plugin_utils._events import TakenResource
 
-_RESOURCE: ByName[t.Callable[[str, list[Facts], bool, bool], Resource]] = ByName("_venv.resource:VenvResource")
+_RESOURCE: ByName[t.Callable[[str, list[Facts], bool, bool, bool], Resource]] = ByName("_venv.resource:VenvResource")
 
 
 class VenvKind(Kind):
@@ -30,10 +35,15 @@ class VenvKind(Kind):
 
     def make(self, spec: Spec) -> Resource:
         distributions = [dict(distribution) for distribution in spec.get("distributions") or []]
-        return _RESOURCE.load()(self.path_of(spec), distributions, bool(spec.get("whole")), bool(spec.get("all")))
+        holds_all = spec.get("scope") == SYSTEM
+        return _RESOURCE.load()(
+            self.path_of(spec), distributions, bool(spec.get("whole")), bool(spec.get("all")), holds_all
+        )
 
     def recorded(self, spec: Spec) -> Facts:
         facts: Facts = {"kind": self.name, **{name: spec[name] for name in ("path", "whole", "all") if spec.get(name)}}
+        if spec.get("scope") == SYSTEM:
+            facts["scope"] = SYSTEM
         if spec.get("distributions"):
             # Only names and versions: a URL may hold a password.
             facts["distributions"] = [

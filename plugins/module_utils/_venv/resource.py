@@ -49,17 +49,24 @@ class VenvResource(Resource):
     :param distributions: mappings C(name), C(version): what the change will leave there.
     :param everything: nobody knows what the change will leave: all that is there is captured.
     :param whole: the change removes the environment; C(keep) of its undo takes all of it.
+    :param holds_all: also what the change does not replace is copied where nothing can be linked.
     """
 
     kind = "venv"
     settles = True
 
     def __init__(
-        self, path: str, distributions: list[dict[str, t.Any]], whole: bool = False, everything: bool = False
+        self,
+        path: str,
+        distributions: list[dict[str, t.Any]],
+        whole: bool = False,
+        everything: bool = False,
+        holds_all: bool = False,
     ) -> None:
         self.path = path
         self.whole = whole
         self.everything = everything
+        self.holds_all = holds_all or everything
         self.wanted = {names.canonical(str(one["name"])): str(one.get("version") or "") for one in distributions}
 
     def plan(self) -> list[str]:
@@ -136,7 +143,11 @@ class VenvResource(Resource):
         with self._open() as venv:
             if venv is None or self.whole:
                 return 0, 0
-            return _NEED.load()(venv, None if self.everything else self.wanted, device)
+            return _NEED.load()(venv, self._held, device)
+
+    @property
+    def _held(self) -> Names:
+        return None if self.holds_all else self.wanted
 
     @contextlib.contextmanager
     def _open(self) -> t.Iterator[Tree | None]:
@@ -161,7 +172,7 @@ class VenvResource(Resource):
         return {
             "existed": True,
             "whole": False,
-            **_CAPTURE.load()(self.path, replaced, where, farm, watch=self.watched),
+            **_CAPTURE.load()(self.path, replaced, self._held, where, farm, watch=self.watched),
         }
 
     def after(self, layer: Layer) -> Facts | None:

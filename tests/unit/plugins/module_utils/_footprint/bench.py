@@ -112,7 +112,7 @@ class Bench:
 
     def capture(self) -> Table:
         seen, work = hold.plan(self.anchor.look(self.newest), self.farm, self.policy, self.newest)
-        self.newest = hold.hold(self.anchor, seen, work, self.farm)
+        self.newest = hold.hold(self.anchor, seen, work, self.farm, self.policy)
         return self.newest
 
     def settle(self, before: Table) -> Footprint:

@@ -54,7 +54,7 @@ class TreeResource(Resource):
             )
             earlier = point.newest(farm, self.path)
             seen, work = hold.plan(place.look(earlier), held, policy, earlier)
-            table = hold.hold(place, seen, work, held)
+            table = hold.hold(place, seen, work, held, policy)
             tree.flush()
             digest = point.write_table(where, 0, table)
             point.note_newest(farm, self.path, where, 0)
