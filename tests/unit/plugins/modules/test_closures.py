@@ -127,6 +127,8 @@ REMOVABLE = 3
 HEARTBEAT = 3
 # What others installed since is kept aside; what was rolled back in part and not kept is no exact way back (K1, K10).
 KEPT = 4
+# What is held where nothing can be linked (sage_capture_scope).
+SCOPE = 1
 # The content of what is installed is compared with RECORD, by two processes (E18, V8); what captures had the latter.
 CONTENT = 11
 # What was published with a wrong RECORD is told from what was damaged (V5, K8): part of that comparison.
@@ -264,6 +266,7 @@ def test_no_module_sends_much_more_than_it_did(module: str) -> None:
     heartbeat = HEARTBEAT if "_base/heartbeat" in names else 0
     backups = BACKUPS if "_kind/interface" in names else 0
     backups += KEPT if "_kind/undo" in names else 0
+    backups += SCOPE if "_venv/capture" in names else 0
     backups += CONTENT + WRONG_RECORDS if "_venv/content" in names else 0
     backups += UNVERIFIED if "_venv/damage" in names else 0
     backups += TABLE if "_records/verified_table" in names else 0
