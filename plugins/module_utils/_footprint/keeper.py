@@ -62,7 +62,7 @@ class Watch:
             farm.tree.unlink(name)
         room = _room()
         self._parts = {os.pipe(): paths[begin : begin + room] for begin in range(0, len(paths), room)[:_MOST]}
-        self._refused = list(paths[room * _MOST :])
+        self._refused: list[str] = []
         with warnings.catch_warnings():
             # What other threads there are, of a test runner for instance, have nothing that this needs.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -92,18 +92,16 @@ class Watch:
     def refused(self) -> list[str]:
         """Wait until all is watched that can be.
 
-        :returns: paths of files that cannot be: somebody has them open for writing, they are somebody else's, were
-            written to since the look, or there are too many. They are to be copied at once.
+        What cannot be, since the file system has no leases or there are too many files, stays held by its link: to copy
+        that would take minutes, and room that nobody has looked for.
+
+        :returns: paths of files that are to be copied at once: somebody has them open for writing, or has written to
+            them since the look.
         """
         parts, self._parts = self._parts, {}
-        for (reading, _writing), paths in parts.items():
+        for reading, _writing in parts:
             with os.fdopen(reading, "rb") as stream:
-                answer = stream.read()
-            if answer.endswith(b"\0\0"):
-                self._refused += [os.fsdecode(path) for path in answer.split(b"\0") if path]
-            else:
-                # It ended before it watched anything.
-                self._refused += paths
+                self._refused += [os.fsdecode(path) for path in stream.read().split(b"\0") if path]
         return self._refused
 
 
@@ -194,7 +192,7 @@ def _keep(
     for low, high in zip([2, *kept_open], [*kept_open, 4096]):
         os.closerange(low + 1, high)
     leases, refused = _lease(anchor, linked)
-    os.write(answer, b"".join(os.fsencode(path) + b"\0" for path in refused) + b"\0\0")
+    os.write(answer, b"\0".join(map(os.fsencode, refused)))
     os.close(answer)
     end = time.monotonic() + seconds
     number = 0
@@ -206,7 +204,7 @@ def _keep(
 
 
 def _lease(anchor: Anchor, linked: t.Sequence[tuple[str, TableRow]]) -> tuple[dict[int, str], list[str]]:
-    """Descriptors with leases → name of the link; and paths that got none."""
+    """Descriptors with leases → name of the link; and paths that somebody writes to."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     leases: dict[int, str] = {}
@@ -219,15 +217,19 @@ def _lease(anchor: Anchor, linked: t.Sequence[tuple[str, TableRow]]) -> tuple[di
             directory, name = anchor.at(path)
             fd = os.open(name, _READ, dir_fd=directory)
         except (OSError, UnsafePath):
-            refused.append(path)
+            # It went, or is to be read by others alone.
             continue
         try:
             fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGRTMIN)
             info = os.fstat(fd)
-            if (info.st_ino, info.st_size, info.st_mtime_ns) != (row.inode, row.size, row.mtime):
-                raise BlockingIOError
+            is_written_to = (info.st_ino, info.st_size, info.st_mtime_ns) != (row.inode, row.size, row.mtime)
+        except BlockingIOError:
+            is_written_to = True
         except OSError:
+            os.close(fd)
+            continue
+        if is_written_to:
             os.close(fd)
             refused.append(path)
             continue

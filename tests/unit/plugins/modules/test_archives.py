@@ -167,7 +167,7 @@ ENGINE = {
     "sage_checkpoint_info": 6.7,
     "sage_deadman": 9.9,
     "sage_hook": 11.2,
-    "sage_resume_info": 14.2,
+    "sage_resume_info": 14.8,
     "sage_retention": 15.0,
     "sage_rollback": 10.0,
 }
