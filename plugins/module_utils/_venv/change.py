@@ -64,6 +64,7 @@ class VenvWayBack(WayBack):
     :ivar standings: of the distributions that the changes touched, by name.
     :ivar aside: paths that are kept aside, since it is not certain whose they are.
     :ivar stayed: names and versions that stay, since they were added so long ago.
+    :ivar unexplained: paths that are otherwise than before a change that nobody looked at, and stay so.
     :ivar renewed: paths that were written to after the capture, through a descriptor that was open by then.
     """
 
@@ -74,6 +75,7 @@ class VenvWayBack(WayBack):
         self.standings: dict[str, DistributionStanding] = {}
         self.aside: set[str] = set()
         self.stayed: list[str] = []
+        self.unexplained: set[str] = set()
         self.renewed: set[str] = set()
         self._unheld: set[str] = set()
         self._late = [layer for layer in layers if _is_late(layer)]
@@ -306,6 +308,7 @@ class VenvWayBack(WayBack):
         rows = self.owners.rows_now(self.standings)
         settings = touched.get(_SETTINGS)
         is_made_anew = settings is not None and settings.before is not None and settings.after is not None
+        is_unlisted = self._has_unlisted(top)
         missing_directories = []
         for path, sides in list(touched.items()):
             row = current.rows.get(path)
@@ -313,6 +316,9 @@ class VenvWayBack(WayBack):
                 continue
             if path in self.begun[top.path] or self._is_ours(anchor, top, path, row):
                 # Of a way back that was killed.
+                continue
+            if row is None and is_unlisted:
+                # It comes back: it may be of what went, and nothing of anybody's is in its place.
                 continue
             if self.owners.names(path):
                 if row is not None and row.type == FILE and path in rows:
@@ -340,10 +346,17 @@ class VenvWayBack(WayBack):
         if digests and sides.after is not None and sides.after.hash not in explained:
             self._judge_edit(touched, path, row)
 
+    def _has_unlisted(self, top: TopPath) -> bool:
+        """Whether something that the changes touched had no RECORD, so that its files are nobody's."""
+        return any(
+            each.name in self.standings and f"{each.info}/{RECORD}" not in top.before
+            for each in distributions.in_paths(top.before)
+        )
+
     def _judge_own(self, touched: dict[str, Touched], path: str, *, made_anew: bool) -> None:
         """What belongs to the environment itself: no installer touches it, unless the environment is made anew."""
         if self.since is None and not made_anew:
-            del touched[path]
+            self._leave_unexplained(touched, path)
         else:
             self.aside.add(path)
 
@@ -352,7 +365,11 @@ class VenvWayBack(WayBack):
         if self.since is not None and row.ctime >= self.since:
             self.aside.add(path)
         else:
-            del touched[path]
+            self._leave_unexplained(touched, path)
+
+    def _leave_unexplained(self, touched: dict[str, Touched], path: str) -> None:
+        del touched[path]
+        self.unexplained.add(path)
 
     def _judge_edit(self, touched: dict[str, Touched], path: str, row: TableRow) -> None:
         if self.since is not None and row.ctime >= self.since:

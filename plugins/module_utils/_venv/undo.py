@@ -58,6 +58,11 @@ class VenvUndo(Undo):
             for path in sorted(way.renewed & {step.path for step in decision.steps})
         ]
         rows, touched = way.looks[self.path].rows, way.touched[self.path]
+        self.inexact += [
+            f"{self.path}/{path} {'is otherwise than' if path in rows else 'is gone, and was there'} at the capture; "
+            "nobody looked at it when the change had ended, and no distribution owns it, so it stays as it is"
+            for path in sorted(way.unexplained)
+        ]
         for path in decision.living:
             before, current = touched[path].before, rows.get(path)
             if before is not None and current is not None and before.type == current.type == DIRECTORY:

@@ -67,3 +67,35 @@ def test_v5_what_no_record_lists_comes_back_on_a_file_system_of_its_own(tmp_path
         assert changes(before, snapshot(venv.path)) == {}
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+def _upgraded_unsettled(engine: Engine, venv: TinyVenv) -> None:
+    backup(engine, [_spec(venv)], None, "", False)
+    for path in (venv.site / "pack", *venv.site.glob("pack-*.dist-info")):
+        shutil.rmtree(path)
+    venv.install("pack", "2", {"pack/new.py": "new\n"})
+
+
+def test_k1_what_the_new_version_lacks_comes_back_though_nobody_looked(tmp_path: Path) -> None:
+    """It stayed away, for no RECORD says whose it was; and that was called exact."""
+    venv = _made(tmp_path / "venv")
+    engine = Engine(str(tmp_path / "root"))
+    before = snapshot(venv.path)
+    _upgraded_unsettled(engine, venv)
+    outcome = rollback(engine, RollbackRequest(), False)
+    assert changes(before, snapshot(venv.path)) == {}
+    assert outcome["exact"], outcome["inexact"]
+
+
+def test_k1_what_nobody_owns_and_that_stays_otherwise_is_named(tmp_path: Path) -> None:
+    """It may be of the distribution without a RECORD, or somebody's."""
+    venv = _made(tmp_path / "venv")
+    (venv.site / "data.txt").write_text("old\n")
+    engine = Engine(str(tmp_path / "root"))
+    before = snapshot(venv.path)
+    _upgraded_unsettled(engine, venv)
+    (venv.site / "data.txt").write_text("otherwise\n")
+    outcome = rollback(engine, RollbackRequest(), False)
+    assert list(changes(before, snapshot(venv.path))) == [os.path.relpath(venv.site / "data.txt", venv.path)]
+    assert not outcome["exact"]
+    assert any("data.txt" in line for line in outcome["inexact"])
