@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
 
@@ -30,6 +31,7 @@ _CHANGE = re.compile(r"^ (?P<sign>[+~-]) (?P<name>[^\s=@]+)(?:==(?P<version>\S+)
 _ADVICE = "Check that the names, versions and the index are right, and that the host reaches the index."
 # What the plan was made with, and is not judged by again: with hashes uv refuses a constraint that is no exact version.
 _OF_RESOLVING = ("UV_CONSTRAINT", "UV_OVERRIDE")
+_LINK_MODE = "UV_LINK_MODE"
 _UNTOUCHED = "the environment; resolving changes nothing."
 
 
@@ -188,6 +190,9 @@ class Uv(Installer):
         self, argv: t.Sequence[str], *, untouched: str = "", advice: str = "", without: tuple[str, ...] = ()
     ) -> command.CommandOutcome:
         settings = self.index.for_uv()
+        if os.environ.get(_LINK_MODE) == "symlink":
+            # Links into a cache, which anybody may clean, are no installation that can be captured.
+            without = (*without, _LINK_MODE)
         # Never a Python of uv's own: the interpreter was chosen.
         uv = [self.uv, *argv, "--no-python-downloads", *settings.arguments]
         return command.checked(

@@ -163,32 +163,42 @@ def _listed(venv: Tree, distribution: Distribution) -> t.Collection[str]:
 
 
 def _refuse_links_to_packages(venv: Tree, table: Table, names: t.Container[str] | None) -> None:
-    """Refuse a package that is a link to somebody's sources: an installer empties these, and no table has them.
+    """Refuse a package that is a link to somebody's sources, or has files that are links into a cache.
+
+    An installer empties sources, anybody cleans a cache, and no table has them.
 
     :raises CaptureError: the change replaces one.
     """
     sites = tuple(distributions.sites(venv))
-    links = [
-        f"{path}/"
-        for path, row in table.rows.items()
-        if row.type == LINK and path.startswith(sites) and os.path.isdir(venv.name(path))
-    ]
+    # Of the site itself no link is anybody's package.
+    links = {path: row.target for path, row in table.rows.items() if row.type == LINK and path.startswith(sites)}
+    packages = tuple(f"{path}/" for path in links if os.path.isdir(venv.name(path)))
+    files = {path for path, target in links.items() if os.path.isabs(target) and f"{path}/" not in packages}
     if not links or not sites:
         return
     for distribution in distributions.installed(venv):
         if names is not None and distribution.name not in names:
             continue
-        linked = next((path for path in _listed(venv, distribution) if path.startswith(tuple(links))), "")
+        listed = _listed(venv, distribution)
+        linked = next((path for path in listed if packages and path.startswith(packages)), "")
+        cached = next((path for path in listed if path in files), "")
         if linked:
-            package = venv.name(next(link for link in links if linked.startswith(link)).rstrip("/"))
-            raise CaptureError(
-                f"{distribution.name} {distribution.version} cannot be captured: {package} is a link to "
-                f"{os.path.realpath(package)}, which the change would empty.",
-                untouched="everything.",
-                advice=f"Remove the link, or uninstall {distribution.name}, then run again.",
-                distribution=distribution.name,
-                path=package,
-            )
+            package = venv.name(next(link for link in packages if linked.startswith(link)).rstrip("/"))
+            reason = f"{package} is a link to {os.path.realpath(package)}, which the change would empty"
+            advice = f"Remove the link, or uninstall {distribution.name}, then run again."
+        elif cached:
+            package = venv.name(cached)
+            reason = f"{package} is a link to {links[cached]}, which does not belong to the environment and may go"
+            advice = f"Have {distribution.name} installed anew without UV_LINK_MODE=symlink, then run again."
+        else:
+            continue
+        raise CaptureError(
+            f"{distribution.name} {distribution.version} cannot be captured: {reason}.",
+            untouched="everything.",
+            advice=advice,
+            distribution=distribution.name,
+            path=package,
+        )
 
 
 def versions(layer: Layer) -> bytes:

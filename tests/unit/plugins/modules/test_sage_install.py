@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import glob
+import pathlib
 import shutil
 import typing as t
 
@@ -234,3 +235,13 @@ def test_a_constraint_of_the_users_environment_is_the_resolvers(bench: Bench, mo
         pytest.skip("no hashes with this Python")
     bench.install(distributions)
     assert bench.versions() == {"tiny": "1.0"}
+
+
+def test_f8_links_into_a_cache_are_no_installation(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.wheel("tiny", "1.0")
+    bench.make_venv()
+    monkeypatch.setenv("UV_LINK_MODE", "symlink")
+    bench.install([{"name": "tiny", "version": "1.0"}])
+    assert bench.versions() == {"tiny": "1.0"}
+    site = next(pathlib.Path(bench.venv).glob("lib/python3*/site-packages"))
+    assert [path for path in site.rglob("*") if path.is_symlink()] == []
