@@ -163,12 +163,12 @@ WRONG_RECORDS = {"sage_checkpoint_info": 0.2, "sage_resolve": 0.5, "sage_retenti
 # is packed as one, and counts with what it is made of, wherever it travels.
 ENGINE = {
     "sage_backup": 11.4,
-    "sage_checkpoint": 13.4,
+    "sage_checkpoint": 14.0,
     "sage_checkpoint_info": 6.7,
     "sage_deadman": 9.9,
     "sage_hook": 11.2,
-    "sage_resume_info": 14.8,
-    "sage_retention": 15.0,
+    "sage_resume_info": 15.2,
+    "sage_retention": 15.6,
     "sage_rollback": 10.0,
 }
 KNOWS_UNKEPT = {"sage_checkpoint", "sage_retention"}
