@@ -48,11 +48,11 @@ class Watch:
     It begins at once, and goes on beside whoever began it. What already watches the tree ends.
 
     :param paths: of the files.
-    :param seconds: after which it ends in any case.
+    :param seconds: after which it ends in any case; by default longer than any change takes.
     """
 
     def __init__(
-        self, anchor: Anchor, table: Table, farm: Farm, paths: t.Sequence[str], seconds: int = _SECONDS
+        self, anchor: Anchor, table: Table, farm: Farm, paths: t.Sequence[str], seconds: int | None = None
     ) -> None:
         path = anchor.full("")
         self._stop = functools.partial(stop, path, farm)
@@ -61,6 +61,7 @@ class Watch:
         for name in [name for name, dummy in farm.tree.listing("") if name.startswith(name_for(_STAGED, path))]:
             farm.tree.unlink(name)
         room = _room()
+        seconds = _SECONDS if seconds is None else seconds
         self._parts = {os.pipe(): paths[begin : begin + room] for begin in range(0, len(paths), room)[:_MOST]}
         self._refused: list[str] = []
         with warnings.catch_warnings():

@@ -12,6 +12,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.intellistream.sage.plugins.module_utils._base.errors import SageError
+from ansible_collections.intellistream.sage.plugins.module_utils._footprint import keeper
 from ansible_collections.intellistream.sage.tests.unit.crash import driver
 from ansible_collections.intellistream.sage.tests.unit.crash.undo_places import CASES, SITUATIONS, act
 
@@ -37,6 +38,8 @@ def action(name: str) -> t.Callable[[Engine], None]:
 
 def main() -> None:
     """All is imported once, so that no call of the children is an import's."""
+    # A tracer waits for all that its process has begun.
+    keeper._SECONDS = 0
     where = pathlib.Path(tempfile.mkdtemp())
     for number, (name, situation) in enumerate(CASES):
         SITUATIONS[situation](where / str(number))
