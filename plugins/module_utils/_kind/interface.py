@@ -28,7 +28,7 @@ Facts = dict[str, t.Any]
 Spec = t.Mapping[str, t.Any]
 # What is held where nothing can be linked: what a change is going to replace, or all that is there. C(scope) of a spec.
 SYSTEM = "system"
-SCOPE_OPTION: Facts = {"type": "str", "choices": ["plan", SYSTEM], "default": "plan"}
+SCOPE_OPTION = {"type": "str", "choices": ["plan", SYSTEM], "default": "plan"}
 
 
 def scoped(specs: t.Iterable[Spec], scope: str) -> list[Spec]:

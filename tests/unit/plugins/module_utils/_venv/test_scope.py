@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from contextlib import ExitStack
@@ -143,6 +144,7 @@ def test_where_links_work_everything_is_held_in_either_scope(tmp_path: Path, sco
     assert host.look() == before
 
 
+@pytest.mark.skipif(not shutil.which("chattr"), reason="needs chattr")
 @pytest.mark.parametrize("scope", ["plan", "system"])
 def test_a_file_that_cannot_be_linked_is_held_by_the_scope(tmp_path: Path, scope: str) -> None:
     """As root an immutable one, which is refused as an ordinary user's link to somebody else's file is."""
