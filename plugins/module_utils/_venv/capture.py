@@ -170,7 +170,6 @@ def _refuse_links_to_packages(venv: Tree, table: Table, names: t.Container[str] 
     :raises CaptureError: the change replaces one.
     """
     sites = tuple(distributions.sites(venv))
-    # Of the site itself no link is anybody's package.
     links = {path: row.target for path, row in table.rows.items() if row.type == LINK and path.startswith(sites)}
     packages = tuple(f"{path}/" for path in links if os.path.isdir(venv.name(path)))
     files = {path for path, target in links.items() if os.path.isabs(target) and f"{path}/" not in packages}

@@ -85,8 +85,8 @@ def test_f5_what_is_written_in_place_is_undone(bench: Bench, write: str) -> None
     assert snapshot(bench.top) == state
 
 
-def test_f5_several_keep_what_one_may_not_have_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "_room", lambda: 1)
+def _is_all_undone(bench: Bench) -> None:
+    """All files are watched, written in place, and come back."""
     state = snapshot(bench.top)
     before = bench.capture()
     assert _watch(bench, before) == []
@@ -96,6 +96,11 @@ def test_f5_several_keep_what_one_may_not_have_open(bench: Bench, monkeypatch: p
     assert not footprint.unheld
     bench.undo_all(before, [footprint])
     assert snapshot(bench.top) == state
+
+
+def test_f5_several_keep_what_one_may_not_have_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_room", lambda: 1)
+    _is_all_undone(bench)
 
 
 @pytest.fixture
@@ -108,15 +113,7 @@ def no_queue() -> Iterator[None]:
 
 
 def test_f5_it_goes_on_where_no_more_signals_can_wait(bench: Bench, no_queue: None) -> None:
-    state = snapshot(bench.top)
-    before = bench.capture()
-    assert _watch(bench, before) == []
-    for name in ("file", "other", "third"):
-        (bench.top / name).write_bytes(b"written")
-    footprint = bench.settle(before)
-    assert not footprint.unheld
-    bench.undo_all(before, [footprint])
-    assert snapshot(bench.top) == state
+    _is_all_undone(bench)
 
 
 def test_f5_the_keeper_holds_no_directory_and_no_pipe_of_who_began_it(bench: Bench) -> None:
